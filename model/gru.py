@@ -1,0 +1,116 @@
+"""Gated recurrent unit, unrolled by hand.
+
+    z  = sigmoid(W_xz x + b + W_hz h + b)
+    r  = sigmoid(W_xr x + b + W_hr h + b)
+    n  = tanh(W_xn x + b + W_hn (r h) + b)
+    h' = z n + (1 - z) h
+
+Cho et al. (2014), as char-rnn has it. torch.nn.GRU is another cell: there r multiplies W_hn h + b, and z weighs h.
+The gates lie in the order z, r, n. For the letters and the shared parts see recurrent.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from model.recurrent import Gradients, RecurrentLayer, Workspace, input_gradients, input_product
+
+
+class UnrolledGRU(torch.autograd.Function):
+    """The cell over all steps: (x, state, parameters) to (h of every step, state after the last)."""
+
+    @staticmethod
+    def forward(ctx, x, state, i2h_weight, i2h_bias, h2h_weight, h2h_bias, layer):
+        S, B = x.shape[:2]
+        ws = layer.workspace(S, B)
+        ctx.ws, ctx.number = ws, ws.begin()
+        ctx.save_for_backward(x, i2h_weight, h2h_weight)
+
+        input_product(x, i2h_weight, torch.add(i2h_bias, h2h_bias, out=ws.bias), out=ws.gates)
+        ws.n.mul_(2)
+        weight_zr, weight_n = ws.h2h_weight.copy_(h2h_weight).split([2 * ws.H, ws.H], dim=1)
+        weight_n.mul_(2)
+        ws.h[0].copy_(state[0])
+        for a_zr, z, r, n, rh, h_prev, h in ws.steps:
+            a_zr.addmm_(h_prev, weight_zr).sigmoid_()
+            torch.mul(r, h_prev, out=rh)
+            n.addmm_(rh, weight_n).sigmoid_()
+            torch.add(ws.minus_one, n, alpha=2, out=n)
+            torch.lerp(h_prev, n, z, out=h)
+        last_state = ws.h[S:].clone()
+        ctx.mark_non_differentiable(last_state)
+        return ws.h[1:], last_state
+
+    @staticmethod
+    def backward(ctx, dh_above, _):
+        ws, (x, i2h_weight, h2h_weight) = ctx.ws, ctx.saved_tensors
+        grads = ws.gradients(ctx.number, x.shape[2] if x.is_floating_point() else None)
+
+        # What depends on the forward pass alone, for all steps at once: into each gate's gradient
+        # the factor that turns dh (for z, n) or d(rh) (for r) into it.
+        z, r, n, h_prev = ws.z, ws.r, ws.n, ws.h[:-1]
+        torch.addcmul(ws.gates, ws.gates, ws.gates, value=-1, out=grads.gates)  # s(1 - s), the slope of a sigmoid s
+        grads.z.mul_(torch.sub(n, h_prev, out=grads.scratch))
+        grads.r.mul_(h_prev)
+        torch.addcmul(z, torch.mul(n, n, out=grads.n), z, value=-1, out=grads.n)  # z (1 - n²)
+        keep = torch.add(ws.one, z, alpha=-1, out=grads.scratch)  # 1 - z
+
+        weight_zr, weight_n = h2h_weight.t().split([2 * ws.H, ws.H])
+        dh, drh = grads.dh.zero_(), grads.drh
+        for (da_zr, da_z_n, da_r, da_n, r, keep), dh_t in zip(grads.steps, reversed(dh_above.unbind())):
+            dh.add_(dh_t)
+            da_z_n.mul_(dh.unsqueeze(1))
+            torch.mm(da_n, weight_n, out=drh)
+            da_r.mul_(drh)
+            dh.mul_(keep).addcmul_(drh, r)
+            dh.addmm_(da_zr, weight_zr)
+        d_zr, d_n = grads.gates.flatten(0, 1).split([2 * ws.H, ws.H], dim=1)
+        torch.mm(h_prev.flatten(0, 1).t(), d_zr, out=grads.h2h_weight[:, : 2 * ws.H])
+        torch.mm(ws.rh.flatten(0, 1).t(), d_n, out=grads.h2h_weight[:, 2 * ws.H :])
+        dx, d_i2h_weight, d_bias = input_gradients(x, i2h_weight, grads)
+        return dx, None, d_i2h_weight, d_bias, grads.h2h_weight, d_bias, None
+
+
+class GRUGradients(Gradients):
+    def __init__(self, ws: GRUWorkspace, input_size: int | None) -> None:
+        super().__init__(ws, input_size)
+        self.drh = ws.new(ws.B, ws.H)
+        self.scratch = ws.new(ws.S, ws.B, ws.H)
+        self.z, self.r, self.n = ws.per_gate(self.gates)
+        z_and_n = self.gates.view(ws.S, ws.B, ws.G, ws.H)[:, :, ::2]
+        self.steps = list(zip(self.gates[:, :, : 2 * ws.H], z_and_n, self.r, self.n, ws.r, self.scratch))[::-1]
+
+
+class GRUWorkspace(Workspace):
+    """Adds the gated output r h that the candidate sees."""
+
+    gradients_type = GRUGradients
+
+    def __init__(self, steps: int, batch: int, rnn_size: int, num_gates: int, like: Tensor) -> None:
+        super().__init__(steps, batch, rnn_size, num_gates, like)
+        self.rh = self.new(steps, batch, rnn_size)
+        self.one = self.new().fill_(1)
+        self.z, self.r, self.n = self.per_gate(self.gates)
+        self.steps = list(zip(self.gates[:, :, : 2 * rnn_size], self.z, self.r, self.n, self.rh, self.h, self.h[1:]))
+
+
+class GRU(RecurrentLayer):
+    """A layer of GRU cells; its state is (h,)."""
+
+    num_gates = 3
+    num_states = 1
+    unrolled = UnrolledGRU
+    workspace_type = GRUWorkspace
+
+    def torch7_parameters(self) -> Iterator[Tensor]:
+        """Views of the parameters in the flat order of the reference: gate by gate, z, n, r, input before output."""
+        H = self.rnn_size
+        for gate in (0, 2, 1):
+            block = slice(gate * H, (gate + 1) * H)
+            yield self.i2h_weight[:, block].t()
+            yield self.i2h_bias[block]
+            yield self.h2h_weight[:, block].t()
+            yield self.h2h_bias[block]

@@ -1,0 +1,257 @@
+"""Trains a character-level language model on a text file.
+
+    python train.py -data_dir data/tinyshakespeare -rnn_size 256 -dropout 0.2
+
+Prints the loss of every iteration, and now and then validates and writes a checkpoint for sample.py.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from util import errors
+from util.checkpoint import Checkpoint, checkpoint_name, load_checkpoint, parameter_shapes, save_checkpoint
+from util.device import choose_device
+from util.errors import UserError, reason, warn
+from util.files import replacing
+from util.flags import Flags, fraction, gpu_id, positive, real, seed, switch, text, whole
+from util.loader import CharLoader, Text, load_text
+from util.torch7_random import Torch7Random
+
+HERE = Path(__file__).parent
+MAX_LOSS_RATIO = 3
+"""A loss above this many times the first one ends the run."""
+
+
+def flags() -> Flags:
+    flags = Flags("Trains a character-level language model.", "python train.py -data_dir data/mytext -rnn_size 256")
+    add = flags.group("data")
+    add("data_dir", Path, Path("data/tinyshakespeare"), "folder that holds input.txt")
+    add("encoding", text, "utf-8", "encoding of input.txt: any that Python knows, or bytes")
+    add("train_frac", fraction, 0.95, "share of the text for training")
+    add("val_frac", fraction, 0.05, "share of the text for validation; the rest is for testing")
+    add = flags.group("model")
+    add("model", str, "lstm", "the recurrent cell", choices=("lstm", "gru", "rnn"))
+    add("rnn_size", whole(1), 128, "size of each hidden layer")
+    add("num_layers", whole(1), 2, "number of hidden layers")
+    add("dropout", real(lambda x: 0 <= x < 1, "a number from 0 to below 1"), 0.0, "probability of dropping an output")
+    add("dtype", str, "float32", "precision of the arithmetic", choices=("float32", "float64"))
+    add("init_from", text, "", "start from the parameters in this checkpoint")
+    add = flags.group("optimisation")
+    add("learning_rate", positive, 2e-3, "learning rate")
+    add("learning_rate_decay", positive, 0.97, "factor on the learning rate at the end of an epoch")
+    add("learning_rate_decay_after", whole(0), 10, "epochs before the first decay")
+    add("decay_rate", fraction, 0.95, "how slowly RMSprop forgets past gradients")
+    add("seq_length", whole(1), 50, "time steps to backpropagate through")
+    add("batch_size", whole(1), 50, "streams of text in parallel")
+    add("max_epochs", whole(1), 50, "passes over the training text")
+    add("grad_clip", positive, 5.0, "each element of the gradient is clamped to plus or minus this")
+    add("seed", seed, 123, "seed of the random numbers")
+    add = flags.group("output")
+    add("print_every", whole(1), 1, "iterations between lines of the log")
+    add("eval_val_every", whole(1), 1000, "iterations between validations, each followed by a checkpoint")
+    add("checkpoint_dir", Path, Path("cv"), "folder for checkpoints; made if missing")
+    add("savefile", text, "lstm", "goes into the names of checkpoints")
+    add("accurate_gpu_timing", switch, 0, "1 = wait for the GPU before reading the clock")
+    add = flags.group("machine")
+    add("gpuid", gpu_id, 0, "which GPU; -1 = CPU")
+    add("opencl", switch, 0, "1 = OpenCL instead of CUDA")
+    return flags
+
+
+def main() -> None:
+    options = flags().parse()
+    device = choose_device(options.gpuid, options.opencl, say)
+    start = load_checkpoint(Path(options.init_from)) if options.init_from else None
+    if start:
+        adopt(options, start)
+    check_output(options)
+    text = load_text(input_text(options), options.encoding)
+    vocabulary = start.vocabulary if start else text.vocabulary
+    loader = make_loader(text, vocabulary, options)
+    say(f"vocab size: {len(vocabulary)}")
+
+    import torch  # takes seconds, so only now that flags and data are known to be right
+
+    from model.char_rnn import CharRNN
+    from util.trainer import VALIDATION, Trainer
+
+    say(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
+    check_memory(len(vocabulary), options)
+    random = Torch7Random(options.seed)
+    model = CharRNN(len(vocabulary), options.rnn_size, options.num_layers, options.model)
+    model.to(device=device, dtype=getattr(torch, options.dtype))
+    if start:
+        model.load_arrays(start.parameters)
+    else:
+        random.skip(model.flat.numel())  # the reference initialises twice, and keeps the second
+        model.initialize(lambda count: torch.from_numpy(random.uniform(count, -0.08, 0.08)))
+    say(f"number of parameters in the model: {model.flat.numel()}")
+
+    trainer = Trainer(model, loader, random, options)
+    iterations = options.max_epochs * loader.split_sizes[0]
+    newest: Path | None = None  # the last checkpoint written
+    missing = False  # whether the last attempt to write one failed
+    while trainer.iteration < iterations:
+        clock = time.perf_counter()
+        train_loss = trainer.step()
+        if options.accurate_gpu_timing and device != "cpu":
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - clock
+        i, epoch = trainer.iteration, trainer.epoch
+        sound = train_loss <= MAX_LOSS_RATIO * trainer.train_losses[0]  # false for NaN, too
+
+        if trainer.ends_epoch and options.learning_rate_decay < 1 and epoch >= options.learning_rate_decay_after:
+            trainer.learning_rate *= options.learning_rate_decay
+            say(f"decayed learning rate by a factor {options.learning_rate_decay} to {trainer.learning_rate}")
+
+        if sound and (i % options.eval_val_every == 0 or i == iterations):
+            say("evaluating loss over split index 2")
+            val_loss = trainer.val_losses[i] = trainer.evaluate(VALIDATION)
+            sound = math.isfinite(val_loss)
+            if sound:
+                path = options.checkpoint_dir / checkpoint_name(options.savefile, epoch, val_loss)
+                say(f"saving checkpoint to {path}")
+                checkpoint = trainer.checkpoint(plain(options), vocabulary, options.encoding, text.sha256)
+                missing = not save(checkpoint, path)
+                newest = newest if missing else path
+
+        if i % options.print_every == 0 or not sound:
+            say(
+                f"{i}/{iterations} (epoch {epoch:.3f}), train_loss = {train_loss:6.8f}, "
+                f"grad/param norm = {trainer.norm_ratio():6.4e}, time/batch = {seconds:.4f}s"
+            )
+        if not sound:
+            what = "is exploding" if math.isfinite(train_loss) and i not in trainer.val_losses else "is not a number"
+            good = f"the last good checkpoint is {newest}" if newest else "there is no checkpoint yet"
+            raise UserError(f"the loss {what}; {good}. A lower -learning_rate or -grad_clip often helps")
+    if missing:
+        raise UserError(f"the last checkpoint could not be written; the newest one is {newest or 'missing, too'}")
+
+
+def say(sentence: str) -> None:
+    """A line of the log. It appears at once in a pipe, too."""
+    print(sentence, flush=True)
+
+
+def adopt(options: Namespace, start: Checkpoint) -> None:
+    """Takes what belongs to the model from the checkpoint to start from, and says so where the flags differ."""
+    say(f"loading a model from checkpoint {options.init_from}")
+    fixed = {name: start.options[name] for name in ("model", "rnn_size", "num_layers")}
+    # These can change, but stay as they were where the user does not say otherwise.
+    kept = {"dropout": start.options["dropout"], "encoding": start.encoding, "dtype": start.dtype}
+    for name, value in fixed.items() | {(k, v) for k, v in kept.items() if k not in options.given}:
+        if value != getattr(options, name):
+            say(f"overwriting {name}={getattr(options, name)} with {value}, based on the checkpoint")
+            setattr(options, name, value)
+
+
+def check_output(options: Namespace) -> None:
+    """Raises UserError where checkpoints could not be written, which had better be known before hours of training."""
+    folder: Path = options.checkpoint_dir
+    if not options.savefile or Path(options.savefile).name != options.savefile:
+        raise UserError(f"-savefile {options.savefile!r} is no part of a file name; -checkpoint_dir names the folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / checkpoint_name(options.savefile, 0, 0), keep=False):
+            pass
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot write checkpoints to {folder} ({error}); name another -checkpoint_dir") from error
+
+
+def input_text(options: Namespace) -> Path:
+    """Where the text is. That of the default folder is fetched if it is missing."""
+    folder: Path = options.data_dir
+    if "data_dir" not in options.given and not folder.exists():
+        folder = HERE / folder  # started from elsewhere
+    path = folder / "input.txt"
+    if not path.exists() and folder.resolve() == (HERE / "data" / "tinyshakespeare").resolve():
+        script = load_script(folder / "prepare.py")
+        say(f"there is no {path} yet; making it")
+        try:
+            say(script.prepare(path))
+        except script.PrepareError as error:
+            raise UserError(str(error)) from error
+    return path
+
+
+def load_script(path: Path) -> ModuleType:
+    """A Python file as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def make_loader(text: Text, vocabulary: str, options: Namespace) -> CharLoader:
+    """The text in batches, as indices of `vocabulary`. Raises UserError where that, or the splits, cannot be."""
+    unknown = sorted(set(text.vocabulary) - set(vocabulary))
+    if unknown:
+        some = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+        raise UserError(f"the text has characters that the checkpoint's vocabulary does not have: {some}; remove them")
+    index = {c: i for i, c in enumerate(vocabulary)}
+    translation = None if text.vocabulary == vocabulary else np.array([index[c] for c in text.vocabulary])
+    B, S = options.batch_size, options.seq_length
+    loader = CharLoader(text.indices, B, S, options.train_frac, options.val_frac, translation)
+    train, val, test = loader.split_sizes
+    total = train + val + test
+    if total < 50:
+        warn(
+            f"warning: {len(text.indices)} characters make only {total} batches of {B} x {S}, which is little data; "
+            "a lower -batch_size or -seq_length makes more of them"
+        )
+    if train < 1 or val < 1:
+        raise UserError(
+            f"the text makes {train} batches for training and {val} for validation, and each must have one; "
+            "it takes more text, a lower -batch_size or -seq_length, or another -train_frac and -val_frac"
+        )
+    say(f"data load done. Number of data batches in train: {train}, val: {val}, test: {test}")
+    return loader
+
+
+def check_memory(vocab_size: int, options: Namespace) -> None:
+    """Raises UserError for sizes that are far beyond this machine, before it starts to swap."""
+    shapes = parameter_shapes(vocab_size, options.rnn_size, 1, options.model)
+    layer = sum(math.prod(shape) for _, shape in shapes)
+    values = options.num_layers * (layer + 8 * options.batch_size * options.seq_length * options.rnn_size)
+    needed, there = 4 * values, physical_memory()
+    if needed > there:
+        raise UserError(f"this model needs more than {needed >> 30} GB, and this machine has {there >> 30}")
+
+
+def physical_memory() -> int:
+    """Bytes of memory in this machine; without bound where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):
+        return sys.maxsize
+
+
+def plain(options: Namespace) -> dict[str, str | int | float]:
+    """The flags as a checkpoint keeps them."""
+    values = {name: value for name, value in vars(options).items() if name != "given"}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def save(checkpoint: Checkpoint, path: Path) -> bool:
+    """Writes a checkpoint; a failure costs a warning, not the run. Tells whether it was written."""
+    try:
+        save_checkpoint(checkpoint, path)
+    except OSError as error:
+        warn(f"warning: cannot write {path} ({reason(error)}); training goes on, and the next one is tried again")
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,1 @@
+"""Everything around the model: text, checkpoints, random numbers, flags."""

@@ -1,0 +1,162 @@
+"""Reads PyTorch's .pt files with numpy alone, as data: plain values and tensors, nothing else.
+
+A .pt file is a zip file of uncompressed members: data.pkl, a pickle in which each tensor names its storage, and one
+member with the bytes of each storage. The few pickle opcodes that such data needs are interpreted here, so there is
+nothing in a file that could be called; every size is held against the file's own before memory is taken.
+"""
+
+from __future__ import annotations
+
+import math
+import pickletools
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+STORAGES = {
+    "torch DoubleStorage": "<f8",
+    "torch FloatStorage": "<f4",
+    "torch HalfStorage": "<f2",
+    "torch LongStorage": "<i8",
+    "torch IntStorage": "<i4",
+    "torch ShortStorage": "<i2",
+    "torch CharStorage": "i1",
+    "torch ByteStorage": "u1",
+    "torch BoolStorage": "?",
+}
+
+
+def read_pt(path: Path) -> Any:
+    """The object in a .pt file, its tensors as read-only numpy arrays.
+
+    Raises ValueError with the reason where the file is damaged or holds anything but plain values and tensors,
+    and OSError where it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return unpickle(Storages(archive, path.stat().st_size))
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(str(error) or "it is cut off") from error
+    except (KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError("its parts do not fit together") from error
+
+
+class Storages:
+    """The members of a .pt file."""
+
+    def __init__(self, archive: zipfile.ZipFile, file_size: int) -> None:
+        members = archive.infolist()
+        if any(m.compress_type != zipfile.ZIP_STORED or m.compress_size != m.file_size for m in members):
+            raise ValueError("it has compressed members")
+        if sum(m.file_size for m in members) > file_size:
+            raise ValueError("its members are larger than the file")
+        self._archive = archive
+        self._folder = members[0].filename.partition("/")[0]
+        self._arrays: dict[str, np.ndarray] = {}
+        self._bytes_left = file_size
+        if f"{self._folder}/byteorder" in archive.namelist() and self.member("byteorder") != b"little":
+            raise ValueError("it was written on a big-endian machine")
+
+    def member(self, name: str) -> bytes:
+        """A member's content, of which the zip file's checksum is right."""
+        return self._archive.read(f"{self._folder}/{name}")
+
+    def tensor(
+        self, storage: tuple[str, np.dtype, int], offset: int, size: tuple[int, ...], stride: tuple[int, ...]
+    ) -> np.ndarray:
+        """A view of a storage. All tensors together are never larger than the file."""
+        key, dtype, count = storage
+        if key not in self._arrays:
+            self._arrays[key] = np.frombuffer(self.member(f"data/{key}"), dtype)
+        array = self._arrays[key]
+        self._bytes_left -= math.prod(size) * dtype.itemsize
+        last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+        if array.dtype != dtype or len(array) != count or min(offset, *size, *stride, 0) < 0 or self._bytes_left < 0:
+            raise ValueError("a tensor does not fit its storage")
+        if math.prod(size) == 0:
+            return np.empty(size, dtype)
+        if last >= count:
+            raise ValueError("a tensor does not fit its storage")
+        strides = [step * dtype.itemsize for step in stride]
+        return np.lib.stride_tricks.as_strided(array[offset:], size, strides, writeable=False)
+
+
+class Name(str):
+    """A global that the pickle refers to, `module name`; it is only ever compared."""
+
+
+def unpickle(storages: Storages) -> Any:
+    """Interprets data.pkl. The stack machine is that of Python's pickle, less everything that runs code."""
+    stack: list[Any] = []
+    marks: list[int] = []
+    memo: dict[int, Any] = {}
+
+    def pop_to_mark() -> list[Any]:
+        start = marks.pop()
+        items = stack[start:]
+        del stack[start:]
+        return items
+
+    for opcode, argument, _ in pickletools.genops(storages.member("data.pkl")):
+        match opcode.name:
+            case "PROTO":
+                pass
+            case "MARK":
+                marks.append(len(stack))
+            case "BINUNICODE" | "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
+                stack.append(argument)
+            case "NONE":
+                stack.append(None)
+            case "NEWTRUE" | "NEWFALSE":
+                stack.append(opcode.name == "NEWTRUE")
+            case "EMPTY_DICT":
+                stack.append({})
+            case "EMPTY_LIST":
+                stack.append([])
+            case "EMPTY_TUPLE":
+                stack.append(())
+            case "TUPLE":
+                stack.append(tuple(pop_to_mark()))
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                count = int(opcode.name[-1])
+                stack[-count:] = [tuple(stack[-count:])]
+            case "APPEND":
+                item = stack.pop()
+                stack[-1].append(item)
+            case "APPENDS":
+                items = pop_to_mark()
+                stack[-1].extend(items)
+            case "SETITEM":
+                value, key = stack.pop(), stack.pop()
+                stack[-1][key] = value
+            case "SETITEMS":
+                items = pop_to_mark()
+                stack[-1].update(zip(items[::2], items[1::2], strict=True))
+            case "BINPUT" | "LONG_BINPUT":
+                memo[argument] = stack[-1]
+            case "BINGET" | "LONG_BINGET":
+                stack.append(memo[argument])
+            case "GLOBAL":
+                stack.append(Name(argument))
+            case "BINPERSID":
+                kind, storage_type, key, _location, count = stack.pop()
+                if kind != "storage" or not isinstance(storage_type, Name) or storage_type not in STORAGES:
+                    raise ValueError(f"it holds a {storage_type}")
+                stack.append((str(key), np.dtype(STORAGES[storage_type]), count))
+            case "REDUCE":
+                arguments, name = stack.pop(), stack.pop()
+                if not isinstance(name, Name):
+                    raise ValueError("its parts do not fit together")
+                if name == "torch._utils _rebuild_tensor_v2":
+                    stack.append(storages.tensor(*arguments[:4]))
+                elif name == "collections OrderedDict" and arguments == ():
+                    stack.append({})
+                else:
+                    raise ValueError(f"it wants to call {name.replace(' ', '.')}, which is never done")
+            case "STOP":
+                return stack.pop()
+            case other:
+                raise ValueError(f"it holds more than plain values and tensors ({other})")
+    raise ValueError("it is cut off")

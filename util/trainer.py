@@ -1,0 +1,123 @@
+"""Training by truncated backpropagation through time: what changes with each iteration, and one iteration.
+
+Letters: S time steps, B streams, V characters, H outputs of a layer, L layers.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import nll_loss
+
+from util.checkpoint import Checkpoint
+from util.loader import CharLoader
+from util.torch7_random import Torch7Random
+
+if TYPE_CHECKING:
+    from model.char_rnn import CharRNN
+
+TRAIN, VALIDATION = 0, 1
+
+
+class Trainer:
+    """A model in training. `options` are the flags of train.py; only those of the optimisation are used."""
+
+    def __init__(self, model: CharRNN, loader: CharLoader, random: Torch7Random, options: Namespace) -> None:
+        self.model, self.loader, self.random = model, loader, random
+        self.batch_size, self.seq_length = options.batch_size, options.seq_length
+        self.dropout, self.grad_clip = options.dropout, options.grad_clip
+        self.optimizer = torch.optim.RMSprop([model.flat], options.learning_rate, alpha=options.decay_rate, eps=1e-8)
+        self.iteration = 0
+        self.train_losses: list[float] = []
+        self.val_losses: dict[int, float] = {}
+        # The state is carried from batch to batch through the whole run, from one epoch to the next as well.
+        self.state = model.zero_state(self.batch_size)
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the training text so far."""
+        return self.iteration / self.loader.split_sizes[TRAIN]
+
+    @property
+    def ends_epoch(self) -> bool:
+        return self.iteration % self.loader.split_sizes[TRAIN] == 0
+
+    @property
+    def learning_rate(self) -> float:
+        return self.optimizer.param_groups[0]["lr"]
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self.optimizer.param_groups[0]["lr"] = value
+
+    def step(self) -> float:
+        """Learns from the next batch. Gives the loss per character before that."""
+        x, y = self.batch(TRAIN, self.iteration % self.loader.split_sizes[TRAIN])
+        masks = self.dropout_masks() if self.dropout else None
+        log_probs, self.state = self.model(x, self.state, masks)
+        # The mean over the streams, summed over the steps: so the gradient's size, and grad_clip, are the reference's.
+        loss = nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum") / self.batch_size
+        self.optimizer.zero_grad(set_to_none=False)
+        loss.backward()
+        torch.nn.utils.clip_grad_value_(self.model.flat, self.grad_clip)
+        self.optimizer.step()
+        self.iteration += 1
+        self.train_losses.append(loss.item() / self.seq_length)
+        return self.train_losses[-1]
+
+    @torch.no_grad()
+    def evaluate(self, split: int) -> float:
+        """The loss per character on a split, from a zero state, without dropout."""
+        state = self.model.zero_state(self.batch_size)
+        total = 0.0
+        for number in range(self.loader.split_sizes[split]):
+            x, y = self.batch(split, number)
+            log_probs, state = self.model(x, state)
+            total += nll_loss(log_probs.flatten(0, 1), y.flatten()).item()
+        return total / self.loader.split_sizes[split]
+
+    def norm_ratio(self) -> float:
+        """The norm of the clamped gradient over that of the parameters after the update."""
+        return (self.model.flat.grad.norm() / self.model.flat.norm()).item()
+
+    def batch(self, split: int, number: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets (S, B) on the model's device."""
+        device = self.model.flat.device
+        x, y = self.loader.batch(split, number)
+        return torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
+
+    def dropout_masks(self) -> tuple[Tensor, ...]:
+        """For the output of each layer, (S, B, H): 0 where it is dropped, else what makes up for the dropped ones.
+
+        The reference draws step by step, and in each step layer by layer.
+        """
+        L, H, like = self.model.num_layers, self.model.rnn_size, self.model.flat
+        shape = (self.seq_length, L, self.batch_size, H)
+        keep = self.random.bernoulli(int(np.prod(shape)), 1 - self.dropout).reshape(shape)
+        return (torch.from_numpy(keep).to(like) / (1 - self.dropout)).unbind(1)
+
+    def checkpoint(self, options: dict, vocabulary: str, encoding: str, text_sha256: str) -> Checkpoint:
+        """The run as it stands. Its tensors are the model's own where that is on a CPU: save it before the next step."""
+        random, optimizer = self.random.state(), self.optimizer.state[self.model.flat]
+        return Checkpoint(
+            options=options,
+            vocabulary=vocabulary,
+            encoding=encoding,
+            parameters={name: tensor.detach().cpu() for name, tensor in self.model.named_parameters()},
+            iteration=self.iteration,
+            epoch=self.epoch,
+            train_losses=torch.tensor(self.train_losses, dtype=torch.float64),
+            val_losses=dict(self.val_losses),
+            training={
+                "learning_rate": self.learning_rate,
+                "first_loss": self.train_losses[0],
+                "optimizer": {name: tensor.cpu() for name, tensor in optimizer.items()},
+                "state": self.state.cpu(),
+                "random": {"key": torch.from_numpy(random["key"].astype(np.int64)), "pos": random["pos"]},
+                "text_sha256": text_sha256,
+            },
+        )
