@@ -29,6 +29,7 @@ class CharRNN(nn.Module):
     def __init__(self, vocab_size: int, rnn_size: int, num_layers: int, model: str = "lstm") -> None:
         super().__init__()
         self.vocab_size, self.rnn_size, self.num_layers = vocab_size, rnn_size, num_layers
+        self.num_states = CELLS[model].num_states
         self.layers = nn.ModuleList(
             CELLS[model](vocab_size if layer == 0 else rnn_size, rnn_size) for layer in range(num_layers)
         )
@@ -51,11 +52,12 @@ class CharRNN(nn.Module):
 
     def zero_state(self, batch: int) -> Tensor:
         """The state before the first character of `batch` streams: zeros (L, num_states, B, H)."""
-        return self.flat.new_zeros(self.num_layers, self.layers[0].num_states, batch, self.rnn_size)
+        return self.flat.new_zeros(self.num_layers, self.num_states, batch, self.rnn_size)
 
     def torch7_parameters(self) -> Iterator[Tensor]:
         """Views of the parameters in the flat order of the reference, weights as (outputs, inputs)."""
-        for layer in self.layers:
+        layer: RecurrentLayer
+        for layer in self.layers:  # type: ignore[assignment]
             yield from layer.torch7_parameters()
         yield self.decoder.weight
         yield self.decoder.bias

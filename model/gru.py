@@ -106,11 +106,9 @@ class GRU(RecurrentLayer):
     workspace_type = GRUWorkspace
 
     def torch7_parameters(self) -> Iterator[Tensor]:
-        """Views of the parameters in the flat order of the reference: gate by gate, z, n, r, input before output."""
-        H = self.rnn_size
-        for gate in (0, 2, 1):
-            block = slice(gate * H, (gate + 1) * H)
-            yield self.i2h_weight[:, block].t()
-            yield self.i2h_bias[block]
-            yield self.h2h_weight[:, block].t()
-            yield self.h2h_bias[block]
+        """Views of the parameters in the flat order of the reference: W_xz, W_hz, W_xn, W_xr, W_hr, W_hn."""
+        z, r, n = (slice(gate * self.rnn_size, (gate + 1) * self.rnn_size) for gate in range(3))
+        i2h, h2h = (self.i2h_weight, self.i2h_bias), (self.h2h_weight, self.h2h_bias)
+        for (weight, bias), gate in ((i2h, z), (h2h, z), (i2h, n), (i2h, r), (h2h, r), (h2h, n)):
+            yield weight[:, gate].t()
+            yield bias[gate]

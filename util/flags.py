@@ -97,7 +97,7 @@ def _number(kind: Callable[[str], Any], accept: Callable[[Any], bool], wanted: s
             raise argparse.ArgumentTypeError(f"{value!r} is not {wanted}")
         return number
 
-    parse.label = label
+    parse.label = label  # type: ignore[attr-defined]
     return parse
 
 

@@ -52,9 +52,10 @@ class CharLoader:
         self.length = num_batches * batch_size * seq_length
         self.split_sizes = split_sizes(num_batches, train_frac, val_frac)
         stream_length = num_batches * seq_length
-        # Where in the text the characters of batch 0 stand, and after them the last targets: (S+1, B).
-        self._offsets = np.arange(seq_length + 1)[:, None] + np.arange(batch_size) * stream_length
         self.seq_length = seq_length
+        if num_batches:
+            # Where in the text the characters of batch 0 stand, and after them the last targets: (S+1, B).
+            self._offsets = np.arange(seq_length + 1)[:, None] + np.arange(batch_size) * stream_length
 
     def batch(self, split: int, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Inputs and targets, int64 (S, B) each, of a batch of split 0 (train), 1 (validation) or 2 (test).
@@ -97,11 +98,11 @@ def load_text(path: Path, encoding: str) -> Text:
     Raises UserError where the file is missing, empty, or not text in this encoding.
     """
     new_decoder(encoding)
-    if path.parent.is_file():
-        raise UserError(f"{path.parent} is a file; -data_dir wants a folder that holds {path.name}")
-    if not path.is_file():
-        raise UserError(f"there is no {path}; put the text to learn there, or name its folder with -data_dir")
     try:
+        if path.parent.is_file():
+            raise UserError(f"{path.parent} is a file; -data_dir wants a folder that holds {path.name}")
+        if not path.is_file():
+            raise UserError(f"there is no {path}; put the text to learn there, or name its folder with -data_dir")
         sha256 = hash_file(path)
         return read_cache(path, encoding, sha256) or make_cache(path, encoding, sha256)
     except OSError as error:
@@ -140,7 +141,7 @@ def read_cache(path: Path, encoding: str, sha256: str) -> Text | None:
                 checksum = zlib.crc32(chunk, checksum)
             indices = np.memmap(file, np.dtype(header.dtype), "r", shape=(header.length,))
             whole = checksum == header.crc32 and file.tell() == indices.nbytes
-    except (OSError, ValueError, TypeError, OverflowError):
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError, SyntaxError):
         return None
     return Text(header.vocabulary, indices, sha256) if whole else None
 

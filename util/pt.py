@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import pickletools
+import stat
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ STORAGES = {
     "torch ByteStorage": "u1",
     "torch BoolStorage": "?",
 }
+TENSOR_BYTES = 64
+"""What each tensor takes at least, in a file and in memory, beside its elements."""
 
 
 def read_pt(path: Path) -> Any:
@@ -34,9 +37,12 @@ def read_pt(path: Path) -> Any:
     Raises ValueError with the reason where the file is damaged or holds anything but plain values and tensors,
     and OSError where it cannot be read.
     """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is no regular file")  # a device may have no end
     try:
         with zipfile.ZipFile(path) as archive:
-            return unpickle(Storages(archive, path.stat().st_size))
+            return unpickle(Storages(archive, status.st_size))
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(str(error) or "it is cut off") from error
     except (KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -68,12 +74,15 @@ class Storages:
     ) -> np.ndarray:
         """A view of a storage. All tensors together are never larger than the file."""
         key, dtype, count = storage
+        numbers = (offset, *size, *stride)
+        if not isinstance(dtype, np.dtype) or any(type(n) is not int or not 0 <= n < 2**63 for n in numbers):
+            raise ValueError("a tensor does not fit its storage")
         if key not in self._arrays:
             self._arrays[key] = np.frombuffer(self.member(f"data/{key}"), dtype)
         array = self._arrays[key]
-        self._bytes_left -= math.prod(size) * dtype.itemsize
+        self._bytes_left -= math.prod(size) * dtype.itemsize + TENSOR_BYTES
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-        if array.dtype != dtype or len(array) != count or min(offset, *size, *stride, 0) < 0 or self._bytes_left < 0:
+        if array.dtype != dtype or len(array) != count or self._bytes_left < 0:
             raise ValueError("a tensor does not fit its storage")
         if math.prod(size) == 0:
             return np.empty(size, dtype)
@@ -85,6 +94,17 @@ class Storages:
 
 class Name(str):
     """A global that the pickle refers to, `module name`; it is only ever compared."""
+
+    def readable(self) -> str:
+        """For a message; a stranger's text could be long, or steer a terminal."""
+        return ascii(self.replace(" ", "."))[1:-1][:80]
+
+
+def plain(key: Any) -> str | int:
+    """The key of a dictionary. Raises ValueError for others than text and numbers: a nested tuple may hash for ages."""
+    if type(key) not in (str, int):
+        raise ValueError("its parts do not fit together")
+    return key
 
 
 def unpickle(storages: Storages) -> Any:
@@ -99,13 +119,14 @@ def unpickle(storages: Storages) -> Any:
         del stack[start:]
         return items
 
+    argument: Any
     for opcode, argument, _ in pickletools.genops(storages.member("data.pkl")):
         match opcode.name:
             case "PROTO":
                 pass
             case "MARK":
                 marks.append(len(stack))
-            case "BINUNICODE" | "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
+            case "BINUNICODE" | "BININT" | "BININT1" | "BININT2" | "LONG1" | "LONG4" | "BINFLOAT":
                 stack.append(argument)
             case "NONE":
                 stack.append(None)
@@ -130,10 +151,10 @@ def unpickle(storages: Storages) -> Any:
                 stack[-1].extend(items)
             case "SETITEM":
                 value, key = stack.pop(), stack.pop()
-                stack[-1][key] = value
+                stack[-1].update({plain(key): value})
             case "SETITEMS":
                 items = pop_to_mark()
-                stack[-1].update(zip(items[::2], items[1::2], strict=True))
+                stack[-1].update(zip(map(plain, items[::2]), items[1::2], strict=True))
             case "BINPUT" | "LONG_BINPUT":
                 memo[argument] = stack[-1]
             case "BINGET" | "LONG_BINGET":
@@ -142,9 +163,11 @@ def unpickle(storages: Storages) -> Any:
                 stack.append(Name(argument))
             case "BINPERSID":
                 kind, storage_type, key, _location, count = stack.pop()
-                if kind != "storage" or not isinstance(storage_type, Name) or storage_type not in STORAGES:
-                    raise ValueError(f"it holds a {storage_type}")
-                stack.append((str(key), np.dtype(STORAGES[storage_type]), count))
+                if kind != "storage" or not isinstance(storage_type, Name) or not isinstance(key, str):
+                    raise ValueError("its parts do not fit together")
+                if storage_type not in STORAGES:
+                    raise ValueError(f"it holds a {storage_type.readable()}")
+                stack.append((key, np.dtype(STORAGES[storage_type]), count))
             case "REDUCE":
                 arguments, name = stack.pop(), stack.pop()
                 if not isinstance(name, Name):
@@ -154,7 +177,7 @@ def unpickle(storages: Storages) -> Any:
                 elif name == "collections OrderedDict" and arguments == ():
                     stack.append({})
                 else:
-                    raise ValueError(f"it wants to call {name.replace(' ', '.')}, which is never done")
+                    raise ValueError(f"it wants to call {name.readable()}, which is never done")
             case "STOP":
                 return stack.pop()
             case other:

@@ -15,7 +15,7 @@ class Torch7Random:
 
     def __init__(self, seed: int) -> None:
         self._bits = np.random.MT19937()
-        self._bits.state = np.random.RandomState(seed).get_state(legacy=False)
+        self.restore(np.random.RandomState(seed).get_state(legacy=False)["state"])
 
     def raw(self, count: int) -> np.ndarray:
         """The next `count` outputs u of the generator, as uint64 below 2**32."""
@@ -46,4 +46,4 @@ class Torch7Random:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on from what `state` gave."""
-        self._bits.state = {"bit_generator": "MT19937", "state": state}
+        self._bits.state = {"bit_generator": "MT19937", "state": state}  # type: ignore[typeddict-item]

@@ -82,7 +82,9 @@ class Trainer:
 
     def norm_ratio(self) -> float:
         """The norm of the clamped gradient over that of the parameters after the update."""
-        return (self.model.flat.grad.norm() / self.model.flat.norm()).item()
+        flat = self.model.flat
+        assert flat.grad is not None
+        return (flat.grad.norm() / flat.norm()).item()
 
     def batch(self, split: int, number: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets (S, B) on the model's device."""
@@ -101,7 +103,7 @@ class Trainer:
         return (torch.from_numpy(keep).to(like) / (1 - self.dropout)).unbind(1)
 
     def checkpoint(self, options: dict, vocabulary: str, encoding: str, text_sha256: str) -> Checkpoint:
-        """The run as it stands. Its tensors are the model's own where that is on a CPU: save it before the next step."""
+        """The run as it stands, to be saved before the next step: on a CPU the tensors are the model's own."""
         random, optimizer = self.random.state(), self.optimizer.state[self.model.flat]
         return Checkpoint(
             options=options,
