@@ -7,6 +7,7 @@ vocab.json says which text and encoding they belong to, data.bin is the array, m
 from __future__ import annotations
 
 import codecs
+import encodings
 import hashlib
 import itertools
 import json
@@ -217,7 +218,10 @@ def characters(path: Path, encoding: str, task: str) -> Iterator[bytes | np.ndar
             try:
                 text = decoder.decode(chunk, final=not chunk)
             except UnicodeError as error:
-                where = start + getattr(error, "start", 0)
+                where = start
+                if isinstance(error, UnicodeDecodeError):
+                    # Counted from the end of what was decoded, since utf-8-sig takes the BOM from its front first.
+                    where = offset + len(chunk) - len(error.object) + error.start
                 raise UserError(
                     f"{path} is not {encoding} text (see the byte at offset {where}); "
                     "name its encoding with -encoding, or take -encoding latin-1 or bytes, which accept any file"
@@ -234,7 +238,11 @@ def new_decoder(encoding: str) -> codecs.IncrementalDecoder:
     try:
         if encoding == "bytes":
             encoding = "latin-1"
-        decoder = codecs.getincrementaldecoder(encoding)()
+        # Python's own: an installed package may have added a codec that answers to any name.
+        codec = encodings.search_function(encoding.lower())
+        if not codec or not codec.incrementaldecoder:
+            raise LookupError
+        decoder = codec.incrementaldecoder()
         if not isinstance(decoder.decode(b""), str):
             raise LookupError
     except (LookupError, ValueError, TypeError) as error:

@@ -1,0 +1,248 @@
+"""Reads Torch7's binary files (.t7) with numpy alone, as data: nothing in a file is ever run.
+
+A file is one object: an int32 tag, and what the tag calls for. Tables, Torch objects and functions carry an index, by
+which the same object is meant wherever it turns up again, inside itself as well. Everything is little-endian. A C
+`long` has 64 bits, or 32 where the machine that wrote the file had such; no file tells which, but a file with tensors
+makes sense in one of the two readings only. The format is that of File.lua and of Tensor.c and Storage.c in Torch7.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+NIL, NUMBER, STRING, TABLE, TORCH, BOOLEAN = range(6)
+FUNCTION, INDEXED_FUNCTIONS = 6, (7, 8)
+
+ELEMENTS = {
+    "Byte": "u1",
+    "Char": "i1",
+    "Short": "<i2",
+    "Int": "<i4",
+    "Half": "<f2",
+    "Float": "<f4",
+    "Double": "<f8",
+}
+GPUS = ("Cuda", "Cl")
+MAX_DIMENSIONS = 32
+SMALLEST_ENTRY = 12
+"""Bytes of a table's entry at the least: a boolean key and a nil value."""
+
+INT, DOUBLE = struct.Struct("<i"), struct.Struct("<d")
+
+
+class Table(dict):
+    """A Lua table or, where `torch_class` names its class, an object of Torch.
+
+    As in Lua a table can itself be a key, for what it is and not for what is in it; nngraph does so with its nodes.
+    """
+
+    __slots__ = ("torch_class",)
+
+    def __init__(self, torch_class: str | None = None) -> None:
+        super().__init__()
+        self.torch_class = torch_class
+
+    __hash__ = object.__hash__
+
+
+def read_t7(path: Path) -> Any:
+    """The object in a .t7 file.
+
+    Tables and objects of Torch become `Table`s, with int for keys that are whole numbers. Numbers are float. A string
+    is a str with one character, 0 to 255, for each byte. Tensors and storages are read-only views of the file's bytes
+    as numpy arrays, a tensor without dimensions one of shape (0,). Functions become None.
+
+    Raises ValueError with one sentence, with how many bytes were read until then, where the file is malformed or has
+    the ASCII form of the format, and OSError where it cannot be read.
+    """
+    data = path.read_bytes()
+    if re.match(rb"\d\s", data):
+        raise ValueError(
+            "at byte 0 it has the ASCII form of Torch's files, of which only the binary one is read; "
+            "convert it in Torch: torch.save('binary.t7', torch.load('ascii.t7', 'ascii'))"
+        )
+    errors = []
+    for long in ("<i8", "<i4"):
+        reader = Reader(data, np.dtype(long))
+        try:
+            return reader.read()
+        except ValueError as error:
+            errors.append((reader.at, str(error)))
+    raise ValueError(max(errors)[1])  # of the reading that went further
+
+
+@dataclass(slots=True)
+class Unfinished:
+    """A table of which `left` entries are still to be read, and the key of the next one, if it has been read."""
+
+    table: Table
+    left: int
+    key: Any = None
+    has_key: bool = False
+
+
+class Reader:
+    """The bytes of a file, read up to `at`. Tables wait on a stack of their own, so they can be nested at any depth."""
+
+    def __init__(self, data: bytes, long: np.dtype) -> None:
+        self.data, self.at, self.long = data, 0, long
+        self.objects: dict[int, Any] = {}
+        self.storages: dict[int, np.ndarray] = {}
+        self.unfinished: list[Unfinished] = []
+        names = {name: np.dtype(code) for name, code in ELEMENTS.items()} | {"Long": long}
+        names |= {gpu + name: dtype for gpu in GPUS for name, dtype in names.items()}
+        names |= {gpu: np.dtype("<f4") for gpu in GPUS}
+        self.tensor_classes = {f"torch.{name}Tensor": dtype for name, dtype in names.items()}
+        self.storage_classes = {f"torch.{name}Storage": dtype for name, dtype in names.items()}
+
+    def read(self) -> Any:
+        """The file's object, whole. Raises ValueError."""
+        root = self.object()
+        while self.unfinished:
+            top = self.unfinished[-1]
+            if top.left == 0:
+                self.unfinished.pop()
+            elif not top.has_key:
+                top.key, top.has_key = self.key(top.table), True
+            else:
+                top.table[top.key] = self.object()
+                top.left, top.has_key = top.left - 1, False
+        if self.at < len(self.data):
+            raise self.malformed("it goes on after its end")
+        return root
+
+    def object(self) -> Any:
+        """The next object; the entries of its table, if it is one, are left for `read` to fill in."""
+        tag = self.int()
+        if tag == NIL:
+            return None
+        if tag == NUMBER:
+            return self.unpack(DOUBLE)
+        if tag == STRING:
+            return self.string()
+        if tag == BOOLEAN:
+            return self.int() == 1
+        if tag == FUNCTION:
+            return self.function()
+        if tag not in (TABLE, TORCH, *INDEXED_FUNCTIONS):
+            raise self.malformed(f"there is no type of object with the tag {tag}")
+        index = self.int()
+        if index in self.objects:
+            return self.objects[index]
+        if tag == TABLE:
+            return self.table(index, Table())
+        if tag == TORCH:
+            return self.torch_object(index)
+        self.objects[index] = None
+        return self.function()
+
+    def key(self, table: Table) -> Any:
+        """The key of a table's next entry."""
+        key = self.object()
+        if isinstance(key, float) and key.is_integer():
+            key = int(key)
+        if key is None or isinstance(key, np.ndarray) or key != key:
+            raise self.malformed("a table has nil, a tensor, a function or not-a-number for a key")
+        if key in table:
+            raise self.malformed("a table has the same key twice")
+        return key
+
+    def table(self, index: int, table: Table) -> Table:
+        count = self.int()
+        if not 0 <= count <= (len(self.data) - self.at) // SMALLEST_ENTRY:
+            raise self.malformed(f"a table of {count} entries is more than the rest of the file can hold")
+        self.objects[index] = table
+        self.unfinished.append(Unfinished(table, count))
+        return table
+
+    def function(self) -> None:
+        """Passes over a function's bytecode, and over the table of its upvalues, which some old files do not have."""
+        self.skip(self.int())
+        if self.data[self.at : self.at + INT.size] == INT.pack(TABLE):
+            self.object()
+
+    def torch_object(self, index: int) -> Any:
+        name = self.string()
+        if re.fullmatch(r"V \d+", name):  # the oldest files have no version before the class
+            name = self.string()
+        if name in self.tensor_classes:
+            self.objects[index] = self.tensor(self.tensor_classes[name])
+        elif name in self.storage_classes:
+            self.objects[index] = self.storages[index] = self.storage(self.storage_classes[name])
+        else:
+            self.objects[index] = Table(name)
+            if self.int() != TABLE or (content := self.int()) in self.objects:
+                raise self.malformed(f"an object of class {name[:50]!r} has no table for its content")
+            self.table(content, self.objects[index])
+        return self.objects[index]
+
+    def tensor(self, dtype: np.dtype) -> np.ndarray:
+        """A view of a storage. It is never larger than that, so strides cannot make much out of a small file."""
+        dimensions = self.int()
+        if not 0 <= dimensions <= MAX_DIMENSIONS:
+            raise self.malformed(f"a tensor has {dimensions} dimensions")
+        sizes, strides = self.longs(dimensions), self.longs(dimensions)
+        offset = self.longs(1)[0] - 1
+        storage = self.tensor_storage(dtype)
+        if dimensions == 0:
+            return np.empty(0, dtype)
+        count = math.prod(sizes)
+        last = offset + sum((n - 1) * step for n, step in zip(sizes, strides))
+        if min(*sizes, *strides, offset) < 0 or count > len(storage) or (count > 0 and last >= len(storage)):
+            raise self.malformed("a tensor does not fit its storage")
+        if count == 0:
+            if math.prod(n or 1 for n in sizes) > len(self.data):
+                raise self.malformed("a tensor does not fit its storage")
+            return np.empty(sizes, dtype)
+        # The stride of a dimension of size 1 means nothing and can be any number.
+        steps = [step * dtype.itemsize if n > 1 else dtype.itemsize for n, step in zip(sizes, strides)]
+        return np.ndarray(sizes, dtype, storage, offset * dtype.itemsize, steps)
+
+    def tensor_storage(self, dtype: np.dtype) -> np.ndarray:
+        """The storage that ends a tensor: written out here, one that came before, or nil."""
+        tag = self.int()
+        if tag == NIL:
+            return np.empty(0, dtype)
+        if tag == TORCH:
+            index = self.int()
+            if index not in self.objects:
+                self.torch_object(index)
+            if index in self.storages and self.storages[index].dtype == dtype:
+                return self.storages[index]
+        raise self.malformed("a tensor has no storage of its type")
+
+    def storage(self, dtype: np.dtype) -> np.ndarray:
+        (count,) = self.longs(1)
+        return np.ndarray(count, dtype, self.data, self.skip(count * dtype.itemsize))
+
+    def string(self) -> str:
+        start = self.skip(self.int())
+        return self.data[start : self.at].decode("latin-1")
+
+    def int(self) -> int:
+        return self.unpack(INT)
+
+    def longs(self, count: int) -> list[int]:
+        start = self.skip(count * self.long.itemsize)
+        return np.ndarray(count, self.long, self.data, start).tolist()
+
+    def unpack(self, format: struct.Struct) -> Any:
+        return format.unpack_from(self.data, self.skip(format.size))[0]
+
+    def skip(self, size: int) -> int:
+        """Passes over `size` bytes. Gives the place of the first."""
+        start = self.at
+        if not 0 <= size <= len(self.data) - start:
+            raise self.malformed(f"it should go on for {size} bytes and has {len(self.data) - start}")
+        self.at += size
+        return start
+
+    def malformed(self, what: str) -> ValueError:
+        return ValueError(f"at byte {self.at} {what}")
