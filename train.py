@@ -13,23 +13,24 @@ import os
 import sys
 import time
 from argparse import Namespace
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from util import errors
-from util.checkpoint import Checkpoint, checkpoint_name, load_checkpoint, parameter_shapes, save_checkpoint
+from util.checkpoint import Checkpoint, load_checkpoint, parameter_shapes
+from util.checkpoint_folder import CheckpointFolder, newest_checkpoint
 from util.device import choose_device
-from util.errors import UserError, reason, warn
-from util.files import replacing
+from util.errors import UserError, warn
 from util.flags import Flags, fraction, gpu_id, positive, real, seed, switch, text, whole
 from util.loader import CharLoader, Text, load_text
+from util.signals import StopSignals
 from util.torch7_random import Torch7Random
 
 HERE = Path(__file__).parent
-MAX_LOSS_RATIO = 3
-"""A loss above this many times the first one ends the run."""
 
 
 def flags() -> Flags:
@@ -46,6 +47,7 @@ def flags() -> Flags:
     add("dropout", real(lambda x: 0 <= x < 1, "a number from 0 to below 1"), 0.0, "probability of dropping an output")
     add("dtype", str, "float32", "precision of the arithmetic", choices=("float32", "float64"))
     add("init_from", text, "", "start from the parameters in this checkpoint")
+    add("resume", text, "", "go on with the run of this checkpoint, or of the newest in this folder")
     add = flags.group("optimisation")
     add("learning_rate", positive, 2e-3, "learning rate")
     add("learning_rate_decay", positive, 0.97, "factor on the learning rate at the end of an epoch")
@@ -55,12 +57,20 @@ def flags() -> Flags:
     add("batch_size", whole(1), 50, "streams of text in parallel")
     add("max_epochs", whole(1), 50, "passes over the training text")
     add("grad_clip", positive, 5.0, "each element of the gradient is clamped to plus or minus this")
+    add(
+        "max_loss_ratio",
+        real(lambda x: x >= 0, "a number from 0 up"),
+        3.0,
+        "stop at this many times the first loss; 0 = never",
+    )
     add("seed", seed, 123, "seed of the random numbers")
     add = flags.group("output")
     add("print_every", whole(1), 1, "iterations between lines of the log")
     add("eval_val_every", whole(1), 1000, "iterations between validations, each followed by a checkpoint")
     add("checkpoint_dir", Path, Path("cv"), "folder for checkpoints; made if missing")
     add("savefile", text, "lstm", "goes into the names of checkpoints")
+    add("save_every", whole(0), 0, "iterations between checkpoints to resume from, of which one is kept; 0 = none")
+    add("keep", whole(0), 0, "how many of the best checkpoints to keep, and the newest; 0 = all")
     add("accurate_gpu_timing", switch, 0, "1 = wait for the GPU before reading the clock")
     add = flags.group("machine")
     add("gpuid", gpu_id, 0, "which GPU; -1 = CPU")
@@ -68,14 +78,19 @@ def flags() -> Flags:
     return flags
 
 
-def main() -> None:
+def main() -> int:
     options = flags().parse()
-    device = choose_device(options.gpuid, options.opencl, say)
-    start = load_checkpoint(Path(options.init_from)) if options.init_from else None
-    if start:
+    resumed = resume(options) if options.resume else None
+    start: Checkpoint | None = None
+    if resumed:
+        options, start = resumed.options, resumed.checkpoint
+    elif options.init_from:
+        start = load_checkpoint(Path(options.init_from))
         adopt(options, start)
-    check_output(options)
-    text = load_text(input_text(options), options.encoding)
+    device = choose_device(options.gpuid, options.opencl, say)
+    folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep)
+    folder.try_writing()
+    text = load_text(input_text(options), options.encoding, resumed.training["text_sha256"] if resumed else None)
     vocabulary = start.vocabulary if start else text.vocabulary
     loader = make_loader(text, vocabulary, options)
     say(f"vocab size: {len(vocabulary)}")
@@ -83,7 +98,7 @@ def main() -> None:
     import torch  # takes seconds, so only now that flags and data are known to be right
 
     from model.char_rnn import CharRNN
-    from util.trainer import VALIDATION, Trainer
+    from util.trainer import TRAIN, VALIDATION, Trainer
 
     say(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
     check_memory(len(vocabulary), options)
@@ -96,46 +111,65 @@ def main() -> None:
         random.skip(model.flat.numel())  # the reference initialises twice, and keeps the second
         model.initialize(lambda count: torch.from_numpy(random.uniform(count, -0.08, 0.08)))
     say(f"number of parameters in the model: {model.flat.numel()}")
-
     trainer = Trainer(model, loader, random, options)
-    iterations = options.max_epochs * loader.split_sizes[0]
-    newest: Path | None = None  # the last checkpoint written
-    missing = False  # whether the last attempt to write one failed
-    while trainer.iteration < iterations:
-        clock = time.perf_counter()
-        train_loss = trainer.step()
-        if options.accurate_gpu_timing and device != "cpu":
-            torch.cuda.synchronize()
-        seconds = time.perf_counter() - clock
-        i, epoch = trainer.iteration, trainer.epoch
-        sound = train_loss <= MAX_LOSS_RATIO * trainer.train_losses[0]  # false for NaN, too
+    if resumed:
+        trainer.restore(resumed.checkpoint)
+        if "learning_rate" in resumed.changed:
+            trainer.learning_rate = options.learning_rate
+        folder.adopt(resumed.path, resumed.checkpoint)
+        if resumed.training["device"] != model.flat.device.type:
+            say(f"the run was on {resumed.training['device']}; on another device its figures change in the last digits")
 
-        if trainer.ends_epoch and options.learning_rate_decay < 1 and epoch >= options.learning_rate_decay_after:
-            trainer.learning_rate *= options.learning_rate_decay
-            say(f"decayed learning rate by a factor {options.learning_rate_decay} to {trainer.learning_rate}")
+    def checkpoint() -> Checkpoint:
+        return trainer.checkpoint(plain(options), vocabulary, options.encoding, text.sha256)
 
-        if sound and (i % options.eval_val_every == 0 or i == iterations):
-            say("evaluating loss over split index 2")
-            val_loss = trainer.val_losses[i] = trainer.evaluate(VALIDATION)
-            sound = math.isfinite(val_loss)
-            if sound:
-                path = options.checkpoint_dir / checkpoint_name(options.savefile, epoch, val_loss)
-                say(f"saving checkpoint to {path}")
-                checkpoint = trainer.checkpoint(plain(options), vocabulary, options.encoding, text.sha256)
-                missing = not save(checkpoint, path)
-                newest = newest if missing else path
+    iterations = options.max_epochs * loader.split_sizes[TRAIN]
+    with StopSignals() as stop:
+        while trainer.iteration < iterations and not stop.received:
+            clock = time.perf_counter()
+            train_loss = trainer.step()
+            if options.accurate_gpu_timing and device != "cpu":
+                torch.cuda.synchronize()
+            seconds = time.perf_counter() - clock
+            i, epoch = trainer.iteration, trainer.epoch
+            bound = options.max_loss_ratio * trainer.train_losses[0] if options.max_loss_ratio else math.inf
+            sound = train_loss <= bound  # false for NaN, too
 
-        if i % options.print_every == 0 or not sound:
-            say(
-                f"{i}/{iterations} (epoch {epoch:.3f}), train_loss = {train_loss:6.8f}, "
-                f"grad/param norm = {trainer.norm_ratio():6.4e}, time/batch = {seconds:.4f}s"
-            )
-        if not sound:
-            what = "is exploding" if math.isfinite(train_loss) and i not in trainer.val_losses else "is not a number"
-            good = f"the last good checkpoint is {newest}" if newest else "there is no checkpoint yet"
-            raise UserError(f"the loss {what}; {good}. A lower -learning_rate or -grad_clip often helps")
-    if missing:
-        raise UserError(f"the last checkpoint could not be written; the newest one is {newest or 'missing, too'}")
+            if trainer.ends_epoch and options.learning_rate_decay < 1 and epoch >= options.learning_rate_decay_after:
+                trainer.learning_rate *= options.learning_rate_decay
+                say(f"decayed learning rate by a factor {options.learning_rate_decay} to {trainer.learning_rate}")
+
+            if sound and (i % options.eval_val_every == 0 or i == iterations):
+                say("evaluating loss over split index 2")
+                val_loss = trainer.evaluate(VALIDATION)
+                sound = math.isfinite(val_loss)
+                if sound:
+                    trainer.val_losses[i] = val_loss
+                    path = folder.validated_path(epoch, val_loss)
+                    say(f"saving checkpoint to {path}")
+                    folder.save(checkpoint(), path)
+            elif sound and options.save_every and i % options.save_every == 0:
+                folder.save(checkpoint(), folder.rolling_path(i))
+
+            if i % options.print_every == 0 or not sound:
+                say(
+                    f"{i}/{iterations} (epoch {epoch:.3f}), train_loss = {train_loss:6.8f}, "
+                    f"grad/param norm = {trainer.norm_ratio():6.4e}, time/batch = {seconds:.4f}s"
+                )
+            if not sound:
+                what = "is exploding" if bound < train_loss < math.inf else "is not a number"
+                good = f"the last good checkpoint is {folder.newest}" if folder.newest else "there is no checkpoint yet"
+                raise UserError(f"the loss {what}; {good}. A lower -learning_rate or -grad_clip often helps")
+
+        if stop.received and folder.newest_iteration < trainer.iteration:
+            folder.save(checkpoint(), folder.rolling_path(trainer.iteration))
+    if trainer.iteration < iterations and folder.newest:
+        say(f"stopped at iteration {folder.newest_iteration}; go on with: python train.py -resume {folder.newest}")
+    if folder.failed and not stop.received:
+        raise UserError(
+            f"the last checkpoint could not be written; the newest one is {folder.newest or 'missing, too'}"
+        )
+    return stop.exit_status
 
 
 def say(sentence: str) -> None:
@@ -155,24 +189,55 @@ def adopt(options: Namespace, start: Checkpoint) -> None:
             setattr(options, name, value)
 
 
-def check_output(options: Namespace) -> None:
-    """Raises UserError where checkpoints could not be written, which had better be known before hours of training."""
-    folder: Path = options.checkpoint_dir
-    if not options.savefile or Path(options.savefile).name != options.savefile:
-        raise UserError(f"-savefile {options.savefile!r} is no part of a file name; -checkpoint_dir names the folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / checkpoint_name(options.savefile, 0, 0), keep=False):
-            pass
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot write checkpoints to {folder} ({error}); name another -checkpoint_dir") from error
+@dataclass
+class Resumed:
+    """A run that goes on: from which checkpoint, with which flags, and which of them the user has changed."""
+
+    path: Path
+    checkpoint: Checkpoint
+    training: dict[str, Any]
+    options: Namespace
+    changed: set[str]
+
+
+CHANGEABLE = {
+    *("data_dir", "checkpoint_dir", "savefile", "print_every", "eval_val_every", "save_every", "keep", "max_epochs"),
+    *("learning_rate", "learning_rate_decay", "learning_rate_decay_after", "max_loss_ratio"),
+    *("gpuid", "opencl", "accurate_gpu_timing", "resume"),
+}
+"""The flags that may change when a run is resumed; the others would make it another run."""
+
+
+def resume(options: Namespace) -> Resumed:
+    """What -resume asks for. Raises UserError where there is nothing to resume, or a flag makes it another run."""
+    path, checkpoint = newest_checkpoint(Path(options.resume))
+    if checkpoint.training is None:
+        raise UserError(
+            f"{path} holds a model, but not where its run stood; -init_from starts a new run from the model"
+        )
+    say(f"resuming from {path}, iteration {checkpoint.iteration}")
+    stored = [f"-{name}={value}" for name, value in checkpoint.options.items() if name in vars(options)]
+    # Where it lies is where it goes on: what a checkpoint says of other places is no reason to write there.
+    stored += [f"-checkpoint_dir={path.parent}"]
+    before, after = flags().parse(stored), flags().parse([*stored, *sys.argv[1:]])
+    changed = {name for name in options.given if getattr(before, name) != getattr(after, name)}
+    for name in sorted(changed - {"resume"}):
+        old, new = getattr(before, name), getattr(after, name)
+        if name not in CHANGEABLE:
+            raise UserError(
+                f"-{name} {new} would make it another run than the one to resume, which has {old}; "
+                f"leave it out, or start a new run with -init_from {path}"
+            )
+        say(f"going on with {name}={new} instead of {old}")
+    after.given = options.given
+    return Resumed(path, checkpoint, checkpoint.training, after, changed)
 
 
 def input_text(options: Namespace) -> Path:
     """Where the text is. That of the default folder is fetched if it is missing."""
+    if "data_dir" not in options.given and not options.data_dir.exists():
+        options.data_dir = HERE / options.data_dir  # started from elsewhere
     folder: Path = options.data_dir
-    if "data_dir" not in options.given and not folder.exists():
-        folder = HERE / folder  # started from elsewhere
     path = folder / "input.txt"
     if not path.exists() and folder.resolve() == (HERE / "data" / "tinyshakespeare").resolve():
         script = load_script(folder / "prepare.py")
@@ -239,18 +304,8 @@ def physical_memory() -> int:
 
 def plain(options: Namespace) -> dict[str, str | int | float]:
     """The flags as a checkpoint keeps them."""
-    values = {name: value for name, value in vars(options).items() if name != "given"}
+    values = {name: value for name, value in vars(options).items() if name not in ("given", "resume")}
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-
-
-def save(checkpoint: Checkpoint, path: Path) -> bool:
-    """Writes a checkpoint; a failure costs a warning, not the run. Tells whether it was written."""
-    try:
-        save_checkpoint(checkpoint, path)
-    except OSError as error:
-        warn(f"warning: cannot write {path} ({reason(error)}); training goes on, and the next one is tried again")
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -7,7 +7,10 @@ before anything is done with it: a checkpoint is data from a stranger.
 
 from __future__ import annotations
 
+import io
 import math
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -59,11 +62,11 @@ class Checkpoint:
 
 TRAINING_KEYS = {
     "learning_rate": float,
-    "first_loss": float,  # what the bound on an exploding loss is measured against
     "optimizer": dict,  # the optimizer's tensors for the flat parameter vector, by name
     "state": np.ndarray,  # (L, num_states, B, H), carried into the next batch
     "random": dict,  # util.torch7_random's position: key int64 (624,), pos
     "text_sha256": str,
+    "device": str,  # cpu or cuda: only on the same does a run go on bit for bit
 }
 
 
@@ -72,19 +75,16 @@ def checkpoint_name(savefile: str, epoch: float, val_loss: float) -> str:
     return f"lm_{savefile}_epoch{epoch:.2f}_{val_loss:.4f}.pt"
 
 
-def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Writes a checkpoint, whole or not at all. Raises OSError."""
+def save_checkpoint(checkpoint: Checkpoint, path: Path, commit: Callable[[str, Path], None] = os.replace) -> None:
+    """Writes a checkpoint, whole or not at all; `commit` as for util.files.replacing. Raises OSError."""
     import torch
 
     content = {field.name: as_tensors(getattr(checkpoint, field.name)) for field in fields(checkpoint)}
-    with replacing(path) as file:
-        try:
-            torch.save({"format": FORMAT, "version": VERSION, **content}, file)
-        except RuntimeError as error:
-            # torch's zip writer hides the system's error behind one of its own.
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
+    # By way of memory: torch's writer hides an error of the file system behind one of its own.
+    archive = io.BytesIO()
+    torch.save({"format": FORMAT, "version": VERSION, **content}, archive)
+    with replacing(path, commit) as file:
+        file.write(archive.getbuffer())
 
 
 def as_tensors(value: Any) -> Any:
@@ -182,11 +182,11 @@ def check_training(checkpoint: Checkpoint, training: dict[str, Any]) -> None:
     require(isinstance(training, dict) and training.keys() == TRAINING_KEYS.keys(), "training")
     for key, kind in TRAINING_KEYS.items():
         require(isinstance(training[key], kind), key)
-    require(is_number(training["learning_rate"]) and is_number(training["first_loss"]), "training")
+    require(is_number(training["learning_rate"]), "training")
     count = sum(array.size for array in checkpoint.parameters.values())
-    for name, tensor in training["optimizer"].items():
-        require(isinstance(name, str), "optimizer")
-        require(is_array(tensor, (count,), checkpoint.dtype) or is_array(tensor, (), np.float32), "optimizer")
+    require(training["optimizer"].keys() == {"step", "square_avg"}, "optimizer")
+    require(is_array(training["optimizer"]["step"], (), np.float32), "optimizer")
+    require(is_array(training["optimizer"]["square_avg"], (count,), checkpoint.dtype), "optimizer")
     _, H, L, model = checkpoint.model_shape
     batch_size = checkpoint.options["batch_size"]
     require(is_array(training["state"], (L, NUM_STATES[model], batch_size, H), checkpoint.dtype), "state")

@@ -59,7 +59,7 @@ def status_of(main: Callable[[], int | None]) -> int:
 def usable(stream: TextIO | None) -> TextIO:
     """A standard stream that takes any character, and something that takes them where it is closed."""
     if stream is None:
-        return open(os.devnull, "w")  # noqa: SIM115
+        return open(os.devnull, "w")
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
     return stream

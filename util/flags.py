@@ -17,7 +17,7 @@ class Flags(argparse.ArgumentParser):
         super().__init__(
             description=description,
             epilog=f"example: {example}",
-            formatter_class=lambda prog: argparse.ArgumentDefaultsHelpFormatter(prog, max_help_position=34, width=100),
+            formatter_class=lambda prog: argparse.ArgumentDefaultsHelpFormatter(prog, max_help_position=34, width=120),
             allow_abbrev=False,
             add_help=False,
         )
@@ -43,6 +43,14 @@ class Flags(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag", file=sys.stderr)
         raise SystemExit(2)
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """A flag's value; argparse of Python 3.11 and 3.12 would take the value `--` for an end of the flags."""
+        if not action.option_strings or action.nargs is not None:
+            return super()._get_values(action, arg_strings)
+        value = self._get_value(action, arg_strings[0])
+        self._check_value(action, value)
+        return value
 
     def _known(self, argument: str) -> argparse.Action | None:
         """The flag that an argument names, if it does."""

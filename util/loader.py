@@ -93,10 +93,10 @@ class Text:
     sha256: str
 
 
-def load_text(path: Path, encoding: str) -> Text:
+def load_text(path: Path, encoding: str, expected_sha256: str | None = None) -> Text:
     """Reads input.txt, from its cache where that belongs to it and is whole; otherwise makes the cache.
 
-    Raises UserError where the file is missing, empty, or not text in this encoding.
+    Raises UserError where the file is missing, empty, not text in this encoding, or not the one with that SHA-256.
     """
     new_decoder(encoding)
     try:
@@ -105,6 +105,10 @@ def load_text(path: Path, encoding: str) -> Text:
         if not path.is_file():
             raise UserError(f"there is no {path}; put the text to learn there, or name its folder with -data_dir")
         sha256 = hash_file(path)
+        if expected_sha256 not in (None, sha256):
+            raise UserError(
+                f"{path} is not the text that the run learned from; -init_from starts a new run with this one"
+            )
         return read_cache(path, encoding, sha256) or make_cache(path, encoding, sha256)
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error

@@ -102,6 +102,20 @@ class Trainer:
         keep = self.random.bernoulli(int(np.prod(shape)), 1 - self.dropout).reshape(shape)
         return (torch.from_numpy(keep).to(like) / (1 - self.dropout)).unbind(1)
 
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Goes on where the run of a checkpoint stood; the model has its parameters already."""
+        training, flat = checkpoint.training, self.model.flat
+        assert training is not None
+        self.iteration = checkpoint.iteration
+        self.train_losses = checkpoint.train_losses.tolist()
+        self.val_losses = dict(checkpoint.val_losses)
+        self.state = torch.tensor(training["state"]).to(flat)
+        self.random.restore({"key": training["random"]["key"].astype(np.uint32), "pos": training["random"]["pos"]})
+        tensors = {name: torch.tensor(array) for name, array in training["optimizer"].items()}
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": {0: tensors}, "param_groups": groups})
+        self.learning_rate = training["learning_rate"]
+
     def checkpoint(self, options: dict, vocabulary: str, encoding: str, text_sha256: str) -> Checkpoint:
         """The run as it stands, to be saved before the next step: on a CPU the tensors are the model's own."""
         random, optimizer = self.random.state(), self.optimizer.state[self.model.flat]
@@ -116,10 +130,10 @@ class Trainer:
             val_losses=dict(self.val_losses),
             training={
                 "learning_rate": self.learning_rate,
-                "first_loss": self.train_losses[0],
                 "optimizer": {name: tensor.cpu() for name, tensor in optimizer.items()},
                 "state": self.state.cpu(),
                 "random": {"key": torch.from_numpy(random["key"].astype(np.int64)), "pos": random["pos"]},
                 "text_sha256": text_sha256,
+                "device": self.model.flat.device.type,
             },
         )
