@@ -58,7 +58,7 @@ class UnrolledGRU(torch.autograd.Function):
         torch.addcmul(z, torch.mul(n, n, out=grads.n), z, value=-1, out=grads.n)  # z (1 - n²)
         keep = torch.add(ws.one, z, alpha=-1, out=grads.scratch)  # 1 - z
 
-        weight_zr, weight_n = h2h_weight.t().split([2 * ws.H, ws.H])
+        weight_zr, weight_n = ws.h2h_weight_t.copy_(h2h_weight.t()).split([2 * ws.H, ws.H])
         dh, drh = grads.dh.zero_(), grads.drh
         for (da_zr, da_z_n, da_r, da_n, r, keep), dh_t in zip(grads.steps, reversed(dh_above.unbind())):
             dh.add_(dh_t)

@@ -31,15 +31,15 @@ class UnrolledLSTM(torch.autograd.Function):
         ws.g.mul_(2)
         weight = ws.h2h_weight.copy_(h2h_weight)
         weight[:, 3 * ws.H :].mul_(2)
-        torch.mul(state[0], 2, out=ws.c2[0])
+        torch.mul(state[0], -2, out=ws.C[0])
         ws.h[0].copy_(state[1])
-        for a, i, f, o, g, c2_prev, c2, tanh_c, h_prev, h in ws.steps:
+        for a, i, f, o, g, C_prev, C, q, h_prev, h in ws.steps:
             a.addmm_(h_prev, weight).sigmoid_()
-            torch.add(ws.minus_two, g, alpha=4, out=g)  # from here on g holds 2g
-            torch.mul(f, c2_prev, out=c2).addcmul_(i, g)
-            torch.add(ws.minus_one, torch.sigmoid(c2, out=tanh_c), alpha=2, out=tanh_c)
-            torch.mul(o, tanh_c, out=h)
-        last_state = torch.stack((ws.c2[S] / 2, ws.h[S]))
+            torch.add(ws.minus_one, g, alpha=2, out=g)
+            torch.mul(f, C_prev, out=C).addcmul_(i, g, value=-2)
+            torch.sigmoid(C, out=q)
+            torch.addcmul(o, o, q, value=-2, out=h)
+        last_state = torch.stack((ws.C[S] / -2, ws.h[S]))
         ctx.mark_non_differentiable(last_state)
         return ws.h[1:], last_state
 
@@ -48,17 +48,16 @@ class UnrolledLSTM(torch.autograd.Function):
         ws, (x, i2h_weight, h2h_weight) = ctx.ws, ctx.saved_tensors
         grads = ws.gradients(ctx.number, x.shape[2] if x.is_floating_point() else None)
 
-        # What depends on the forward pass alone, for all steps at once: dc/dh, and into each gate's gradient
-        # the factor that turns dc (for i, f, g) or dh (for o) into it. Both g and c come doubled.
-        i, f, o, g2, tanh_c = ws.i, ws.f, ws.o, ws.g, ws.tanh_c
-        torch.addcmul(ws.gates, ws.gates, ws.gates, value=-1, out=grads.gates)  # s(1 - s), the slope of a sigmoid s
-        grads.i.mul_(g2).div_(2)
-        grads.f.mul_(ws.c2[:-1]).div_(2)
-        grads.o.mul_(tanh_c)
-        torch.addcmul(i, torch.mul(g2, g2, out=grads.g), i, value=-0.25, out=grads.g)  # i (1 - g²)
-        torch.addcmul(o, torch.mul(tanh_c, tanh_c, out=grads.dc_dh), o, value=-1, out=grads.dc_dh)  # o (1 - tanh² c)
+        # What depends on the forward pass alone, for all steps at once: into each gate's gradient the factor that
+        # turns dc (for i, f, g) or dh (for o) into it, and dc/dh. The slope of a sigmoid s is s (1 - s).
+        torch.addcmul(ws.gates, ws.gates, ws.gates, value=-1, out=grads.gates)
+        grads.i.mul_(ws.g)
+        grads.f.mul_(ws.C[:-1]).mul_(-0.5)
+        grads.o.mul_(torch.add(ws.one, ws.q, alpha=-2, out=grads.dc_dh))  # tanh c
+        torch.addcmul(ws.i, torch.mul(ws.g, ws.g, out=grads.g), ws.i, value=-1, out=grads.g)
+        torch.addcmul(ws.o, grads.dc_dh.square_(), ws.o, value=-1, out=grads.dc_dh)
 
-        weight = h2h_weight.t()
+        weight = ws.h2h_weight_t.copy_(h2h_weight.t())
         dc, dh = grads.dc.zero_(), grads.dh.zero_()
         for (da, da_if, da_o, da_g, dc_dh, f), dh_t in zip(grads.steps, reversed(dh_above.unbind())):
             dh.add_(dh_t)
@@ -84,18 +83,18 @@ class LSTMGradients(Gradients):
 
 
 class LSTMWorkspace(Workspace):
-    """Adds the cell, kept doubled (c2 = 2c) for tanh(c) = 2 sigmoid(c2) - 1."""
+    """Adds the cell, kept as C = -2c: then q = sigmoid(C) gives tanh c = 1 - 2q, and h = o - 2 o q is one operation."""
 
     gradients_type = LSTMGradients
 
     def __init__(self, steps: int, batch: int, rnn_size: int, num_gates: int, like: Tensor) -> None:
         super().__init__(steps, batch, rnn_size, num_gates, like)
-        self.c2 = self.new(steps + 1, batch, rnn_size)
-        self.tanh_c = self.new(steps, batch, rnn_size)
-        self.minus_two = self.new().fill_(-2)
+        self.C = self.new(steps + 1, batch, rnn_size)
+        self.q = self.new(steps, batch, rnn_size)
+        self.one = self.new().fill_(1)
         self.i, self.f, self.o, self.g = self.per_gate(self.gates)
         self.steps = list(
-            zip(self.gates, self.i, self.f, self.o, self.g, self.c2, self.c2[1:], self.tanh_c, self.h, self.h[1:])
+            zip(self.gates, self.i, self.f, self.o, self.g, self.C, self.C[1:], self.q, self.h, self.h[1:])
         )
 
 

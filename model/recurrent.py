@@ -83,7 +83,8 @@ class Workspace:
         self.gates = self.new(steps, batch, num_gates * rnn_size)
         self.h = self.new(steps + 1, batch, rnn_size)  # h[t] goes into step t and h[t + 1] comes out of it
         self.bias = self.new(num_gates * rnn_size)
-        self.h2h_weight = self.new(rnn_size, num_gates * rnn_size)  # as the loop wants it
+        self.h2h_weight = self.new(rnn_size, num_gates * rnn_size)  # as the loop forward wants it
+        self.h2h_weight_t = self.new(num_gates * rnn_size, rnn_size)  # as the loop backward wants it
         self.minus_one = self.new().fill_(-1)
 
     def new(self, *shape: int) -> Tensor:

@@ -40,7 +40,7 @@ class UnrolledRNN(torch.autograd.Function):
         grads = ws.gradients(ctx.number, x.shape[2] if x.is_floating_point() else None)
 
         torch.mul(ws.h[1:], ws.h[1:], out=grads.gates).neg_().add_(1)  # 1 - h², the slope of tanh
-        weight = h2h_weight.t()
+        weight = ws.h2h_weight_t.copy_(h2h_weight.t())
         dh = grads.dh.zero_()
         for da, dh_t in zip(grads.steps, reversed(dh_above.unbind())):
             da.mul_(dh.add_(dh_t))

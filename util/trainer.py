@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 TRAIN, VALIDATION = 0, 1
 
 
+def optimizer_for(model: CharRNN, learning_rate: float, decay_rate: float) -> torch.optim.Optimizer:
+    """RMSprop as the reference has it: m = a m + (1 - a) g², p = p - lr g / (sqrt(m) + 1e-8)."""
+    return torch.optim.RMSprop(model.chunks, learning_rate, alpha=decay_rate, eps=1e-8, foreach=False)
+
+
 class Trainer:
     """A model in training. `options` are the flags of train.py; only those of the optimisation are used."""
 
@@ -30,7 +35,7 @@ class Trainer:
         self.model, self.loader, self.random = model, loader, random
         self.batch_size, self.seq_length = options.batch_size, options.seq_length
         self.dropout, self.grad_clip = options.dropout, options.grad_clip
-        self.optimizer = torch.optim.RMSprop([model.flat], options.learning_rate, alpha=options.decay_rate, eps=1e-8)
+        self.optimizer = optimizer_for(model, options.learning_rate, options.decay_rate)
         self.iteration = 0
         self.train_losses: list[float] = []
         self.val_losses: dict[int, float] = {}
@@ -45,6 +50,11 @@ class Trainer:
     @property
     def ends_epoch(self) -> bool:
         return self.iteration % self.loader.split_sizes[TRAIN] == 0
+
+    @property
+    def finite(self) -> bool:
+        """Whether all parameters are numbers. After too large an update they are not, though the loss before it was."""
+        return bool(self.model.flat.isfinite().all())
 
     @property
     def learning_rate(self) -> float:
@@ -63,7 +73,7 @@ class Trainer:
         loss = nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum") / self.batch_size
         self.optimizer.zero_grad(set_to_none=False)
         loss.backward()
-        torch.nn.utils.clip_grad_value_(self.model.flat, self.grad_clip)
+        torch.nn.utils.clip_grad_value_(self.model.chunks, self.grad_clip, foreach=False)
         self.optimizer.step()
         self.iteration += 1
         self.train_losses.append(loss.item() / self.seq_length)
@@ -111,14 +121,16 @@ class Trainer:
         self.val_losses = dict(checkpoint.val_losses)
         self.state = torch.tensor(training["state"]).to(flat)
         self.random.restore({"key": training["random"]["key"].astype(np.uint32), "pos": training["random"]["pos"]})
-        tensors = {name: torch.tensor(array) for name, array in training["optimizer"].items()}
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": {0: tensors}, "param_groups": groups})
+        step = torch.tensor(training["optimizer"]["step"])
+        averages = flat.new_tensor(training["optimizer"]["square_avg"])
+        for chunk, average in zip(self.model.chunks, averages.split([chunk.numel() for chunk in self.model.chunks])):
+            self.optimizer.state[chunk] = {"step": step.clone(), "square_avg": average.clone()}
         self.learning_rate = training["learning_rate"]
 
     def checkpoint(self, options: dict, vocabulary: str, encoding: str, text_sha256: str) -> Checkpoint:
         """The run as it stands, to be saved before the next step: on a CPU the tensors are the model's own."""
-        random, optimizer = self.random.state(), self.optimizer.state[self.model.flat]
+        random, states = self.random.state(), [self.optimizer.state[chunk] for chunk in self.model.chunks]
+        square_avg = torch.cat([state["square_avg"] for state in states])
         return Checkpoint(
             options=options,
             vocabulary=vocabulary,
@@ -130,7 +142,7 @@ class Trainer:
             val_losses=dict(self.val_losses),
             training={
                 "learning_rate": self.learning_rate,
-                "optimizer": {name: tensor.cpu() for name, tensor in optimizer.items()},
+                "optimizer": {"step": states[0]["step"].cpu(), "square_avg": square_avg.cpu()},
                 "state": self.state.cpu(),
                 "random": {"key": torch.from_numpy(random["key"].astype(np.int64)), "pos": random["pos"]},
                 "text_sha256": text_sha256,
