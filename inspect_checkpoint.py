@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from util import errors
 from util.checkpoint import load_checkpoint
 from util.flags import Flags, gpu_id, switch
@@ -27,7 +29,7 @@ def main() -> None:
     checkpoint = load_checkpoint(flags().parse().checkpoint)
     print("options:")
     for name, value in sorted(checkpoint.options.items()):
-        print(f"  {name:<26} {value}")
+        print(f"  {name:<26} {value!r}")
     V, H, L, model = checkpoint.model_shape
     count = sum(array.size for array in checkpoint.parameters.values())
     print(f"model: {model}, {L} layers of {H}, {count} parameters in {checkpoint.dtype}")
@@ -35,7 +37,7 @@ def main() -> None:
     print(f"iteration: {checkpoint.iteration} (epoch {checkpoint.epoch:.3f})")
     if checkpoint.iteration:
         recent = checkpoint.train_losses[-100:]
-        print(f"train loss: {recent[-1]:.8f}, mean of the last {len(recent)}: {recent.mean():.4f}")
+        print(f"train loss: {recent[-1]:.8f}, mean of the last {len(recent)}: {np.nanmean(recent):.4f}")
     print("validation losses:")
     for iteration, loss in sorted(checkpoint.val_losses.items()):
         print(f"  {iteration:>8}  {loss:.4f}")

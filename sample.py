@@ -5,8 +5,13 @@ python sample.py cv/lm_lstm_epoch50.00_1.3500.pt -temperature 0.7 -primetext "RO
 
 from __future__ import annotations
 
-import os
 import sys
+
+if __name__ == "__main__":
+    # Before the imports, which take a while: Ctrl-C during them shows no traceback either.
+    sys.excepthook = lambda kind, *rest: None if kind is KeyboardInterrupt else sys.__excepthook__(kind, *rest)
+
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -85,11 +90,13 @@ def sample(
 
 def probabilities(log_probs: np.ndarray, temperature: float) -> np.ndarray:
     """exp(log_probs / temperature), normalised, as float32."""
-    with np.errstate(under="ignore", over="ignore"):
+    with np.errstate(all="ignore"):
         probs = np.exp(log_probs / temperature)
         if not 0 < (total := probs.sum()) < np.inf:
-            # So cold that all vanish: the same, measured from the most likely character.
-            probs = np.exp((log_probs - log_probs.max()) / temperature)
+            # So cold that all vanish: the same, measured from the most likely character. In float64, since the
+            # temperature could be 0 in float32.
+            colder = log_probs.astype(np.float64)
+            probs = np.exp((colder - colder.max()) / temperature)
             total = probs.sum()
         return (probs / total).astype(np.float32)
 

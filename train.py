@@ -7,10 +7,16 @@ Prints the loss of every iteration, and now and then validates and writes a chec
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    # Before the imports, which take a while: Ctrl-C during them shows no traceback either.
+    sys.excepthook = lambda kind, *rest: None if kind is KeyboardInterrupt else sys.__excepthook__(kind, *rest)
+
 import importlib.util
 import math
 import os
-import sys
+import shlex
 import time
 from argparse import Namespace
 from dataclasses import dataclass
@@ -25,7 +31,7 @@ from util.checkpoint import Checkpoint, load_checkpoint, parameter_shapes
 from util.checkpoint_folder import CheckpointFolder, newest_checkpoint
 from util.device import choose_device
 from util.errors import UserError, warn
-from util.flags import Flags, fraction, gpu_id, positive, real, seed, switch, text, whole
+from util.flags import Flags, fraction, gpu_id, positive, positive_single, real, seed, switch, text, whole
 from util.loader import CharLoader, Text, load_text
 from util.signals import StopSignals
 from util.torch7_random import Torch7Random
@@ -49,14 +55,14 @@ def flags() -> Flags:
     add("init_from", text, "", "start from the parameters in this checkpoint")
     add("resume", text, "", "go on with the run of this checkpoint, or of the newest in this folder")
     add = flags.group("optimisation")
-    add("learning_rate", positive, 2e-3, "learning rate")
+    add("learning_rate", positive_single, 2e-3, "learning rate")
     add("learning_rate_decay", positive, 0.97, "factor on the learning rate at the end of an epoch")
     add("learning_rate_decay_after", whole(0), 10, "epochs before the first decay")
     add("decay_rate", fraction, 0.95, "how slowly RMSprop forgets past gradients")
     add("seq_length", whole(1), 50, "time steps to backpropagate through")
     add("batch_size", whole(1), 50, "streams of text in parallel")
     add("max_epochs", whole(1), 50, "passes over the training text")
-    add("grad_clip", positive, 5.0, "each element of the gradient is clamped to plus or minus this")
+    add("grad_clip", positive_single, 5.0, "each element of the gradient is clamped to plus or minus this")
     add(
         "max_loss_ratio",
         real(lambda x: x >= 0, "a number from 0 up"),
@@ -69,7 +75,7 @@ def flags() -> Flags:
     add("eval_val_every", whole(1), 1000, "iterations between validations, each followed by a checkpoint")
     add("checkpoint_dir", Path, Path("cv"), "folder for checkpoints; made if missing")
     add("savefile", text, "lstm", "goes into the names of checkpoints")
-    add("save_every", whole(0), 0, "iterations between checkpoints to resume from, of which one is kept; 0 = none")
+    add("save_every", whole(0), 0, "iterations between checkpoints to resume from; the newest is kept; 0 = none")
     add("keep", whole(0), 0, "how many of the best checkpoints to keep, and the newest; 0 = all")
     add("accurate_gpu_timing", switch, 0, "1 = wait for the GPU before reading the clock")
     add = flags.group("machine")
@@ -94,6 +100,7 @@ def main() -> int:
     vocabulary = start.vocabulary if start else text.vocabulary
     loader = make_loader(text, vocabulary, options)
     say(f"vocab size: {len(vocabulary)}")
+    check_memory(len(vocabulary), options)
 
     import torch  # takes seconds, so only now that flags and data are known to be right
 
@@ -101,7 +108,6 @@ def main() -> int:
     from util.trainer import TRAIN, VALIDATION, Trainer
 
     say(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
-    check_memory(len(vocabulary), options)
     random = Torch7Random(options.seed)
     model = CharRNN(len(vocabulary), options.rnn_size, options.num_layers, options.model)
     model.to(device=device, dtype=getattr(torch, options.dtype))
@@ -142,13 +148,13 @@ def main() -> int:
             if sound and (i % options.eval_val_every == 0 or i == iterations):
                 say("evaluating loss over split index 2")
                 val_loss = trainer.evaluate(VALIDATION)
-                sound = math.isfinite(val_loss)
+                sound = math.isfinite(val_loss) and trainer.finite
                 if sound:
                     trainer.val_losses[i] = val_loss
                     path = folder.validated_path(epoch, val_loss)
                     say(f"saving checkpoint to {path}")
                     folder.save(checkpoint(), path)
-            elif sound and options.save_every and i % options.save_every == 0:
+            elif sound and options.save_every and i % options.save_every == 0 and trainer.finite:
                 folder.save(checkpoint(), folder.rolling_path(i))
 
             if i % options.print_every == 0 or not sound:
@@ -161,10 +167,11 @@ def main() -> int:
                 good = f"the last good checkpoint is {folder.newest}" if folder.newest else "there is no checkpoint yet"
                 raise UserError(f"the loss {what}; {good}. A lower -learning_rate or -grad_clip often helps")
 
-        if stop.received and folder.newest_iteration < trainer.iteration:
+        if stop.received and folder.newest_iteration < trainer.iteration and trainer.finite:
             folder.save(checkpoint(), folder.rolling_path(trainer.iteration))
     if trainer.iteration < iterations and folder.newest:
-        say(f"stopped at iteration {folder.newest_iteration}; go on with: python train.py -resume {folder.newest}")
+        name = shlex.quote(str(folder.newest))
+        say(f"stopped at iteration {folder.newest_iteration}; go on with: python train.py -resume {name}")
     if folder.failed and not stop.received:
         raise UserError(
             f"the last checkpoint could not be written; the newest one is {folder.newest or 'missing, too'}"

@@ -23,7 +23,7 @@ from torch.nn.functional import nll_loss, one_hot
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from model.char_rnn import CELLS, CharRNN
-from util.trainer import optimizer_for
+from util.optimizer import RMSprop
 
 Step = Callable[[Tensor, Tensor], None]
 
@@ -42,7 +42,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {options.threads} threads")
-    print(f"batch_size {options.batch_size}, seq_length {options.seq_length}, float32, median (10th percentile) in ms\n")
+    print(
+        f"batch_size {options.batch_size}, seq_length {options.seq_length}, float32; medians (10th percentiles), ms\n"
+    )
     print(f"{'':16} {'ours':>16} {'torch.nn':>16} {'plain loop':>16} {'products':>16}   ours / torch.nn")
     for model in options.model:
         for rnn_size in options.rnn_size:
@@ -79,17 +81,16 @@ def ours(vocab_size: int, rnn_size: int, num_layers: int, model: str, batch_size
     """A step of util.trainer, without reading the text."""
     network = CharRNN(vocab_size, rnn_size, num_layers, model)
     network.initialize(lambda count: torch.rand(count) * 0.16 - 0.08)
-    optimizer = optimizer_for(network, 2e-3, 0.95)
+    optimizer = RMSprop(network.flat, 0.95)
     state = network.zero_state(batch_size)
 
     def step(x: Tensor, y: Tensor) -> None:
         nonlocal state
         log_probs, state = network(x, state)
         loss = nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum") / batch_size
-        optimizer.zero_grad(set_to_none=False)
+        network.flat.grad.zero_()
         loss.backward()
-        nn.utils.clip_grad_value_(network.chunks, 5, foreach=False)
-        optimizer.step()
+        optimizer.step(2e-3, 5)
         loss.item()
 
     return step

@@ -16,8 +16,6 @@ from model.lstm import LSTM
 from model.recurrent import RecurrentLayer
 from model.rnn import RNN
 
-CHUNK_SIZE = 1 << 16
-
 CELLS: dict[str, type[RecurrentLayer]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 
 
@@ -25,8 +23,7 @@ class CharRNN(nn.Module):
     """Predicts the next character of each of B streams from all characters before it.
 
     All parameters lie in one vector, `flat`, and their gradients in `flat.grad`; the layers' parameters are views of
-    it, and so are `chunks`: pieces for the optimizer, which goes over its tensors many times and had better find them
-    in the cache.
+    it. So the optimizer, the norms and a copy are each one operation.
     """
 
     def __init__(self, vocab_size: int, rnn_size: int, num_layers: int, model: str = "lstm") -> None:
@@ -100,9 +97,6 @@ class CharRNN(nn.Module):
         sizes = [p.numel() for p in parameters]
         self.flat = torch.cat([p.detach().flatten() for p in parameters])
         self.flat.grad = torch.zeros_like(self.flat)
-        self.chunks = self.flat.split(CHUNK_SIZE)
-        for chunk, gradients in zip(self.chunks, self.flat.grad.split(CHUNK_SIZE)):
-            chunk.grad = gradients
         for p, values, gradients in zip(parameters, self.flat.split(sizes), self.flat.grad.split(sizes)):
             p.data = values.view(p.shape)
             p.grad = gradients.view(p.shape)

@@ -100,8 +100,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Reads and checks a checkpoint. Raises UserError with one sentence where there is no sound one at `path`."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a checkpoint in it, a file like lm_lstm_epoch1.00_1.5000.pt")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no file; name a checkpoint")
     try:
-        content = read_pt(path)
+        content = read_content(path)
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
     except OSError as error:
@@ -114,12 +116,29 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"{path} is no sound checkpoint of char-rnn: {error}") from error
 
 
+def read_content(path: Path) -> Any:
+    """What a .pt file holds, or a .t7 file of the original, as `checked` takes it. Raises ValueError and OSError."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start[:2] == b"PK":
+        return read_pt(path)
+    if start[:1] not in (b"\3", b"\4", b"3", b"4"):  # a table or an object, in binary or in ASCII
+        raise ValueError("it is neither a .pt nor a .t7 file")
+    from util.t7 import read_t7
+    from util.t7_checkpoint import t7_content  # which imports this module
+
+    return t7_content(read_t7(path))
+
+
 def checked(content: Any) -> Checkpoint:
     """The checkpoint that a file's content stands for. Raises ValueError with the reason where it is unsound."""
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or not isinstance(content.get("format"), str) or content["format"] != FORMAT:
         raise ValueError("another program wrote it")
-    if content.get("version") != VERSION:
-        raise ValueError(f"it has version {content.get('version')!r} of the format, and this program reads {VERSION}")
+    version = content.get("version")
+    if type(version) is not int or version != VERSION:
+        # Only a number is worth showing; another value may be endless, or steer a terminal.
+        shown = version if isinstance(version, int) and 0 < version < 2**32 else "?"
+        raise ValueError(f"it has version {shown} of the format, and this program reads {VERSION}")
     for field in fields(Checkpoint):
         if field.name not in content:
             raise ValueError(f"it has no {field.name}")
@@ -182,10 +201,12 @@ def check_training(checkpoint: Checkpoint, training: dict[str, Any]) -> None:
     require(isinstance(training, dict) and training.keys() == TRAINING_KEYS.keys(), "training")
     for key, kind in TRAINING_KEYS.items():
         require(isinstance(training[key], kind), key)
-    require(is_number(training["learning_rate"]), "training")
+    # The bound is what a float32 can hold.
+    require(is_number(training["learning_rate"]) and 0 <= training["learning_rate"] < 1e38, "learning_rate")
+    require(training["device"] in ("cpu", "cuda"), "device")
+    require(all(0 < iteration <= checkpoint.iteration for iteration in checkpoint.val_losses), "val_losses")
     count = sum(array.size for array in checkpoint.parameters.values())
-    require(training["optimizer"].keys() == {"step", "square_avg"}, "optimizer")
-    require(is_array(training["optimizer"]["step"], (), np.float32), "optimizer")
+    require(training["optimizer"].keys() == {"square_avg"}, "optimizer")
     require(is_array(training["optimizer"]["square_avg"], (count,), checkpoint.dtype), "optimizer")
     _, H, L, model = checkpoint.model_shape
     batch_size = checkpoint.options["batch_size"]

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import glob
 import os
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from util.checkpoint import Checkpoint, checkpoint_name, load_checkpoint, save_checkpoint
 from util.errors import UserError, reason, warn
 from util.files import create, discard, replacing
+
+FOLDERS = {"data_dir", "checkpoint_dir"}
+"""Options whose other value may be another way to the same place."""
+HARMLESS = FOLDERS | {"print_every", "eval_val_every", "save_every", "keep", "max_epochs", "accurate_gpu_timing"}
+"""Options that no figure of a run depends on."""
 
 
 class CheckpointFolder:
@@ -29,7 +38,7 @@ class CheckpointFolder:
         self.failed = False
         """Whether the last attempt to write one failed."""
         self._losses: dict[Path, float] = {}  # this run's validated checkpoints
-        self._rolling: Path | None = None
+        self._rolling: set[Path] = set()  # its others: one, and after a crash perhaps one more
         self._signatures: dict[Path, tuple[int, int, int]] = {}  # this run's files, as it left them
 
     def try_writing(self) -> None:
@@ -38,26 +47,25 @@ class CheckpointFolder:
             raise UserError(f"-savefile {self.savefile!r} is no part of a file name; -checkpoint_dir names the folder")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self.folder / checkpoint_name(self.savefile, 0, 0), commit=discard):
+            with replacing(self.rolling_path(10**9), commit=discard):  # no name will be longer
                 pass
         except (OSError, ValueError) as error:
+            why = reason(error) if isinstance(error, OSError) else str(error)
             raise UserError(
-                f"cannot write checkpoints to {self.folder} ({error}); name another -checkpoint_dir"
+                f"cannot write checkpoints to {self.folder}: {why}; name another -checkpoint_dir"
+                " (or a shorter -savefile, where the name is too long)"
             ) from error
 
     def adopt(self, path: Path, checkpoint: Checkpoint) -> None:
         """Takes over the files of the run that `checkpoint`, loaded from `path`, goes on with."""
         self.newest, self.newest_iteration = path, checkpoint.iteration
-        iterations_per_epoch = round(checkpoint.iteration / checkpoint.epoch)
-        for iteration, loss in checkpoint.val_losses.items():
-            self._remember(self.validated_path(iteration / iterations_per_epoch, loss), loss)
-        if checkpoint.iteration not in checkpoint.val_losses:
-            self._remember(path)
-            self._rolling = path
+        for other, earlier in self._written_by(checkpoint):
+            self._remember(other, earlier.val_losses.get(earlier.iteration))
 
     def save(self, checkpoint: Checkpoint, path: Path) -> bool:
         """Writes a checkpoint. A failure costs a warning, not the run: the next one is tried again."""
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             path = self._write(checkpoint, path)
         except OSError as error:
             self.failed = True
@@ -65,13 +73,10 @@ class CheckpointFolder:
             return False
         self.failed = False
         self.newest, self.newest_iteration = path, checkpoint.iteration
-        superseded, self._rolling = self._rolling, None
-        loss = checkpoint.val_losses.get(checkpoint.iteration)
-        self._remember(path, loss)
-        if loss is None:
-            self._rolling = path
-        if superseded and superseded != path:
-            self._delete(superseded)
+        superseded, self._rolling = self._rolling - {path}, set()
+        self._remember(path, checkpoint.val_losses.get(checkpoint.iteration))
+        for old in superseded:
+            self._delete(old)
         self._prune()
         return True
 
@@ -101,10 +106,32 @@ class CheckpointFolder:
             warn(f"warning: {wanted} is there already, from another run; writing {path.name} instead")
         return path
 
-    def _remember(self, path: Path, loss: float | None = None) -> None:
+    def _written_by(self, checkpoint: Checkpoint) -> Iterator[tuple[Path, Checkpoint]]:
+        """The checkpoints in the folder that the run of `checkpoint` has written up to this one.
+
+        In doubt a file is another run's: it stays. A rolling one must have all options of this run, a validated one
+        those that its figures depend on.
+        """
+        savefile = glob.escape(self.savefile)
+        kinds = [(f"resume_{savefile}_iteration*.pt", FOLDERS)]
+        if self.keep:  # else nobody asks for them, and reading them all may take long
+            kinds.append((f"lm_{savefile}_epoch*.pt", HARMLESS))
+        for pattern, may_differ in kinds:
+            wanted = without(may_differ, checkpoint.options)
+            for path in sorted(self.folder.glob(pattern)):
+                with suppress(UserError):
+                    other = load_checkpoint(path)
+                    losses = checkpoint.train_losses[: other.iteration]
+                    ours = same(other.train_losses, losses) and same(without(may_differ, other.options), wanted)
+                    if ours and other.iteration:
+                        yield path, other
+
+    def _remember(self, path: Path, loss: float | None) -> None:
         with suppress(OSError):
             self._signatures[path] = signature(path)
-            if loss is not None:
+            if loss is None:
+                self._rolling.add(path)
+            else:
                 self._losses[path] = loss
 
     def _is_ours(self, path: Path) -> bool:
@@ -134,15 +161,33 @@ def signature(path: Path) -> tuple[int, int, int]:
 
 
 def holds(path: Path, checkpoint: Checkpoint) -> bool:
-    """Whether the file holds this very model already: the same run may have written it before it was stopped."""
+    """Whether the file holds this very checkpoint already: the same run may have written it before it was stopped.
+
+    Another run's would lead elsewhere when it is resumed, even where the model is still the same.
+    """
     try:
         other = load_checkpoint(path)
     except UserError:
         return False
-    return other.iteration == checkpoint.iteration and all(
-        name in other.parameters and np.array_equal(other.parameters[name], np.asarray(array))
-        for name, array in checkpoint.parameters.items()
+    mine = {field.name: getattr(checkpoint, field.name) for field in fields(Checkpoint)}
+    return same(
+        vars(other) | {"options": without(FOLDERS, other.options)},
+        mine | {"options": without(FOLDERS, checkpoint.options)},
     )
+
+
+def without(names: set[str], options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in names}
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are equal to the last bit; a tensor may be one of numpy's or of torch's."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, np.ndarray):
+        b = np.asarray(b)
+        return (a.dtype, a.shape) == (b.dtype, b.shape) and a.tobytes() == b.tobytes()
+    return type(a) is type(b) and a == b
 
 
 def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
@@ -152,9 +197,17 @@ def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
     """
     if not path.is_dir():
         return path, load_checkpoint(path)
-    for candidate in sorted(path.glob("*.pt"), key=lambda p: p.stat().st_mtime_ns, reverse=True):
+    for candidate in sorted(path.glob("*.pt"), key=modified, reverse=True):
         try:
             return candidate, load_checkpoint(candidate)
         except UserError as error:
             warn(f"warning: {error}")
     raise UserError(f"there is no checkpoint in {path}; start without -resume")
+
+
+def modified(path: Path) -> int:
+    """When a file was last written, in nanoseconds; 0 where another run has deleted it meanwhile."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -23,7 +23,8 @@ def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> I
             yield file
             file.flush()
             os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
+            with suppress(OSError):  # a file system may have no permissions
+                os.chmod(temporary, 0o666 & ~_umask())
             commit(temporary, path)
     except BaseException:
         with suppress(OSError):
@@ -44,7 +45,8 @@ def create(temporary: str, path: Path) -> None:
             raise FileExistsError(path) from None
         os.replace(temporary, path)
     else:
-        os.unlink(temporary)
+        with suppress(OSError):  # the file is in its place all the same
+            os.unlink(temporary)
 
 
 def discard(temporary: str, path: Path) -> None:

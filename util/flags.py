@@ -87,7 +87,8 @@ def text(value: str) -> str:
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:
     """A type of flag: whole numbers from low up, to high if given."""
     wanted = f"a whole number from {low} " + ("up" if high is None else f"to {high}")
-    return _number(int, lambda x: x >= low and (high is None or x <= high), wanted, "N")
+    bound = 10**40 if high is None else high  # longer ones could not even be printed after a multiplication
+    return _number(int, lambda x: low <= x <= bound, wanted, "N")
 
 
 def real(accept: Callable[[float], bool], wanted: str) -> Callable[[str], float]:
@@ -110,6 +111,7 @@ def _number(kind: Callable[[str], Any], accept: Callable[[Any], bool], wanted: s
 
 
 positive = real(lambda x: x > 0, "a number above 0")
+positive_single = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # fits into a float32
 fraction = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
 switch = whole(0, 1)
 seed = whole(0, 2**32 - 1)

@@ -58,6 +58,8 @@ class Storages:
             raise ValueError("it has compressed members")
         if sum(m.file_size for m in members) > file_size:
             raise ValueError("its members are larger than the file")
+        if any(not 0 <= m.header_offset < file_size for m in members):
+            raise ValueError("its members lie outside of the file")
         self._archive = archive
         self._folder = members[0].filename.partition("/")[0]
         self._arrays: dict[str, np.ndarray] = {}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from contextlib import suppress
 from types import FrameType
-
-from util.errors import warn
 
 
 class StopSignals:
@@ -31,4 +31,6 @@ class StopSignals:
         self.received = signal.Signals(number)
         for either in self._before:
             signal.signal(either, signal.SIG_DFL)
-        warn("stopping after this iteration; once more stops at once, without saving")
+        # Not by way of sys.stderr: the signal may have come in the midst of a print, and streams cannot be re-entered.
+        with suppress(OSError):
+            os.write(2, b"stopping after this iteration; once more stops at once, without saving\n")

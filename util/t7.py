@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ class Table(dict):
         super().__init__()
         self.torch_class = torch_class
 
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
 
 def read_t7(path: Path) -> Any:
@@ -62,6 +63,8 @@ def read_t7(path: Path) -> Any:
     Raises ValueError with one sentence, with how many bytes were read until then, where the file is malformed or has
     the ASCII form of the format, and OSError where it cannot be read.
     """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is no regular file")  # a device may have no end
     data = path.read_bytes()
     if re.match(rb"\d\s", data):
         raise ValueError(
@@ -104,7 +107,7 @@ class Reader:
 
     def read(self) -> Any:
         """The file's object, whole. Raises ValueError."""
-        root = self.object()
+        root = self.begin_object()
         while self.unfinished:
             top = self.unfinished[-1]
             if top.left == 0:
@@ -112,15 +115,15 @@ class Reader:
             elif not top.has_key:
                 top.key, top.has_key = self.key(top.table), True
             else:
-                top.table[top.key] = self.object()
+                top.table[top.key] = self.begin_object()
                 top.left, top.has_key = top.left - 1, False
         if self.at < len(self.data):
             raise self.malformed("it goes on after its end")
         return root
 
-    def object(self) -> Any:
+    def begin_object(self) -> Any:
         """The next object; the entries of its table, if it is one, are left for `read` to fill in."""
-        tag = self.int()
+        tag = self.int32()
         if tag == NIL:
             return None
         if tag == NUMBER:
@@ -128,12 +131,12 @@ class Reader:
         if tag == STRING:
             return self.string()
         if tag == BOOLEAN:
-            return self.int() == 1
+            return self.int32() == 1
         if tag == FUNCTION:
             return self.function()
         if tag not in (TABLE, TORCH, *INDEXED_FUNCTIONS):
             raise self.malformed(f"there is no type of object with the tag {tag}")
-        index = self.int()
+        index = self.int32()
         if index in self.objects:
             return self.objects[index]
         if tag == TABLE:
@@ -145,17 +148,17 @@ class Reader:
 
     def key(self, table: Table) -> Any:
         """The key of a table's next entry."""
-        key = self.object()
+        key = self.begin_object()
         if isinstance(key, float) and key.is_integer():
             key = int(key)
-        if key is None or isinstance(key, np.ndarray) or key != key:
+        if key is None or isinstance(key, np.ndarray) or (isinstance(key, float) and math.isnan(key)):
             raise self.malformed("a table has nil, a tensor, a function or not-a-number for a key")
         if key in table:
             raise self.malformed("a table has the same key twice")
         return key
 
     def table(self, index: int, table: Table) -> Table:
-        count = self.int()
+        count = self.int32()
         if not 0 <= count <= (len(self.data) - self.at) // SMALLEST_ENTRY:
             raise self.malformed(f"a table of {count} entries is more than the rest of the file can hold")
         self.objects[index] = table
@@ -164,28 +167,29 @@ class Reader:
 
     def function(self) -> None:
         """Passes over a function's bytecode, and over the table of its upvalues, which some old files do not have."""
-        self.skip(self.int())
+        self.skip(self.int32())
         if self.data[self.at : self.at + INT.size] == INT.pack(TABLE):
-            self.object()
+            self.begin_object()
 
     def torch_object(self, index: int) -> Any:
-        name = self.string()
-        if re.fullmatch(r"V \d+", name):  # the oldest files have no version before the class
-            name = self.string()
+        name = self.class_name()
+        if name in self.storage_classes:
+            return self.storage(index, name)
         if name in self.tensor_classes:
             self.objects[index] = self.tensor(self.tensor_classes[name])
-        elif name in self.storage_classes:
-            self.objects[index] = self.storages[index] = self.storage(self.storage_classes[name])
-        else:
-            self.objects[index] = Table(name)
-            if self.int() != TABLE or (content := self.int()) in self.objects:
-                raise self.malformed(f"an object of class {name[:50]!r} has no table for its content")
-            self.table(content, self.objects[index])
-        return self.objects[index]
+            return self.objects[index]
+        self.objects[index] = Table(name)
+        if self.int32() != TABLE or (content := self.int32()) in self.objects:
+            raise self.malformed(f"an object of class {name[:50]!a} has no table for its content")
+        return self.table(content, self.objects[index])
+
+    def class_name(self) -> str:
+        name = self.string()
+        return self.string() if re.fullmatch(r"V \d+", name) else name  # the oldest files have no version before it
 
     def tensor(self, dtype: np.dtype) -> np.ndarray:
         """A view of a storage. It is never larger than that, so strides cannot make much out of a small file."""
-        dimensions = self.int()
+        dimensions = self.int32()
         if not 0 <= dimensions <= MAX_DIMENSIONS:
             raise self.malformed(f"a tensor has {dimensions} dimensions")
         sizes, strides = self.longs(dimensions), self.longs(dimensions)
@@ -207,26 +211,28 @@ class Reader:
 
     def tensor_storage(self, dtype: np.dtype) -> np.ndarray:
         """The storage that ends a tensor: written out here, one that came before, or nil."""
-        tag = self.int()
+        tag = self.int32()
         if tag == NIL:
             return np.empty(0, dtype)
         if tag == TORCH:
-            index = self.int()
-            if index not in self.objects:
-                self.torch_object(index)
+            index = self.int32()
+            if index not in self.objects and (name := self.class_name()) in self.storage_classes:
+                self.storage(index, name)
             if index in self.storages and self.storages[index].dtype == dtype:
                 return self.storages[index]
         raise self.malformed("a tensor has no storage of its type")
 
-    def storage(self, dtype: np.dtype) -> np.ndarray:
-        (count,) = self.longs(1)
-        return np.ndarray(count, dtype, self.data, self.skip(count * dtype.itemsize))
+    def storage(self, index: int, name: str) -> np.ndarray:
+        dtype, (count,) = self.storage_classes[name], self.longs(1)
+        array = np.ndarray(count, dtype, self.data, self.skip(count * dtype.itemsize))
+        self.objects[index] = self.storages[index] = array
+        return array
 
     def string(self) -> str:
-        start = self.skip(self.int())
+        start = self.skip(self.int32())
         return self.data[start : self.at].decode("latin-1")
 
-    def int(self) -> int:
+    def int32(self) -> int:
         return self.unpack(INT)
 
     def longs(self, count: int) -> list[int]:

@@ -23,7 +23,7 @@ class Torch7Random:
 
     def skip(self, count: int) -> None:
         """Passes over `count` draws."""
-        self.raw(count)
+        self._bits.random_raw(count, output=False)
 
     def uniform(self, count: int, low: float = 0.0, high: float = 1.0) -> np.ndarray:
         """`count` float64 numbers, uniform in [low, high)."""

@@ -15,17 +15,13 @@ from torch.nn.functional import nll_loss
 
 from util.checkpoint import Checkpoint
 from util.loader import CharLoader
+from util.optimizer import RMSprop
 from util.torch7_random import Torch7Random
 
 if TYPE_CHECKING:
     from model.char_rnn import CharRNN
 
 TRAIN, VALIDATION = 0, 1
-
-
-def optimizer_for(model: CharRNN, learning_rate: float, decay_rate: float) -> torch.optim.Optimizer:
-    """RMSprop as the reference has it: m = a m + (1 - a) g², p = p - lr g / (sqrt(m) + 1e-8)."""
-    return torch.optim.RMSprop(model.chunks, learning_rate, alpha=decay_rate, eps=1e-8, foreach=False)
 
 
 class Trainer:
@@ -35,7 +31,8 @@ class Trainer:
         self.model, self.loader, self.random = model, loader, random
         self.batch_size, self.seq_length = options.batch_size, options.seq_length
         self.dropout, self.grad_clip = options.dropout, options.grad_clip
-        self.optimizer = optimizer_for(model, options.learning_rate, options.decay_rate)
+        self.optimizer = RMSprop(model.flat, options.decay_rate)
+        self.learning_rate: float = options.learning_rate
         self.iteration = 0
         self.train_losses: list[float] = []
         self.val_losses: dict[int, float] = {}
@@ -57,12 +54,10 @@ class Trainer:
         return bool(self.model.flat.isfinite().all())
 
     @property
-    def learning_rate(self) -> float:
-        return self.optimizer.param_groups[0]["lr"]
-
-    @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
-        self.optimizer.param_groups[0]["lr"] = value
+    def gradient(self) -> Tensor:
+        """The gradients of all parameters."""
+        assert self.model.flat.grad is not None
+        return self.model.flat.grad
 
     def step(self) -> float:
         """Learns from the next batch. Gives the loss per character before that."""
@@ -71,10 +66,9 @@ class Trainer:
         log_probs, self.state = self.model(x, self.state, masks)
         # The mean over the streams, summed over the steps: so the gradient's size, and grad_clip, are the reference's.
         loss = nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum") / self.batch_size
-        self.optimizer.zero_grad(set_to_none=False)
+        self.gradient.zero_()
         loss.backward()
-        torch.nn.utils.clip_grad_value_(self.model.chunks, self.grad_clip, foreach=False)
-        self.optimizer.step()
+        self.optimizer.step(self.learning_rate, self.grad_clip)
         self.iteration += 1
         self.train_losses.append(loss.item() / self.seq_length)
         return self.train_losses[-1]
@@ -92,9 +86,7 @@ class Trainer:
 
     def norm_ratio(self) -> float:
         """The norm of the clamped gradient over that of the parameters after the update."""
-        flat = self.model.flat
-        assert flat.grad is not None
-        return (flat.grad.norm() / flat.norm()).item()
+        return (self.gradient.norm() / self.model.flat.norm()).item()
 
     def batch(self, split: int, number: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets (S, B) on the model's device."""
@@ -121,16 +113,12 @@ class Trainer:
         self.val_losses = dict(checkpoint.val_losses)
         self.state = torch.tensor(training["state"]).to(flat)
         self.random.restore({"key": training["random"]["key"].astype(np.uint32), "pos": training["random"]["pos"]})
-        step = torch.tensor(training["optimizer"]["step"])
-        averages = flat.new_tensor(training["optimizer"]["square_avg"])
-        for chunk, average in zip(self.model.chunks, averages.split([chunk.numel() for chunk in self.model.chunks])):
-            self.optimizer.state[chunk] = {"step": step.clone(), "square_avg": average.clone()}
+        self.optimizer.restore({name: torch.tensor(array) for name, array in training["optimizer"].items()})
         self.learning_rate = training["learning_rate"]
 
     def checkpoint(self, options: dict, vocabulary: str, encoding: str, text_sha256: str) -> Checkpoint:
         """The run as it stands, to be saved before the next step: on a CPU the tensors are the model's own."""
-        random, states = self.random.state(), [self.optimizer.state[chunk] for chunk in self.model.chunks]
-        square_avg = torch.cat([state["square_avg"] for state in states])
+        random = self.random.state()
         return Checkpoint(
             options=options,
             vocabulary=vocabulary,
@@ -142,7 +130,7 @@ class Trainer:
             val_losses=dict(self.val_losses),
             training={
                 "learning_rate": self.learning_rate,
-                "optimizer": {"step": states[0]["step"].cpu(), "square_avg": square_avg.cpu()},
+                "optimizer": {name: tensor.cpu() for name, tensor in self.optimizer.state().items()},
                 "state": self.state.cpu(),
                 "random": {"key": torch.from_numpy(random["key"].astype(np.int64)), "pos": random["pos"]},
                 "text_sha256": text_sha256,

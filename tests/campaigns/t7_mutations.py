@@ -1,0 +1,121 @@
+"""Damages the golden .t7 files in thousands of ways and opens each: it loads, or is refused with one sentence.
+
+    PYTHONPATH=. python tests/campaigns/t7_mutations.py 20000
+
+Ends with a traceback at the first damage that does anything else, takes too long or too much memory.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from util.checkpoint import checked
+from util.t7 import read_t7
+from util.t7_checkpoint import t7_content
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+MAX_SECONDS = 2.0
+MAX_MEMORY = 16
+"""Bytes of memory for a byte of the file, beside a constant."""
+CONSTANT_MEMORY = 200_000
+
+
+def place(data: bytearray, rng: random.Random) -> int:
+    """Anywhere in the file, or in every second case where an object of Torch says what it is and how large."""
+    if rng.random() < 0.5:
+        return rng.randrange(len(data) - 8)
+    version = rng.choice([match.start() for match in re.finditer(b"V 1", data)])
+    return min(max(version + rng.randrange(-24, 100), 0), len(data) - 8)
+
+
+def flip(data: bytearray, rng: random.Random) -> None:
+    for _ in range(rng.choice((1, 1, 2, 8))):
+        data[place(data, rng)] ^= 1 << rng.randrange(8)
+
+
+def cut(data: bytearray, rng: random.Random) -> None:
+    start = place(data, rng)
+    del data[start : rng.choice((start + 1, start + 4, start + 1000, len(data)))]
+
+
+def insert(data: bytearray, rng: random.Random) -> None:
+    at = place(data, rng)
+    data[at:at] = rng.randbytes(rng.choice((1, 4, 8, 100)))
+
+
+def swap(data: bytearray, rng: random.Random) -> None:
+    size = rng.choice((4, 8))
+    a, b = place(data, rng), place(data, rng)
+    data[a : a + size], data[b : b + size] = data[b : b + size], data[a : a + size]
+
+
+def replace(data: bytearray, rng: random.Random) -> None:
+    """Puts in a number: a size that is huge, negative, or just another."""
+    size, at = rng.choice((4, 8)), place(data, rng)
+    number = rng.choice((-1, 0, 1, 2, 3, 4, 2**15, 2**24, 2**31 - 1, -(2**31), rng.randrange(10**6)))
+    if size == 8:
+        number = rng.choice((number, 2**40, 2**62, 2**63 - 1, -(2**63)))
+    data[at : at + size] = number.to_bytes(size, "little", signed=True)
+
+
+MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (flip, cut, insert, swap, replace)
+
+
+def loads(path: Path) -> bool:
+    """Whether a file is a sound checkpoint; otherwise it was refused as it should be."""
+    try:
+        checked(t7_content(read_t7(path)))
+    except ValueError as error:
+        assert 0 < len(str(error)) < 400 and str(error).isprintable(), f"no sentence: {error!r}"
+        return False
+    return True
+
+
+def campaign(count: int, measure_every: int = 1) -> dict[str, float]:
+    """Tries `count` damages, and measures the memory of every so many of them, which takes twice the time.
+
+    Gives figures: how many were accepted and refused, the slowest in seconds, the most memory for a byte of file.
+    """
+    originals = [path.read_bytes() for path in sorted(GOLDEN.glob("*.t7"))]
+    outcomes: Counter[bool] = Counter()
+    slowest = largest = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "damaged.t7"
+        for number in range(count):
+            rng = random.Random(number)
+            data = bytearray(originals[number % len(originals)])
+            mutation = rng.choice(MUTATIONS)
+            mutation(data, rng)
+            path.write_bytes(data)
+            if number % measure_every == 0:
+                tracemalloc.start()
+            clock = time.perf_counter()
+            try:
+                outcomes[loads(path)] += 1
+            except BaseException:
+                print(f"damage {number} ({mutation.__name__})", file=sys.stderr)
+                raise
+            seconds, memory = time.perf_counter() - clock, tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert seconds < MAX_SECONDS, f"damage {number} ({mutation.__name__}) takes {seconds:.1f} s"
+            assert memory < MAX_MEMORY * len(data) + CONSTANT_MEMORY, (
+                f"damage {number} ({mutation.__name__}): {len(data)} bytes take {memory} of memory"
+            )
+            slowest, largest = max(slowest, seconds), max(largest, (memory - CONSTANT_MEMORY) / len(data))
+    return {"accepted": outcomes[True], "refused": outcomes[False], "slowest": slowest, "memory": largest}
+
+
+if __name__ == "__main__":
+    figures = campaign(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
+    print(
+        f"accepted {figures['accepted']}, refused {figures['refused']}, slowest {figures['slowest']:.3f} s, "
+        f"memory at most {figures['memory']:.1f} times the file and {CONSTANT_MEMORY} bytes"
+    )

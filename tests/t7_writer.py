@@ -1,0 +1,203 @@
+"""Writes Torch7's binary files for the tests, checkpoints of char-rnn among them. For the format see util/t7.py."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CODES = {
+    "Byte": "u1",
+    "Char": "i1",
+    "Short": "i2",
+    "Int": "i4",
+    "Long": "i8",
+    "Half": "f2",
+    "Float": "f4",
+    "Double": "f8",
+    "Cuda": "f4",
+    "Cl": "f4",
+}
+
+
+@dataclass(eq=False)
+class Storage:
+    """`kind` is what comes before "Storage" in the class: Double, Cuda, CudaByte, ClLong, ..."""
+
+    kind: str
+    values: Any
+
+
+@dataclass(eq=False)
+class Tensor:
+    """A view of a storage, with sizes and strides in elements and the offset from 1. `storage` can be None."""
+
+    kind: str
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+    storage: Any
+
+
+@dataclass(eq=False)
+class Object:
+    """An object of any other class."""
+
+    torch_class: str
+    content: Any = field(default_factory=dict)
+    version: str | None = "V 1"
+
+
+@dataclass(eq=False)
+class Function:
+    """Bytecode under one of the tags 6, 7 and 8."""
+
+    tag: int
+    bytecode: bytes
+    upvalues: Any = None
+
+
+def tensor(kind: str, values: Any) -> Tensor:
+    """A tensor with a storage of its own."""
+    array = np.asarray(values)
+    strides = tuple(int(np.prod(array.shape[axis + 1 :])) for axis in range(array.ndim))
+    return Tensor(kind, array.shape, strides, 1, Storage(kind, array.ravel()))
+
+
+def element_code(kind: str, long: str) -> str:
+    """numpy's code of a kind's elements: those of a Long are as long as the file's `long`."""
+    code = CODES.get(kind) or CODES[kind.removeprefix("Cuda").removeprefix("Cl")]
+    return "<" + (long if code == "i8" else code)
+
+
+class Writer:
+    """`long` is i8 or i4."""
+
+    def __init__(self, long: str = "i8") -> None:
+        self.long = long
+        self.out = bytearray()
+        self.indices: dict[int, int] = {}
+        self.alive: list[Any] = []  # so that no id comes twice
+
+    def write(self, value: Any) -> None:
+        match value:
+            case None:
+                self.int32(0)
+            case bool():
+                self.int32(5, value)
+            case int() | float():
+                self.int32(1)
+                self.out += struct.pack("<d", value)
+            case str() | bytes():
+                self.int32(2)
+                self.string(value)
+            case list():
+                self.write(dict(enumerate(value, 1)))
+            case dict():
+                if self.begin(3, value):
+                    self.int32(len(value))
+                    for key, item in value.items():
+                        self.write(key)
+                        self.write(item)
+            case Function():
+                if value.tag == 6:
+                    self.int32(6)
+                elif not self.begin(value.tag, value):
+                    return
+                self.string(value.bytecode)
+                if value.upvalues is not None:
+                    self.write(value.upvalues)
+            case Object():
+                if self.begin(4, value):
+                    self.torch_class(value.torch_class, value.version)
+                    self.write(value.content)
+            case Storage():
+                if self.begin(4, value):
+                    self.torch_class(f"torch.{value.kind}Storage")
+                    self.longs(len(value.values))
+                    self.out += np.asarray(value.values).astype(element_code(value.kind, self.long)).tobytes()
+            case Tensor():
+                if self.begin(4, value):
+                    self.torch_class(f"torch.{value.kind}Tensor")
+                    self.int32(len(value.sizes))
+                    self.longs(*value.sizes, *value.strides, value.offset)
+                    self.write(value.storage)
+            case _:
+                raise TypeError(f"no way to write a {type(value)}")
+
+    def begin(self, tag: int, value: Any) -> bool:
+        """Writes tag and index. Tells whether the object is to follow, or was written before."""
+        new = id(value) not in self.indices
+        self.alive.append(value)
+        self.int32(tag, self.indices.setdefault(id(value), len(self.indices) + 1))
+        return new
+
+    def torch_class(self, name: str, version: str | None = "V 1") -> None:
+        if version is not None:
+            self.string(version)
+        self.string(name)
+
+    def string(self, value: str | bytes) -> None:
+        data = value.encode("latin-1") if isinstance(value, str) else value
+        self.int32(len(data))
+        self.out += data
+
+    def int32(self, *values: int) -> None:
+        self.out += np.array(values, "<i4").tobytes()
+
+    def longs(self, *values: int) -> None:
+        self.out += np.array(values, "<" + self.long).tobytes()
+
+
+def t7_bytes(value: Any, long: str = "i8") -> bytes:
+    writer = Writer(long)
+    writer.write(value)
+    return bytes(writer.out)
+
+
+def write_t7(path: Path, value: Any, long: str = "i8") -> Path:
+    path.write_bytes(t7_bytes(value, long))
+    return path
+
+
+def char_rnn_checkpoint(
+    model: str,
+    parameters: list[np.ndarray],
+    num_layers: int,
+    kind: str = "Double",
+    vocabulary: bytes = b"\n abc",
+    **options: Any,
+) -> dict[str, Any]:
+    """A checkpoint as char-rnn writes it.
+
+    parameters are in the flat order of the original, weights (outputs, inputs), and lie in one storage of `kind`.
+    """
+    storage = Storage(kind, np.concatenate([array.ravel() for array in parameters]))
+    tensors, offset = [], 1
+    for array in parameters:
+        strides = (array.shape[1], 1) if array.ndim == 2 else (1,)
+        tensors.append(Tensor(kind, array.shape, strides, offset, storage))
+        offset += array.size
+    modules = [Object("nn.Identity")]
+    for weight, bias in zip(tensors[::2], tensors[1::2], strict=True):
+        modules += [Object("nn.Linear", {"weight": weight, "bias": bias}), Object("nn.Sigmoid")]
+    nodes = [Object("nngraph.Node", {"data": {}})]
+    nodes += [Object("nngraph.Node", {"data": {"module": module}}) for module in modules]
+    for node, child in itertools.pairwise(nodes):
+        node.content["children"] = {1: child, child: 1}
+    opt = {"rnn_size": parameters[-2].shape[1], "num_layers": num_layers, "model": model, "dropout": 0}
+    opt |= {"seq_length": 7, "batch_size": 3, "learning_rate": 2e-3, "data_dir": "data/x"}
+    return {
+        "protos": {"rnn": Object("nn.gModule", {"forwardnodes": nodes}), "criterion": Object("nn.ClassNLLCriterion")},
+        "opt": opt | options,
+        "train_losses": [3.5, 3.25, 3.0],
+        "val_loss": 2.75,
+        "val_losses": {2: 3.125, 3: 2.75},
+        "vocab": {bytes([byte]): index for index, byte in enumerate(vocabulary, 1)},
+        "i": 3,
+        "epoch": 0.5,
+    }
