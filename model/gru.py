@@ -49,39 +49,58 @@ class UnrolledGRU(torch.autograd.Function):
         ws, (x, i2h_weight, h2h_weight) = ctx.ws, ctx.saved_tensors
         grads = ws.gradients(ctx.number, x.shape[2] if x.is_floating_point() else None)
 
-        # What depends on the forward pass alone, for all steps at once: into each gate's gradient
-        # the factor that turns dh (for z, n) or d(rh) (for r) into it.
-        z, r, n, h_prev = ws.z, ws.r, ws.n, ws.h[:-1]
-        torch.addcmul(ws.gates, ws.gates, ws.gates, value=-1, out=grads.gates)  # s(1 - s), the slope of a sigmoid s
-        grads.z.mul_(torch.sub(n, h_prev, out=grads.scratch))
-        grads.r.mul_(h_prev)
-        torch.addcmul(z, torch.mul(n, n, out=grads.n), z, value=-1, out=grads.n)  # z (1 - n²)
-        keep = torch.add(ws.one, z, alpha=-1, out=grads.scratch)  # 1 - z
-
         weight_zr, weight_n = ws.h2h_weight_t.copy_(h2h_weight.t()).split([2 * ws.H, ws.H])
         dh, drh = grads.dh.zero_(), grads.drh
-        for (da_zr, da_z_n, da_r, da_n, r, keep), dh_t in zip(grads.steps, reversed(dh_above.unbind())):
-            dh.add_(dh_t)
-            da_z_n.mul_(dh.unsqueeze(1))
-            torch.mm(da_n, weight_n, out=drh)
-            da_r.mul_(drh)
-            dh.mul_(keep).addcmul_(drh, r)
-            dh.addmm_(da_zr, weight_zr)
+        for block in grads.blocks:
+            block.differentiate_gates(ws.one)
+            for (da_zr, da_z_n, da_r, da_n, r, keep), dh_t in zip(
+                block.steps, reversed(dh_above[block.slice].unbind())
+            ):
+                dh.add_(dh_t)
+                da_z_n.mul_(dh.unsqueeze(1))
+                torch.mm(da_n, weight_n, out=drh)
+                da_r.mul_(drh)
+                dh.mul_(keep).addcmul_(drh, r)
+                dh.addmm_(da_zr, weight_zr)
         d_zr, d_n = grads.gates.flatten(0, 1).split([2 * ws.H, ws.H], dim=1)
-        torch.mm(h_prev.flatten(0, 1).t(), d_zr, out=grads.h2h_weight[:, : 2 * ws.H])
+        torch.mm(ws.h[:-1].flatten(0, 1).t(), d_zr, out=grads.h2h_weight[:, : 2 * ws.H])
         torch.mm(ws.rh.flatten(0, 1).t(), d_n, out=grads.h2h_weight[:, 2 * ws.H :])
         dx, d_i2h_weight, d_bias = input_gradients(x, i2h_weight, grads)
         return dx, None, d_i2h_weight, d_bias, grads.h2h_weight, d_bias, None
 
 
+class GRUBlock:
+    """Views of some steps, for the part of the backward pass that needs no gradient from the steps after them."""
+
+    def __init__(self, ws: GRUWorkspace, grads: GRUGradients, steps: slice) -> None:
+        self.slice = steps
+        self.gates, self.h_prev = ws.gates[steps], ws.h[:-1][steps]
+        self.z, self.r, self.n = (gate[steps] for gate in ws.per_gate(ws.gates))
+        self.d_gates = grads.gates[steps]
+        self.dz, self.dr, self.dn = (gate[steps] for gate in ws.per_gate(grads.gates))
+        self.keep = grads.keep[: len(self.z)]
+        dz_and_dn = self.d_gates.unflatten(2, (ws.G, ws.H))[:, :, ::2]
+        self.steps = list(zip(self.d_gates[:, :, : 2 * ws.H], dz_and_dn, self.dr, self.dn, self.r, self.keep))[::-1]
+
+    def differentiate_gates(self, one: Tensor) -> None:
+        """Into each gate's gradient what turns dh (for z, n) or d(rh) (for r) into it, and 1 - z.
+
+        The slope of a sigmoid s is s (1 - s), that of tanh is 1 - tanh².
+        """
+        torch.addcmul(self.gates, self.gates, self.gates, value=-1, out=self.d_gates)
+        self.dz.mul_(torch.sub(self.n, self.h_prev, out=self.keep))
+        self.dr.mul_(self.h_prev)
+        torch.addcmul(self.z, torch.mul(self.n, self.n, out=self.dn), self.z, value=-1, out=self.dn)
+        torch.add(one, self.z, alpha=-1, out=self.keep)
+
+
 class GRUGradients(Gradients):
     def __init__(self, ws: GRUWorkspace, input_size: int | None) -> None:
         super().__init__(ws, input_size)
+        blocks = ws.blocks()
         self.drh = ws.new(ws.B, ws.H)
-        self.scratch = ws.new(ws.S, ws.B, ws.H)
-        self.z, self.r, self.n = ws.per_gate(self.gates)
-        z_and_n = self.gates.view(ws.S, ws.B, ws.G, ws.H)[:, :, ::2]
-        self.steps = list(zip(self.gates[:, :, : 2 * ws.H], z_and_n, self.r, self.n, ws.r, self.scratch))[::-1]
+        self.keep = ws.new(blocks[-1].stop, ws.B, ws.H)  # one for all blocks
+        self.blocks = [GRUBlock(ws, self, block) for block in blocks]
 
 
 class GRUWorkspace(Workspace):

@@ -48,38 +48,57 @@ class UnrolledLSTM(torch.autograd.Function):
         ws, (x, i2h_weight, h2h_weight) = ctx.ws, ctx.saved_tensors
         grads = ws.gradients(ctx.number, x.shape[2] if x.is_floating_point() else None)
 
-        # What depends on the forward pass alone, for all steps at once: into each gate's gradient the factor that
-        # turns dc (for i, f, g) or dh (for o) into it, and dc/dh. The slope of a sigmoid s is s (1 - s).
-        torch.addcmul(ws.gates, ws.gates, ws.gates, value=-1, out=grads.gates)
-        grads.i.mul_(ws.g)
-        grads.f.mul_(ws.C[:-1]).mul_(-0.5)
-        grads.o.mul_(torch.add(ws.one, ws.q, alpha=-2, out=grads.dc_dh))  # tanh c
-        torch.addcmul(ws.i, torch.mul(ws.g, ws.g, out=grads.g), ws.i, value=-1, out=grads.g)
-        torch.addcmul(ws.o, grads.dc_dh.square_(), ws.o, value=-1, out=grads.dc_dh)
-
         weight = ws.h2h_weight_t.copy_(h2h_weight.t())
         dc, dh = grads.dc.zero_(), grads.dh.zero_()
-        for (da, da_if, da_o, da_g, dc_dh, f), dh_t in zip(grads.steps, reversed(dh_above.unbind())):
-            dh.add_(dh_t)
-            dc.addcmul_(dh, dc_dh)
-            da_if.mul_(dc.unsqueeze(1))
-            da_o.mul_(dh)
-            da_g.mul_(dc)
-            dc.mul_(f)
-            torch.mm(da, weight, out=dh)
+        for block in grads.blocks:
+            block.differentiate_gates(ws.one)
+            for (da, da_if, da_o, da_g, dc_dh, f), dh_t in zip(block.steps, reversed(dh_above[block.slice].unbind())):
+                dh.add_(dh_t)
+                dc.addcmul_(dh, dc_dh)
+                da_if.mul_(dc.unsqueeze(1))
+                da_o.mul_(dh)
+                da_g.mul_(dc)
+                dc.mul_(f)
+                torch.mm(da, weight, out=dh)
         torch.mm(ws.h[:-1].flatten(0, 1).t(), grads.gates.flatten(0, 1), out=grads.h2h_weight)
         dx, d_i2h_weight, d_bias = input_gradients(x, i2h_weight, grads)
         return dx, None, d_i2h_weight, d_bias, grads.h2h_weight, d_bias, None
 
 
+class LSTMBlock:
+    """Views of some steps, for the part of the backward pass that needs no gradient from the steps after them."""
+
+    def __init__(self, ws: LSTMWorkspace, grads: LSTMGradients, steps: slice) -> None:
+        self.slice = steps
+        self.gates, self.q, self.C_prev = ws.gates[steps], ws.q[steps], ws.C[:-1][steps]
+        self.i, self.f, self.o, self.g = (gate[steps] for gate in ws.per_gate(ws.gates))
+        self.d_gates = grads.gates[steps]
+        self.di, self.df, self.do, self.dg = (gate[steps] for gate in ws.per_gate(grads.gates))
+        self.dc_dh = grads.dc_dh[: len(self.q)]
+        i_and_f = self.d_gates.unflatten(2, (ws.G, ws.H))[:, :, :2]
+        self.steps = list(zip(self.d_gates, i_and_f, self.do, self.dg, self.dc_dh, self.f))[::-1]
+
+    def differentiate_gates(self, one: Tensor) -> None:
+        """Into each gate's gradient what turns dc (for i, f, g) or dh (for o) into it, and dc/dh.
+
+        The slope of a sigmoid s is s (1 - s), that of tanh is 1 - tanh².
+        """
+        torch.addcmul(self.gates, self.gates, self.gates, value=-1, out=self.d_gates)
+        self.di.mul_(self.g)
+        self.df.mul_(self.C_prev).mul_(-0.5)
+        tanh_c = torch.add(one, self.q, alpha=-2, out=self.dc_dh)
+        self.do.mul_(tanh_c)
+        torch.addcmul(self.i, torch.mul(self.g, self.g, out=self.dg), self.i, value=-1, out=self.dg)
+        torch.addcmul(self.o, tanh_c.square_(), self.o, value=-1, out=self.dc_dh)
+
+
 class LSTMGradients(Gradients):
     def __init__(self, ws: LSTMWorkspace, input_size: int | None) -> None:
         super().__init__(ws, input_size)
+        blocks = ws.blocks()
         self.dc = ws.new(ws.B, ws.H)
-        self.dc_dh = ws.new(ws.S, ws.B, ws.H)
-        self.i, self.f, self.o, self.g = ws.per_gate(self.gates)
-        i_and_f = self.gates.view(ws.S, ws.B, ws.G, ws.H)[:, :, :2]
-        self.steps = list(zip(self.gates, i_and_f, self.o, self.g, self.dc_dh, ws.f))[::-1]
+        self.dc_dh = ws.new(blocks[-1].stop, ws.B, ws.H)  # one for all blocks
+        self.blocks = [LSTMBlock(ws, self, block) for block in blocks]
 
 
 class LSTMWorkspace(Workspace):

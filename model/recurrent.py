@@ -21,6 +21,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+CACHE_BYTES = 2 << 20  # of a core's second level and its share of the third, on common processors
+
 
 class RecurrentLayer(nn.Module):
     """A layer of H cells over S steps; a subclass says how many gates and states a cell has, and unrolls it.
@@ -94,6 +96,12 @@ class Workspace:
     def per_gate(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """(S, B, G·H) as one view (S, B, H) for each gate."""
         return tensor.view(self.S, self.B, self.G, self.H).unbind(2)
+
+    def blocks(self) -> list[slice]:
+        """The steps in groups, last one first, each small enough that what is computed for it stays in the cache."""
+        step_bytes = 12 * self.B * self.H * self._like.element_size()
+        size = max(1, CACHE_BYTES // step_bytes)
+        return [slice(start, min(start + size, self.S)) for start in range(0, self.S, size)][::-1]
 
     def begin(self) -> int:
         """Claims the buffers for a forward pass; returns its number."""
