@@ -13,6 +13,7 @@ if __name__ == "__main__":
     # Before the imports, which take a while: Ctrl-C during them shows no traceback either.
     sys.excepthook = lambda kind, *rest: None if kind is KeyboardInterrupt else sys.__excepthook__(kind, *rest)
 
+import hashlib
 import importlib.util
 import math
 import os
@@ -20,9 +21,10 @@ import shlex
 import time
 from argparse import Namespace
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,8 +35,12 @@ from util.device import choose_device
 from util.errors import UserError, warn
 from util.flags import Flags, fraction, gpu_id, positive, positive_single, real, seed, switch, text, whole
 from util.loader import CharLoader, Text, load_text
+from util.processes import Processes
 from util.signals import StopSignals
 from util.torch7_random import Torch7Random
+
+if TYPE_CHECKING:
+    from util.trainer import Trainer
 
 HERE = Path(__file__).parent
 
@@ -85,6 +91,7 @@ def flags() -> Flags:
 
 
 def main() -> int:
+    processes = Processes()
     options = flags().parse()
     resumed = resume(options) if options.resume else None
     start: Checkpoint | None = None
@@ -93,12 +100,15 @@ def main() -> int:
     elif options.init_from:
         start = load_checkpoint(Path(options.init_from))
         adopt(options, start)
+    if processes.size > 1 and options.gpuid >= 0:
+        options.gpuid = processes.local_rank  # one GPU for each process of this machine
     device = choose_device(options.gpuid, options.opencl, say)
     folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep)
-    folder.try_writing()
+    if processes.first:
+        folder.try_writing()
     text = load_text(input_text(options), options.encoding, resumed.training["text_sha256"] if resumed else None)
     vocabulary = start.vocabulary if start else text.vocabulary
-    loader = make_loader(text, vocabulary, options)
+    loader = make_loader(text, vocabulary, processes.share(options.batch_size), options)
     say(f"vocab size: {len(vocabulary)}")
     check_memory(len(vocabulary), options)
 
@@ -117,7 +127,7 @@ def main() -> int:
         random.skip(model.flat.numel())  # the reference initialises twice, and keeps the second
         model.initialize(lambda count: torch.from_numpy(random.uniform(count, -0.08, 0.08)))
     say(f"number of parameters in the model: {model.flat.numel()}")
-    trainer = Trainer(model, loader, random, options)
+    trainer = Trainer(model, loader, random, processes, options)
     if resumed:
         trainer.restore(resumed.checkpoint)
         if "learning_rate" in resumed.changed:
@@ -126,14 +136,23 @@ def main() -> int:
         if resumed.training["device"] != model.flat.device.type:
             say(f"the run was on {resumed.training['device']}; on another device its figures change in the last digits")
 
-    def checkpoint() -> Checkpoint:
-        return trainer.checkpoint(plain(options), vocabulary, options.encoding, text.sha256)
+    if processes.size > 1:
+        processes.connect(device, facts(options, text, trainer))
+
+    saved_at = trainer.iteration
+
+    def save(path: Path) -> None:
+        nonlocal saved_at
+        saved_at = trainer.iteration
+        checkpoint = trainer.checkpoint(plain(options), vocabulary, options.encoding, text.sha256)
+        if processes.first:
+            folder.save(checkpoint, path)
 
     iterations = options.max_epochs * loader.split_sizes[TRAIN]
-    with StopSignals() as stop:
-        while trainer.iteration < iterations and not stop.received:
+    with StopSignals(silent=not processes.first) as stop:
+        while trainer.iteration < iterations and not (trainer.stopping if processes.size > 1 else stop.received):
             clock = time.perf_counter()
-            train_loss = trainer.step()
+            train_loss = trainer.step(bool(stop.received))
             if options.accurate_gpu_timing and device != "cpu":
                 torch.cuda.synchronize()
             seconds = time.perf_counter() - clock
@@ -153,9 +172,9 @@ def main() -> int:
                     trainer.val_losses[i] = val_loss
                     path = folder.validated_path(epoch, val_loss)
                     say(f"saving checkpoint to {path}")
-                    folder.save(checkpoint(), path)
+                    save(path)
             elif sound and options.save_every and i % options.save_every == 0 and trainer.finite:
-                folder.save(checkpoint(), folder.rolling_path(i))
+                save(folder.rolling_path(i))
 
             if i % options.print_every == 0 or not sound:
                 say(
@@ -167,8 +186,8 @@ def main() -> int:
                 good = f"the last good checkpoint is {folder.newest}" if folder.newest else "there is no checkpoint yet"
                 raise UserError(f"the loss {what}; {good}. A lower -learning_rate or -grad_clip often helps")
 
-        if stop.received and folder.newest_iteration < trainer.iteration and trainer.finite:
-            folder.save(checkpoint(), folder.rolling_path(trainer.iteration))
+        if trainer.iteration < iterations and saved_at < trainer.iteration and trainer.finite:
+            save(folder.rolling_path(trainer.iteration))
     if trainer.iteration < iterations and folder.newest:
         name = shlex.quote(str(folder.newest))
         say(f"stopped at iteration {folder.newest_iteration}; go on with: python train.py -resume {name}")
@@ -181,7 +200,8 @@ def main() -> int:
 
 def say(sentence: str) -> None:
     """A line of the log. It appears at once in a pipe, too."""
-    print(sentence, flush=True)
+    if Processes().first:
+        print(sentence, flush=True)
 
 
 def adopt(options: Namespace, start: Checkpoint) -> None:
@@ -265,7 +285,22 @@ def load_script(path: Path) -> ModuleType:
     return module
 
 
-def make_loader(text: Text, vocabulary: str, options: Namespace) -> CharLoader:
+def facts(options: Namespace, text: Text, trainer: Trainer) -> dict[str, Any]:
+    """What must be the same for all processes that train together."""
+    here = {
+        name: value for name, value in plain(options).items() if name not in ("data_dir", "checkpoint_dir", "gpuid")
+    }
+    sources = [path.read_bytes() for path in sorted(HERE.glob("[mu]*/*.py"))]
+    return {
+        "text (by content)": text.sha256,
+        "flag": here,
+        "version of the code": hashlib.sha256(b"".join(sources)).hexdigest(),
+        "version of torch": version("torch"),
+        "checkpoint to start from": (trainer.iteration, trainer.model.flat.double().sum().item()),
+    }
+
+
+def make_loader(text: Text, vocabulary: str, streams: slice, options: Namespace) -> CharLoader:
     """The text in batches, as indices of `vocabulary`. Raises UserError where that, or the splits, cannot be."""
     unknown = sorted(set(text.vocabulary) - set(vocabulary))
     if unknown:
@@ -274,7 +309,7 @@ def make_loader(text: Text, vocabulary: str, options: Namespace) -> CharLoader:
     index = {c: i for i, c in enumerate(vocabulary)}
     translation = None if text.vocabulary == vocabulary else np.array([index[c] for c in text.vocabulary])
     B, S = options.batch_size, options.seq_length
-    loader = CharLoader(text.indices, B, S, options.train_frac, options.val_frac, translation)
+    loader = CharLoader(text.indices, B, S, options.train_frac, options.val_frac, translation, streams)
     train, val, test = loader.split_sizes
     total = train + val + test
     if total < 50:

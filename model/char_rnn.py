@@ -23,7 +23,8 @@ class CharRNN(nn.Module):
     """Predicts the next character of each of B streams from all characters before it.
 
     All parameters lie in one vector, `flat`, and their gradients in `flat.grad`; the layers' parameters are views of
-    it. So the optimizer, the norms and a copy are each one operation.
+    it. So the optimizer, the norms and a sum over processes are each one operation. `bucket` holds the gradients and
+    two numbers more, for what else is to be summed with them.
     """
 
     def __init__(self, vocab_size: int, rnn_size: int, num_layers: int, model: str = "lstm") -> None:
@@ -96,7 +97,8 @@ class CharRNN(nn.Module):
         parameters = list(self.parameters())
         sizes = [p.numel() for p in parameters]
         self.flat = torch.cat([p.detach().flatten() for p in parameters])
-        self.flat.grad = torch.zeros_like(self.flat)
+        self.bucket = self.flat.new_zeros(self.flat.numel() + 2)
+        self.flat.grad = self.bucket[:-2]
         for p, values, gradients in zip(parameters, self.flat.split(sizes), self.flat.grad.split(sizes)):
             p.data = values.view(p.shape)
             p.grad = gradients.view(p.shape)

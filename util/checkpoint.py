@@ -146,6 +146,7 @@ def checked(content: Any) -> Checkpoint:
 
     options = checkpoint.options
     require(is_dict(options, str, (str, int, float)), "options")
+    require(all(abs(value) < 2**63 for value in options.values() if type(value) is int), "options")
     require(options.get("model") in NUM_GATES, "model")
     require(
         all(is_count(options.get(name)) for name in ("rnn_size", "num_layers", "batch_size", "seq_length")), "sizes"

@@ -38,7 +38,7 @@ class CheckpointFolder:
         self.failed = False
         """Whether the last attempt to write one failed."""
         self._losses: dict[Path, float] = {}  # this run's validated checkpoints
-        self._rolling: set[Path] = set()  # its others: one, and after a crash perhaps one more
+        self._rolling: set[Path] = set()  # its others: one at most, or two for a moment
         self._signatures: dict[Path, tuple[int, int, int]] = {}  # this run's files, as it left them
 
     def try_writing(self) -> None:
@@ -61,6 +61,8 @@ class CheckpointFolder:
         self.newest, self.newest_iteration = path, checkpoint.iteration
         for other, earlier in self._written_by(checkpoint):
             self._remember(other, earlier.val_losses.get(earlier.iteration))
+            if other in self._rolling and earlier.iteration < checkpoint.iteration:
+                self._delete(other)  # as would have been done, had the run not ended before
 
     def save(self, checkpoint: Checkpoint, path: Path) -> bool:
         """Writes a checkpoint. A failure costs a warning, not the run: the next one is tried again."""
@@ -100,8 +102,9 @@ class CheckpointFolder:
             except FileExistsError:
                 if holds(path, checkpoint):
                     return path
-                number += 1
-                path = wanted.with_name(f"{wanted.stem}_{number}.pt")
+                if path.exists():  # else its run has deleted it meanwhile
+                    number += 1
+                    path = wanted.with_name(f"{wanted.stem}_{number}.pt")
         if path != wanted:
             warn(f"warning: {wanted} is there already, from another run; writing {path.name} instead")
         return path
@@ -146,6 +149,7 @@ class CheckpointFolder:
                 path.unlink()
         self._signatures.pop(path, None)
         self._losses.pop(path, None)
+        self._rolling.discard(path)
 
     def _prune(self) -> None:
         if self.keep:

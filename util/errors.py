@@ -12,6 +12,9 @@ from typing import TextIO
 class UserError(Exception):
     """One sentence that says what is wrong and what to do about it."""
 
+    everywhere = False
+    """Whether each of several processes that train together must say it, not only the first of a machine."""
+
 
 def warn(sentence: str) -> None:
     """Says something on standard error, after what standard output holds so far."""
@@ -46,7 +49,8 @@ def status_of(main: Callable[[], int | None]) -> int:
     try:
         return main() or 0
     except UserError as error:
-        warn(f"error: {error}")
+        if error.everywhere or os.environ.get("LOCAL_RANK", "0") == "0":  # else another process says the same
+            warn(f"error: {error}")
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

@@ -23,9 +23,9 @@ def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> I
             yield file
             file.flush()
             os.fsync(file.fileno())
-            with suppress(OSError):  # a file system may have no permissions
-                os.chmod(temporary, 0o666 & ~_umask())
-            commit(temporary, path)
+        with suppress(OSError):  # a file system may have no permissions
+            os.chmod(temporary, 0o666 & ~_umask())
+        commit(temporary, path)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)

@@ -46,8 +46,12 @@ class CharLoader:
         train_frac: float,
         val_frac: float,
         translation: np.ndarray | None = None,
+        streams: slice = slice(None),
     ) -> None:
-        """`translation`, if given, turns an index of the text's vocabulary into one of the model's."""
+        """`translation`, if given, turns an index of the text's vocabulary into one of the model's.
+
+        `streams` are those of the B that `batch` gives.
+        """
         self.indices, self.translation = indices, translation
         num_batches = len(indices) // (batch_size * seq_length)
         self.length = num_batches * batch_size * seq_length
@@ -56,16 +60,16 @@ class CharLoader:
         self.seq_length = seq_length
         if num_batches:
             # Where in the text the characters of batch 0 stand, and after them the last targets: (S+1, B).
-            self._offsets = np.arange(seq_length + 1)[:, None] + np.arange(batch_size) * stream_length
+            self._offsets = np.arange(seq_length + 1)[:, None] + np.arange(batch_size)[streams] * stream_length
 
     def batch(self, split: int, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and targets, int64 (S, B) each, of a batch of split 0 (train), 1 (validation) or 2 (test).
+        """Inputs and targets, int64 (S, streams) each, of a batch of split 0 (train), 1 (validation) or 2 (test).
 
         Targets are the inputs shifted by one character; after the text's last character comes its first.
         """
         k = sum(self.split_sizes[:split]) + number
         places = self._offsets + k * self.seq_length
-        places[-1, -1] %= self.length
+        places[-1] %= self.length
         window = self.indices[places]
         window = window.astype(np.int64) if self.translation is None else self.translation[window]
         return window[:-1], window[1:]

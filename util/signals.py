@@ -11,7 +11,8 @@ from types import FrameType
 class StopSignals:
     """While this context lasts, the first SIGINT or SIGTERM is only noted; a second one ends the process at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, silent: bool = False) -> None:
+        self.silent = silent
         self.received: signal.Signals | None = None
 
     @property
@@ -32,5 +33,7 @@ class StopSignals:
         for either in self._before:
             signal.signal(either, signal.SIG_DFL)
         # Not by way of sys.stderr: the signal may have come in the midst of a print, and streams cannot be re-entered.
+        if self.silent:
+            return
         with suppress(OSError):
             os.write(2, b"stopping after this iteration; once more stops at once, without saving\n")
