@@ -1,0 +1,87 @@
+"""Trains while every file operation fails with every error, in one checkpoint, in the last, and in all.
+
+    python -m tests.campaigns.faults 3
+
+The number is how many of the errors ENOSPC, EIO and EACCES are tried. Ends with a traceback where a file under a final
+name is damaged, a temporary one is left, the log is another one, or the run does not end as README.md says.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+
+from tests.failing import ERRORS, OPERATIONS
+from tests.runs import EPOCH, SMALL, Run, checkpoints, fails_saves, finish, log, names, numbers, saved
+from util.checkpoint_folder import same
+
+FLAGS = [*SMALL, *f"-max_epochs 1 -eval_val_every {EPOCH // 3}".split()]
+"""Three validated checkpoints."""
+DISPENSABLE = {"chmod", "link", "mkdir", "unlink"}
+"""Operations without which a file is written all the same: `link` by renaming; `unlink` leaves a hidden file behind."""
+UNUSED = {"replace"}
+"""How another run's file is not overwritten: never by this operation, unless there are no links."""
+
+
+def campaign(operations: Collection[str], numbers_: Collection[int], folder: Path) -> Counter[str]:
+    """Three runs for each operation and error; how they ended, counted."""
+    (folder / "input.txt").write_bytes(numbers(140))
+    flags = [*FLAGS, "-data_dir", folder]
+    (folder / "whole").mkdir()
+    whole = finish(folder / "whole", *flags)
+    figures = Counter[str]()
+    for operation in operations:
+        for number in numbers_:
+            for which in ({1}, {2}, {0, 1, 2}):
+                place = folder / f"{operation}-{errno.errorcode[number]}-{len(which)}-{max(which)}"
+                place.mkdir()
+                run = finish(place, *flags, prepare=fails_saves(operation, number, which))
+                missing = set() if operation in DISPENSABLE | UNUSED else which
+                check(run, whole, place / "cv", missing, os.strerror(number).lower())
+                left = {name for name in names(place / "cv") if name.endswith(".tmp")}
+                assert bool(left) == (operation == "unlink"), (operation, left)
+                figures[ending(missing)] += 1
+    return figures
+
+
+def ending(missing: Collection[int]) -> str:
+    if not missing:
+        return "not disturbed, exit status 0"
+    if len(missing) == 3:
+        return "all missing, exit status 1"
+    return "last one missing, exit status 1" if 2 in missing else "went on, exit status 0"
+
+
+def check(run: Run, whole: Run, folder: Path, missing: Collection[int], reason: str) -> None:
+    """Holds a run whose `missing` checkpoints could not be written against the undisturbed one."""
+    assert log([run.out]) == log([whole.out])
+    every = saved(whole.out)
+    there = [name for number, name in enumerate(every) if number not in missing]
+    undisturbed = checkpoints(folder.parent.parent / "whole" / "cv")
+    assert same(checkpoints(folder), {name: undisturbed[name] for name in sorted(there)})
+    expected = [f"warning: cannot write cv/{every[n]} ({reason}); training goes on" for n in sorted(missing)]
+    if 2 in missing:
+        newest = f"cv/{there[-1]}" if there else "missing, too"
+        expected.append(f"error: the last checkpoint could not be written; the newest one is {newest}")
+    found = run.err.splitlines()
+    assert len(found) == len(expected), run.err
+    assert all(line.startswith(start) for line, start in zip(found, expected, strict=True)), run.err
+    assert run.status == (1 if 2 in missing else 0)
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else len(ERRORS)
+    with tempfile.TemporaryDirectory() as name:
+        figures = campaign(OPERATIONS, ERRORS[:count], Path(name))
+    print(f"{len(OPERATIONS)} operations: {', '.join(OPERATIONS)}")
+    for what, number in figures.items():
+        print(f"{number:7} {what}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Kills training runs at random moments, resumes each from its newest checkpoint, and compares with undisturbed ones.
+
+    python -m tests.campaigns.kill 50
+
+Every third kill comes at any time from the start on, every third in some iteration, and every third while a checkpoint
+is being saved. Ends with a traceback where a file under a final name does not load, or the log or a checkpoint
+differs in any bit.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.runs import SMALL, Run, checkpoints, finish, log, names, numbers, progress, saved
+from util.checkpoint_folder import newest_checkpoint, same
+
+CONFIGURATIONS = list(itertools.product(("lstm", "gru", "rnn"), (0, 0.3), ("float32", "float64")))
+FLAGS = [*SMALL, *["-max_epochs", "2", "-learning_rate_decay_after", "1", "-eval_val_every", "6", "-save_every", "2"]]
+SAVE_SECONDS = 0.001
+"""About what saving takes, from the moment on when the file is there under its temporary name."""
+
+
+def campaign(kills: int, seed: int, folder: Path) -> Counter[str]:
+    """So many kills, spread over all configurations; what happened, counted."""
+    dice, figures = random.Random(seed), Counter[str]()
+    (folder / "input.txt").write_bytes(numbers(140))
+    configurations = dice.sample(CONFIGURATIONS, len(CONFIGURATIONS))
+    for number, (model, dropout, dtype) in enumerate(configurations):
+        share = len(range(number, kills, len(configurations)))
+        if share:
+            flags = [*FLAGS, "-data_dir", folder, "-model", model, "-dropout", dropout, "-dtype", dtype]
+            place = folder / f"{model}-{dropout}-{dtype}"
+            figures += survive(share, flags, place, dice)
+            figures["configurations"] += 1
+    return figures
+
+
+def survive(kills: int, flags: list, folder: Path, dice: random.Random) -> Counter[str]:
+    """So many kills of runs with these flags."""
+    figures = Counter[str]()
+    (folder / "whole").mkdir(parents=True)
+    whole = finish(folder / "whole", *flags)
+    assert whole.status == 0, whole.err
+    while figures["kills"] < kills:
+        figures += survive_once(kills - figures["kills"], flags, whole, folder / f"from{figures['kills']}", dice)
+        figures["runs that came to their end"] += 1
+    return figures
+
+
+def survive_once(kills: int, flags: list, whole: Run, folder: Path, dice: random.Random) -> Counter[str]:
+    """One run from its first iteration to its last, killed at most so many times."""
+    figures = Counter[str]()
+    folder.mkdir()
+    runs: list[Run] = []
+    resumed_from = set()
+    while not runs or runs[-1].status != 0:
+        started = bool(runs) and any((folder / "cv").glob("*.pt"))
+        run = Run(folder, "-resume", "cv") if started else Run(folder, *flags)
+        runs.append(run)
+        if figures["kills"] < kills:
+            strike(run, folder / "cv", dice)
+        run.wait()
+        assert run.status in (0, -9), run.err
+        if run.status == -9:
+            figures["kills"] += 1
+            figures["while saving"] += sum(name.endswith(".tmp") for name in names(folder / "cv"))
+            for path in (folder / "cv").glob(".*.tmp"):
+                path.unlink()  # so that the next one is counted
+            if checkpoints(folder / "cv"):  # all of which have loaded
+                path, newest = newest_checkpoint(folder / "cv")
+                resumed_from.add(newest.iteration)
+                figures["then resumed from a rolling checkpoint"] += path.name.startswith("resume_")
+            else:
+                figures["before the first checkpoint"] += 1
+    compare(runs, whole, resumed_from, folder)
+    figures["iterations compared"] += len(log([whole.out]))
+    return figures
+
+
+def strike(run: Run, folder: Path, dice: random.Random) -> None:
+    """Kills a run that writes to `folder` at a moment of a random kind, unless it is over before."""
+    match dice.randrange(3):
+        case 0:
+            time.sleep(dice.uniform(0, 0.3))
+        case 1:
+            run.wait_for("train_loss", dice.randrange(1, 60))
+            time.sleep(dice.uniform(0, 0.004))
+        case 2:
+            run.wait_for("saving checkpoint", dice.randrange(1, 9))
+            while run.running and not any(name.endswith(".tmp") for name in names(folder)):
+                pass  # the next one that is saved
+            time.sleep(dice.uniform(0, SAVE_SECONDS))
+    if run.running:
+        run.send(9)
+
+
+def compare(runs: list[Run], whole: Run, resumed_from: set[int], folder: Path) -> None:
+    """Holds what killed runs printed and wrote together against what the undisturbed one did."""
+    expected, found = log([whole.out]), log(run.out for run in runs)
+    # An iteration's line is printed after its checkpoint: a kill between them takes the line.
+    assert {iteration: found.get(iteration, line) for iteration, line in expected.items()} == expected | found
+    assert expected.keys() - found.keys() <= resumed_from
+    assert set(itertools.chain(*(progress(run.out) for run in runs))) <= set(progress(whole.out))
+    undisturbed = checkpoints(folder.parent / "whole" / "cv")
+    assert undisturbed.keys() == set(saved(whole.out)) == names(folder / "cv"), names(folder / "cv")
+    assert same(checkpoints(folder / "cv"), undisturbed)
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    with tempfile.TemporaryDirectory() as name:
+        for what, number in campaign(count, seed, Path(name)).items():
+            print(f"{number:7} {what}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Trains the default model for some epochs and watches what the process holds: memory and open files.
+
+    python -m tests.campaigns.soak FOLDER_WITH_INPUT_TXT [EPOCHS] [ITERATIONS]
+
+After a first tenth of its iterations the resident memory must stay within 2 %, and the number of open files must not
+change. With ITERATIONS the run is stopped after so many. Needs /proc.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.runs import LINE, ROOT
+
+MOST_GROWTH = 0.02
+VALIDATIONS = 10
+"""How often it validates and saves, at least."""
+
+
+def measure(pid: int) -> tuple[int, int]:
+    """Bytes of resident memory of a process, and how many files it has open."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def soak(data: Path, epochs: int, most: int | None) -> list[tuple[int, int, int]]:
+    """(iteration, memory, open files) after each iteration."""
+    with tempfile.TemporaryDirectory() as name:
+        shutil.copy(data / "input.txt", name)
+        every = max(1, (most or 1000) // VALIDATIONS)
+        flags = ["-gpuid=-1", "-data_dir", name, "-max_epochs", epochs, "-eval_val_every", every, "-keep", 1]
+        command = [sys.executable, ROOT / "train.py", *flags, "-checkpoint_dir", Path(name) / "cv"]
+        samples = []
+        with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as run:
+            assert run.stdout
+            for line in run.stdout:
+                if not (match := LINE.match(line)):
+                    continue
+                iteration, last = int(match[1]), int(match[2])
+                if iteration < min(last, most or last):
+                    samples.append((iteration, *measure(run.pid)))
+                elif iteration == most:
+                    run.send_signal(signal.SIGTERM)
+        assert run.returncode == (143 if most else 0), run.returncode
+    return samples
+
+
+def main() -> None:
+    data = Path(sys.argv[1])
+    epochs = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    samples = soak(data, epochs, int(sys.argv[3]) if len(sys.argv) > 3 else None)
+    steady = samples[len(samples) // 10 :]
+    memory, files = [m for _, m, _ in steady], {f for *_, f in steady}
+    print(f"iterations {steady[0][0]} to {steady[-1][0]}")
+    print(f"resident memory {min(memory) / 1e6:.1f} to {max(memory) / 1e6:.1f} MB, at the end {memory[-1] / 1e6:.1f}")
+    print(f"open files {', '.join(map(str, sorted(files)))}")
+    assert max(memory) <= (1 + MOST_GROWTH) * min(memory), "the memory has grown"
+    assert len(files) == 1, "the number of open files has changed"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Starts many runs at the same moment on a text that has no cache yet, all with the same folder for checkpoints.
+
+    python -m tests.campaigns.starts 10
+
+Ends with a traceback where a run fails, its log differs from the others', or a file is left that should not be there.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from tests.runs import EPOCH, SMALL, Run, checkpoints, finish, log, names, numbers, saved
+from util.checkpoint_folder import same
+
+
+def campaign(count: int, folder: Path) -> Counter[str]:
+    """So many runs at once; what they did, counted."""
+    together, alone = folder / "together", folder / "alone"
+    for place in (together, alone):
+        place.mkdir()
+        (place / "input.txt").write_bytes(numbers(140))
+    flags = [*SMALL, "-data_dir", ".", "-max_epochs", 1, "-eval_val_every", EPOCH // 3, "-save_every", 4]
+    expected = finish(alone, *flags)
+    runs = [Run(together, *flags) for _ in range(count)]
+    for run in runs:
+        assert (run.wait(600).status, run.err) == (0, ""), run.err
+        assert log([run.out]) == log([expected.out])
+    assert same(checkpoints(together / "cv"), checkpoints(alone / "cv"))
+    assert names(together / "cv") == set(saved(expected.out))
+    for cache in ("vocab.json", "data.bin"):
+        assert (together / cache).read_bytes() == (alone / cache).read_bytes()
+    assert not any(name.endswith(".tmp") for name in names(together))
+    lines = len(log([expected.out]))
+    return Counter({"runs": count, "equal lines of the log": count * lines, "checkpoints": len(saved(expected.out))})
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    with tempfile.TemporaryDirectory() as name:
+        for what, number in campaign(count, Path(name)).items():
+            print(f"{number:7} {what}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""A file system that fails: every operation with which a file is written, one at a time."""
+
+import errno
+import io
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
+
+
+class FailingFile(io.FileIO):
+    """An open file of which one method fails; `write` does so when half of the data is on the disk."""
+
+    method = ""
+    fail: Callable[[], None]
+
+    def write(self, data) -> int:
+        if self.method == "write":
+            super().write(memoryview(data)[: len(data) // 2])
+            self.fail()
+        return super().write(data)
+
+    def close(self) -> None:
+        was_open = not self.closed
+        super().close()
+        if self.method == "close" and was_open:
+            self.fail()
+
+
+PATCHED = {
+    "mkdir": (os, "mkdir"),
+    "mkstemp": (tempfile, "mkstemp"),
+    "open": (os, "open"),
+    "write": (os, "fdopen"),
+    "close": (os, "fdopen"),
+    "fsync": (os, "fsync"),
+    "chmod": (os, "chmod"),
+    "link": (os, "link"),
+    "replace": (os, "replace"),
+    "unlink": (os, "unlink"),
+}
+"""The function that each operation is reached through. Data is written when the buffer is flushed, too."""
+OPERATIONS = tuple(PATCHED)
+
+
+@contextmanager
+def failing(operation: str, number: int, after: int = 0, times: int | None = None) -> Iterator[list[int]]:
+    """While this lasts, an operation fails with an errno: after so many calls that do not, and so many times.
+
+    Gives the numbers of the calls that have failed.
+    """
+    module, name = PATCHED[operation]
+    original = getattr(module, name)
+    calls, failed = itertools.count(), []
+
+    def fail() -> None:
+        call = next(calls)
+        if call >= after and (times is None or call < after + times):
+            failed.append(call)
+            raise OSError(number, os.strerror(number))
+
+    def instead(*args, **kwargs):
+        if name == "fdopen":
+            file = FailingFile(args[0], "r+b")
+            file.method, file.fail = operation, fail
+            return io.BufferedRandom(file)
+        fail()
+        return original(*args, **kwargs)
+
+    with patch.object(module, name, instead):
+        yield failed
