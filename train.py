@@ -27,6 +27,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from tqdm import tqdm
 
 from util import errors
 from util.checkpoint import Checkpoint, load_checkpoint, parameter_shapes
@@ -36,6 +37,7 @@ from util.errors import UserError, warn
 from util.flags import Flags, fraction, gpu_id, positive, positive_single, real, seed, switch, text, whole
 from util.loader import CharLoader, Text, load_text
 from util.processes import Processes
+from util.recorder import Recorder
 from util.signals import StopSignals
 from util.torch7_random import Torch7Random
 
@@ -65,6 +67,7 @@ def flags() -> Flags:
     add("learning_rate_decay", positive, 0.97, "factor on the learning rate at the end of an epoch")
     add("learning_rate_decay_after", whole(0), 10, "epochs before the first decay")
     add("decay_rate", fraction, 0.95, "how slowly RMSprop forgets past gradients")
+    add("optim", str, "rmsprop", "the optimizer", choices=("rmsprop", "adam"))
     add("seq_length", whole(1), 50, "time steps to backpropagate through")
     add("batch_size", whole(1), 50, "streams of text in parallel")
     add("max_epochs", whole(1), 50, "passes over the training text")
@@ -75,6 +78,7 @@ def flags() -> Flags:
         3.0,
         "stop at this many times the first loss; 0 = never",
     )
+    add("early_stop", whole(0), 0, "stop after this many validations without a lower loss; 0 = never")
     add("seed", seed, 123, "seed of the random numbers")
     add = flags.group("output")
     add("print_every", whole(1), 1, "iterations between lines of the log")
@@ -83,6 +87,8 @@ def flags() -> Flags:
     add("savefile", text, "lstm", "goes into the names of checkpoints")
     add("save_every", whole(0), 0, "iterations between checkpoints to resume from; the newest is kept; 0 = none")
     add("keep", whole(0), 0, "how many of the best checkpoints to keep, and the newest; 0 = all")
+    add("log_csv", text, "", "file for the figures of each line of the log, as a table")
+    add("tensorboard", text, "", "folder for the same figures, for TensorBoard")
     add("accurate_gpu_timing", switch, 0, "1 = wait for the GPU before reading the clock")
     add = flags.group("machine")
     add("gpuid", gpu_id, 0, "which GPU; -1 = CPU")
@@ -149,22 +155,31 @@ def main() -> int:
             folder.save(checkpoint, path)
 
     iterations = options.max_epochs * loader.split_sizes[TRAIN]
-    with StopSignals(silent=not processes.first) as stop:
+    tell_sizes(len(text.indices), model.flat.numel())
+    recorder = Recorder(options.log_csv, options.tensorboard, trainer.iteration) if processes.first else None
+    bar = progress_bar(trainer.iteration, iterations, options)
+    with bar, StopSignals(silent=not processes.first) as stop:
         while trainer.iteration < iterations and not (trainer.stopping if processes.size > 1 else stop.received):
             clock = time.perf_counter()
-            train_loss = trainer.step(bool(stop.received))
+            trainer.step(bool(stop.received))
             if options.accurate_gpu_timing and device != "cpu":
                 torch.cuda.synchronize()
-            seconds = time.perf_counter() - clock
             i, epoch = trainer.iteration, trainer.epoch
-            bound = options.max_loss_ratio * trainer.train_losses[0] if options.max_loss_ratio else math.inf
-            sound = train_loss <= bound  # false for NaN, too
+            to_print = i % options.print_every == 0
+            to_validate = i % options.eval_val_every == 0 or i == iterations
+            to_save = options.save_every and i % options.save_every == 0
+            if device == "cpu" or to_print or to_validate or to_save:  # to look at the loss is to wait for the GPU
+                train_loss = trainer.train_losses[-1]
+                bound = options.max_loss_ratio * trainer.train_losses[0] if options.max_loss_ratio else math.inf
+                sound = train_loss <= bound  # false for NaN, too
+            seconds = time.perf_counter() - clock
+            show_progress(bar, epoch, train_loss)
 
             if trainer.ends_epoch and options.learning_rate_decay < 1 and epoch >= options.learning_rate_decay_after:
                 trainer.learning_rate *= options.learning_rate_decay
                 say(f"decayed learning rate by a factor {options.learning_rate_decay} to {trainer.learning_rate}")
 
-            if sound and (i % options.eval_val_every == 0 or i == iterations):
+            if sound and to_validate:
                 say("evaluating loss over split index 2")
                 val_loss = trainer.evaluate(VALIDATION)
                 sound = math.isfinite(val_loss) and trainer.finite
@@ -173,24 +188,44 @@ def main() -> int:
                     path = folder.validated_path(epoch, val_loss)
                     say(f"saving checkpoint to {path}")
                     save(path)
-            elif sound and options.save_every and i % options.save_every == 0 and trainer.finite:
+            elif sound and to_save and trainer.finite:
                 save(folder.rolling_path(i))
 
-            if i % options.print_every == 0 or not sound:
+            if to_print or not sound:
+                norm_ratio = trainer.norm_ratio()
                 say(
                     f"{i}/{iterations} (epoch {epoch:.3f}), train_loss = {train_loss:6.8f}, "
-                    f"grad/param norm = {trainer.norm_ratio():6.4e}, time/batch = {seconds:.4f}s"
+                    f"grad/param norm = {norm_ratio:6.4e}, time/batch = {seconds:.4f}s"
+                )
+            if recorder and (to_print or i in trainer.val_losses):
+                recorder.record(
+                    iteration=i,
+                    epoch=epoch,
+                    train_loss=train_loss,
+                    val_loss=trainer.val_losses.get(i),
+                    learning_rate=trainer.learning_rate,
+                    grad_param_norm=norm_ratio if to_print else trainer.norm_ratio(),
+                    seconds=seconds,
                 )
             if not sound:
                 what = "is exploding" if bound < train_loss < math.inf else "is not a number"
                 good = f"the last good checkpoint is {folder.newest}" if folder.newest else "there is no checkpoint yet"
                 raise UserError(f"the loss {what}; {good}. A lower -learning_rate or -grad_clip often helps")
+            if to_validate and options.early_stop and without_improvement(trainer.val_losses) >= options.early_stop:
+                say(f"no lower validation loss for {options.early_stop} validations; stopping early")
+                break
 
-        if trainer.iteration < iterations and saved_at < trainer.iteration and trainer.finite:
+        stopped = trainer.stopping or stop.received
+        if stopped and saved_at < trainer.iteration and trainer.finite:
             save(folder.rolling_path(trainer.iteration))
-    if trainer.iteration < iterations and folder.newest:
+    if recorder:
+        recorder.close()
+    if stopped and trainer.iteration < iterations and folder.newest:
         name = shlex.quote(str(folder.newest))
         say(f"stopped at iteration {folder.newest_iteration}; go on with: python train.py -resume {name}")
+    if processes.first and folder.best and not stopped:
+        loss, best = folder.best
+        tell(f"best validation loss: {loss:.4f}; sample from it: python sample.py {shlex.quote(str(best))}")
     if folder.failed and not stop.received:
         raise UserError(
             f"the last checkpoint could not be written; the newest one is {folder.newest or 'missing, too'}"
@@ -199,9 +234,54 @@ def main() -> int:
 
 
 def say(sentence: str) -> None:
-    """A line of the log. It appears at once in a pipe, too."""
+    """A line of the log, above the progress bar. It appears at once in a pipe, too."""
     if Processes().first:
-        print(sentence, flush=True)
+        tqdm.write(sentence, sys.stdout)
+        sys.stdout.flush()
+
+
+def tell(sentence: str) -> None:
+    """Something for the user that is no part of the log."""
+    if Processes().first:
+        warn(sentence)
+
+
+def tell_sizes(characters: int, parameters: int) -> None:
+    """The two numbers that should be of the same order of magnitude; see README.md, Choosing sizes."""
+    if sys.stderr.isatty():
+        tell(f"the text has {characters:,} characters, the model {parameters:,} parameters")
+    if parameters > 100 * characters:
+        tell("warning: the model is far larger than the text and will learn it by heart; try a smaller -rnn_size")
+    if characters > 100 * parameters:
+        tell("warning: the text is far larger than the model, which will underfit; try a larger -rnn_size")
+
+
+def progress_bar(start: int, iterations: int, options: Namespace) -> tqdm:
+    """A bar on standard error, where that is a terminal."""
+    return tqdm(
+        initial=start,
+        total=iterations,
+        unit_scale=options.batch_size * options.seq_length,
+        unit=" characters",
+        bar_format="{desc}{percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left",
+        dynamic_ncols=True,
+        leave=False,
+        disable=not (sys.stderr.isatty() and Processes().first),
+    )
+
+
+def show_progress(bar: tqdm, epoch: float, train_loss: float) -> None:
+    """Moves the bar by an iteration; the loss on it is a running mean."""
+    if not bar.disable:
+        bar.smoothed = 0.98 * getattr(bar, "smoothed", train_loss) + 0.02 * train_loss
+        bar.set_description_str(f"epoch {epoch:.2f}, loss {bar.smoothed:.3f} ", refresh=False)
+        bar.update()
+
+
+def without_improvement(val_losses: dict[int, float]) -> int:
+    """How many validations there have been since the one with the lowest loss."""
+    losses = list(val_losses.values())
+    return len(losses) - 1 - losses.index(min(losses))
 
 
 def adopt(options: Namespace, start: Checkpoint) -> None:
@@ -230,7 +310,7 @@ class Resumed:
 CHANGEABLE = {
     *("data_dir", "checkpoint_dir", "savefile", "print_every", "eval_val_every", "save_every", "keep", "max_epochs"),
     *("learning_rate", "learning_rate_decay", "learning_rate_decay_after", "max_loss_ratio"),
-    *("gpuid", "opencl", "accurate_gpu_timing", "resume"),
+    *("gpuid", "opencl", "accurate_gpu_timing", "resume", "early_stop", "log_csv", "tensorboard"),
 }
 """The flags that may change when a run is resumed; the others would make it another run."""
 
@@ -313,10 +393,9 @@ def make_loader(text: Text, vocabulary: str, streams: slice, options: Namespace)
     train, val, test = loader.split_sizes
     total = train + val + test
     if total < 50:
-        warn(
-            f"warning: {len(text.indices)} characters make only {total} batches of {B} x {S}, which is little data; "
-            "a lower -batch_size or -seq_length makes more of them"
-        )
+        smaller = smaller_batches(len(text.indices), B, S)
+        more = f"; -batch_size {smaller[0]} -seq_length {smaller[1]} make 50" if smaller else "; add some text"
+        warn(f"warning: the text is small: {len(text.indices)} characters make only {total} batches of {B} x {S}{more}")
     if train < 1 or val < 1:
         raise UserError(
             f"the text makes {train} batches for training and {val} for validation, and each must have one; "
@@ -324,6 +403,13 @@ def make_loader(text: Text, vocabulary: str, streams: slice, options: Namespace)
         )
     say(f"data load done. Number of data batches in train: {train}, val: {val}, test: {test}")
     return loader
+
+
+def smaller_batches(characters: int, batch_size: int, seq_length: int) -> tuple[int, int] | None:
+    """A batch_size and seq_length of which the text makes 50 batches at least; None if it is too short for any."""
+    most = characters // 50
+    seq_length = min(seq_length, math.isqrt(most)) if most < seq_length * 10 else seq_length
+    return (min(batch_size, most // seq_length), seq_length) if seq_length else None
 
 
 def check_memory(vocab_size: int, options: Namespace) -> None:

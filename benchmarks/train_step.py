@@ -90,7 +90,7 @@ def ours(vocab_size: int, rnn_size: int, num_layers: int, model: str, batch_size
         loss = nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum") / batch_size
         network.flat.grad.zero_()
         loss.backward()
-        optimizer.step(2e-3, 5)
+        optimizer.step(1, 2e-3, 5)
         loss.item()
 
     return step

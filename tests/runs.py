@@ -70,7 +70,8 @@ class Run:
 
     @property
     def err(self) -> str:
-        return self._err.read_text(errors="replace")
+        """Warnings and errors: standard error without the summary at the end of a run."""
+        return re.sub("^best validation loss: .*\n", "", self._err.read_text(errors="replace"), flags=re.MULTILINE)
 
     @property
     def running(self) -> bool:

@@ -112,7 +112,10 @@ def test_too_little_text_for_the_splits(train, flags):
 def test_a_small_text_costs_a_warning(train):
     done = train("-batch_size", "40", "-train_frac", "1")
     told(done, "21 batches for training and 0 for validation")
-    assert done.stderr.startswith("warning: 4341 characters make only 21 batches of 40 x 5, ")
+    assert done.stderr.startswith("warning: the text is small: 4341 characters make only 21 batches of 40 x 5; ")
+    # What it proposes will do.
+    sizes = re.search(r"(-batch_size) (\d+) (-seq_length) (\d+) make 50", done.stderr).groups()
+    assert "the text is small" not in train(*sizes, "-max_epochs", "1").stderr
 
 
 # Flags

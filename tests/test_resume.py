@@ -160,6 +160,8 @@ CHANGEABLE = {
     "learning_rate_decay": 0.5,
     "learning_rate_decay_after": 3,
     "max_loss_ratio": 9.0,
+    "early_stop": 50,
+    "log_csv": "figures.csv",
     "savefile": "other",
     "gpuid": 0,
     "opencl": 1,
@@ -180,12 +182,13 @@ FIXED = {
     "val_frac": 0.2,
     "encoding": "latin-1",
     "seed": 1,
+    "optim": "adam",
 }
 
 
 def test_every_flag_may_change_or_not():
     known = {action.dest for action in train.flags()._actions} - {"help", "resume"}
-    assert known == CHANGEABLE.keys() | FIXED.keys() | {"data_dir", "checkpoint_dir"}
+    assert known == CHANGEABLE.keys() | FIXED.keys() | {"data_dir", "checkpoint_dir", "tensorboard"}
 
 
 def test_flags_that_may_change_are_said(stopped, text, tmp_path):

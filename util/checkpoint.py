@@ -207,8 +207,9 @@ def check_training(checkpoint: Checkpoint, training: dict[str, Any]) -> None:
     require(training["device"] in ("cpu", "cuda"), "device")
     require(all(0 < iteration <= checkpoint.iteration for iteration in checkpoint.val_losses), "val_losses")
     count = sum(array.size for array in checkpoint.parameters.values())
-    require(training["optimizer"].keys() == {"square_avg"}, "optimizer")
-    require(is_array(training["optimizer"]["square_avg"], (count,), checkpoint.dtype), "optimizer")
+    names = {"square_avg", "avg"} if checkpoint.options.get("optim") == "adam" else {"square_avg"}
+    require(training["optimizer"].keys() == names, "optimizer")
+    require(all(is_array(training["optimizer"][name], (count,), checkpoint.dtype) for name in names), "optimizer")
     _, H, L, model = checkpoint.model_shape
     batch_size = checkpoint.options["batch_size"]
     require(is_array(training["state"], (L, NUM_STATES[model], batch_size, H), checkpoint.dtype), "state")

@@ -41,6 +41,11 @@ class CheckpointFolder:
         self._rolling: set[Path] = set()  # its others: one at most, or two for a moment
         self._signatures: dict[Path, tuple[int, int, int]] = {}  # this run's files, as it left them
 
+    @property
+    def best(self) -> tuple[float, Path] | None:
+        """The lowest validation loss of this run's checkpoints, and which has it."""
+        return min(((loss, path) for path, loss in self._losses.items()), default=None)
+
     def try_writing(self) -> None:
         """Raises UserError where checkpoints could not be written; better known before hours of training."""
         if not self.savefile or Path(self.savefile).name != self.savefile:

@@ -1,6 +1,12 @@
-"""The optimizer, by hand: torch.optim imports the compiler, which takes longer than our first iteration."""
+"""The optimizers, by hand: torch.optim imports the compiler, which takes longer than our first iterations.
+
+Each works on one vector of parameters and its .grad, piece by piece, so that a piece is in the cache for all of the
+operations on it.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -9,37 +15,74 @@ CHUNK_SIZE = 1 << 16
 EPSILON = 1e-8
 
 
-class RMSprop:
-    """Divides each element of the gradient by a running mean of its size.
+class Optimizer:
+    """Keeps running means of the gradient, each as long as the parameters, by the names in `state_names`."""
+
+    state_names: tuple[str, ...]
+
+    def __init__(self, parameters: Tensor) -> None:
+        assert parameters.grad is not None
+        self.state = {name: torch.zeros_like(parameters) for name in self.state_names}
+        self._scratch = torch.empty_like(parameters[:CHUNK_SIZE])
+        tensors = (parameters, parameters.grad, *self.state.values())
+        self._chunks = list(zip(*(tensor.split(CHUNK_SIZE) for tensor in tensors)))
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Goes on from another optimizer's `state`."""
+        for name, tensor in self.state.items():
+            tensor.copy_(state[name])
+
+    def step(self, iteration: int, learning_rate: float, grad_clip: float) -> None:
+        """Clamps each element of the gradient to ± grad_clip and updates the parameters; iterations count from 1."""
+        raise NotImplementedError
+
+    def _clamped(self, grad_clip: float) -> Iterator[tuple[Tensor, ...]]:
+        """Parameters, clamped gradient, state and room for as many numbers, piece by piece."""
+        for chunk in self._chunks:
+            chunk[1].clamp_(-grad_clip, grad_clip)
+            yield *chunk, self._scratch[: len(chunk[0])]
+
+
+class RMSprop(Optimizer):
+    """Divides each element of the gradient g by a running mean of its size.
 
         m = alpha m + (1 - alpha) g²
         p = p - learning_rate g / (sqrt(m) + epsilon)
 
-    Tieleman and Hinton (2012), as Torch7 has it; torch.optim.RMSprop computes the same. It works on one vector of
-    parameters and its .grad, piece by piece, so that each piece is in the cache for all of these operations.
+    Tieleman and Hinton (2012), as Torch7 has it; torch.optim.RMSprop computes the same.
     """
 
-    def __init__(self, parameters: Tensor, alpha: float) -> None:
-        assert parameters.grad is not None
-        self.alpha = alpha
-        self.square_avg = torch.zeros_like(parameters)
-        self._scratch = torch.empty_like(parameters[:CHUNK_SIZE])
-        self._chunks = list(
-            zip(*(tensor.split(CHUNK_SIZE) for tensor in (parameters, parameters.grad, self.square_avg)))
-        )
+    state_names = ("square_avg",)
 
-    def step(self, learning_rate: float, grad_clip: float) -> None:
-        """Clamps each element of the gradient to ± grad_clip and updates the parameters."""
-        for parameters, gradient, square_avg in self._chunks:
-            gradient.clamp_(-grad_clip, grad_clip)
+    def __init__(self, parameters: Tensor, alpha: float) -> None:
+        super().__init__(parameters)
+        self.alpha = alpha
+
+    def step(self, iteration: int, learning_rate: float, grad_clip: float) -> None:
+        for parameters, gradient, square_avg, root in self._clamped(grad_clip):
             square_avg.mul_(self.alpha).addcmul_(gradient, gradient, value=1 - self.alpha)
-            root = torch.sqrt(square_avg, out=self._scratch[: len(square_avg)]).add_(EPSILON)
+            torch.sqrt(square_avg, out=root).add_(EPSILON)
             parameters.addcdiv_(gradient, root, value=-learning_rate)
 
-    def state(self) -> dict[str, Tensor]:
-        """The tensors, each as long as the parameters, that an exact continuation needs."""
-        return {"square_avg": self.square_avg}
 
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Goes on from what `state` gave."""
-        self.square_avg.copy_(state["square_avg"])
+class Adam(Optimizer):
+    """Running means of the gradient g and of its square, both corrected for their start at zero.
+
+        a = beta1 a + (1 - beta1) g
+        m = beta2 m + (1 - beta2) g²
+        p = p - learning_rate (a / (1 - beta1^t)) / (sqrt(m / (1 - beta2^t)) + epsilon)
+
+    Kingma and Ba (2015), with their constants.
+    """
+
+    state_names = ("avg", "square_avg")
+    beta1, beta2 = 0.9, 0.999
+
+    def step(self, iteration: int, learning_rate: float, grad_clip: float) -> None:
+        step_size = learning_rate / (1 - self.beta1**iteration)
+        correction = (1 - self.beta2**iteration) ** 0.5
+        for parameters, gradient, avg, square_avg, root in self._clamped(grad_clip):
+            avg.lerp_(gradient, 1 - self.beta1)
+            square_avg.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
+            torch.sqrt(square_avg, out=root).div_(correction).add_(EPSILON)
+            parameters.addcdiv_(avg, root, value=-step_size)

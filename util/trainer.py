@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn.functional import nll_loss
 
 from util.checkpoint import Checkpoint
+from util.cuda_graph import Graphed
 from util.loader import CharLoader
-from util.optimizer import RMSprop
+from util.optimizer import Adam, RMSprop
 from util.processes import Processes
 from util.torch7_random import Torch7Random
 
@@ -34,16 +35,19 @@ class Trainer:
         self.model, self.loader, self.random, self.processes = model, loader, random, processes
         self.batch_size, self.seq_length = options.batch_size, options.seq_length
         self.dropout, self.grad_clip = options.dropout, options.grad_clip
-        self.optimizer = RMSprop(model.flat, options.decay_rate)
+        self.optimizer = RMSprop(model.flat, options.decay_rate) if options.optim == "rmsprop" else Adam(model.flat)
         self.learning_rate: float = options.learning_rate
         self.iteration = 0
-        self.train_losses: list[float] = []
         self.val_losses: dict[int, float] = {}
+        self._train_losses: list[float] = []
+        self._outcomes: list[Tensor] = []  # of the last iterations, not looked at yet
+        on_gpu = model.flat.is_cuda and processes.size == 1
+        self._graph = Graphed(self._learn) if on_gpu and options.optim == "rmsprop" else None
         # The state is carried from batch to batch through the whole run, from one epoch to the next as well.
         self.streams = processes.share(self.batch_size)
         self.state = model.zero_state(self.streams.stop - self.streams.start)
         self.stopping = False
-        """Whether any process wished to stop in the last iteration."""
+        """Whether any process wished to stop, of the iterations whose losses were asked for last."""
 
     @property
     def epoch(self) -> float:
@@ -65,36 +69,51 @@ class Trainer:
         assert self.model.flat.grad is not None
         return self.model.flat.grad
 
-    def step(self, stop: bool = False) -> float:
-        """Learns from the next batch. Gives the loss per character before that.
+    @property
+    def train_losses(self) -> list[float]:
+        """Loss per character of each iteration, before it learned. To ask is to wait for the GPU."""
+        if self._outcomes:
+            outcomes = torch.stack(self._outcomes).tolist()
+            self._outcomes.clear()
+            self._train_losses += [loss / self.seq_length for loss, _ in outcomes]
+            self.stopping = any(wishes for _, wishes in outcomes)
+        return self._train_losses
 
-        `stop` is this process's wish to stop after it, of which all learn.
-        """
+    def step(self, stop: bool = False) -> None:
+        """Learns from the next batch. `stop` is this process's wish to stop soon, of which all learn."""
         x, y = self.batch(TRAIN, self.iteration % self.loader.split_sizes[TRAIN])
-        masks = self.dropout_masks() if self.dropout else None
-        log_probs, self.state = self.model(x, self.state, masks)
+        inputs = [x, y, torch.tensor(float(stop)).to(self.model.flat)]
+        if self.dropout:
+            inputs.append(self.dropout_masks())
+        self.iteration += 1
+        if self._graph:
+            self._outcomes.append(self._graph(inputs, key=self.learning_rate))
+        else:
+            self._outcomes.append(self._learn(*inputs).clone())
+
+    def _learn(self, x: Tensor, y: Tensor, stop: Tensor, masks: Tensor | None = None) -> Tensor:
+        """One iteration on a batch; gives the loss, and how many processes wish to stop."""
+        log_probs, state = self.model(x, self.state, masks.unbind(1) if masks is not None else None)
+        self.state.copy_(state)
         # The mean over the streams, summed over the steps: so the gradient's size, and grad_clip, are the reference's.
         loss = nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum") / self.batch_size
         self.gradient.zero_()
         loss.backward()
-        if self.processes.size > 1:
-            self.model.bucket[-2], self.model.bucket[-1] = loss.detach(), float(stop)
-            loss, wishes = self.processes.sum(self.model.bucket)[-2:]
-            self.stopping = bool(wishes)
-        self.optimizer.step(self.learning_rate, self.grad_clip)
-        self.iteration += 1
-        self.train_losses.append(loss.item() / self.seq_length)
-        return self.train_losses[-1]
+        outcome = self.model.bucket[-2:]
+        outcome[0], outcome[1] = loss.detach(), stop
+        self.processes.sum(self.model.bucket)
+        self.optimizer.step(self.iteration, self.learning_rate, self.grad_clip)
+        return outcome
 
     @torch.no_grad()
     def evaluate(self, split: int) -> float:
         """The loss per character on a split, from a zero state, without dropout."""
         state = torch.zeros_like(self.state)
-        total = torch.zeros((), dtype=torch.float64)
+        total = torch.zeros((), dtype=torch.float64, device=state.device)
         for number in range(self.loader.split_sizes[split]):
             x, y = self.batch(split, number)
             log_probs, state = self.model(x, state)
-            total += nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum").item()
+            total += nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum").double()
         characters = self.loader.split_sizes[split] * self.batch_size * self.seq_length
         return self.processes.sum(total).item() / characters
 
@@ -104,28 +123,32 @@ class Trainer:
 
     def batch(self, split: int, number: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets (S, B) on the model's device."""
-        device = self.model.flat.device
         x, y = self.loader.batch(split, number)
-        return torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
+        return self.on_device(torch.from_numpy(x)), self.on_device(torch.from_numpy(y))
 
-    def dropout_masks(self) -> tuple[Tensor, ...]:
-        """For the output of each layer, (S, B, H): 0 where it is dropped, else what makes up for the dropped ones.
+    def on_device(self, tensor: Tensor) -> Tensor:
+        """The tensor on the model's device; a GPU copies it while the CPU goes on."""
+        device = self.model.flat.device
+        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+    def dropout_masks(self) -> Tensor:
+        """Factors for the outputs, (S, L, B, H): 0 where one is dropped, else what makes up for the dropped ones.
 
         The reference draws step by step, and in each step layer by layer. Each process draws for all streams.
         """
-        L, H, like = self.model.num_layers, self.model.rnn_size, self.model.flat
+        L, H = self.model.num_layers, self.model.rnn_size
         shape = (self.seq_length, L, self.batch_size, H)
         keep = self.random.bernoulli(int(np.prod(shape)), 1 - self.dropout).reshape(shape)
-        return (torch.from_numpy(keep[:, :, self.streams]).to(like) / (1 - self.dropout)).unbind(1)
+        return self.on_device(torch.from_numpy(keep[:, :, self.streams])).to(self.state.dtype) / (1 - self.dropout)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Goes on where the run of a checkpoint stood; the model has its parameters already."""
-        training, flat = checkpoint.training, self.model.flat
+        training = checkpoint.training
         assert training is not None
         self.iteration = checkpoint.iteration
-        self.train_losses = checkpoint.train_losses.tolist()
+        self._train_losses = checkpoint.train_losses.tolist()
         self.val_losses = dict(checkpoint.val_losses)
-        self.state = torch.tensor(training["state"][:, :, self.streams]).to(flat)
+        self.state.copy_(torch.tensor(training["state"][:, :, self.streams]))
         self.random.restore({"key": training["random"]["key"].astype(np.uint32), "pos": training["random"]["pos"]})
         self.optimizer.restore({name: torch.tensor(array) for name, array in training["optimizer"].items()})
         self.learning_rate = training["learning_rate"]
@@ -151,7 +174,7 @@ class Trainer:
             val_losses=dict(self.val_losses),
             training={
                 "learning_rate": self.learning_rate,
-                "optimizer": {name: tensor.cpu() for name, tensor in self.optimizer.state().items()},
+                "optimizer": {name: tensor.cpu() for name, tensor in self.optimizer.state.items()},
                 "state": state.cpu(),
                 "random": {"key": torch.from_numpy(random["key"].astype(np.int64)), "pos": random["pos"]},
                 "text_sha256": text_sha256,
