@@ -32,7 +32,7 @@ from tqdm import tqdm
 from util import errors
 from util.checkpoint import Checkpoint, load_checkpoint, parameter_shapes
 from util.checkpoint_folder import CheckpointFolder, newest_checkpoint
-from util.device import choose_device
+from util.device import choose_device, open_device
 from util.errors import UserError, warn
 from util.flags import Flags, fraction, gpu_id, positive, positive_single, real, seed, switch, text, whole
 from util.loader import CharLoader, Text, load_text
@@ -123,6 +123,7 @@ def main() -> int:
     from model.char_rnn import CharRNN
     from util.trainer import TRAIN, VALIDATION, Trainer
 
+    device = open_device(device, say)
     say(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
     random = Torch7Random(options.seed)
     model = CharRNN(len(vocabulary), options.rnn_size, options.num_layers, options.model)
