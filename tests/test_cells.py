@@ -8,6 +8,8 @@ from torch.nn.functional import one_hot
 
 from model.char_rnn import CELLS, CharRNN
 
+torch.set_num_threads(1)  # tensors this small only wait for a second one
+
 S, B, I, H = 5, 3, 4, 6  # noqa: E741
 
 
