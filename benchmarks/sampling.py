@@ -1,4 +1,5 @@
-"""How fast sample.py is: characters per second, and a whole process of 2,000 characters against `import torch`.
+"""How fast sample.py is: characters per second of one text and of several side by side, and a whole process of 2,000
+characters against `import torch`.
 
 python benchmarks/sampling.py -rnn_size 128 512
 """
@@ -6,6 +7,7 @@ python benchmarks/sampling.py -rnn_size 128 512
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,17 +15,18 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as sample.py does
+
 import numpy as np
 import torch
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-import sample as sampler
 from model.char_rnn import CELLS, CharRNN
 from model.stepper import Stepper
 from util.checkpoint import Checkpoint, save_checkpoint
-from util.torch7_random import Torch7Random
+from util.sampling import chooser, sample
 
 
 def main() -> None:
@@ -33,26 +36,30 @@ def main() -> None:
     parser.add_argument("-num_layers", type=int, default=2)
     parser.add_argument("-vocab_size", type=int, default=65)
     parser.add_argument("-length", type=int, default=2000)
+    parser.add_argument("-num_samples", type=int, default=100)
     parser.add_argument("-repeats", type=int, default=5)
     options = parser.parse_args()
     imports: list[float] = []
+    N = options.num_samples
     print(f"{options.length} characters, medians of {options.repeats}\n")
-    print(f"{'':16} {'characters/s':>12} {'process, s':>11} {'import torch, s':>16} {'ratio':>6}")
+    columns = f"{'characters/s':>12} {f'{N} texts':>12} {'process, s':>11} {'import torch, s':>16} {'ratio':>6}"
+    print(f"{'':16} {columns}")
     for model in options.model:
         for rnn_size in options.rnn_size:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "model.pt"
                 checkpoint = write_checkpoint(path, model, rnn_size, options)
-                speeds, processes = [], []
+                single, several, processes = [], [], []
                 for _ in range(options.repeats):
-                    speeds.append(options.length / seconds_in_process(checkpoint, options.length))
+                    single.append(characters_per_second(checkpoint, options.length, None))
+                    several.append(characters_per_second(checkpoint, max(1, options.length // N), N))
                     command = ["sample.py", str(path), "-length", str(options.length), "-verbose", "0"]
                     processes.append(seconds_of(command))
                     imports.append(seconds_of(["-c", "import torch"]))
             title = f"{model} {options.num_layers}x{rnn_size}"
-            process, importing = np.median(processes), np.median(imports)
+            one, all_, process, importing = map(np.median, (single, several, processes, imports))
             print(
-                f"{title:16} {np.median(speeds):12.0f} {process:11.2f} {importing:16.2f} {process / importing:6.2f}",
+                f"{title:16} {one:12.0f} {all_:12.0f} {process:11.2f} {importing:16.2f} {process / importing:6.2f}",
                 flush=True,
             )
 
@@ -77,14 +84,14 @@ def write_checkpoint(path: Path, model: str, rnn_size: int, options: Namespace) 
     return checkpoint
 
 
-def seconds_in_process(checkpoint: Checkpoint, length: int) -> float:
-    random = Torch7Random(123)
-    vocab_size, _, num_layers, model = checkpoint.model_shape
+def characters_per_second(checkpoint: Checkpoint, length: int, texts: int | None) -> float:
+    """Of one text (None) or several side by side, all of them together."""
+    V, _, num_layers, model = checkpoint.model_shape
     start = time.perf_counter()
-    step = Stepper(checkpoint.parameters, num_layers, model)
-    for _ in sampler.sample(step, lambda p: random.multinomial(sampler.probabilities(p, 1.0)), vocab_size, [], length):
+    step = Stepper(checkpoint.parameters, num_layers, model, texts)
+    for _ in sample(step, chooser(123, texts), (V,) if texts is None else (texts, V), [], length):
         pass
-    return time.perf_counter() - start
+    return length * (texts or 1) / (time.perf_counter() - start)
 
 
 def seconds_of(arguments: list[str]) -> float:

@@ -80,15 +80,26 @@ class CharRNN(nn.Module):
         for name, parameter in self.named_parameters():
             parameter.copy_(torch.tensor(arrays[name]))
 
-    def stepper(self) -> Callable[[int], np.ndarray]:
-        """Feeds one character at a time, from a zero state; each call gives the next one's log-probabilities (V,)."""
-        state = self.zero_state(1)
+    @classmethod
+    def from_arrays(cls, shape: tuple[int, int, int, str], arrays: Mapping[str, np.ndarray]) -> CharRNN:
+        """The model of this shape (V, H, L, cell) with the arrays of its parameters' names, in their precision."""
+        model = cls(*shape).to(torch.tensor(arrays["decoder.bias"]).dtype)
+        model.load_arrays(arrays)
+        return model
+
+    def stepper(self, texts: int | None = None) -> Callable[[int | np.ndarray], np.ndarray]:
+        """Feeds one character at a time, from a zero state; each call gives the next one's log-probabilities (V,).
+
+        Several texts go side by side: each call takes their indices (texts,), or one for all, and gives (texts, V).
+        """
+        state = self.zero_state(texts or 1)
 
         @torch.no_grad()
-        def step(index: int) -> np.ndarray:
+        def step(index: int | np.ndarray) -> np.ndarray:
             nonlocal state
-            log_probs, state = self(torch.full((1, 1), index, device=state.device), state)
-            return log_probs.flatten().cpu().numpy()
+            x = torch.as_tensor(index, device=state.device).expand(1, texts or 1)
+            log_probs, state = self(x, state)
+            return (log_probs[0, 0] if texts is None else log_probs[0]).cpu().numpy()
 
         return step
 

@@ -1,7 +1,9 @@
-"""The model one character at a time, for sampling: numpy alone, one stream, buffers made once.
+"""The model one character at a time, for sampling: numpy alone, buffers made once.
 
 The equations are those of lstm.py, gru.py and rnn.py. All gates of a cell go through one tanh, since
 sigmoid(x) = (1 + tanh(x / 2)) / 2: the weights of the gates that want a sigmoid are halved beforehand.
+
+A single text goes by vectors, N texts side by side by matrices; the shapes below write (..., H) for (H,) or (N, H).
 """
 
 from __future__ import annotations
@@ -9,29 +11,36 @@ from __future__ import annotations
 import numpy as np
 
 Parameters = dict[str, np.ndarray]
+Shape = tuple[int, ...]
 
 
 class Stepper:
-    """Feeds characters to a model, from a zero state, and gives the log-probabilities of the next one.
+    """Feeds characters to a model, from a zero state, and gives the log-probabilities of the next ones.
 
     `parameters` are those of model.char_rnn.CharRNN by name, float32 or float64, and `model` names the cell.
+    `texts` is how many go side by side, each from a state of its own; None is a single one without that axis.
     """
 
-    def __init__(self, parameters: Parameters, num_layers: int, model: str) -> None:
-        self._layers = [CELLS[model](parameters, f"layers.{layer}.") for layer in range(num_layers)]
-        self._weight, self._bias = parameters["decoder.weight"], parameters["decoder.bias"]
-        self._log_probs = np.empty_like(self._bias)
-        self._exp = np.empty_like(self._bias)
+    def __init__(self, parameters: Parameters, num_layers: int, model: str, texts: int | None = None) -> None:
+        shape = () if texts is None else (texts,)
+        self._layers = [CELLS[model](parameters, layer, shape) for layer in range(num_layers)]
+        self._weight = np.ascontiguousarray(parameters["decoder.weight"].T)
+        self._bias = parameters["decoder.bias"]
+        self._log_probs = np.empty((*shape, *self._bias.shape), self._bias.dtype)
+        self._exp = np.empty_like(self._log_probs)
 
-    def __call__(self, index: int) -> np.ndarray:
-        """Log-probabilities (V,) after the character `index`; overwritten by the next call."""
+    def __call__(self, index: int | np.ndarray) -> np.ndarray:
+        """Log-probabilities (..., V) after the character `index`; overwritten by the next call.
+
+        Of several texts each may have its own index, (N,), or all the same one.
+        """
         h = self._layers[0].step(self._layers[0].rows[index])
         for layer in self._layers[1:]:
             h = layer.step_above(h)
-        log_probs = np.dot(self._weight, h, out=self._log_probs)
+        log_probs = np.dot(h, self._weight, out=self._log_probs)
         log_probs += self._bias
-        log_probs -= log_probs.max()
-        log_probs -= np.log(np.exp(log_probs, out=self._exp).sum())
+        log_probs -= log_probs.max(axis=-1, keepdims=True)
+        log_probs -= np.log(np.exp(log_probs, out=self._exp).sum(axis=-1, keepdims=True))
         return log_probs
 
 
@@ -41,8 +50,8 @@ class Cell:
     candidate: int
     """The index of the gate that goes through tanh; the others go through a sigmoid."""
 
-    def __init__(self, parameters: Parameters, prefix: str) -> None:
-        h2h = parameters[prefix + "h2h_weight"]
+    def __init__(self, parameters: Parameters, layer: int, shape: Shape) -> None:
+        weight, h2h = (parameters[f"layers.{layer}.{part}_weight"] for part in ("i2h", "h2h"))
         H, width = h2h.shape
         self.H = H
         scale = np.full(width, 0.5, h2h.dtype)
@@ -50,40 +59,39 @@ class Cell:
         self.scale, self.shift = scale, 1 - scale
         self.h2h = h2h * scale
         # One row for each input: what it adds to the gates. A character picks its row with the biases in it.
-        self.rows = parameters[prefix + "i2h_weight"] * scale
-        self.bias = (parameters[prefix + "i2h_bias"] + parameters[prefix + "h2h_bias"]) * scale
-        self.from_below = np.empty_like(self.bias)
-        self.gates = np.empty_like(self.bias)
-        self.h = np.zeros(H, h2h.dtype)
+        self.rows = weight * scale
+        self.bias = (parameters[f"layers.{layer}.i2h_bias"] + parameters[f"layers.{layer}.h2h_bias"]) * scale
+        if layer == 0:
+            self.rows += self.bias
+        self.from_below = np.empty((*shape, width), h2h.dtype)
+        self.gates = np.empty_like(self.from_below)
+        self.h = np.zeros((*shape, H), h2h.dtype)
 
     def step_above(self, h_below: np.ndarray) -> np.ndarray:
-        """The output after an input from the layer below."""
-        return self.step(np.dot(h_below, self.rows, out=self.from_below))
+        """The output after an input (..., H) from the layer below."""
+        from_below = np.dot(h_below, self.rows, out=self.from_below)
+        from_below += self.bias
+        return self.step(from_below)
 
     def step(self, from_below: np.ndarray) -> np.ndarray:
-        """The output h after an input, given as W_i2h x."""
+        """The output h (..., H) after an input, given as W_i2h x and the biases."""
         raise NotImplementedError
-
-    def activate(self, gates: np.ndarray, part: slice) -> None:
-        """Pre-activations to activations, in place; `part` says where in the layer's gates they lie."""
-        np.tanh(gates, out=gates)
-        gates *= self.scale[part]
-        gates += self.shift[part]
 
 
 class LSTMCell(Cell):
     candidate = 3
 
-    def __init__(self, parameters: Parameters, prefix: str) -> None:
-        super().__init__(parameters, prefix)
-        self.i, self.f, self.o, self.g = self.gates.reshape(4, self.H)
+    def __init__(self, parameters: Parameters, layer: int, shape: Shape) -> None:
+        super().__init__(parameters, layer, shape)
+        self.i, self.f, self.o, self.g = np.split(self.gates, 4, axis=-1)
         self.c, self.tanh_c = np.zeros_like(self.h), np.empty_like(self.h)
 
     def step(self, from_below: np.ndarray) -> np.ndarray:
         gates = np.dot(self.h, self.h2h, out=self.gates)
         gates += from_below
-        gates += self.bias
-        self.activate(gates, slice(None))
+        np.tanh(gates, out=gates)
+        gates *= self.scale
+        gates += self.shift
         self.c *= self.f
         self.g *= self.i
         self.c += self.g
@@ -93,26 +101,27 @@ class LSTMCell(Cell):
 class GRUCell(Cell):
     candidate = 2
 
-    def __init__(self, parameters: Parameters, prefix: str) -> None:
-        super().__init__(parameters, prefix)
-        self.z, self.r, self.n = self.gates.reshape(3, self.H)
-        self.zr, self.zr_part, self.n_part = self.gates[: 2 * self.H], slice(2 * self.H), slice(2 * self.H, None)
-        self.h2h_zr = np.ascontiguousarray(self.h2h[:, self.zr_part])
-        self.h2h_n = np.ascontiguousarray(self.h2h[:, self.n_part])
+    def __init__(self, parameters: Parameters, layer: int, shape: Shape) -> None:
+        super().__init__(parameters, layer, shape)
+        self.split = 2 * self.H  # z and r before it, the candidate n after it
+        self.half = self.scale[: self.split]  # an array, since numpy is slower with a number
+        self.h2h_zr, self.h2h_n = map(np.ascontiguousarray, np.split(self.h2h, [self.split], axis=1))
+        self.zr, self.n = map(np.empty_like, np.split(self.gates, [self.split], axis=-1))
+        self.z, self.r = np.split(self.zr, 2, axis=-1)
         self.rh = np.empty_like(self.h)
 
     def step(self, from_below: np.ndarray) -> np.ndarray:
-        np.dot(self.h, self.h2h_zr, out=self.zr)
-        self.zr += from_below[self.zr_part]
-        self.zr += self.bias[self.zr_part]
-        self.activate(self.zr, self.zr_part)
-        np.dot(np.multiply(self.r, self.h, out=self.rh), self.h2h_n, out=self.n)
-        self.n += from_below[self.n_part]
-        self.n += self.bias[self.n_part]
-        np.tanh(self.n, out=self.n)
-        self.n -= self.h
-        self.n *= self.z
-        self.h += self.n  # z n + (1 - z) h = h + z (n - h)
+        zr = np.dot(self.h, self.h2h_zr, out=self.zr)
+        zr += from_below[..., : self.split]
+        np.tanh(zr, out=zr)
+        zr *= self.half
+        zr += self.half
+        n = np.dot(np.multiply(self.r, self.h, out=self.rh), self.h2h_n, out=self.n)
+        n += from_below[..., self.split :]
+        np.tanh(n, out=n)
+        n -= self.h
+        n *= self.z
+        self.h += n  # z n + (1 - z) h = h + z (n - h)
         return self.h
 
 
@@ -122,7 +131,6 @@ class RNNCell(Cell):
     def step(self, from_below: np.ndarray) -> np.ndarray:
         gates = np.dot(self.h, self.h2h, out=self.gates)
         gates += from_below
-        gates += self.bias
         return np.tanh(gates, out=self.h)
 
 

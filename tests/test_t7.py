@@ -25,11 +25,11 @@ from t7_writer import (
 )
 
 from model.stepper import Stepper
-from sample import encode, flags, probabilities, sample
+from sample import flags
 from util.checkpoint import checked
+from util.sampling import chooser, decode, encode, most_likely, sample
 from util.t7 import Table, read_t7
 from util.t7_checkpoint import t7_content
-from util.torch7_random import Torch7Random
 
 GOLDEN = Path(__file__).parent / "golden"
 RUNS = json.loads((GOLDEN / "runs.json").read_text())
@@ -286,16 +286,10 @@ def test_sampled_texts_equal_the_originals(entry):
     options = flags().parse([entry["checkpoint"], *entry["flags"]])
     checkpoint = load(GOLDEN / options.checkpoint)
     step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"])
-    random = Torch7Random(options.seed)
-
-    def choose(log_probs):
-        if options.sample:
-            return random.multinomial(probabilities(log_probs, options.temperature))
-        return int(np.argmax(log_probs))
-
+    choose = chooser(options.seed, temperature=options.temperature) if options.sample else most_likely
     prime = encode(options.primetext, checkpoint)
-    indices = sample(step, choose, len(checkpoint.vocabulary), prime, options.length)
-    assert "".join(checkpoint.vocabulary[index] for index in indices) + "\n" == entry["text"]
+    sampled = [index for index, _ in sample(step, choose, (len(checkpoint.vocabulary),), prime, options.length)]
+    assert decode([*prime, *sampled], checkpoint) + "\n" == entry["text"]
 
 
 def test_torch_is_not_imported():

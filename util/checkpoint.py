@@ -96,8 +96,9 @@ def as_tensors(value: Any) -> Any:
     return torch.tensor(value) if isinstance(value, np.ndarray) else value
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path | str) -> Checkpoint:
     """Reads and checks a checkpoint. Raises UserError with one sentence where there is no sound one at `path`."""
+    path = Path(path)
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a checkpoint in it, a file like lm_lstm_epoch1.00_1.5000.pt")
     if path.exists() and not path.is_file():

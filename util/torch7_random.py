@@ -35,9 +35,9 @@ class Torch7Random:
 
     def multinomial(self, probabilities: np.ndarray) -> int:
         """One index, drawn with probabilities that are float32 and need not sum to one."""
-        cumulative = np.cumsum(probabilities, dtype=np.float64)
+        cumulative = probabilities.cumsum(dtype=np.float64)
         cumulative /= cumulative[-1]
-        return int(np.searchsorted(cumulative, self.raw(1)[0] / 2.0**32))
+        return int(cumulative.searchsorted(self.raw(1)[0] / 2.0**32))
 
     def state(self) -> dict[str, Any]:
         """The generator's position in its stream: 624 words `key` (uint32) and `pos`."""

@@ -1,0 +1,103 @@
+"""The sampler's numpy model against CharRNN, and texts side by side against single ones."""
+
+import numpy as np
+import pytest
+import torch
+
+from model.char_rnn import CharRNN
+from model.stepper import Stepper
+
+V, H, N, STEPS = 7, 6, 4, 25
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5}
+
+cells = pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+layers = pytest.mark.parametrize("num_layers", [1, 2, 3])
+dtypes = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+
+
+@pytest.fixture
+def make():
+    """make(cell, num_layers, dtype): a model with parameters large enough to matter, and these by name."""
+
+    def make(cell, num_layers, dtype):
+        generator = torch.Generator().manual_seed(1)
+        model = CharRNN(V, H, num_layers, cell).to(dtype)
+        model.initialize(lambda count: torch.rand(count, generator=generator, dtype=dtype) * 3 - 1.5)
+        return model, {name: parameter.detach().numpy() for name, parameter in model.named_parameters()}
+
+    return make
+
+
+def characters(*shape):
+    return np.random.default_rng(0).integers(V, size=shape)
+
+
+@cells
+@layers
+@dtypes
+def test_a_text_as_the_model_reads_it(make, cell, num_layers, dtype):
+    model, parameters = make(cell, num_layers, dtype)
+    text = characters(STEPS)
+    with torch.no_grad():
+        expected, _ = model(torch.from_numpy(text)[:, None], model.zero_state(1))
+    step = Stepper(parameters, num_layers, cell)
+    found = np.array([step(int(index)).copy() for index in text])
+    assert found.shape == (STEPS, V) and found.dtype == expected.numpy().dtype
+    assert np.abs(found - expected[:, 0].numpy()).max() < TOLERANCE[dtype]
+    assert np.ptp(found, axis=0).min() > 0.01  # it does depend on the text
+
+
+@cells
+@layers
+@dtypes
+def test_texts_side_by_side_are_those_of_each_alone(make, cell, num_layers, dtype):
+    _, parameters = make(cell, num_layers, dtype)
+    texts = characters(STEPS, N)
+    together = Stepper(parameters, num_layers, cell, N)
+    found = np.array([together(indices).copy() for indices in texts])
+    assert found.shape == (STEPS, N, V)
+    for k in range(N):
+        alone = Stepper(parameters, num_layers, cell)
+        expected = np.array([alone(int(index)).copy() for index in texts[:, k]])
+        assert np.abs(found[:, k] - expected).max() < TOLERANCE[dtype]
+
+
+@cells
+def test_one_character_for_all_texts(make, cell):
+    _, parameters = make(cell, 2, torch.float64)
+    one, each = Stepper(parameters, 2, cell, N), Stepper(parameters, 2, cell, N)
+    for index in characters(5):
+        assert np.array_equal(one(int(index)), each(np.full(N, index)))
+    assert np.ptp(one(characters(N)), axis=0).max() > 0.01  # the states are the texts' own
+
+
+@cells
+@dtypes
+def test_the_model_s_own_stepper(make, cell, dtype):
+    """The one for a GPU, with torch: the same shapes and the same figures."""
+    model, parameters = make(cell, 2, dtype)
+    for texts, inputs in ((None, characters(STEPS).tolist()), (N, [3, *characters(STEPS, N)])):
+        ours, theirs = Stepper(parameters, 2, cell, texts), model.stepper(texts)
+        for index in inputs:
+            found, expected = ours(index), theirs(index)
+            assert found.shape == expected.shape and found.dtype == expected.dtype
+            assert np.abs(found - expected).max() < TOLERANCE[dtype]
+
+
+@cells
+def test_log_probabilities_sum_to_one_however_large_the_weights(make, cell):
+    _, parameters = make(cell, 2, torch.float32)
+    parameters["decoder.weight"] = parameters["decoder.weight"] * np.float32(1000)
+    for texts in (None, N):
+        log_probs = Stepper(parameters, 2, cell, texts)(3)
+        assert np.abs(np.exp(log_probs.astype(np.float64)).sum(axis=-1) - 1).max() < 1e-5
+        assert log_probs.min() < -100
+
+
+def test_the_parameters_stay_as_they_are(make):
+    _, parameters = make("lstm", 2, torch.float32)
+    before = {name: array.copy() for name, array in parameters.items()}
+    step = Stepper(parameters, 2, "lstm")
+    step(1)
+    step(2)
+    assert all(np.array_equal(before[name], array) for name, array in parameters.items())
