@@ -1,24 +1,32 @@
-"""Shows what is in a checkpoint.
+"""Shows what is in a checkpoint, or draws how its run went.
 
     python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt
+    python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt cv/lm_gru_epoch50.00_1.3600.pt -plot curves.png
 
-Prints the flags of its run, the model's size and vocabulary, and the losses.
+Prints the flags of its run, the model's size and vocabulary, and the losses; or draws the losses of one or several
+runs over their epochs.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
 from pathlib import Path
 
 import numpy as np
 
 from util import errors
-from util.checkpoint import load_checkpoint
-from util.flags import Flags, gpu_id, switch
+from util.checkpoint import Checkpoint, load_checkpoint
+from util.errors import UserError
+from util.flags import Flags, gpu_id, switch, text
+from util.plot import SUFFIXES, curves, draw_text, save_picture
 
 
 def flags() -> Flags:
-    flags = Flags("Shows what is in a checkpoint.", "python inspect_checkpoint.py CHECKPOINT")
-    flags.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a file written by train.py")
+    flags = Flags("Shows what is in checkpoints.", "python inspect_checkpoint.py CHECKPOINT -plot curves.png")
+    flags.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", nargs="+", help="a file written by train.py")
+    add = flags.group("output")
+    add("plot", text, "", "draw the losses into this .png, .svg or .pdf file, or - for the terminal")
     add = flags.group("accepted as the original accepts them; reading a checkpoint takes no GPU")
     add("gpuid", gpu_id, 0, "not needed")
     add("opencl", switch, 0, "not needed")
@@ -26,21 +34,57 @@ def flags() -> Flags:
 
 
 def main() -> None:
-    checkpoint = load_checkpoint(flags().parse().checkpoint)
+    options = flags().parse()
+    paths: list[Path] = options.checkpoint
+    if options.plot:
+        draw(paths, options.plot)
+        return
+    for number, path in enumerate(paths):
+        checkpoint = load_checkpoint(path)
+        if len(paths) > 1:
+            print("\n" * (number > 0) + f"{path}:")
+        show(checkpoint)
+
+
+def show(checkpoint: Checkpoint) -> None:
+    """Prints what is in a checkpoint. What a stranger may have written there is shown as Python writes it."""
     print("options:")
     for name, value in sorted(checkpoint.options.items()):
-        print(f"  {name:<26} {value!r}")
+        print(f"  {name if name.isprintable() else repr(name):<26} {value!r}")
     V, H, L, model = checkpoint.model_shape
     count = sum(array.size for array in checkpoint.parameters.values())
     print(f"model: {model}, {L} layers of {H}, {count} parameters in {checkpoint.dtype}")
     print(f"vocabulary: {V} characters: {checkpoint.vocabulary[:200]!r}{' ...' if V > 200 else ''}")
     print(f"iteration: {checkpoint.iteration} (epoch {checkpoint.epoch:.3f})")
-    if checkpoint.iteration:
-        recent = checkpoint.train_losses[-100:]
+    recent = checkpoint.train_losses[-100:]
+    if not np.isnan(recent).all():
         print(f"train loss: {recent[-1]:.8f}, mean of the last {len(recent)}: {np.nanmean(recent):.4f}")
     print("validation losses:")
     for iteration, loss in sorted(checkpoint.val_losses.items()):
         print(f"  {iteration:>8}  {loss:.4f}")
+
+
+def draw(paths: list[Path], plot: str) -> None:
+    """Draws the losses of the checkpoints' runs into the file `plot`, or in the terminal. Raises UserError."""
+    if plot != "-" and Path(plot).suffix.lower() not in SUFFIXES:
+        raise UserError(f"-plot {plot} names no picture; it takes a name that ends in .png, .svg or .pdf, or -")
+    runs = [curves(name, load_checkpoint(path)) for name, path in zip(short_names(paths), paths)]
+    if not any(losses.size for run in runs for _, losses in (run.train, run.val)):
+        raise UserError("there are no losses to draw in " + ", ".join(map(str, paths)))
+    if plot != "-" and importlib.util.find_spec("matplotlib"):
+        save_picture(runs, Path(plot))
+        print(f"saved {plot}")
+        return
+    size = shutil.get_terminal_size()
+    print(draw_text(runs, max(40, size.columns), max(10, min(24, size.lines - 5))))
+    if plot != "-":
+        raise UserError(f"{plot} takes the package matplotlib; pip install -e '.[plot]' brings it")
+
+
+def short_names(paths: list[Path]) -> list[str]:
+    """The files' names without folders and endings, or all of it where they would not tell the files apart."""
+    stems = [path.stem for path in paths]
+    return stems if len(set(stems)) == len(paths) else list(map(str, paths))
 
 
 if __name__ == "__main__":

@@ -34,13 +34,16 @@ def numbers(tmp_path_factory):
 
 def train(run, folder, checkpoint_dir, *more):
     """Trains as the golden run did, in double precision on a CPU."""
-    flags = shlex.split(run["flags"].replace("-init_from CHECKPOINT_OF_lstm", ""))
-    command = [sys.executable, "train.py", *flags, "-data_dir", folder, "-checkpoint_dir", checkpoint_dir, *more]
+    command = [sys.executable, "train.py", *flags_of(run, folder, checkpoint_dir), *more]
     # The model is too small for a second thread to help.
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*command, "-dtype", "float64", "-gpuid", "-1"], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def flags_of(run, folder, checkpoint_dir):
+    """The flags of a golden run, in double precision on a CPU."""
+    flags = shlex.split(run["flags"].replace("-init_from CHECKPOINT_OF_lstm", ""))
+    return [*flags, "-data_dir", folder, "-checkpoint_dir", checkpoint_dir, "-dtype", "float64", "-gpuid", "-1"]
 
 
 @pytest.mark.parametrize("name", [name for name in RUNS if name != "lstm_init_from"])

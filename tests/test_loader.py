@@ -1,5 +1,6 @@
 """The loader: batches, encodings, and a cache that never gives another text than the file's."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -9,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import runs
 from util import loader
 from util.errors import UserError
-from util.loader import CharLoader, load_text, split_sizes
+from util.loader import CharLoader, Source, find_text, load_text, split_sizes
 
 ROOT = Path(__file__).parent.parent
 SIZES = [(1, 1, 2), (1, 7, 100), (7, 1, 100), (3, 5, 15), (3, 5, 44), (2, 9, 1000), (50, 50, 9999), (4, 6, 1271)]
@@ -193,6 +195,176 @@ def test_an_empty_text(encoding, tmp_path):
         text_of(tmp_path, b"", encoding)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig", "gb18030"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "שלום\u200f עולם",
+        "مرحبا",
+        "e\u0301\u0323\u200d",
+        "नमस्ते",
+        "👨\u200d👩\u200d👧\U0001f3fd",
+        "道\r\n可\r\n",
+        "\ud7ff\ue000\uffff",
+    ],
+)
+def test_scripts_of_the_world_stay_as_they_are(text, encoding, tmp_path):
+    assert text_of(tmp_path, text.encode(encoding), encoding) == text
+
+
+def test_a_huge_vocabulary_costs_a_warning(tmp_path, capsys):
+    letters = "".join(chr(c) for c in range(0x10000, 0x10000 + 100_000))
+    assert text_of(tmp_path, letters.encode()) == letters
+    warning = capsys.readouterr().err
+    assert warning.startswith("warning: the text has 100,000 different characters") and warning.count("\n") == 1
+    assert "-encoding bytes" in warning and "-batch_size" in warning
+    text_of(tmp_path, letters[: loader.MANY_CHARACTERS].encode())
+    assert capsys.readouterr().err == ""
+
+
+# Packed and joined files
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 3, 1 << 22])
+def test_a_packed_text_is_the_text(chunk_bytes, tmp_path, monkeypatch):
+    monkeypatch.setattr(loader, "CHUNK_BYTES", chunk_bytes)
+    content = MIXED.encode()
+    (tmp_path / "input.txt.gz").write_bytes(gzip.compress(content[:50]) + gzip.compress(content[50:]))
+    packed = load_text(find_text(tmp_path), "utf-8")
+    assert characters(packed) == MIXED
+    assert sorted(os.listdir(tmp_path)) == ["data.bin", "input.txt.gz", "vocab.json"]
+    (tmp_path / "input.txt").write_bytes(content)
+    monkeypatch.setattr(loader, "make_cache", lambda *arguments: pytest.fail("the cache was made again"))
+    (tmp_path / "input.txt.gz").write_bytes(gzip.compress(b"another"))  # input.txt comes first
+    unpacked = load_text(find_text(tmp_path), "utf-8", expected_sha256=packed.sha256)
+    assert characters(unpacked) == MIXED
+
+
+PACKED = gzip.compress(bytes(range(256)) * 8)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(PACKED[:length], "ends too early") for length in (5, 10, 11, len(PACKED) - 8, len(PACKED) - 1)]
+    + [(PACKED[:-1] + b"?", "is damaged"), (PACKED[:20] + b"????" + PACKED[24:], "is damaged"), (b"text", "is damaged")]
+    + [(PACKED + b"?", "is damaged")],
+)
+def test_a_damaged_packed_text_is_one_sentence(content, what, tmp_path):
+    (tmp_path / "input.txt.gz").write_bytes(content)
+    with pytest.raises(UserError, match=rf"input\.txt\.gz {what}.*; fetch it anew"):
+        load_text(find_text(tmp_path), "latin-1")
+    assert os.listdir(tmp_path) == ["input.txt.gz"]
+
+
+def write_parts(folder: Path) -> None:
+    """Four files to be joined, and others that are none of them."""
+    (folder / "sub").mkdir()
+    parts = {"b.txt": "β", "a.txt": "א", "c.txt": "道\n", "sub/d.txt": "d", ".hidden.txt": "x", "other.md": "y"}
+    for name, text in parts.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="")
+    with gzip.open(folder / "bb.txt.gz", "wb") as file:
+        file.write("😀".encode())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "separator", "expected"),
+    [
+        ("*.txt", "", "אβ道\n"),
+        ("*.txt*", r"\n\t", "א\n\tβ\n\t😀\n\t道\n"),
+        ("**/*.txt", "--", "א--β--道\n--d"),
+        ("[ab].txt", r"\\n é\r\q", "א\\n é\r\\qβ"),
+        ("sub/*", "unused", "d"),
+        ("*", "|", "א|β|😀|道\n|y"),
+    ],
+)
+def test_files_are_joined_in_order(pattern, separator, expected, tmp_path, monkeypatch):
+    write_parts(tmp_path)
+    before = set(tmp_path.rglob("*"))
+    first = load_text(find_text(tmp_path, pattern, separator), "utf-8")
+    assert characters(first) == expected
+    assert set(tmp_path.rglob("*")) == before | {tmp_path / "vocab.json", tmp_path / "data.bin"}
+    monkeypatch.setattr(loader, "make_cache", lambda *arguments: pytest.fail("the cache was made again"))
+    assert characters(load_text(find_text(tmp_path, pattern, separator), "utf-8", first.sha256)) == expected
+
+
+def test_each_joined_file_begins_with_a_byte_order_mark_of_its_own(tmp_path):
+    (tmp_path / "1.txt").write_bytes("道".encode("utf-16"))
+    (tmp_path / "2.txt").write_bytes("\ufeff可".encode("utf-16-be"))
+    assert characters(load_text(find_text(tmp_path, "*.txt", "é"), "utf-16")) == "道é可"
+
+
+def test_what_is_joined_is_another_text_with_other_content_borders_or_separator(tmp_path):
+    found = set()
+    for texts, separator in [
+        ("ab", ""),
+        ("ab", "a"),
+        (("a", "b", ""), ""),
+        (("", "ab"), ""),
+        (("ab",), ""),
+        ("ac", ""),
+    ]:
+        paths = [tmp_path / f"{number}.txt" for number in range(len(texts))]
+        for path, text in zip(paths, texts):
+            path.write_text(text)
+        found.add(Source(*paths, separator=separator).sha256())
+    assert len(found) == 6
+
+
+def test_a_mistake_in_a_joined_file_is_told_with_its_name(tmp_path):
+    (tmp_path / "1.txt").write_bytes("道".encode())
+    (tmp_path / "2.txt").write_bytes("道".encode() + b"\xff")
+    with pytest.raises(UserError, match=r"2\.txt is not utf-8 text \(see the byte at offset 3\)"):
+        load_text(find_text(tmp_path, "*.txt"), "utf-8")
+    (tmp_path / "1.txt").write_bytes("道".encode()[:2])  # the next file does not complete it
+    with pytest.raises(UserError, match=r"1\.txt is not utf-8 text \(see the byte at offset 0\)"):
+        load_text(find_text(tmp_path, "*.txt"), "utf-8")
+    for name in ("1.txt", "2.txt"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(UserError, match=r"the text of 2 files in .* is empty"):
+        load_text(find_text(tmp_path, "*.txt"), "utf-8")
+
+
+@pytest.mark.parametrize("pattern", ["nothing*", "../*.txt", "/*", "vocab.json", ".*"])
+def test_a_pattern_that_matches_nothing(pattern, tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (tmp_path / "outside.txt").write_text("x")
+    (folder / "vocab.json").write_text("x")
+    (folder / ".hidden").write_text("x")
+    with pytest.raises(UserError, match="-files"):
+        find_text(folder, pattern)
+
+
+def test_without_a_text_the_files_that_could_be_joined_are_proposed(tmp_path):
+    write_parts(tmp_path)
+    for call in (lambda: load_text(find_text(tmp_path), "utf-8"), lambda: find_text(tmp_path, "*.tex")):
+        with pytest.raises(UserError, match=r"; -files '\*\.txt' takes the 3 files there that match, joined in order"):
+            call()
+    for path in tmp_path.glob("*.txt"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"there is no .*input\.txt; -files '\*' takes the 2 files"):
+        load_text(find_text(tmp_path), "utf-8")
+
+
+def test_train_learns_joined_files_and_resumes(tmp_path):
+    data = tmp_path / "data"
+    (data / "sub").mkdir(parents=True)
+    for name in ("a.txt", "b.txt"):
+        (data / name).write_bytes(runs.numbers(70))
+    with gzip.open(data / "sub" / "c.txt.gz", "wb") as file:
+        file.write(runs.numbers(70))
+    files = ["-data_dir", data, "-files", "**/*.txt*", "-separator", r"\t\n"]
+    done = runs.finish(tmp_path, *runs.SMALL, *files, "-max_epochs=1")
+    assert (done.status, done.err) == (0, "")
+    assert sorted(os.listdir(data)) == ["a.txt", "b.txt", "data.bin", "sub", "vocab.json"]
+    assert "\t" in json.loads((data / "vocab.json").read_text())["vocabulary"]
+    resumed = runs.finish(tmp_path, "-resume", "cv", "-max_epochs=2")
+    assert resumed.status == 0, resumed.err
+    assert min(runs.log([resumed.out])) == max(runs.log([done.out])) + 1
+    refused = runs.finish(tmp_path, "-resume", "cv", "-max_epochs=3", "-separator=")
+    assert refused.status == 1 and "is not the text that the run learned from" in refused.err
+
+
 # The cache
 
 
@@ -239,7 +411,7 @@ def test_a_damaged_cache_never_gives_another_text(tmp_path):
         for place in range(len(content)):
             for flip in (0x01, 0x02, 0x10, 0x20, 0x80, 0xFF):
                 path.write_bytes(content[:place] + bytes([content[place] ^ flip]) + content[place + 1 :])
-                found = loader.read_cache(tmp_path / "input.txt", "utf-8", sha256)
+                found = loader.read_cache(tmp_path, "utf-8", sha256)
                 assert found is None or (name == "vocab.json" and characters(found) == text)
         path.write_bytes(content)
 
@@ -321,7 +493,16 @@ def test_processes_that_start_at_once_all_get_the_text(data_dir, corpus):
     running = [start_loading(data_dir) for _ in range(6)]
     assert [process.communicate() for process in running] == [(corpus, b"")] * 6
     assert sorted(os.listdir(data_dir)) == ["data.bin", "input.txt", "vocab.json"]
-    assert loader.read_cache(data_dir / "input.txt", "utf-8", loader.hash_file(data_dir / "input.txt"))
+    assert loader.read_cache(data_dir, "utf-8", Source(data_dir / "input.txt").sha256())
+
+
+def test_who_comes_second_waits_and_finds_the_text_indexed(data_dir, corpus):
+    with loader.taking_turns(data_dir):
+        process = start_loading(data_dir)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.5)
+        assert os.listdir(data_dir) == ["input.txt"]
+    assert process.communicate() == (corpus, b"")
 
 
 def test_a_folder_that_cannot_be_written_to_costs_a_warning(read_only_dir, corpus):
@@ -332,8 +513,9 @@ def test_a_folder_that_cannot_be_written_to_costs_a_warning(read_only_dir, corpu
 
 
 def test_what_is_not_there_or_not_a_file(tmp_path):
-    with pytest.raises(UserError, match=r"there is no .*; put the text to learn there"):
-        load_text(tmp_path / "input.txt", "utf-8")
+    for source in (tmp_path / "input.txt", find_text(tmp_path)):
+        with pytest.raises(UserError, match=r"there is no .*input\.txt; put the text to learn there"):
+            load_text(source, "utf-8")
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="is a file; -data_dir wants a folder"):
         load_text(tmp_path / "file" / "input.txt", "utf-8")

@@ -159,6 +159,7 @@ def checked(content: Any) -> Checkpoint:
     require(is_count(checkpoint.iteration, 0) and is_number(checkpoint.epoch), "iteration")
     require(is_array(checkpoint.train_losses, (checkpoint.iteration,), np.float64), "train_losses")
     require(is_dict(checkpoint.val_losses, int, (float,)), "val_losses")
+    require(all(0 <= iteration < 2**63 for iteration in checkpoint.val_losses), "val_losses")
     check_parameters(checkpoint)
     if checkpoint.training is not None:
         check_training(checkpoint, checkpoint.training)

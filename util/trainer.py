@@ -15,6 +15,7 @@ from torch.nn.functional import nll_loss
 
 from util.checkpoint import Checkpoint
 from util.cuda_graph import Graphed
+from util.evaluation import batch_losses
 from util.loader import CharLoader
 from util.optimizer import Adam, RMSprop
 from util.processes import Processes
@@ -105,15 +106,14 @@ class Trainer:
         self.optimizer.step(self.iteration, self.learning_rate, self.grad_clip)
         return outcome
 
-    @torch.no_grad()
     def evaluate(self, split: int) -> float:
         """The loss per character on a split, from a zero state, without dropout."""
         state = torch.zeros_like(self.state)
         total = torch.zeros((), dtype=torch.float64, device=state.device)
         for number in range(self.loader.split_sizes[split]):
             x, y = self.batch(split, number)
-            log_probs, state = self.model(x, state)
-            total += nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum").double()
+            loss, _, state = batch_losses(self.model, x, y, state)
+            total += loss
         characters = self.loader.split_sizes[split] * self.batch_size * self.seq_length
         return self.processes.sum(total).item() / characters
 

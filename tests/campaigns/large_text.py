@@ -1,0 +1,137 @@
+"""Indexes a text of many gigabytes, reads an epoch of it, trains on it, and compares with a small text.
+
+    python -m tests.campaigns.large_text 20 -folder /somewhere/with/room
+
+It takes twice the text's size on the disk, which is given back in the end. Prints seconds and the largest resident
+memory of each process. Ends with a traceback where a batch does not hold the text's own bytes, or a process takes
+a gigabyte of memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tests.runs import ROOT, numbers
+from util.loader import CharLoader, Text, find_text, load_text
+
+GIGABYTE = 10**9
+BLOCK = 10**7
+SPARE = 10 * GIGABYTE
+"""How much of the disk must stay free."""
+
+
+def write_text(path: Path, size: int) -> None:
+    """A text of so many bytes, a multiple of BLOCK: each block begins with its number, names of numbers follow."""
+    names = numbers(10_000)
+    filler = names * (BLOCK // len(names) + 1)
+    with open(path, "wb") as file:
+        for number in range(size // BLOCK):
+            file.write((b"%d\n" % number + filler)[:BLOCK])
+
+
+def index(folder: Path) -> Text:
+    return load_text(find_text(folder), "utf-8")
+
+
+def read_epoch(folder: Path) -> None:
+    """All training batches of a text once; some of them are compared with its file."""
+    text = index(folder)
+    B, S = 50, 500
+    loader = CharLoader(text.indices, B, S, 0.95, 0.05)
+    characters = np.array([ord(c) for c in text.vocabulary], np.uint8)
+    places = np.arange(B) * (loader.length // B)
+    some = set(np.linspace(0, loader.split_sizes[0] - 1, 200).astype(int).tolist())
+    before = time.perf_counter()
+    with open(folder / "input.txt", "rb") as file:
+        for number in range(loader.split_sizes[0]):
+            x, y = loader.batch(0, number)
+            if number in some:
+                for b in range(B):
+                    file.seek(int(places[b]) + number * S)
+                    window = np.frombuffer(file.read(S + 1), np.uint8)
+                    assert np.array_equal(characters[x[:, b]], window[:-1])
+                    assert np.array_equal(characters[y[:, b]], window[1:])
+    seconds = time.perf_counter() - before
+    print(
+        f"{loader.split_sizes[0]} batches of {B} x {S}, {1e6 * seconds / loader.split_sizes[0]:.0f} µs each", end="; "
+    )
+
+
+TASKS = {"index": index, "check": index, "read": read_epoch}
+
+
+def in_process(task: str, folder: Path) -> None:
+    """One of the tasks, in a process of its own; prints what it took."""
+    command = [sys.executable, "-m", "tests.campaigns.large_text", "0", "-task", task, "-folder", folder]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def report(before: float, memory: int) -> None:
+    print(f"{time.perf_counter() - before:.1f} s, at most {memory / 1e6:.0f} MB resident", flush=True)
+    assert memory < GIGABYTE
+
+
+def train(folder: Path, steps: int) -> tuple[float, int]:
+    """Median milliseconds of a step of train.py in its default sizes, and the largest resident memory in bytes."""
+    flags = ["-data_dir", folder, "-checkpoint_dir", folder / "cv", "-gpuid", "-1"]
+    command = [sys.executable, "train.py", *map(str, flags)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    times: list[float] = []
+    assert process.stdout
+    for line in process.stdout:
+        if match := re.search(r"time/batch = (\S+)s", line):
+            times.append(1000 * float(match[1]))
+        if len(times) == steps:
+            process.terminate()
+    _, _, usage = os.wait4(process.pid, 0)
+    return statistics.median(times[20:]), 1024 * usage.ru_maxrss
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Trains on a large text.")
+    parser.add_argument("gigabytes", type=float, nargs="?", default=20)
+    parser.add_argument("-folder", type=Path, default=Path(tempfile.gettempdir()), help="where there is room")
+    parser.add_argument("-steps", type=int, default=300)
+    parser.add_argument("-task", choices=TASKS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.task:
+        before = time.perf_counter()
+        print(f"{options.task:6}", end=" ")
+        TASKS[options.task](options.folder)
+        report(before, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return
+    size = int(options.gigabytes * GIGABYTE) // BLOCK * BLOCK
+    free = shutil.disk_usage(options.folder).free
+    if free < 2 * size + SPARE:
+        sys.exit(f"error: {options.folder} has {free / GIGABYTE:.0f} GB free, and this takes {2 * size / GIGABYTE:.0f}")
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        small, large = Path(name) / "small", Path(name) / "large"
+        for folder, bytes_ in ((small, BLOCK), (large, size)):
+            folder.mkdir()
+            write_text(folder / "input.txt", bytes_)
+        print(f"a text of {size / GIGABYTE:g} GB", flush=True)
+        for task in TASKS:
+            in_process(task, large)
+        for folder in (small, large, small, large):
+            median, memory = train(folder, options.steps)
+            print(
+                f"train on the {folder.name} text: {median:.1f} ms a step, at most {memory / 1e6:.0f} MB resident",
+                flush=True,
+            )
+            assert memory < GIGABYTE
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""A text that is larger than memory: batches from beyond 2**32 characters, and memory that does not grow with it.
+
+tests/campaigns/large_text.py does the same with a real one.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from util import loader
+from util.loader import CharLoader
+
+MANY = 5 * 2**30 + 12345
+
+
+def sparse(path: Path, count: int, dtype: type, known: dict[int, int]) -> np.ndarray:
+    """A memory-mapped array of zeros, but for known numbers at some places, which takes hardly any disk."""
+    size = np.dtype(dtype).itemsize
+    with open(path, "wb") as file:
+        file.truncate(count * size)
+        for place, number in known.items():
+            file.seek(place * size)
+            file.write(dtype(number).tobytes())
+    return np.memmap(path, dtype, "r")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_batches_from_beyond_2_to_the_32_characters(dtype, tmp_path):
+    B, S = 4, 25
+    length = MANY // (B * S) * B * S
+    stream = length // B
+    places = [0, 1, 2**31, 2**32 - 1, 2**32, 2**32 + 1, stream * 3 + S, length - 1]
+    known = {place: 1 + number for number, place in enumerate(places)}
+    batches = CharLoader(sparse(tmp_path / "data.bin", MANY, dtype, known), B, S, 0.95, 0.05)
+    train, val, test = batches.split_sizes
+    assert train + val == length // (B * S) == stream // S and test == 0
+
+    def batch(k: int) -> tuple[np.ndarray, np.ndarray]:
+        return batches.batch(0, k) if k < train else batches.batch(1, k - train)
+
+    for place, number in known.items():
+        b, column = divmod(place, stream)
+        x, _ = batch(column // S)
+        assert x[column % S, b] == number
+        assert np.count_nonzero(x) == sum(p % stream // S == column // S for p in places)
+        b, column = divmod((place - 1) % length, stream)  # it is the target of the character before
+        assert batch(column // S)[1][column % S, b] == number
+
+
+def resident() -> int:
+    """Bytes of files in this process's memory."""
+    status = Path("/proc/self/status")
+    found = re.search(r"RssFile:\s*(\d+) kB", status.read_text()) if status.exists() else None
+    if not found:
+        pytest.skip("this system does not tell")
+    return int(found[1]) * 1024
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_memory_does_not_grow_with_what_was_read(bounded, tmp_path, monkeypatch):
+    megabyte = 1 << 20
+    monkeypatch.setattr(loader, "RELEASE_CHARACTERS", megabyte if bounded else 1 << 60)
+    batches = CharLoader(sparse(tmp_path / "data.bin", 64 * megabyte, np.uint8, {}), 8, 4096, 1, 0)
+    before, most = resident(), 0
+    for k in range(batches.split_sizes[0]):
+        batches.batch(0, k)
+        most = max(most, resident() - before)
+    # Without letting go it does grow: so this measures what it is meant to.
+    assert most < 8 * megabyte if bounded else most > 50 * megabyte

@@ -1,0 +1,140 @@
+"""Loss curves of runs: as a picture, or in a terminal by plain characters."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+import string
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from util.checkpoint import Checkpoint
+from util.errors import UserError, reason
+from util.files import replacing
+
+SUFFIXES = (".png", ".svg", ".pdf")
+POINTS = 150  # of a smoothed curve, about
+# Runs differ in colour, brightness, line and marker: so in black and white, too.
+COLORS = ("#08306b", "#e8850c", "#c0306a", "#2a9d8f")
+LINES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+NATS_PER_BIT = math.log(2)
+
+Points = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass
+class Curves:
+    """The losses of a run in nats per character: (epochs, losses), finite numbers all of them."""
+
+    name: str
+    train: Points
+    """Means over `window` iterations each."""
+    window: int
+    val: Points
+
+
+def curves(name: str, checkpoint: Checkpoint) -> Curves:
+    """The curves of a checkpoint's run up to there. Iterations without a loss are left out."""
+    count = checkpoint.iteration
+    epoch = checkpoint.epoch / max(count, 1)  # of one iteration
+    window = max(1, round(count / POINTS))
+    iterations, losses = finite(np.arange(1, count + 1), checkpoint.train_losses)
+    means = block_means((iterations - 1) // window, iterations, losses)
+    known = sorted((i, loss) for i, loss in checkpoint.val_losses.items() if 0 < i <= count)
+    val = finite(*np.array(known, float).reshape(-1, 2).T)
+    return Curves(name, (means[0] * epoch, means[1]), window, (val[0] * epoch, val[1]))
+
+
+def finite(x: np.ndarray, y: np.ndarray) -> Points:
+    """The points with a finite y."""
+    return x[np.isfinite(y)], y[np.isfinite(y)]
+
+
+def block_means(block: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
+    """The mean of each array over each block; `block` says to which one a place belongs. Empty blocks are left out."""
+    sizes = np.bincount(block)
+    return [np.bincount(block, weights=array)[sizes > 0] / sizes[sizes > 0] for array in values]
+
+
+def loss_range(runs: Sequence[Curves]) -> tuple[float, float]:
+    """The lowest and the highest loss to show: the steep start is cut off, which would flatten all the rest."""
+    train = [run.train[1] for run in runs if run.train[1].size]
+    every = np.concatenate([*train, *(run.val[1] for run in runs)])
+    late = [losses[len(losses) // 20 :] for losses in train]
+    high = np.concatenate([*late, *(run.val[1] for run in runs)]).max()
+    return every.min(), high
+
+
+def save_picture(runs: Sequence[Curves], path: Path) -> None:
+    """Draws the curves into a .png, .svg or .pdf file. Raises UserError where it cannot be written."""
+    from matplotlib.figure import Figure
+
+    columns = 2 if all(len(run.name) < 30 for run in runs) else 1  # of the legend
+    figure = Figure(figsize=(8, 4.6 + 0.4 * len(runs) / columns), layout="constrained")
+    axes = figure.add_subplot()
+    styles = list(zip(runs, itertools.cycle(COLORS), itertools.cycle(LINES)))
+    for run, color, line in styles:
+        axes.plot(*run.train, line, color=color, linewidth=1, alpha=0.7, label=f"training{smoothing(run)}: {run.name}")
+    for (run, color, line), marker in zip(styles, itertools.cycle(MARKERS)):
+        axes.plot(*run.val, line + marker, color=color, linewidth=1.8, markersize=5, label=f"validation: {run.name}")
+    low, high = loss_range(runs)
+    margin = 0.05 * (high - low) or 0.1
+    axes.set_ylim(low - margin, high + margin)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("epochs")
+    axes.set_ylabel("loss (nats per character)")
+    bits = axes.secondary_yaxis(
+        "right", functions=(lambda y: np.divide(y, NATS_PER_BIT), lambda y: np.multiply(y, NATS_PER_BIT))
+    )
+    bits.set_ylabel("bits per character")
+    axes.grid(color="0.9")
+    axes.spines["top"].set_visible(False)
+    # Below the axes, where it covers nothing: training in the first column, validation in the second.
+    legend = figure.legend(loc="outside lower center", ncols=columns, frameon=False, handlelength=4, fontsize="small")
+    for label in legend.get_texts():
+        label.set_parse_math(False)  # a $ in a file's name is a $
+    picture = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of characters in a name that the font does not have
+        figure.savefig(picture, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight")
+    try:
+        with replacing(path) as file:
+            file.write(picture.getbuffer())
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {reason(error)}; name another file with -plot") from error
+
+
+def draw_text(runs: Sequence[Curves], width: int, height: int) -> str:
+    """The curves in lines of `width` characters; of several runs each has a letter, a capital one for validation."""
+    columns = width - 9
+    low, high = loss_range(runs)
+    end = max(epochs.max() for run in runs for epochs, _ in (run.train, run.val) if epochs.size)
+    canvas = np.full((height, columns), " ")
+    letters = itertools.cycle(zip(string.ascii_lowercase, string.ascii_uppercase))
+    marks = [(".", "o")] if len(runs) == 1 else [next(letters) for _ in runs]
+    points = [(mark, run.train) for (mark, _), run in zip(marks, runs)]
+    points += [(mark, run.val) for (_, mark), run in zip(marks, runs)]  # above those of training
+    for mark, (epochs, losses) in points:
+        column = (epochs / (end or 1) * (columns - 1)).round().astype(int)
+        for x, loss in zip(np.unique(column), block_means(column, losses)[0]):
+            y = round((high - loss) / ((high - low) or 1) * (height - 1))
+            if y >= 0:
+                canvas[y, x] = mark
+    heights = np.linspace(high, low, height)
+    lines = [f"{loss:7.3f} |{''.join(cells).rstrip()}" for loss, cells in zip(heights, canvas)]
+    lines.append(" " * 8 + "+" + "-" * columns)
+    lines.append(" " * 9 + "0" + f"{end:.2f} epochs".rjust(columns - 1))
+    lines.append("loss in nats per character")
+    for (train, val), run in zip(marks, runs):
+        lines.append(f"  {train} training{smoothing(run)}, {val} validation: {run.name}")
+    return "\n".join(lines)
+
+
+def smoothing(run: Curves) -> str:
+    return f" (mean of {run.window} iterations)" if run.window > 1 else ""
