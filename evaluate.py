@@ -12,7 +12,7 @@ import math
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, TypeGuard
@@ -25,7 +25,7 @@ from util.checkpoint import Checkpoint, load_checkpoint
 from util.device import choose_device
 from util.errors import UserError, reason, warn
 from util.flags import Flags, gpu_id, switch, text
-from util.loader import UNICODE_SIZE, CharLoader, characters, find_vocabulary, load_text
+from util.loader import UNICODE_SIZE, CharLoader, Source, characters, find_text, find_vocabulary, load_text
 
 HERE = Path(__file__).parent
 SPLITS = ("train", "val", "test")
@@ -55,7 +55,7 @@ def main() -> None:
     checkpoint = load_checkpoint(options.checkpoint)
     task = predict_file(checkpoint, Path(options.file)) if options.file else predict_split(checkpoint, options)
 
-    with open_table(options.per_char, not_over=(options.checkpoint, task.path)) as file:
+    with open_table(options.per_char, not_over=(options.checkpoint, *task.source.files)) as file:
         table = Table(file, checkpoint, task.batch_size) if file else None
 
         import torch  # takes seconds, so only now that flags, checkpoint and text are known to be right
@@ -82,7 +82,7 @@ def main() -> None:
 
     mean = total / task.length
     out = sys.stderr if options.per_char == "-" else sys.stdout
-    print(f"{task.path}{task.part}: {task.length} characters", file=out)
+    print(f"{task.source}{task.part}: {task.length} characters", file=out)
     print(f"loss per character: {mean!r} nats", file=out)
     print(f"bits per character: {mean / math.log(2):.6f}", file=out)
     print(f"perplexity:         {math.inf if mean > 700 else math.exp(mean):.6f}", file=out)
@@ -92,7 +92,7 @@ def main() -> None:
 class Task:
     """A text to predict: batches of inputs and targets, (S, B) indices each, with `length` targets in all."""
 
-    path: Path
+    source: Source
     part: str
     """Which part of the file, for people; empty for all of it."""
     batch_size: int
@@ -105,40 +105,44 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
 
     Raises UserError where there is no text, or nothing in that split.
     """
-    path = input_text(checkpoint, options)
-    text = load_text(path, checkpoint.encoding)
+    source = input_text(checkpoint, options)
+    text = load_text(source, checkpoint.encoding)
     if checkpoint.training and checkpoint.training["text_sha256"] != text.sha256:
-        warn(f"warning: {path} is not the text that the checkpoint was trained on; its splits are others")
+        warn(f"warning: {source} is not the text that the checkpoint was trained on; its splits are others")
     codes = np.array([ord(c) for c in text.vocabulary])
     B, S = checkpoint.options["batch_size"], checkpoint.options["seq_length"]
     train_frac, val_frac = (checkpoint.options.get(name) for name in ("train_frac", "val_frac"))
     if not (is_fraction(train_frac) and is_fraction(val_frac)):
         raise UserError(f"{options.checkpoint} does not tell which part of its text is which; name a text with -file")
-    loader = CharLoader(text.indices, B, S, train_frac, val_frac, indices_of(codes, checkpoint, path))
+    loader = CharLoader(text.indices, B, S, train_frac, val_frac, indices_of(codes, checkpoint, source))
     split = SPLITS.index(options.split)
     count = loader.split_sizes[split]
     if not count:
         train, val, test = loader.split_sizes
         raise UserError(
-            f"there is nothing in the split {options.split}: {path} makes {train} batches of {B} x {S} for training, "
+            f"there is nothing in the split {options.split}: {source} makes {train} batches of {B} x {S} for training, "
             f"{val} for validation and {test} for testing; take another -split, or name a text with -file"
         )
     part = f", {options.split} split, {count} batches of {B} x {S}"
-    return Task(path, part, B, count * B * S, (loader.batch(split, number) for number in range(count)))
+    return Task(source, part, B, count * B * S, (loader.batch(split, number) for number in range(count)))
 
 
 def is_fraction(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and 0 <= value <= 1
 
 
-def input_text(checkpoint: Checkpoint, options: Namespace) -> Path:
+def input_text(checkpoint: Checkpoint, options: Namespace) -> Source:
     """Where the checkpoint's text is. Raises UserError where nobody says, or it is gone."""
+    files, separator = (str(checkpoint.options.get(name, "")) for name in ("files", "separator"))
     if options.data_dir:
-        return Path(options.data_dir) / "input.txt"
+        return find_text(Path(options.data_dir), files, separator)
     stored = str(checkpoint.options.get("data_dir", ""))
     for folder in (Path(stored), HERE / stored):
-        if stored and "\0" not in stored and (folder / "input.txt").is_file():
-            return folder / "input.txt"
+        if stored and "\0" not in stored and folder.is_dir():
+            with suppress(UserError):
+                source = find_text(folder, files, separator)
+                if source.files[0].is_file():
+                    return source
     raise UserError(
         f"the text of {options.checkpoint} is not where it was ({stored!r}); name its folder with -data_dir, "
         "or another text with -file"
@@ -171,10 +175,10 @@ def predict_file(checkpoint: Checkpoint, path: Path) -> Task:
                 yield window[start:stop], window[start + 1 : stop + 1]
             last = window[-1:, 0]
 
-    return Task(path, "", 1, length - 1, batches())
+    return Task(Source(path), "", 1, length - 1, batches())
 
 
-def indices_of(codes: np.ndarray, checkpoint: Checkpoint, path: Path) -> np.ndarray:
+def indices_of(codes: np.ndarray, checkpoint: Checkpoint, path: Source | Path) -> np.ndarray:
     """The indices of the characters with these numbers. Raises UserError where the model does not know one."""
     index = np.full(UNICODE_SIZE, -1)
     index[[ord(c) for c in checkpoint.vocabulary]] = np.arange(len(checkpoint.vocabulary))

@@ -21,7 +21,6 @@ import shlex
 import time
 from argparse import Namespace
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -35,7 +34,7 @@ from util.checkpoint_folder import CheckpointFolder, newest_checkpoint
 from util.device import choose_device, open_device
 from util.errors import UserError, warn
 from util.flags import Flags, fraction, gpu_id, positive, positive_single, real, seed, switch, text, whole
-from util.loader import CharLoader, Text, load_text
+from util.loader import CharLoader, Source, Text, find_text, load_text
 from util.processes import Processes
 from util.recorder import Recorder
 from util.signals import StopSignals
@@ -50,8 +49,10 @@ HERE = Path(__file__).parent
 def flags() -> Flags:
     flags = Flags("Trains a character-level language model.", "python train.py -data_dir data/mytext -rnn_size 256")
     add = flags.group("data")
-    add("data_dir", Path, Path("data/tinyshakespeare"), "folder that holds input.txt")
-    add("encoding", text, "utf-8", "encoding of input.txt: any that Python knows, or bytes")
+    add("data_dir", Path, Path("data/tinyshakespeare"), "folder that holds input.txt or input.txt.gz")
+    add("files", text, "", "such as *.txt: the text is all files of data_dir that match, joined")
+    add("separator", text, "", r"what to put between these files; \n and \t stand for line end and tab")
+    add("encoding", text, "utf-8", "encoding of the text: any that Python knows, or bytes")
     add("train_frac", fraction, 0.95, "share of the text for training")
     add("val_frac", fraction, 0.05, "share of the text for validation; the rest is for testing")
     add = flags.group("model")
@@ -156,9 +157,12 @@ def main() -> int:
             folder.save(checkpoint, path)
 
     iterations = options.max_epochs * loader.split_sizes[TRAIN]
+    if trainer.iteration >= iterations:
+        say(f"the run is complete, with {trainer.iteration} iterations; a higher -max_epochs goes on with it")
     tell_sizes(len(text.indices), model.flat.numel())
     recorder = Recorder(options.log_csv, options.tensorboard, trainer.iteration) if processes.first else None
     bar = progress_bar(trainer.iteration, iterations, options)
+    train_loss, bound, sound = math.nan, math.inf, True  # until the first look at a loss
     with bar, StopSignals(silent=not processes.first) as stop:
         while trainer.iteration < iterations and not (trainer.stopping if processes.size > 1 else stop.received):
             clock = time.perf_counter()
@@ -273,10 +277,10 @@ def progress_bar(start: int, iterations: int, options: Namespace) -> tqdm:
 
 def show_progress(bar: tqdm, epoch: float, train_loss: float) -> None:
     """Moves the bar by an iteration; the loss on it is a running mean."""
-    if not bar.disable:
+    if not bar.disable and not math.isnan(train_loss):
         bar.smoothed = 0.98 * getattr(bar, "smoothed", train_loss) + 0.02 * train_loss
         bar.set_description_str(f"epoch {epoch:.2f}, loss {bar.smoothed:.3f} ", refresh=False)
-        bar.update()
+    bar.update()
 
 
 def without_improvement(val_losses: dict[int, float]) -> int:
@@ -309,7 +313,8 @@ class Resumed:
 
 
 CHANGEABLE = {
-    *("data_dir", "checkpoint_dir", "savefile", "print_every", "eval_val_every", "save_every", "keep", "max_epochs"),
+    *("data_dir", "files", "separator", "checkpoint_dir", "savefile", "keep", "print_every", "max_epochs"),
+    *("eval_val_every", "save_every"),
     *("learning_rate", "learning_rate_decay", "learning_rate_decay_after", "max_loss_ratio"),
     *("gpuid", "opencl", "accurate_gpu_timing", "resume", "early_stop", "log_csv", "tensorboard"),
 }
@@ -341,20 +346,20 @@ def resume(options: Namespace) -> Resumed:
     return Resumed(path, checkpoint, checkpoint.training, after, changed)
 
 
-def input_text(options: Namespace) -> Path:
+def input_text(options: Namespace) -> Source:
     """Where the text is. That of the default folder is fetched if it is missing."""
     if "data_dir" not in options.given and not options.data_dir.exists():
         options.data_dir = HERE / options.data_dir  # started from elsewhere
     folder: Path = options.data_dir
     path = folder / "input.txt"
-    if not path.exists() and folder.resolve() == (HERE / "data" / "tinyshakespeare").resolve():
+    if not path.exists() and not options.files and folder.resolve() == (HERE / "data" / "tinyshakespeare").resolve():
         script = load_script(folder / "prepare.py")
         say(f"there is no {path} yet; making it")
         try:
             say(script.prepare(path))
         except script.PrepareError as error:
             raise UserError(str(error)) from error
-    return path
+    return find_text(folder, options.files, options.separator)
 
 
 def load_script(path: Path) -> ModuleType:
@@ -368,6 +373,8 @@ def load_script(path: Path) -> ModuleType:
 
 def facts(options: Namespace, text: Text, trainer: Trainer) -> dict[str, Any]:
     """What must be the same for all processes that train together."""
+    import torch
+
     here = {
         name: value for name, value in plain(options).items() if name not in ("data_dir", "checkpoint_dir", "gpuid")
     }
@@ -376,7 +383,7 @@ def facts(options: Namespace, text: Text, trainer: Trainer) -> dict[str, Any]:
         "text (by content)": text.sha256,
         "flag": here,
         "version of the code": hashlib.sha256(b"".join(sources)).hexdigest(),
-        "version of torch": version("torch"),
+        "version of torch": torch.__version__,
         "checkpoint to start from": (trainer.iteration, trainer.model.flat.double().sum().item()),
     }
 

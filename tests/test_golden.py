@@ -58,6 +58,11 @@ def test_log_from_a_checkpoint_equals_the_reference(numbers, tmp_path):
     check_log(train(run, numbers, tmp_path / "cv", "-init_from", checkpoint), run, tmp_path / "cv")
 
 
+def test_log_from_a_checkpoint_of_the_original_equals_the_reference(numbers, tmp_path):
+    run = RUNS["lstm_init_from"]
+    check_log(train(run, numbers, tmp_path / "cv", "-init_from", GOLDEN / "lstm.t7"), run, tmp_path / "cv")
+
+
 def check_log(result, run, cv):
     """Holds everything that a run printed and wrote against the original's figures."""
     assert result.returncode == 0, result.stderr

@@ -188,7 +188,13 @@ FIXED = {
 
 def test_every_flag_may_change_or_not():
     known = {action.dest for action in train.flags()._actions} - {"help", "resume"}
-    assert known == CHANGEABLE.keys() | FIXED.keys() | {"data_dir", "checkpoint_dir", "tensorboard"}
+    assert known == CHANGEABLE.keys() | FIXED.keys() | {
+        "data_dir",
+        "files",
+        "separator",
+        "checkpoint_dir",
+        "tensorboard",
+    }
 
 
 def test_flags_that_may_change_are_said(stopped, text, tmp_path):

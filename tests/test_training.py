@@ -12,9 +12,11 @@ import termios
 import pytest
 import torch
 
+import train
 from model.char_rnn import CharRNN
 from tests.runs import ROOT, SMALL, finish, numbers
 from train import smaller_batches, without_improvement
+from util.checkpoint import load_checkpoint
 from util.optimizer import Adam, RMSprop
 
 FLAGS = (*SMALL, "-data_dir", ".")
@@ -135,6 +137,23 @@ def test_a_bar_on_a_terminal_and_none_in_the_log(folder):
     assert "the text has 2,471 characters, the model" in shown
     assert len(re.findall(r"^\d+/228 \(epoch", log, flags=re.MULTILINE)) == 22
     assert not re.search(r"\r|\x1b|left|best", log)
+
+
+def test_losses_are_looked_at_only_when_due_on_another_device(folder):
+    """As on a GPU, where to look at a loss is to wait for it; here the other device is the CPU by another name."""
+    flags = [*FLAGS, "-eval_val_every", 20, "-max_epochs", 1]
+    always = finish(folder, *flags, "-checkpoint_dir", "a")
+    seldom = finish(folder, *flags, "-checkpoint_dir", "b", "-print_every", 7, prepare=another_device)
+    assert seldom.status == 0, seldom.err
+    printed = re.findall(r"^(\d+)/57 .*train_loss = (\S+),", seldom.out, flags=re.MULTILINE)
+    losses = dict(re.findall(r"^(\d+)/57 .*train_loss = (\S+),", always.out, flags=re.MULTILINE))
+    assert [int(i) for i, _ in printed] == list(range(7, 57, 7)) and all(losses[i] == loss for i, loss in printed)
+    last = [load_checkpoint(max((folder / cv).iterdir(), key=os.path.getmtime)) for cv in ("a", "b")]
+    assert len(last[0].train_losses) == 57 and (last[0].train_losses == last[1].train_losses).all()
+
+
+def another_device():
+    train.open_device = lambda device, say: "cpu:0"
 
 
 @pytest.mark.parametrize("characters", [50, 51, 99, 1000, 12345, 124_000])

@@ -16,10 +16,14 @@ class UserError(Exception):
     """Whether each of several processes that train together must say it, not only the first of a machine."""
 
 
-def warn(sentence: str) -> None:
-    """Says something on standard error, after what standard output holds so far."""
-    sys.stdout.flush()
-    print(sentence, file=sys.stderr, flush=True)
+def warn(sentence: str, everywhere: bool = False) -> None:
+    """Says something on standard error, after what standard output holds so far.
+
+    Of several processes that train together the first of each machine says it, or each where it is about that one.
+    """
+    if everywhere or os.environ.get("LOCAL_RANK", "0") == "0":
+        sys.stdout.flush()
+        print(sentence, file=sys.stderr, flush=True)
 
 
 def reason(error: OSError) -> str:
@@ -40,7 +44,9 @@ def run(main: Callable[[], int | None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0 if isinstance(error, BrokenPipeError) else 1  # a reader that has gone: nothing is wrong
         if status:
-            warn(f"error: {reason(error)}" + (f": {error.filename}" if error.filename else " while writing output"))
+            warn(
+                f"error: {reason(error)}" + (f": {error.filename}" if error.filename else " while writing output"), True
+            )
     sys.exit(status)
 
 
@@ -49,12 +55,14 @@ def status_of(main: Callable[[], int | None]) -> int:
     try:
         return main() or 0
     except UserError as error:
-        if error.everywhere or os.environ.get("LOCAL_RANK", "0") == "0":  # else another process says the same
-            warn(f"error: {error}")
+        warn(f"error: {error}", error.everywhere)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        warn("error: the memory does not suffice; a smaller model, -batch_size or -seq_length needs less")
+        warn(
+            "error: the memory does not suffice; a smaller model, -batch_size or -seq_length needs less",
+            everywhere=True,
+        )
     except SystemExit as stop:  # of argparse, after -help or a mistake in the flags
         return int(stop.code or 0)
     return 1

@@ -409,14 +409,14 @@ def new_decoder(encoding: str) -> codecs.IncrementalDecoder:
             raise LookupError
     except (LookupError, ValueError, TypeError) as error:
         raise UserError(
-            f"'{encoding}' is no text encoding; -encoding takes utf-8, latin-1, gb18030 and such, or bytes"
+            f"{encoding!r} is no text encoding; -encoding takes utf-8, latin-1, gb18030 and such, or bytes"
         ) from error
     return decoder
 
 
 def progress_bar(task: str, size: int) -> tqdm:
     """A bar on a terminal for reading so many bytes, when it takes long."""
-    quiet = not sys.stderr.isatty()
+    quiet = not (task and sys.stderr.isatty())
     return tqdm(desc=task, total=size, unit="B", unit_scale=True, delay=1, leave=False, disable=quiet)
 
 
