@@ -319,6 +319,8 @@ CHANGEABLE = {
     *("gpuid", "opencl", "accurate_gpu_timing", "resume", "early_stop", "log_csv", "tensorboard"),
 }
 """The flags that may change when a run is resumed; the others would make it another run."""
+PLACES = {"checkpoint_dir", "log_csv", "tensorboard"}
+"""The flags that name places to write to; never taken from a checkpoint."""
 
 
 def resume(options: Namespace) -> Resumed:
@@ -329,9 +331,10 @@ def resume(options: Namespace) -> Resumed:
             f"{path} holds a model, but not where its run stood; -init_from starts a new run from the model"
         )
     say(f"resuming from {path}, iteration {checkpoint.iteration}")
-    stored = [f"-{name}={value}" for name, value in checkpoint.options.items() if name in vars(options)]
-    # Where it lies is where it goes on: what a checkpoint says of other places is no reason to write there.
-    stored += [f"-checkpoint_dir={path.parent}"]
+    # Where the checkpoint lies is where its run goes on, and records are kept where the user says: what a file says of
+    # other places is no reason to write there.
+    kept = {name: value for name, value in checkpoint.options.items() if name in vars(options) and name not in PLACES}
+    stored = [f"-{name}={value}" for name, value in kept.items()] + [f"-checkpoint_dir={path.parent}"]
     before, after = flags().parse(stored), flags().parse([*stored, *sys.argv[1:]])
     changed = {name for name in options.given if getattr(before, name) != getattr(after, name)}
     for name in sorted(changed - {"resume"}):
@@ -440,7 +443,11 @@ def physical_memory() -> int:
 
 def plain(options: Namespace) -> dict[str, str | int | float]:
     """The flags as a checkpoint keeps them."""
-    values = {name: value for name, value in vars(options).items() if name not in ("given", "resume")}
+    values = {
+        name: value
+        for name, value in vars(options).items()
+        if name not in ("given", "resume", "log_csv", "tensorboard")
+    }
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 

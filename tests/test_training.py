@@ -84,7 +84,10 @@ def test_csv_holds_the_figures_of_the_log(folder):
     assert all(f"{float(by_iteration[i]['train_loss']):.8f}" == loss for i, loss in printed)
     assert [i for i, row in by_iteration.items() if row["val_loss"]] == ["20", "40", "57"]
 
-    finish(folder, "-resume", "cv", "-max_epochs", 2)
+    before = (folder / "log.csv").read_bytes()
+    finish(folder, "-resume", "cv", "-max_epochs", 1)
+    assert (folder / "log.csv").read_bytes() == before  # where to write is the user's to say, not a checkpoint's
+    finish(folder, "-resume", "cv", "-max_epochs", 2, "-log_csv", "log.csv")
     longer = list(csv.DictReader((folder / "log.csv").open()))
     assert longer[: len(rows)] == rows and longer[-1]["iteration"] == "114"
 

@@ -16,9 +16,17 @@ from util.checkpoint import Checkpoint, checkpoint_name, load_checkpoint, save_c
 from util.errors import UserError, reason, warn
 from util.files import create, discard, replacing
 
-FOLDERS = {"data_dir", "checkpoint_dir"}
+FOLDERS = {"data_dir", "files", "separator", "checkpoint_dir"}
 """Options whose other value may be another way to the same place."""
-HARMLESS = FOLDERS | {"print_every", "eval_val_every", "save_every", "keep", "max_epochs", "accurate_gpu_timing"}
+HARMLESS = FOLDERS | {
+    "print_every",
+    "eval_val_every",
+    "save_every",
+    "keep",
+    "max_epochs",
+    "early_stop",
+    "accurate_gpu_timing",
+}
 """Options that no figure of a run depends on."""
 
 
