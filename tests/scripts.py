@@ -55,6 +55,9 @@ def imported(script: str, *arguments: object) -> set[str]:
 def become_nobody() -> None:
     """To prepare a script with: a user who is not root, since root may write everywhere."""
     if os.geteuid() == 0:
+        # What is imported later on: the packages may lie where only root can read.
+        importlib.import_module("numpy.ma")
+        importlib.import_module("torch.utils.serialization")
         os.setgid(65534)
         os.setuid(65534)
 
