@@ -61,7 +61,7 @@ def main() -> None:
         import torch  # takes seconds, so only now that flags, checkpoint and text are known to be right
 
         from model.char_rnn import CharRNN
-        from util.evaluation import batch_losses
+        from util.evaluation import batch_loss
 
         model = CharRNN(*checkpoint.model_shape).to(device=device, dtype=getattr(torch, checkpoint.dtype))
         model.load_arrays(checkpoint.parameters)
@@ -70,11 +70,11 @@ def main() -> None:
         quiet = not sys.stderr.isatty() or options.per_char == "-"
         with tqdm(total=task.length, unit=" characters", unit_scale=True, leave=False, disable=quiet) as bar:
             for x, y in task.batches:
-                loss, losses, state = batch_losses(
-                    model, torch.from_numpy(x).to(device), torch.from_numpy(y).to(device), state
-                )
+                targets = torch.from_numpy(y).to(device)
+                loss, log_probs, state = batch_loss(model, torch.from_numpy(x).to(device), targets, state)
                 total += loss.item()
                 if table:
+                    losses = -log_probs.gather(2, targets.unsqueeze(2)).squeeze(2)
                     table.add(y, losses.cpu().numpy() / math.log(2))
                 bar.update(y.size)
         if table:

@@ -196,20 +196,21 @@ def main() -> int:
             elif sound and to_save and trainer.finite:
                 save(folder.rolling_path(i))
 
+            to_record = recorder and (to_print or i in trainer.val_losses)
+            norm_ratio = trainer.norm_ratio() if to_print or to_record or not sound else math.nan
             if to_print or not sound:
-                norm_ratio = trainer.norm_ratio()
                 say(
                     f"{i}/{iterations} (epoch {epoch:.3f}), train_loss = {train_loss:6.8f}, "
                     f"grad/param norm = {norm_ratio:6.4e}, time/batch = {seconds:.4f}s"
                 )
-            if recorder and (to_print or i in trainer.val_losses):
+            if recorder and to_record:
                 recorder.record(
                     iteration=i,
                     epoch=epoch,
                     train_loss=train_loss,
                     val_loss=trainer.val_losses.get(i),
                     learning_rate=trainer.learning_rate,
-                    grad_param_norm=norm_ratio if to_print else trainer.norm_ratio(),
+                    grad_param_norm=norm_ratio,
                     seconds=seconds,
                 )
             if not sound:

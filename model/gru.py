@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from model.recurrent import Gradients, RecurrentLayer, Workspace, input_gradients, input_product
+from model.recurrent import Gradients, RecurrentLayer, Workspace, begin_backward, begin_forward, end_backward
 
 
 class UnrolledGRU(torch.autograd.Function):
@@ -24,12 +24,7 @@ class UnrolledGRU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, state, i2h_weight, i2h_bias, h2h_weight, h2h_bias, layer):
-        S, B = x.shape[:2]
-        ws = layer.workspace(S, B)
-        ctx.ws, ctx.number = ws, ws.begin()
-        ctx.save_for_backward(x, i2h_weight, h2h_weight)
-
-        input_product(x, i2h_weight, torch.add(i2h_bias, h2h_bias, out=ws.bias), out=ws.gates)
+        ws = begin_forward(ctx, x, i2h_weight, i2h_bias, h2h_weight, h2h_bias, layer)
         ws.n.mul_(2)
         weight_zr, weight_n = ws.h2h_weight.copy_(h2h_weight).split([2 * ws.H, ws.H], dim=1)
         weight_n.mul_(2)
@@ -40,16 +35,14 @@ class UnrolledGRU(torch.autograd.Function):
             n.addmm_(rh, weight_n).sigmoid_()
             torch.add(ws.minus_one, n, alpha=2, out=n)
             torch.lerp(h_prev, n, z, out=h)
-        last_state = ws.h[S:].clone()
+        last_state = ws.h[-1:].clone()
         ctx.mark_non_differentiable(last_state)
         return ws.h[1:], last_state
 
     @staticmethod
     def backward(ctx, dh_above, _):
-        ws, (x, i2h_weight, h2h_weight) = ctx.ws, ctx.saved_tensors
-        grads = ws.gradients(ctx.number, x.shape[2] if x.is_floating_point() else None)
-
-        weight_zr, weight_n = ws.h2h_weight_t.copy_(h2h_weight.t()).split([2 * ws.H, ws.H])
+        ws, grads = begin_backward(ctx)
+        weight_zr, weight_n = ws.h2h_weight_t.split([2 * ws.H, ws.H])
         dh, drh = grads.dh.zero_(), grads.drh
         for block in grads.blocks:
             block.differentiate_gates(ws.one)
@@ -65,8 +58,7 @@ class UnrolledGRU(torch.autograd.Function):
         d_zr, d_n = grads.gates.flatten(0, 1).split([2 * ws.H, ws.H], dim=1)
         torch.mm(ws.h[:-1].flatten(0, 1).t(), d_zr, out=grads.h2h_weight[:, : 2 * ws.H])
         torch.mm(ws.rh.flatten(0, 1).t(), d_n, out=grads.h2h_weight[:, 2 * ws.H :])
-        dx, d_i2h_weight, d_bias = input_gradients(x, i2h_weight, grads)
-        return dx, None, d_i2h_weight, d_bias, grads.h2h_weight, d_bias, None
+        return end_backward(ctx, grads)
 
 
 class GRUBlock:

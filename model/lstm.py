@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.recurrent import Gradients, RecurrentLayer, Workspace, input_gradients, input_product
+from model.recurrent import Gradients, RecurrentLayer, Workspace, begin_backward, begin_forward, end_backward
 
 
 class UnrolledLSTM(torch.autograd.Function):
@@ -22,12 +22,7 @@ class UnrolledLSTM(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, state, i2h_weight, i2h_bias, h2h_weight, h2h_bias, layer):
-        S, B = x.shape[:2]
-        ws = layer.workspace(S, B)
-        ctx.ws, ctx.number = ws, ws.begin()
-        ctx.save_for_backward(x, i2h_weight, h2h_weight)
-
-        input_product(x, i2h_weight, torch.add(i2h_bias, h2h_bias, out=ws.bias), out=ws.gates)
+        ws = begin_forward(ctx, x, i2h_weight, i2h_bias, h2h_weight, h2h_bias, layer)
         ws.g.mul_(2)
         weight = ws.h2h_weight.copy_(h2h_weight)
         weight[:, 3 * ws.H :].mul_(2)
@@ -39,16 +34,14 @@ class UnrolledLSTM(torch.autograd.Function):
             torch.mul(f, C_prev, out=C).addcmul_(i, g, value=-2)
             torch.sigmoid(C, out=q)
             torch.addcmul(o, o, q, value=-2, out=h)
-        last_state = torch.stack((ws.C[S] / -2, ws.h[S]))
+        last_state = torch.stack((ws.C[-1] / -2, ws.h[-1]))
         ctx.mark_non_differentiable(last_state)
         return ws.h[1:], last_state
 
     @staticmethod
     def backward(ctx, dh_above, _):
-        ws, (x, i2h_weight, h2h_weight) = ctx.ws, ctx.saved_tensors
-        grads = ws.gradients(ctx.number, x.shape[2] if x.is_floating_point() else None)
-
-        weight = ws.h2h_weight_t.copy_(h2h_weight.t())
+        ws, grads = begin_backward(ctx)
+        weight = ws.h2h_weight_t
         dc, dh = grads.dc.zero_(), grads.dh.zero_()
         for block in grads.blocks:
             block.differentiate_gates(ws.one)
@@ -61,8 +54,7 @@ class UnrolledLSTM(torch.autograd.Function):
                 dc.mul_(f)
                 torch.mm(da, weight, out=dh)
         torch.mm(ws.h[:-1].flatten(0, 1).t(), grads.gates.flatten(0, 1), out=grads.h2h_weight)
-        dx, d_i2h_weight, d_bias = input_gradients(x, i2h_weight, grads)
-        return dx, None, d_i2h_weight, d_bias, grads.h2h_weight, d_bias, None
+        return end_backward(ctx, grads)
 
 
 class LSTMBlock:

@@ -132,6 +132,29 @@ class Gradients:
         self.x = None if input_size is None else ws.new(ws.S, ws.B, input_size)
 
 
+def begin_forward(ctx, x, i2h_weight, i2h_bias, h2h_weight, h2h_bias, layer) -> Workspace:
+    """The layer's buffers for a forward pass, with W_i2h x_t and both biases in `gates` for all steps."""
+    ctx.ws = ws = layer.workspace(*x.shape[:2])
+    ctx.number = ws.begin()
+    ctx.save_for_backward(x, i2h_weight, h2h_weight)
+    input_product(x, i2h_weight, torch.add(i2h_bias, h2h_bias, out=ws.bias), out=ws.gates)
+    return ws
+
+
+def begin_backward(ctx) -> tuple[Workspace, Gradients]:
+    """The buffers of the forward pass, with the transpose of W_h2h in `h2h_weight_t`, and those for this one."""
+    x, _, h2h_weight = ctx.saved_tensors
+    ctx.ws.h2h_weight_t.copy_(h2h_weight.t())
+    return ctx.ws, ctx.ws.gradients(ctx.number, x.shape[2] if x.is_floating_point() else None)
+
+
+def end_backward(ctx, grads: Gradients) -> tuple[Tensor | None, ...]:
+    """What the backward pass gives for each argument of the forward pass; both biases have the same gradient."""
+    x, i2h_weight, _ = ctx.saved_tensors
+    dx, d_i2h_weight, d_bias = input_gradients(x, i2h_weight, grads)
+    return dx, None, d_i2h_weight, d_bias, grads.h2h_weight, d_bias, None
+
+
 def input_product(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor) -> None:
     """W x_t + b for all steps into out (S, B, G·H); x is (S, B) indices, each picking a row of W, or (S, B, I)."""
     rows = out.flatten(0, 1)

@@ -13,13 +13,10 @@ if TYPE_CHECKING:
 
 
 @torch.no_grad()
-def batch_losses(model: CharRNN, x: Tensor, y: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def batch_loss(model: CharRNN, x: Tensor, y: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """What it costs the model to read x (S, B) and predict y (S, B), without dropout, in nats.
 
-    Gives the sum over all characters (float64, no dimension), the loss of each (S, B), and the state afterwards.
+    Gives the sum over all characters (float64, no dimension), the log-probabilities (S, B, V), and the state after.
     """
     log_probs, state = model(x, state)
-    log_probs, targets = log_probs.flatten(0, 1), y.flatten()
-    # The sum is one operation of its own: in another order its last digits would be others.
-    total = nll_loss(log_probs, targets, reduction="sum").double()
-    return total, nll_loss(log_probs, targets, reduction="none").view(y.shape), state
+    return nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum").double(), log_probs, state

@@ -15,7 +15,7 @@ from torch.nn.functional import nll_loss
 
 from util.checkpoint import Checkpoint
 from util.cuda_graph import Graphed
-from util.evaluation import batch_losses
+from util.evaluation import batch_loss
 from util.loader import CharLoader
 from util.optimizer import Adam, RMSprop
 from util.processes import Processes
@@ -83,7 +83,7 @@ class Trainer:
     def step(self, stop: bool = False) -> None:
         """Learns from the next batch. `stop` is this process's wish to stop soon, of which all learn."""
         x, y = self.batch(TRAIN, self.iteration % self.loader.split_sizes[TRAIN])
-        inputs = [x, y, torch.tensor(float(stop)).to(self.model.flat)]
+        inputs = [x, y, self.on_device(torch.tensor(float(stop)))]
         if self.dropout:
             inputs.append(self.dropout_masks())
         self.iteration += 1
@@ -112,7 +112,7 @@ class Trainer:
         total = torch.zeros((), dtype=torch.float64, device=state.device)
         for number in range(self.loader.split_sizes[split]):
             x, y = self.batch(split, number)
-            loss, _, state = batch_losses(self.model, x, y, state)
+            loss, _, state = batch_loss(self.model, x, y, state)
             total += loss
         characters = self.loader.split_sizes[split] * self.batch_size * self.seq_length
         return self.processes.sum(total).item() / characters
