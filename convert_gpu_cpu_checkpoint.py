@@ -11,9 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from util import errors
-from util.checkpoint import load_checkpoint, save_checkpoint
+from util.checkpoint.store import load_checkpoint, save_checkpoint
+from util.cli.flags import Flags, gpu_id, switch
 from util.errors import UserError, reason
-from util.flags import Flags, gpu_id, switch
 
 
 def flags() -> Flags:

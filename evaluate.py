@@ -21,11 +21,14 @@ import numpy as np
 from tqdm import tqdm
 
 from util import errors
-from util.checkpoint import Checkpoint, load_checkpoint
-from util.device import choose_device
+from util.checkpoint.content import Checkpoint
+from util.checkpoint.store import load_checkpoint
+from util.cli.device import choose_device
+from util.cli.flags import Flags, gpu_id, switch, text
 from util.errors import UserError, reason, warn
-from util.flags import Flags, gpu_id, switch, text
-from util.loader import UNICODE_SIZE, CharLoader, Source, characters, find_text, find_vocabulary, load_text
+from util.text.batches import Batches
+from util.text.cache import UNICODE_SIZE, find_vocabulary, load_text
+from util.text.source import Source, characters, find_text
 
 HERE = Path(__file__).parent
 SPLITS = ("train", "val", "test")
@@ -61,7 +64,7 @@ def main() -> None:
         import torch  # takes seconds, so only now that flags, checkpoint and text are known to be right
 
         from model.char_rnn import CharRNN
-        from util.evaluation import batch_loss
+        from util.training.evaluation import batch_loss
 
         model = CharRNN(*checkpoint.model_shape).to(device=device, dtype=getattr(torch, checkpoint.dtype))
         model.load_arrays(checkpoint.parameters)
@@ -114,7 +117,7 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
     train_frac, val_frac = (checkpoint.options.get(name) for name in ("train_frac", "val_frac"))
     if not (is_fraction(train_frac) and is_fraction(val_frac)):
         raise UserError(f"{options.checkpoint} does not tell which part of its text is which; name a text with -file")
-    loader = CharLoader(text.indices, B, S, train_frac, val_frac, indices_of(codes, checkpoint, source))
+    loader = Batches(text.indices, B, S, train_frac, val_frac, indices_of(codes, checkpoint, source))
     split = SPLITS.index(options.split)
     count = loader.split_sizes[split]
     if not count:

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from util import errors
-from util.checkpoint import Checkpoint, load_checkpoint
+from util.checkpoint.content import Checkpoint
+from util.checkpoint.store import load_checkpoint
+from util.cli.flags import Flags, gpu_id, switch, text
+from util.cli.plot import SUFFIXES, curves, draw_text, save_picture
 from util.errors import UserError
-from util.flags import Flags, gpu_id, switch, text
-from util.plot import SUFFIXES, curves, draw_text, save_picture
 
 
 def flags() -> Flags:

@@ -27,13 +27,14 @@ import numpy as np
 
 from model.stepper import Stepper
 from util import errors
-from util.checkpoint import Checkpoint, load_checkpoint
-from util.device import choose_device
+from util.checkpoint.content import Checkpoint
+from util.checkpoint.store import load_checkpoint
+from util.cli.device import choose_device
+from util.cli.files import replacing
+from util.cli.flags import Flags, gpu_id, positive, real, seed, switch, text, whole
+from util.cli.signals import StopSignals
 from util.errors import UserError, reason, warn
-from util.files import replacing
-from util.flags import Flags, gpu_id, positive, real, seed, switch, text, whole
-from util.sampling import chooser, encode, most_likely, sample
-from util.signals import StopSignals
+from util.sampling.drawing import chooser, encode, most_likely, sample
 
 UNKNOWN_CHARS = ("error", "skip", "nearest")
 COLORS = ((0.01, 160), (0.05, 166), (0.2, 136), (0.5, 65))
@@ -171,7 +172,7 @@ def primetext(value: str, path: str, checkpoint: Checkpoint) -> str:
         content = Path(path).read_bytes()
         if utf8:
             return content.decode("utf-8", "surrogateescape")
-        from util.loader import new_decoder  # whose own imports take a while
+        from util.text.source import new_decoder  # whose own imports take a while
 
         return new_decoder(checkpoint.encoding).decode(content, True)
     except OSError as error:

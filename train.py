@@ -28,20 +28,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
+from model.shapes import parameter_shapes
 from util import errors
-from util.checkpoint import Checkpoint, load_checkpoint, parameter_shapes
-from util.checkpoint_folder import CheckpointFolder, newest_checkpoint
-from util.device import choose_device, open_device
+from util.checkpoint.content import Checkpoint
+from util.checkpoint.folder import CheckpointFolder, newest_checkpoint
+from util.checkpoint.store import load_checkpoint
+from util.cli.device import choose_device, open_device
+from util.cli.flags import Flags, fraction, gpu_id, positive, positive_single, real, seed, switch, text, whole
+from util.cli.signals import StopSignals
 from util.errors import UserError, warn
-from util.flags import Flags, fraction, gpu_id, positive, positive_single, real, seed, switch, text, whole
-from util.loader import CharLoader, Source, Text, find_text, load_text
-from util.processes import Processes
-from util.recorder import Recorder
-from util.signals import StopSignals
+from util.text.batches import Batches
+from util.text.cache import Text, load_text
+from util.text.source import Source, find_text
 from util.torch7_random import Torch7Random
+from util.training.log import Recorder
+from util.training.processes import Processes
 
 if TYPE_CHECKING:
-    from util.trainer import Trainer
+    from util.training.trainer import Trainer
 
 HERE = Path(__file__).parent
 
@@ -122,7 +126,7 @@ def main() -> int:
     import torch  # takes seconds, so only now that flags and data are known to be right
 
     from model.char_rnn import CharRNN
-    from util.trainer import TRAIN, VALIDATION, Trainer
+    from util.training.trainer import TRAIN, VALIDATION, Trainer
 
     device = open_device(device, say)
     say(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
@@ -382,7 +386,10 @@ def facts(options: Namespace, text: Text, trainer: Trainer) -> dict[str, Any]:
     here = {
         name: value for name, value in plain(options).items() if name not in ("data_dir", "checkpoint_dir", "gpuid")
     }
-    sources = [path.read_bytes() for path in sorted(HERE.glob("[mu]*/*.py"))]
+    sources = [
+        path.read_bytes()
+        for path in sorted([*HERE.glob("*.py"), *HERE.glob("model/**/*.py"), *HERE.glob("util/**/*.py")])
+    ]
     return {
         "text (by content)": text.sha256,
         "flag": here,
@@ -392,7 +399,7 @@ def facts(options: Namespace, text: Text, trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def make_loader(text: Text, vocabulary: str, streams: slice, options: Namespace) -> CharLoader:
+def make_loader(text: Text, vocabulary: str, streams: slice, options: Namespace) -> Batches:
     """The text in batches, as indices of `vocabulary`. Raises UserError where that, or the splits, cannot be."""
     unknown = sorted(set(text.vocabulary) - set(vocabulary))
     if unknown:
@@ -401,7 +408,7 @@ def make_loader(text: Text, vocabulary: str, streams: slice, options: Namespace)
     index = {c: i for i, c in enumerate(vocabulary)}
     translation = None if text.vocabulary == vocabulary else np.array([index[c] for c in text.vocabulary])
     B, S = options.batch_size, options.seq_length
-    loader = CharLoader(text.indices, B, S, options.train_frac, options.val_frac, translation, streams)
+    loader = Batches(text.indices, B, S, options.train_frac, options.val_frac, translation, streams)
     train, val, test = loader.split_sizes
     total = train + val + test
     if total < 50:
@@ -426,8 +433,8 @@ def smaller_batches(characters: int, batch_size: int, seq_length: int) -> tuple[
 
 def check_memory(vocab_size: int, options: Namespace) -> None:
     """Raises UserError for sizes that are far beyond this machine, before it starts to swap."""
-    shapes = parameter_shapes(vocab_size, options.rnn_size, 1, options.model)
-    layer = sum(math.prod(shape) for _, shape in shapes)
+    shapes = parameter_shapes(vocab_size, options.rnn_size, 1, options.model).values()
+    layer = sum(math.prod(shape) for shape in shapes)
     values = options.num_layers * (layer + 8 * options.batch_size * options.seq_length * options.rnn_size)
     needed, there = 4 * values, physical_memory()
     if needed > there:

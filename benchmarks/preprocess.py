@@ -21,7 +21,7 @@ import sys, time, resource
 sys.path.insert(0, sys.argv[1])
 import torch
 from pathlib import Path
-from util.loader import load_text
+from util.text.cache import load_text
 start = time.perf_counter()
 text = load_text(Path(sys.argv[2]), "utf-8")
 print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, len(text.vocabulary))

@@ -25,8 +25,9 @@ sys.path.insert(0, str(ROOT))
 
 from model.char_rnn import CELLS, CharRNN
 from model.stepper import Stepper
-from util.checkpoint import Checkpoint, save_checkpoint
-from util.sampling import chooser, sample
+from util.checkpoint.content import Checkpoint
+from util.checkpoint.store import save_checkpoint
+from util.sampling.drawing import chooser, sample
 
 
 def main() -> None:

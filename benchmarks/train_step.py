@@ -23,7 +23,7 @@ from torch.nn.functional import nll_loss, one_hot
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from model.char_rnn import CELLS, CharRNN
-from util.optimizer import RMSprop
+from util.training.optimizer import RMSprop
 
 Step = Callable[[Tensor, Tensor], None]
 
@@ -78,7 +78,7 @@ def compare(model: str, rnn_size: int, options: argparse.Namespace) -> None:
 
 
 def ours(vocab_size: int, rnn_size: int, num_layers: int, model: str, batch_size: int) -> Step:
-    """A step of util.trainer, without reading the text."""
+    """A step of util.training.trainer, without reading the text."""
     network = CharRNN(vocab_size, rnn_size, num_layers, model)
     network.initialize(lambda count: torch.rand(count) * 0.16 - 0.08)
     optimizer = RMSprop(network.flat, 0.95)

@@ -22,8 +22,8 @@ from typing import Any
 from tqdm import tqdm
 
 from tests.failing import failing
-from util.checkpoint import load_checkpoint
-from util.checkpoint_folder import CheckpointFolder
+from util.checkpoint.folder import CheckpointFolder
+from util.checkpoint.store import load_checkpoint
 
 ROOT = Path(__file__).parent.parent
 LOOP = re.compile(r"\d+/\d+ \(epoch|decayed learning rate|evaluating loss|saving checkpoint")
@@ -43,7 +43,7 @@ def numbers(count: int) -> bytes:
 def server() -> Any:
     """What processes are forked from, with all imported that train.py and torch import at some time."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["train", "torch", "torch._dynamo", "util.trainer", "model.char_rnn"])
+    context.set_forkserver_preload(["train", "torch", "torch._dynamo", "util.training.trainer", "model.char_rnn"])
     os.environ["OMP_NUM_THREADS"] = "1"  # more would only wait for each other, and do not survive a fork
     return context
 
@@ -147,7 +147,7 @@ def limits_file_size(count: int) -> Callable[[], None]:
 
 
 def _before_steps(call: Callable[[int], None]) -> None:
-    from util.trainer import Trainer
+    from util.training.trainer import Trainer
 
     step = Trainer.step
 

@@ -1,4 +1,4 @@
-"""Writes Torch7's binary files for the tests, checkpoints of char-rnn among them. For the format see util/t7.py."""
+"""Writes Torch7's binary files for the tests, checkpoints of char-rnn among them; see util/checkpoint/t7.py."""
 
 from __future__ import annotations
 

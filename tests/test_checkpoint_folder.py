@@ -12,11 +12,11 @@ import pytest
 
 from tests.failing import ERRORS, OPERATIONS, failing
 from tests.runs import checkpoints, names
-from util import checkpoint_folder
-from util.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from util.checkpoint_folder import CheckpointFolder, newest_checkpoint, same
+from util.checkpoint.content import Checkpoint
+from util.checkpoint.folder import CheckpointFolder, newest_checkpoint, same
+from util.checkpoint.store import load_checkpoint, save_checkpoint
+from util.cli.signals import StopSignals
 from util.errors import UserError
-from util.signals import StopSignals
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_a_file_that_goes_while_it_is_compared_leaves_its_name(at, tmp_path, mon
         candidate.unlink()
         return load(candidate)
 
-    monkeypatch.setattr(checkpoint_folder, "load_checkpoint", load_too_late)
+    monkeypatch.setattr("util.checkpoint.folder.load_checkpoint", load_too_late)
     rolling(CheckpointFolder(tmp_path, "s"), at(1))
     assert (names(tmp_path), capsys.readouterr().err) == ({path.name}, "")
 

@@ -16,7 +16,7 @@ import torch
 from tests.failing import failing
 from tests.runs import names
 from tests.scripts import become_nobody, imported, run, told
-from util.checkpoint import load_checkpoint
+from util.checkpoint.store import load_checkpoint
 
 GOLDEN = Path(__file__).parent / "golden"
 SCRIPT = "convert_gpu_cpu_checkpoint.py"

@@ -5,8 +5,8 @@ import types
 
 import pytest
 
-from util import device
-from util.device import choose_device, open_device
+from util.cli import device
+from util.cli.device import choose_device, open_device
 from util.errors import UserError
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.runs import finish, numbers
-from util.checkpoint import load_checkpoint
+from util.checkpoint.store import load_checkpoint
 
 GOLDEN = Path(__file__).parent / "golden"
 EXPECTED = json.loads((GOLDEN / "resumed.json").read_text())

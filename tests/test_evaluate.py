@@ -18,9 +18,9 @@ import evaluate
 from model.stepper import Stepper
 from tests.runs import ROOT, SMALL, finish, names, numbers
 from tests.scripts import become_nobody, imported, run, told
-from util import loader
-from util.checkpoint import load_checkpoint
+from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
+from util.text import batches
 
 GOLDEN = ROOT / "tests" / "golden"
 TEXT = (numbers(140).decode() + "für Bücher - 道😀\r\n") * 2
@@ -135,7 +135,7 @@ def test_every_character_of_a_split_in_the_order_of_the_text(model, split, train
     characters = decoded(path, TEXT.encode())
     B, S = options["batch_size"], options["seq_length"]
     count = len(characters) // (B * S)
-    ends = np.cumsum([0, *loader.split_sizes(count, options["train_frac"], options["val_frac"])]) * S
+    ends = np.cumsum([0, *batches.split_sizes(count, options["train_frac"], options["val_frac"])]) * S
     start, stop = ends[["train", "val", "test"].index(split) :][:2]
     arguments = (path, "-gpuid=-1", f"-split={split}", "-per_char=x.tsv")
     done = run("evaluate.py", *arguments, cwd=tmp_path)
@@ -217,7 +217,7 @@ def test_every_character_of_a_file_after_the_first(model, trained, tmp_path):
 
 @pytest.mark.parametrize("chunk_bytes", [1, 2, 40, 41, 1000])
 def test_a_file_in_pieces_is_one_stream(chunk_bytes, trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(loader, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr("util.text.source.CHUNK_BYTES", chunk_bytes)
     (tmp_path / "other.txt").write_bytes(TEXT.encode()[:200])
     checkpoint = load_checkpoint(trained["lstm"])
     task = evaluate.predict_file(checkpoint, tmp_path / "other.txt")

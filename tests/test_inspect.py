@@ -15,8 +15,9 @@ import torch
 
 from tests.runs import ROOT, names
 from tests.scripts import imported, run, told
-from util.checkpoint import Checkpoint, load_checkpoint
-from util.plot import COLORS, curves, draw_text, loss_range, save_picture
+from util.checkpoint.content import Checkpoint
+from util.checkpoint.store import load_checkpoint
+from util.cli.plot import COLORS, curves, draw_text, loss_range, save_picture
 
 GOLDEN = ROOT / "tests" / "golden"
 SCRIPT = "inspect_checkpoint.py"

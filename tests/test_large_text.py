@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from util import loader
-from util.loader import CharLoader
+from util.text.batches import Batches
 
 MANY = 5 * 2**30 + 12345
 
@@ -33,7 +32,7 @@ def test_batches_from_beyond_2_to_the_32_characters(dtype, tmp_path):
     stream = length // B
     places = [0, 1, 2**31, 2**32 - 1, 2**32, 2**32 + 1, stream * 3 + S, length - 1]
     known = {place: 1 + number for number, place in enumerate(places)}
-    batches = CharLoader(sparse(tmp_path / "data.bin", MANY, dtype, known), B, S, 0.95, 0.05)
+    batches = Batches(sparse(tmp_path / "data.bin", MANY, dtype, known), B, S, 0.95, 0.05)
     train, val, test = batches.split_sizes
     assert train + val == length // (B * S) == stream // S and test == 0
 
@@ -61,8 +60,8 @@ def resident() -> int:
 @pytest.mark.parametrize("bounded", [True, False])
 def test_memory_does_not_grow_with_what_was_read(bounded, tmp_path, monkeypatch):
     megabyte = 1 << 20
-    monkeypatch.setattr(loader, "RELEASE_CHARACTERS", megabyte if bounded else 1 << 60)
-    batches = CharLoader(sparse(tmp_path / "data.bin", 64 * megabyte, np.uint8, {}), 8, 4096, 1, 0)
+    monkeypatch.setattr("util.text.batches.RELEASE_CHARACTERS", megabyte if bounded else 1 << 60)
+    batches = Batches(sparse(tmp_path / "data.bin", 64 * megabyte, np.uint8, {}), 8, 4096, 1, 0)
     before, most = resident(), 0
     for k in range(batches.split_sizes[0]):
         batches.batch(0, k)

@@ -7,9 +7,9 @@ import pytest
 
 from model.char_rnn import CharRNN
 from model.stepper import Stepper
-from util.checkpoint import load_checkpoint
+from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
-from util.sampling import sample_text
+from util.sampling.drawing import sample_text
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden"

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from tests import runs
-from util import loader
 from util.errors import UserError
-from util.loader import CharLoader, Source, find_text, load_text, split_sizes
+from util.text import cache
+from util.text.batches import Batches, split_sizes
+from util.text.cache import load_text
+from util.text.source import Source, find_text
 
 ROOT = Path(__file__).parent.parent
 SIZES = [(1, 1, 2), (1, 7, 100), (7, 1, 100), (3, 5, 15), (3, 5, 44), (2, 9, 1000), (50, 50, 9999), (4, 6, 1271)]
@@ -25,7 +27,7 @@ def text_of(folder: Path, content: bytes, encoding: str = "utf-8") -> str:
     return characters(load_text(folder / "input.txt", encoding))
 
 
-def characters(text: loader.Text) -> str:
+def characters(text: cache.Text) -> str:
     return "".join(text.vocabulary[i] for i in text.indices)
 
 
@@ -42,7 +44,7 @@ def cache(folder: Path) -> dict[str, tuple[bytes, int]]:
 @pytest.mark.parametrize("train_frac", [0.5, 0.95, 1.0])
 def test_batches_are_columns_of_the_text_as_B_streams(B, S, length, train_frac):
     text = np.random.default_rng(0).integers(0, 250, length).astype(np.uint8)
-    batches = CharLoader(text, B, S, train_frac, 0.2)
+    batches = Batches(text, B, S, train_frac, 0.2)
     total = length // (B * S)
     assert sum(batches.split_sizes) == total
     streams = text[: total * B * S].reshape(B, -1)
@@ -57,7 +59,7 @@ def test_batches_are_columns_of_the_text_as_B_streams(B, S, length, train_frac):
 
 def test_an_epoch_uses_every_training_character_once():
     text = np.arange(5 * 4 * 30, dtype=np.uint16)
-    batches = CharLoader(text, 5, 4, 0.8, 0.1)
+    batches = Batches(text, 5, 4, 0.8, 0.1)
     seen = np.concatenate([batches.batch(0, k)[0].ravel() for k in range(24)])
     in_training = text.reshape(5, -1)[:, : 24 * 4]
     assert np.array_equal(np.sort(seen), np.sort(in_training.ravel()))
@@ -82,17 +84,17 @@ def test_split_sizes(batches, train_frac, val_frac, expected):
 
 
 def test_splits_of_a_text_as_long_as_tinyshakespeare():
-    assert CharLoader(np.zeros(1115394, np.uint8), 50, 50, 0.95, 0.05).split_sizes == (423, 23, 0)
+    assert Batches(np.zeros(1115394, np.uint8), 50, 50, 0.95, 0.05).split_sizes == (423, 23, 0)
 
 
 @pytest.mark.parametrize(("B", "S"), [(10**30, 50), (50, 10**30), (2**40, 2**40)])
 def test_sizes_beyond_the_text_make_no_batches(B, S):
-    assert CharLoader(np.zeros(1000, np.uint8), B, S, 0.95, 0.05).split_sizes == (0, 0, 0)
+    assert Batches(np.zeros(1000, np.uint8), B, S, 0.95, 0.05).split_sizes == (0, 0, 0)
 
 
 def test_translation_into_another_vocabulary():
     text = np.array([0, 1, 2, 1, 0, 2, 2, 1], np.uint8)
-    x, y = CharLoader(text, 1, 8, 1, 0, translation=np.array([5, 300, 7])).batch(0, 0)
+    x, y = Batches(text, 1, 8, 1, 0, translation=np.array([5, 300, 7])).batch(0, 0)
     assert x.ravel().tolist() == [5, 300, 7, 300, 5, 7, 7, 300]
     assert y.ravel().tolist() == [300, 7, 300, 5, 7, 7, 300, 5]
 
@@ -121,7 +123,7 @@ MIXED = "a\r\nb\rc\n é e\u0301 \u05d0\u05b7 道 😀 👩\u200d🚀 \u0000 \U00
     ],
 )
 def test_encodings(encoding, text, chunk_bytes, tmp_path, monkeypatch):
-    monkeypatch.setattr(loader, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr("util.text.source.CHUNK_BYTES", chunk_bytes)
     assert text_of(tmp_path, text.encode(encoding), encoding) == text
     assert load_text(tmp_path / "input.txt", encoding).vocabulary == "".join(sorted(set(text)))
 
@@ -157,7 +159,7 @@ def test_a_byte_order_mark_is_a_character_in_utf_8(tmp_path):
     ],
 )
 def test_invalid_text_names_the_offset_and_the_way_out(encoding, content, offset, chunk_bytes, tmp_path, monkeypatch):
-    monkeypatch.setattr(loader, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr("util.text.source.CHUNK_BYTES", chunk_bytes)
     with pytest.raises(UserError) as error:
         text_of(tmp_path, content, encoding)
     sentence = str(error.value)
@@ -218,7 +220,7 @@ def test_a_huge_vocabulary_costs_a_warning(tmp_path, capsys):
     warning = capsys.readouterr().err
     assert warning.startswith("warning: the text has 100,000 different characters") and warning.count("\n") == 1
     assert "-encoding bytes" in warning and "-batch_size" in warning
-    text_of(tmp_path, letters[: loader.MANY_CHARACTERS].encode())
+    text_of(tmp_path, letters[: cache.MANY_CHARACTERS].encode())
     assert capsys.readouterr().err == ""
 
 
@@ -227,14 +229,14 @@ def test_a_huge_vocabulary_costs_a_warning(tmp_path, capsys):
 
 @pytest.mark.parametrize("chunk_bytes", [1, 3, 1 << 22])
 def test_a_packed_text_is_the_text(chunk_bytes, tmp_path, monkeypatch):
-    monkeypatch.setattr(loader, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr("util.text.source.CHUNK_BYTES", chunk_bytes)
     content = MIXED.encode()
     (tmp_path / "input.txt.gz").write_bytes(gzip.compress(content[:50]) + gzip.compress(content[50:]))
     packed = load_text(find_text(tmp_path), "utf-8")
     assert characters(packed) == MIXED
     assert sorted(os.listdir(tmp_path)) == ["data.bin", "input.txt.gz", "vocab.json"]
     (tmp_path / "input.txt").write_bytes(content)
-    monkeypatch.setattr(loader, "make_cache", lambda *arguments: pytest.fail("the cache was made again"))
+    monkeypatch.setattr("util.text.cache.make_cache", lambda *arguments: pytest.fail("the cache was made again"))
     (tmp_path / "input.txt.gz").write_bytes(gzip.compress(b"another"))  # input.txt comes first
     unpacked = load_text(find_text(tmp_path), "utf-8", expected_sha256=packed.sha256)
     assert characters(unpacked) == MIXED
@@ -283,7 +285,7 @@ def test_files_are_joined_in_order(pattern, separator, expected, tmp_path, monke
     first = load_text(find_text(tmp_path, pattern, separator), "utf-8")
     assert characters(first) == expected
     assert set(tmp_path.rglob("*")) == before | {tmp_path / "vocab.json", tmp_path / "data.bin"}
-    monkeypatch.setattr(loader, "make_cache", lambda *arguments: pytest.fail("the cache was made again"))
+    monkeypatch.setattr("util.text.cache.make_cache", lambda *arguments: pytest.fail("the cache was made again"))
     assert characters(load_text(find_text(tmp_path, pattern, separator), "utf-8", first.sha256)) == expected
 
 
@@ -371,7 +373,7 @@ def test_train_learns_joined_files_and_resumes(tmp_path):
 def test_a_warm_cache_is_used(data_dir, corpus, monkeypatch):
     first = characters(load_text(data_dir / "input.txt", "utf-8"))
     files = cache(data_dir)
-    monkeypatch.setattr(loader, "make_cache", lambda *arguments: pytest.fail("the cache was made again"))
+    monkeypatch.setattr("util.text.cache.make_cache", lambda *arguments: pytest.fail("the cache was made again"))
     assert characters(load_text(data_dir / "input.txt", "utf-8")) == first == corpus.decode()
     assert cache(data_dir) == files
     assert sorted(os.listdir(data_dir)) == ["data.bin", "input.txt", "vocab.json"]
@@ -383,7 +385,7 @@ def test_indices_are_memory_mapped(data_dir):
 
 @pytest.mark.parametrize("chunk_bytes", [1, 3, 1 << 22])
 def test_a_text_changed_in_place_is_read_again(chunk_bytes, data_dir, monkeypatch):
-    monkeypatch.setattr(loader, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr("util.text.source.CHUNK_BYTES", chunk_bytes)
     path = data_dir / "input.txt"
     path.write_bytes(b"abcabc")
     assert characters(load_text(path, "utf-8")) == "abcabc"
@@ -411,7 +413,7 @@ def test_a_damaged_cache_never_gives_another_text(tmp_path):
         for place in range(len(content)):
             for flip in (0x01, 0x02, 0x10, 0x20, 0x80, 0xFF):
                 path.write_bytes(content[:place] + bytes([content[place] ^ flip]) + content[place + 1 :])
-                found = loader.read_cache(tmp_path, "utf-8", sha256)
+                found = cache.read_cache(tmp_path, "utf-8", sha256)
                 assert found is None or (name == "vocab.json" and characters(found) == text)
         path.write_bytes(content)
 
@@ -475,7 +477,7 @@ def test_a_text_in_use_survives_the_next_one(tmp_path):
 LOAD = """
 import mmap, os, sys  # mmap early, since nobody may not be able to read Python's library
 from pathlib import Path
-from util.loader import load_text
+from util.text.cache import load_text
 if "as_nobody" in sys.argv and os.geteuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
@@ -493,11 +495,11 @@ def test_processes_that_start_at_once_all_get_the_text(data_dir, corpus):
     running = [start_loading(data_dir) for _ in range(6)]
     assert [process.communicate() for process in running] == [(corpus, b"")] * 6
     assert sorted(os.listdir(data_dir)) == ["data.bin", "input.txt", "vocab.json"]
-    assert loader.read_cache(data_dir, "utf-8", Source(data_dir / "input.txt").sha256())
+    assert cache.read_cache(data_dir, "utf-8", Source(data_dir / "input.txt").sha256())
 
 
 def test_who_comes_second_waits_and_finds_the_text_indexed(data_dir, corpus):
-    with loader.taking_turns(data_dir):
+    with cache.taking_turns(data_dir):
         process = start_loading(data_dir)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1.5)

@@ -16,7 +16,8 @@ import train
 from tests import runs
 from tests.campaigns.processes import check_golden, finish, start, torchrun, wait_for
 from tests.runs import LINE, SMALL, checkpoints, numbers
-from util import loader, processes
+from util.text import cache
+from util.training import processes
 
 SENTENCE = re.compile("error: process 0 has lost another process, which died or has not answered for .* -resume .*\n")
 
@@ -158,7 +159,7 @@ def test_one_process_indexes_the_text(folder):
 
 
 def count_indexing(rank: int) -> None:
-    make_cache = loader.make_cache
+    make_cache = cache.make_cache
 
     def counting(*arguments):
         with open("indexed", "a") as file:
@@ -166,7 +167,7 @@ def count_indexing(rank: int) -> None:
         time.sleep(0.5)  # so that the others come meanwhile
         return make_cache(*arguments)
 
-    loader.make_cache = counting
+    cache.make_cache = counting
 
 
 def test_only_the_first_process_speaks_and_writes(folder):

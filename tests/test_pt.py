@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from util.checkpoint import load_checkpoint
+from util.checkpoint.pt import read_pt
+from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
-from util.pt import read_pt
 
 MEGABYTE = 1 << 20
 

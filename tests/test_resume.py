@@ -46,10 +46,10 @@ from tests.runs import (
     saved,
     signals_at,
 )
-from util.checkpoint import load_checkpoint
-from util.checkpoint_folder import same
+from util.checkpoint.folder import same
+from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
-from util.trainer import Trainer
+from util.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")

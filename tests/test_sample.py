@@ -15,9 +15,9 @@ from t7_writer import char_rnn_checkpoint, write_t7
 
 import sample
 from util import errors
-from util.checkpoint import load_checkpoint
-from util.pt import read_pt
-from util.sampling import alike, chooser, decode, encode, probabilities
+from util.checkpoint.pt import read_pt
+from util.checkpoint.store import load_checkpoint
+from util.sampling.drawing import alike, chooser, decode, encode, probabilities
 from util.torch7_random import Torch7Random
 
 ROOT = Path(__file__).parent.parent
@@ -77,7 +77,8 @@ def unicode_checkpoint(tmp_path_factory) -> Path:
     import torch
 
     from model.char_rnn import CharRNN
-    from util.checkpoint import Checkpoint, save_checkpoint
+    from util.checkpoint.content import Checkpoint
+    from util.checkpoint.store import save_checkpoint
 
     vocabulary = "\n aeAéß道😀\u05d0\u0301"
     network = CharRNN(len(vocabulary), 3, 1, "gru")

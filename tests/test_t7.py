@@ -26,10 +26,10 @@ from t7_writer import (
 
 from model.stepper import Stepper
 from sample import flags
-from util.checkpoint import checked
-from util.sampling import chooser, decode, encode, most_likely, sample
-from util.t7 import Table, read_t7
-from util.t7_checkpoint import t7_content
+from util.checkpoint.char_rnn_t7 import t7_content
+from util.checkpoint.content import checked
+from util.checkpoint.t7 import Table, read_t7
+from util.sampling.drawing import chooser, decode, encode, most_likely, sample
 
 GOLDEN = Path(__file__).parent / "golden"
 RUNS = json.loads((GOLDEN / "runs.json").read_text())
@@ -294,7 +294,8 @@ def test_sampled_texts_equal_the_originals(entry):
 
 def test_torch_is_not_imported():
     code = (
-        "import sys; from pathlib import Path; from util.t7 import read_t7; from util.t7_checkpoint import t7_content; "
+        "import sys; from pathlib import Path; from util.checkpoint.t7 import read_t7; "
+        "from util.checkpoint.char_rnn_t7 import t7_content; "
         "t7_content(read_t7(Path(sys.argv[1]))); sys.exit('torch' in sys.modules)"
     )
     root = Path(__file__).parents[1]

@@ -16,8 +16,8 @@ import train
 from model.char_rnn import CharRNN
 from tests.runs import ROOT, SMALL, finish, numbers
 from train import smaller_batches, without_improvement
-from util.checkpoint import load_checkpoint
-from util.optimizer import Adam, RMSprop
+from util.checkpoint.store import load_checkpoint
+from util.training.optimizer import Adam, RMSprop
 
 FLAGS = (*SMALL, "-data_dir", ".")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.failing import ERRORS, OPERATIONS
 from tests.runs import EPOCH, SMALL, Run, checkpoints, fails_saves, finish, log, names, numbers, saved
-from util.checkpoint_folder import same
+from util.checkpoint.folder import same
 
 FLAGS = [*SMALL, *f"-max_epochs 1 -eval_val_every {EPOCH // 3}".split()]
 """Three validated checkpoints."""

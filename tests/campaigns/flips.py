@@ -16,8 +16,8 @@ from collections import Counter
 from pathlib import Path
 
 from tests.runs import SMALL, finish, numbers, saved
-from util.checkpoint import load_checkpoint
-from util.checkpoint_folder import same
+from util.checkpoint.folder import same
+from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
 
 EDGE = 4096

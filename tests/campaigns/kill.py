@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.runs import SMALL, Run, checkpoints, finish, log, names, numbers, progress, saved
-from util.checkpoint_folder import newest_checkpoint, same
+from util.checkpoint.folder import newest_checkpoint, same
 
 CONFIGURATIONS = list(itertools.product(("lstm", "gru", "rnn"), (0, 0.3), ("float32", "float64")))
 FLAGS = [*SMALL, *["-max_epochs", "2", "-learning_rate_decay_after", "1", "-eval_val_every", "6", "-save_every", "2"]]

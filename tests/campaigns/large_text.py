@@ -24,7 +24,9 @@ from pathlib import Path
 import numpy as np
 
 from tests.runs import ROOT, numbers
-from util.loader import CharLoader, Text, find_text, load_text
+from util.text.batches import Batches
+from util.text.cache import Text, load_text
+from util.text.source import find_text
 
 GIGABYTE = 10**9
 BLOCK = 10**7
@@ -49,7 +51,7 @@ def read_epoch(folder: Path) -> None:
     """All training batches of a text once; some of them are compared with its file."""
     text = index(folder)
     B, S = 50, 500
-    loader = CharLoader(text.indices, B, S, 0.95, 0.05)
+    loader = Batches(text.indices, B, S, 0.95, 0.05)
     characters = np.array([ord(c) for c in text.vocabulary], np.uint8)
     places = np.arange(B) * (loader.length // B)
     some = set(np.linspace(0, loader.split_sizes[0] - 1, 200).astype(int).tolist())

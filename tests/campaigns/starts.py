@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.runs import EPOCH, SMALL, Run, checkpoints, finish, log, names, numbers, saved
-from util.checkpoint_folder import same
+from util.checkpoint.folder import same
 
 
 def campaign(count: int, folder: Path) -> Counter[str]:

@@ -17,9 +17,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from util.checkpoint import checked
-from util.t7 import read_t7
-from util.t7_checkpoint import t7_content
+from util.checkpoint.char_rnn_t7 import t7_content
+from util.checkpoint.content import checked
+from util.checkpoint.t7 import read_t7
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MAX_SECONDS = 2.0

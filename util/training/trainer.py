@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import nll_loss
 
-from util.checkpoint import Checkpoint
-from util.cuda_graph import Graphed
-from util.evaluation import batch_loss
-from util.loader import CharLoader
-from util.optimizer import Adam, RMSprop
-from util.processes import Processes
+from util.checkpoint.content import Checkpoint
+from util.text.batches import Batches
 from util.torch7_random import Torch7Random
+from util.training.cuda_graph import Graphed
+from util.training.evaluation import batch_loss
+from util.training.optimizer import Adam, RMSprop
+from util.training.processes import Processes
 
 if TYPE_CHECKING:
     from model.char_rnn import CharRNN
@@ -31,7 +31,7 @@ class Trainer:
     """A model in training. `options` are the flags of train.py; only those of the optimisation are used."""
 
     def __init__(
-        self, model: CharRNN, loader: CharLoader, random: Torch7Random, processes: Processes, options: Namespace
+        self, model: CharRNN, loader: Batches, random: Torch7Random, processes: Processes, options: Namespace
     ) -> None:
         self.model, self.loader, self.random, self.processes = model, loader, random, processes
         self.batch_size, self.seq_length = options.batch_size, options.seq_length

@@ -7,8 +7,8 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from util.cli.files import replacing
 from util.errors import UserError, reason, warn
-from util.files import replacing
 
 COLUMNS = ("iteration", "epoch", "train_loss", "val_loss", "learning_rate", "grad_param_norm", "seconds")
 

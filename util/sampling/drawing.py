@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from util.checkpoint import Checkpoint
+from util.checkpoint.content import Checkpoint
 from util.errors import UserError
 from util.torch7_random import Torch7Random
 

@@ -7,24 +7,16 @@ before anything is done with it: a checkpoint is data from a stranger.
 
 from __future__ import annotations
 
-import io
 import math
-import os
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from util.errors import UserError, reason
-from util.files import replacing
-from util.pt import read_pt
+from model.shapes import GATES, STATES, parameter_shapes
 
 FORMAT = "char-rnn checkpoint"
 VERSION = 1
-NUM_GATES = {"lstm": 4, "gru": 3, "rnn": 1}
-NUM_STATES = {"lstm": 2, "gru": 1, "rnn": 1}
 
 
 @dataclass
@@ -70,67 +62,6 @@ TRAINING_KEYS = {
 }
 
 
-def checkpoint_name(savefile: str, epoch: float, val_loss: float) -> str:
-    """lm_<savefile>_epoch<epoch>_<validation loss>.pt"""
-    return f"lm_{savefile}_epoch{epoch:.2f}_{val_loss:.4f}.pt"
-
-
-def save_checkpoint(checkpoint: Checkpoint, path: Path, commit: Callable[[str, Path], None] = os.replace) -> None:
-    """Writes a checkpoint, whole or not at all; `commit` as for util.files.replacing. Raises OSError."""
-    import torch
-
-    content = {field.name: as_tensors(getattr(checkpoint, field.name)) for field in fields(checkpoint)}
-    # By way of memory: torch's writer hides an error of the file system behind one of its own.
-    archive = io.BytesIO()
-    torch.save({"format": FORMAT, "version": VERSION, **content}, archive)
-    with replacing(path, commit) as file:
-        file.write(archive.getbuffer())
-
-
-def as_tensors(value: Any) -> Any:
-    """The same value with tensors for numpy arrays."""
-    import torch
-
-    if isinstance(value, dict):
-        return {key: as_tensors(item) for key, item in value.items()}
-    return torch.tensor(value) if isinstance(value, np.ndarray) else value
-
-
-def load_checkpoint(path: Path | str) -> Checkpoint:
-    """Reads and checks a checkpoint. Raises UserError with one sentence where there is no sound one at `path`."""
-    path = Path(path)
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; name a checkpoint in it, a file like lm_lstm_epoch1.00_1.5000.pt")
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path} is no file; name a checkpoint")
-    try:
-        content = read_content(path)
-    except FileNotFoundError:
-        raise UserError(f"there is no checkpoint {path}") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {reason(error)}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is no checkpoint of char-rnn, or a damaged one: {error}") from error
-    try:
-        return checked(content)
-    except ValueError as error:
-        raise UserError(f"{path} is no sound checkpoint of char-rnn: {error}") from error
-
-
-def read_content(path: Path) -> Any:
-    """What a .pt file holds, or a .t7 file of the original, as `checked` takes it. Raises ValueError and OSError."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start[:2] == b"PK":
-        return read_pt(path)
-    if start[:1] not in (b"\3", b"\4", b"3", b"4"):  # a table or an object, in binary or in ASCII
-        raise ValueError("it is neither a .pt nor a .t7 file")
-    from util.t7 import read_t7
-    from util.t7_checkpoint import t7_content  # which imports this module
-
-    return t7_content(read_t7(path))
-
-
 def checked(content: Any) -> Checkpoint:
     """The checkpoint that a file's content stands for. Raises ValueError with the reason where it is unsound."""
     if not isinstance(content, dict) or not isinstance(content.get("format"), str) or content["format"] != FORMAT:
@@ -148,7 +79,7 @@ def checked(content: Any) -> Checkpoint:
     options = checkpoint.options
     require(is_dict(options, str, (str, int, float)), "options")
     require(all(abs(value) < 2**63 for value in options.values() if type(value) is int), "options")
-    require(options.get("model") in NUM_GATES, "model")
+    require(options.get("model") in GATES, "model")
     require(
         all(is_count(options.get(name)) for name in ("rnn_size", "num_layers", "batch_size", "seq_length")), "sizes"
     )
@@ -176,27 +107,13 @@ def check_parameters(checkpoint: Checkpoint) -> None:
     dtypes = {array.dtype for array in parameters.values()}
     if dtypes not in ({np.dtype(np.float32)}, {np.dtype(np.float64)}):
         raise ValueError("its parameters are neither all float32 nor all float64")
-    for name, shape in parameter_shapes(V, H, L, model):
+    for name, shape in parameter_shapes(V, H, L, model).items():
         if name not in parameters:
             raise ValueError(f"it has no parameter {name}")
         if parameters[name].shape != shape:
             raise ValueError(f"its parameter {name} has the shape {parameters[name].shape} instead of {shape}")
         if not np.isfinite(parameters[name]).all():
             raise ValueError(f"its parameter {name} has values that are no numbers")
-
-
-def parameter_shapes(V: int, H: int, L: int, model: str) -> list[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of CharRNN's parameters."""
-    width = NUM_GATES[model] * H
-    shapes: list[tuple[str, tuple[int, ...]]] = []
-    for layer in range(L):
-        shapes += [
-            (f"layers.{layer}.i2h_weight", (V if layer == 0 else H, width)),
-            (f"layers.{layer}.i2h_bias", (width,)),
-            (f"layers.{layer}.h2h_weight", (H, width)),
-            (f"layers.{layer}.h2h_bias", (width,)),
-        ]
-    return [*shapes, ("decoder.weight", (V, H)), ("decoder.bias", (V,))]
 
 
 def check_training(checkpoint: Checkpoint, training: dict[str, Any]) -> None:
@@ -214,7 +131,7 @@ def check_training(checkpoint: Checkpoint, training: dict[str, Any]) -> None:
     require(all(is_array(training["optimizer"][name], (count,), checkpoint.dtype) for name in names), "optimizer")
     _, H, L, model = checkpoint.model_shape
     batch_size = checkpoint.options["batch_size"]
-    require(is_array(training["state"], (L, NUM_STATES[model], batch_size, H), checkpoint.dtype), "state")
+    require(is_array(training["state"], (L, len(STATES[model]), batch_size, H), checkpoint.dtype), "state")
     key, pos = training["random"].get("key"), training["random"].get("pos")
     require(is_array(key, (624,), np.int64) and ((key >= 0) & (key < 2**32)).all(), "random")
     require(is_count(pos, 0) and pos <= 624, "random")

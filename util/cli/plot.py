@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from util.checkpoint import Checkpoint
+from util.checkpoint.content import Checkpoint
+from util.cli.files import replacing
 from util.errors import UserError, reason
-from util.files import replacing
 
 SUFFIXES = (".png", ".svg", ".pdf")
 POINTS = 150  # of a smoothed curve, about

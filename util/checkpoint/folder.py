@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from util.checkpoint import Checkpoint, checkpoint_name, load_checkpoint, save_checkpoint
+from util.checkpoint.content import Checkpoint
+from util.checkpoint.store import checkpoint_name, load_checkpoint, save_checkpoint
+from util.cli.files import create, discard, replacing
 from util.errors import UserError, reason, warn
-from util.files import create, discard, replacing
 
 FOLDERS = {"data_dir", "files", "separator", "checkpoint_dir"}
 """Options whose other value may be another way to the same place."""

@@ -1,4 +1,4 @@
-"""Checkpoints of the original char-rnn, as util.t7 reads them, in the form of util.checkpoint.
+"""Checkpoints of the original char-rnn, as util.checkpoint.t7 reads them, in the form of util.checkpoint.
 
 Letters: V characters in the vocabulary, H outputs of a layer, L layers.
 """
@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from util.checkpoint import FORMAT, NUM_GATES, VERSION
-from util.t7 import Table
+from model.shapes import GATES
+from util.checkpoint.content import FORMAT, VERSION
+from util.checkpoint.t7 import Table
 
 WHOLE_OPTIONS = (
     "rnn_size",
@@ -139,7 +140,7 @@ def read_parameters(protos: Table, V: int, options: dict[str, Any]) -> dict[str,
         raise ValueError("its parameters are of more than one type")
     check_memory(linears)
     parameters = {}
-    outputs = NUM_GATES[model] * H * 2 // per_layer
+    outputs = len(GATES[model]) * H * 2 // per_layer
     for layer in range(L):
         for part, numbers in LAYERS[model].items():
             maps = [linears[layer * per_layer + number] for number in numbers]

@@ -1,0 +1,1 @@
+"""What the scripts share with a terminal: flags, devices, files, signals, messages, pictures."""

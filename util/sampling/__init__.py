@@ -1,0 +1,1 @@
+"""Sampling: how the next character is drawn, and texts grown from it."""

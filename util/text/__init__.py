@@ -1,0 +1,1 @@
+"""A text: from files to characters, indices and batches."""

@@ -1,0 +1,1 @@
+"""Training: the trainer, its optimizer, several processes, the log of a run."""
