@@ -23,15 +23,15 @@ class Role(Enum):
 
     RUN = "fixed"
     """What the run is: -resume refuses another value."""
-    COURSE = "may change"
+    COURSE = "may change, and the figures with it"
     """How the run goes on: -resume may change it, and the figures follow it from there."""
-    PACE = "may change, with the same figures"
+    PACE = "may change"
     """When the run prints, validates, saves and stops: no figure depends on it."""
-    TEXT = "may change, for the same text"
+    TEXT = "may change, if the text is the same"
     """Where the text is found; its content is what counts, and is compared."""
-    MACHINE = "may change, like the machine"
+    MACHINE = "may change with the machine"
     """What computes the run. Each process may have its own."""
-    CALL = "given anew"
+    CALL = "give it again"
     """Of this command alone: a place to write to. No checkpoint says it, nor would it be obeyed."""
 
 
