@@ -46,7 +46,7 @@ def drawing(seed: int, texts: int = 1, temperature: float = 1.0, top_k: int = 0,
         # As Torch7 draws: the first index at which the cumulative probability reaches the number drawn.
         cumulative = probabilities(log_probs, temperature, top_k, top_p).cumsum(axis=1, dtype=np.float64)
         cumulative /= cumulative[:, -1:]
-        return (cumulative < next(uniform)).sum(axis=1)
+        return (cumulative >= next(uniform)).argmax(axis=1)
 
     return choose
 
