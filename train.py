@@ -30,7 +30,7 @@ from util.text.cache import load_text
 from util.text.vocabulary import Vocabulary
 from util.torch7_random import Torch7Random
 from util.training.log import Log, tell_sizes
-from util.training.processes import Processes, facts
+from util.training.processes import LostProcess, Processes, facts
 from util.training.schedule import due, without_improvement
 from util.training.start import Start, input_text, saved_options, starting_point
 
@@ -117,30 +117,46 @@ def main() -> int:
         tell_sizes(len(text.indices), trainer.size)
         figures.begin(trainer.iteration, iterations)
         with StopSignals() as stop:
-            while trainer.iteration < iterations and not trainer.stops(stop.received):
-                trainer.step(stop.received)
-                if trainer.decay_learning_rate():
-                    log(f"decayed learning rate by a factor {options.learning_rate_decay} to {trainer.learning_rate}")
-                now = due(trainer.iteration, iterations, options)
-                if any(now) or not trainer.runs_ahead:
-                    trainer.fetch()
-                figures.advance(trainer)
-                sound = trainer.sound
-                if sound and now.validation:
-                    sound = validate(trainer, folder, save)
-                elif sound and now.rolling and trainer.finite():
-                    save(folder.rolling_path(trainer.iteration))
-                if now.line or now.validation or not sound:
-                    figures.line(trainer, now.line or not sound)
-                if not sound:
-                    raise UserError(trouble(trainer, folder))
-                if now.validation and 0 < options.early_stop <= without_improvement(trainer.val_losses):
-                    log(f"no lower validation loss in {options.early_stop} validations; stopping early")
-                    break
+            try:
+                learn(trainer, iterations, folder, save, figures, stop)
+            except LostProcess as error:
+                raise LostProcess(f"{error}; {way_on(folder)}") from error
             if trainer.stops(stop.received) and folder.attempted < trainer.iteration and trainer.finite():
                 save(folder.rolling_path(trainer.iteration))
     farewell(trainer, folder, trainer.iteration < iterations, stop)
     return stop.exit_status
+
+
+def learn(
+    trainer: Trainer,
+    iterations: int,
+    folder: CheckpointFolder,
+    save: Callable[[Path], None],
+    figures: Log,
+    stop: StopSignals,
+) -> None:
+    """The loop: an iteration, and what is due after it. Raises UserError if the loss goes wrong."""
+    options = trainer.options
+    while trainer.iteration < iterations and not trainer.stops(stop.received):
+        trainer.step(stop.received)
+        if trainer.decay_learning_rate():
+            log(f"decayed learning rate by a factor {options.learning_rate_decay} to {trainer.learning_rate}")
+        now = due(trainer.iteration, iterations, options)
+        if any(now) or not trainer.runs_ahead:
+            trainer.fetch()
+        figures.advance(trainer)
+        sound = trainer.sound
+        if sound and now.validation:
+            sound = validate(trainer, folder, save)
+        elif sound and now.rolling and trainer.finite():
+            save(folder.rolling_path(trainer.iteration))
+        if now.line or now.validation or not sound:
+            figures.line(trainer, now.line or not sound)
+        if not sound:
+            raise UserError(trouble(trainer, folder))
+        if now.validation and 0 < options.early_stop <= without_improvement(trainer.val_losses):
+            log(f"no lower validation loss in {options.early_stop} validations; stopping early")
+            break
 
 
 def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processes: Processes, start: Start) -> Trainer:
@@ -184,9 +200,7 @@ def validate(trainer: Trainer, folder: CheckpointFolder, save: Callable[[Path], 
     if not (math.isfinite(val_loss) and trainer.finite()):
         return False
     trainer.val_losses[trainer.iteration] = val_loss
-    place = folder.validated_path(trainer.epoch, val_loss)
-    log(f"saving checkpoint to {place}")
-    save(place)
+    save(folder.validated_path(trainer.epoch, val_loss))
     return True
 
 
@@ -195,8 +209,17 @@ def trouble(trainer: Trainer, folder: CheckpointFolder) -> str:
     loss = trainer.train_losses[-1]
     what = "is exploding" if trainer.loss_bound < loss < math.inf else "is not a number"
     good = f"the last good checkpoint is {folder.newest}" if folder.newest else "there is no checkpoint yet"
-    way_out = ", or a higher -max_loss_ratio where it is no trouble," if what == "is exploding" else ""
-    return f"the loss {what}; {good}. A lower -learning_rate or -grad_clip{way_out} often helps"
+    way_out = "try a lower -learning_rate or -grad_clip"
+    if what == "is exploding":
+        way_out += f", or allow it with a -max_loss_ratio above {trainer.options.max_loss_ratio:g}"
+    return f"the loss {what}; {good}; {way_out}"
+
+
+def way_on(folder: CheckpointFolder) -> str:
+    """Returns how to continue a run that has ended early."""
+    if not folder.newest or not folder.newest.exists():
+        return "there is no checkpoint yet, so start again"
+    return f"resume with: {console.launcher()} train.py -resume {shlex.quote(str(folder.newest))}"
 
 
 def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop: StopSignals) -> None:
@@ -205,8 +228,7 @@ def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop:
     if stopped and unfinished and folder.newest:
         # Not into a pipe whose reader has gone.
         say = tell if stop.received == getattr(signal, "SIGPIPE", None) else log
-        command = f"python train.py -resume {shlex.quote(str(folder.newest))}"
-        say(f"stopped at iteration {folder.newest_iteration}; resume with: {command}")
+        say(f"stopped at iteration {folder.newest_iteration}; {way_on(folder)}")
     elif trainer.val_losses and not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
         best = folder.validated_at(iteration)

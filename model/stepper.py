@@ -3,8 +3,8 @@
 The equations are those of lstm.py, gru.py and rnn.py. All gates of a cell go through one tanh, since
 sigmoid(x) = (1 + tanh(x / 2)) / 2: the weights of the gates that want a sigmoid are halved beforehand.
 
-N texts go side by side, as matrices; a single one is N = 1. Its products are of vectors, which are faster, so the shapes
-inside are (..., H): (N, H), or (H,) for a single text.
+N texts go side by side, as matrices. A single one, N = 1, goes by vectors, whose products are faster: so the shapes
+inside are (..., H), which is (N, H) or, for a single text, (H,).
 """
 
 from __future__ import annotations

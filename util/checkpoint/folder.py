@@ -12,7 +12,7 @@ from typing import Any
 
 from util.checkpoint.content import Checkpoint, same
 from util.checkpoint.store import load_checkpoint, save_checkpoint
-from util.cli.console import RANK, warn
+from util.cli.console import RANK, log, warn
 from util.cli.files import create, discard, replacing
 from util.cli.flags import Flags, Role
 from util.errors import UserError, reason
@@ -76,6 +76,7 @@ class CheckpointFolder:
         """Writes a checkpoint, as the first of several processes. A failure costs a warning, and not the run."""
         self.attempted = checkpoint.iteration
         if RANK.number:
+            self.newest, self.newest_iteration = path, checkpoint.iteration
             return True
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -105,25 +106,27 @@ class CheckpointFolder:
         """Returns the run's checkpoint of a validation, where it is known and still there."""
         return next((path for path, (_, at) in self._validated.items() if at == iteration and path.exists()), None)
 
-    def _write(self, checkpoint: Checkpoint, path: Path) -> Path:
-        """Writes to `path`, or beside it where something else has that name; returns where."""
-        if self._is_ours(path):
-            save_checkpoint(checkpoint, path)
-            return path
-        wanted, number = path, 1
+    def _write(self, checkpoint: Checkpoint, wanted: Path) -> Path:
+        """Writes to a place, or beside it where something else has that name; returns where, and says it beforehand."""
+        path, number = wanted, 1
         while True:
+            ours = self._is_ours(path)
+            there = not ours and os.path.lexists(path)
+            if there and not self._holds(path, checkpoint):
+                number += 1
+                path = wanted.with_name(f"{wanted.stem}_{number}.pt")
+                continue
+            if path != wanted:
+                warn(f"warning: there is another {wanted} already; writing {path.name} instead")
+            if checkpoint.iteration in checkpoint.val_losses:
+                log(f"saving checkpoint to {path}")
+            if there:
+                return path
             try:
-                save_checkpoint(checkpoint, path, commit=create)
-                break
+                save_checkpoint(checkpoint, path, os.replace if ours else create)
             except FileExistsError:
-                if self._holds(path, checkpoint):
-                    return path
-                if os.path.lexists(path):  # else its run has deleted it meanwhile
-                    number += 1
-                    path = wanted.with_name(f"{wanted.stem}_{number}.pt")
-        if path != wanted:
-            warn(f"warning: {wanted} was there already, from another run; the checkpoint is in {path.name} instead")
-        return path
+                continue  # another process has just taken the name
+            return path
 
     def _holds(self, path: Path, checkpoint: Checkpoint) -> bool:
         """Whether the file holds this very checkpoint already: the same run may have written it before it was stopped.

@@ -35,6 +35,13 @@ class Rank(NamedTuple):
 RANK = Rank.from_environment()
 
 
+def launcher() -> str:
+    """Returns the command that starts a script as this one was started."""
+    if RANK.total == 1:
+        return "python"
+    return "torchrun " + (f"--nproc_per_node={RANK.total}" if RANK.total == RANK.local_total else "(as before)")
+
+
 def log(sentence: str) -> None:
     """Prints a line of the log on standard output, above any progress bar; the first process speaks for all.
 

@@ -17,6 +17,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NoReturn
 
+from util.cli.console import warn
+
 
 class Role(Enum):
     """What a flag means for a run."""
@@ -159,7 +161,10 @@ class Flags(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        print(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag", file=sys.stderr)
+        left_over = message.removeprefix("unrecognized arguments: ")
+        if left_over != message:
+            message = f"{left_over} belongs to no flag (a pattern such as '*.txt', or a text with spaces, needs quotes)"
+        warn(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
         raise SystemExit(2)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:

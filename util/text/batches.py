@@ -60,6 +60,7 @@ class Batches:
         k = sum(self.split_sizes[:split]) + number
         places = self._offsets + k * self.seq_length
         places[-1] %= self.length
+        self._check()
         window = self.indices[places]
         self._read += window.size
         if self._read >= RELEASE_CHARACTERS:
@@ -67,6 +68,12 @@ class Batches:
             self._read = 0
         window = window.astype(np.int64) if self.translation is None else self.translation[window]
         return window[:-1], window[1:]
+
+    def _check(self) -> None:
+        """Raises UserError if the cache has been cut off meanwhile; to read on there would end the process at once."""
+        mapped = self.indices.base
+        if isinstance(mapped, mmap.mmap) and mapped.size() < self.indices.nbytes:
+            raise UserError("the indexed text, data.bin, was cut off while it was in use; start again, with -resume")
 
 
 def release(indices: np.ndarray) -> None:

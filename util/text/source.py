@@ -22,6 +22,7 @@ from util.cli.flags import unescape
 from util.errors import UserError
 
 CHUNK_BYTES = 1 << 22
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 CACHE_FILES = ("vocab.json", "data.bin")
 """What util.text.cache keeps in a text's folder."""
 
@@ -145,10 +146,13 @@ def decoded(path: Path, pieces: Iterator[bytes], encoding: str) -> Iterator[str]
             if isinstance(error, UnicodeDecodeError):
                 # Counted from the end of what was decoded, since utf-8-sig takes the BOM from its front first.
                 where = offset + len(piece) - len(error.object) + error.start
-            raise UserError(
-                f"{path} is not {encoding} text (see the byte at offset {where}); "
-                "name its encoding with -encoding, or take -encoding latin-1 or bytes, which accept any file"
-            ) from error
+            utf16 = where == 0 and isinstance(error, UnicodeDecodeError) and error.object[:2] in UTF16_MARKS
+            way_out = (
+                "it begins as UTF-16 does: say -encoding utf-16"
+                if utf16
+                else "name its encoding with -encoding, or take -encoding latin-1 or bytes, which accept any file"
+            )
+            raise UserError(f"{path} is not {encoding} text (see the byte at offset {where}); {way_out}") from error
         offset += len(piece)
 
 

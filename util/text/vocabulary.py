@@ -61,8 +61,17 @@ class Vocabulary:
         return text.encode("latin-1").decode("utf-8", "replace") if self.is_bytes else text
 
     def from_argument(self, argument: str) -> str:
-        """Returns a word of the command line as text for `encode`; bytes pass through, whatever they mean."""
-        return os.fsencode(argument).decode("utf-8", "surrogateescape") if self.is_bytes else argument
+        """Returns a word of the command line as text for `encode`; bytes pass through, whatever they mean.
+
+        What was typed as UTF-8 is read as that, even if the terminal's settings say otherwise.
+        """
+        typed = os.fsencode(argument)
+        if self.is_bytes:
+            return typed.decode("utf-8", "surrogateescape")
+        try:
+            return typed.decode("utf-8")
+        except UnicodeDecodeError:
+            return argument
 
     def from_file(self, content: bytes) -> str:
         """Returns the content of a file in the encoding of the model's text. Raises UnicodeError."""
@@ -84,7 +93,7 @@ class Vocabulary:
             known = next((found for one in candidates if (found := self._indices(one)) is not None), None)
             if known is None and unknown != "skip":
                 raise UserError(
-                    f"{what} has {readable(c)}, a character that the model has never seen"
+                    f"{what} has {c!r}, a character that the model has never seen"
                     + (", and none near it either" if unknown == "nearest" else "")
                     + "; leave it out"
                     + (", or say -unknown_chars skip" if what == "the primetext" else "")
@@ -131,7 +140,3 @@ def alike(c: str) -> list[str]:
         part for part in unicodedata.normalize("NFKD", c.translate(PUNCTUATION)) if not unicodedata.combining(part)
     )
     return [c.lower(), c.upper(), plain, plain.lower(), plain.upper(), plain.casefold()]
-
-
-def readable(c: str) -> str:
-    return repr(c)

@@ -12,7 +12,7 @@ from typing import Any
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import newest_checkpoint
 from util.checkpoint.store import load_checkpoint
-from util.cli.console import log
+from util.cli.console import log, tell
 from util.cli.flags import Flags, Role
 from util.errors import UserError
 from util.text.source import Source, canonical, find_text, text_of_run
@@ -136,6 +136,8 @@ def input_text(start: Start, root: Path) -> Source:
     Raises UserError where a resumed run's text is no longer where it was.
     """
     options, example = start.options, root / "data" / "tinyshakespeare"
+    if options.separator and not options.files:
+        tell("warning: -separator stands between the texts of -files, and has no effect without it")
     found = text_of_run(vars(options), root)
     if found:
         return found
