@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "annot allocate memory", "failed to map segment")
+
 
 class UserError(Exception):
     """One sentence that says what is wrong and what to do about it."""
@@ -15,6 +17,6 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether numpy, or torch on a CPU or a GPU, asked for memory in vain."""
-    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether numpy, torch on a CPU or a GPU, or the loader of a library asked for memory in vain."""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY)

@@ -6,10 +6,12 @@ Every script imports this first, if it is the program that runs.
 import sys
 from types import TracebackType
 
+from util.errors import is_out_of_memory
+
 
 def tell(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     """Takes the place of sys.excepthook until util.cli.console.run does better."""
-    if issubclass(kind, MemoryError) or (issubclass(kind, ImportError) and "annot allocate memory" in str(error)):
+    if is_out_of_memory(error):
         sys.stderr.write("error: out of memory while the program was starting\n")
     elif not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)
