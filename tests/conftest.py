@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.helpers.inputs import ROOT
+
 TINY_MODEL = ["-gpuid=-1", "-rnn_size=4", "-num_layers=1", "-batch_size=5", "-seq_length=5", "-max_epochs=1"]
 Run = Callable[..., subprocess.CompletedProcess]
 

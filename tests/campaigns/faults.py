@@ -16,8 +16,9 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
-from tests.failing import ERRORS, OPERATIONS
-from tests.runs import EPOCH, SMALL, Run, checkpoints, fails_saves, finish, log, names, numbers, saved
+from tests.helpers.failing import ERRORS, OPERATIONS
+from tests.helpers.inputs import EPOCH, SMALL, numbers
+from tests.helpers.runs import Run, checkpoints, fails_saves, finish, log, names, saved
 from util.checkpoint.folder import same
 
 FLAGS = [*SMALL, *f"-max_epochs 1 -eval_val_every {EPOCH // 3}".split()]

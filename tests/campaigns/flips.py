@@ -15,7 +15,8 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-from tests.runs import SMALL, finish, numbers, saved
+from tests.helpers.inputs import SMALL, numbers
+from tests.helpers.runs import finish, saved
 from util.checkpoint.folder import same
 from util.checkpoint.store import load_checkpoint
 from util.errors import UserError

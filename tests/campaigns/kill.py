@@ -17,7 +17,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.runs import SMALL, Run, checkpoints, finish, log, names, numbers, progress, saved
+from tests.helpers.inputs import SMALL, numbers
+from tests.helpers.runs import Run, checkpoints, finish, log, names, progress, saved
 from util.checkpoint.folder import newest_checkpoint, same
 
 CONFIGURATIONS = list(itertools.product(("lstm", "gru", "rnn"), (0, 0.3), ("float32", "float64")))

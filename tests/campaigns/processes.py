@@ -22,8 +22,9 @@ from functools import partial
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from tests.runs import ROOT, SMALL, Run, checkpoints, numbers
-from tests.test_golden import RUNS, check_log, flags_of
+from tests.helpers.inputs import ROOT, SMALL, numbers
+from tests.helpers.runs import Run, checkpoints
+from tests.scripts.test_golden import RUNS, check_log, flags_of
 
 
 def start(cwd: Path, size: int, *flags: object, prepare: Callable[[int], None] | None = None) -> list[Run]:

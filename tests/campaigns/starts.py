@@ -12,7 +12,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from tests.runs import EPOCH, SMALL, Run, checkpoints, finish, log, names, numbers, saved
+from tests.helpers.inputs import EPOCH, SMALL, numbers
+from tests.helpers.runs import Run, checkpoints, finish, log, names, saved
 from util.checkpoint.folder import same
 
 

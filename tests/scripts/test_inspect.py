@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.runs import ROOT, names
-from tests.scripts import imported, run, told
+from tests.helpers.inputs import ROOT
+from tests.helpers.runs import names
+from tests.helpers.scripts import imported, run, told
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
 from util.cli.plot import COLORS, curves, draw_text, loss_range, save_picture

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import runs
+from tests.helpers import runs
+from tests.helpers.inputs import ROOT, SMALL, numbers
 from util.errors import UserError
 from util.text import cache
 from util.text.batches import Batches, split_sizes
 from util.text.cache import load_text
 from util.text.source import Source, find_text
 
-ROOT = Path(__file__).parent.parent
 SIZES = [(1, 1, 2), (1, 7, 100), (7, 1, 100), (3, 5, 15), (3, 5, 44), (2, 9, 1000), (50, 50, 9999), (4, 6, 1271)]
 
 
@@ -352,11 +352,11 @@ def test_train_learns_joined_files_and_resumes(tmp_path):
     data = tmp_path / "data"
     (data / "sub").mkdir(parents=True)
     for name in ("a.txt", "b.txt"):
-        (data / name).write_bytes(runs.numbers(70))
+        (data / name).write_bytes(numbers(70))
     with gzip.open(data / "sub" / "c.txt.gz", "wb") as file:
-        file.write(runs.numbers(70))
+        file.write(numbers(70))
     files = ["-data_dir", data, "-files", "**/*.txt*", "-separator", r"\t\n"]
-    done = runs.finish(tmp_path, *runs.SMALL, *files, "-max_epochs=1")
+    done = runs.finish(tmp_path, *SMALL, *files, "-max_epochs=1")
     assert (done.status, done.err) == (0, "")
     assert sorted(os.listdir(data)) == ["a.txt", "b.txt", "data.bin", "sub", "vocab.json"]
     assert "\t" in json.loads((data / "vocab.json").read_text())["vocabulary"]

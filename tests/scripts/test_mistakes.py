@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.inputs import ROOT
 from util import errors
 from util.errors import UserError
 
-ROOT = Path(__file__).parent.parent
 SMALL = ["-gpuid=-1", "-rnn_size=4", "-num_layers=1", "-batch_size=5", "-seq_length=5"]
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import train
-from tests import runs
 from tests.campaigns.processes import check_golden, finish, start, torchrun, wait_for
-from tests.runs import LINE, SMALL, checkpoints, numbers
+from tests.helpers import runs
+from tests.helpers.inputs import EPOCH, SMALL, numbers
+from tests.helpers.runs import LINE, checkpoints
 from util.text import cache
 from util.training import processes
 
@@ -81,12 +82,12 @@ def test_a_signal_to_torchrun_saves_and_another_number_of_processes_goes_on(fold
     (stopped,) = re.findall(r"^stopped at iteration (\d+); go on with: python train.py -resume .*\.pt$", out, re.M)
     assert err.count("stopping after this iteration") == 1, err
     assert list(checkpoints(folder / "cv")) == [f"resume_s_iteration{stopped}.pt"]
-    epochs = int(stopped) // runs.EPOCH + 2
+    epochs = int(stopped) // EPOCH + 2
     resumed = finish(folder, 3, "-resume", folder / "cv", f"-max_epochs={epochs}")
     assert resumed.status == 0, resumed.err
     whole = runs.finish(folder, *small(folder, "-dropout=0.3", f"-max_epochs={epochs}"), "-checkpoint_dir", "whole")
     assert figures(out, resumed.out) == figures(whole.out)
-    assert int(stopped) < len(figures(whole.out)) == epochs * runs.EPOCH
+    assert int(stopped) < len(figures(whole.out)) == epochs * EPOCH
 
 
 def test_a_killed_process_ends_the_others(folder):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import ROOT, numbers
+from tests.helpers.inputs import ROOT, numbers
 
 README = (ROOT / "README.md").read_text()
 SMALL = "-rnn_size 8 -num_layers 1 -batch_size 5 -seq_length 10 -max_epochs 1 -eval_val_every 30"

@@ -1,18 +1,15 @@
 """The code in the README's section on use as a library, run as it stands there."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from model.char_rnn import CharRNN
 from model.stepper import Stepper
+from tests.helpers.inputs import GOLDEN, ROOT
 from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
 from util.sampling.drawing import sample_text
-
-ROOT = Path(__file__).parent.parent
-GOLDEN = ROOT / "tests" / "golden"
 
 
 def test_the_example_prints_what_the_script_prints(checkpoint, run_script, capsys):

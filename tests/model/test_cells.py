@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from slow_cells import SLOW
 from torch.autograd import gradcheck
 from torch.nn.functional import one_hot
 
 from model.char_rnn import CELLS, CharRNN
+from tests.helpers.slow_cells import SLOW
 
 torch.set_num_threads(1)  # tensors this small only wait for a second one
 

@@ -9,18 +9,16 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-GOLDEN = Path(__file__).parent / "golden"
+from tests.helpers.inputs import GOLDEN, ROOT
+
 RUNS = json.loads((GOLDEN / "runs.json").read_text())
 LINE = re.compile(
     r"(\d+)/(\d+) \(epoch (\d+\.\d{3})\), train_loss = (\d+\.\d{8}), "
     r"grad/param norm = (\d\.\d{4}e[+-]\d\d), time/batch = \d+\.\d{4}s"
 )
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")

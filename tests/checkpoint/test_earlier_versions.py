@@ -7,14 +7,13 @@ adds; golden/resumed.json holds what that version printed from there on, and wha
 import json
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 
-from tests.runs import finish, numbers
+from tests.helpers.inputs import GOLDEN, numbers
+from tests.helpers.runs import finish
 from util.checkpoint.store import load_checkpoint
 
-GOLDEN = Path(__file__).parent / "golden"
 EXPECTED = json.loads((GOLDEN / "resumed.json").read_text())
 
 

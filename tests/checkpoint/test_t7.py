@@ -7,12 +7,15 @@ import struct
 import subprocess
 import sys
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
-from campaigns.t7_mutations import campaign
-from t7_writer import (
+
+from model.stepper import Stepper
+from sample import flags
+from tests.campaigns.t7_mutations import campaign
+from tests.helpers.inputs import GOLDEN, ROOT
+from tests.helpers.t7_writer import (
     Function,
     Object,
     Storage,
@@ -23,15 +26,11 @@ from t7_writer import (
     tensor,
     write_t7,
 )
-
-from model.stepper import Stepper
-from sample import flags
 from util.checkpoint.char_rnn_t7 import t7_content
 from util.checkpoint.content import checked
 from util.checkpoint.t7 import Table, read_t7
 from util.sampling.drawing import chooser, decode, encode, most_likely, sample
 
-GOLDEN = Path(__file__).parent / "golden"
 RUNS = json.loads((GOLDEN / "runs.json").read_text())
 SAMPLES = json.loads((GOLDEN / "samples.json").read_text())
 GOLDEN_NAMES = ["lstm", "gru", "rnn", "lstm_dropout"]
@@ -298,8 +297,7 @@ def test_torch_is_not_imported():
         "from util.checkpoint.char_rnn_t7 import t7_content; "
         "t7_content(read_t7(Path(sys.argv[1]))); sys.exit('torch' in sys.modules)"
     )
-    root = Path(__file__).parents[1]
-    subprocess.run([sys.executable, "-c", code, GOLDEN / "rnn.t7"], cwd=root, check=True)
+    subprocess.run([sys.executable, "-c", code, GOLDEN / "rnn.t7"], cwd=ROOT, check=True)
 
 
 # Checkpoints of our own making.

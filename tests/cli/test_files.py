@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.failing import ERRORS, OPERATIONS, failing
+from tests.helpers.failing import ERRORS, OPERATIONS, failing
 from util.cli.files import create, discard, replacing
 
 OLD, NEW = b"old" * 1000, b"new" * 9000

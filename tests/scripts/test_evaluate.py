@@ -16,8 +16,9 @@ import torch
 
 import evaluate
 from model.stepper import Stepper
-from tests.runs import ROOT, SMALL, finish, names, numbers
-from tests.scripts import become_nobody, imported, run, told
+from tests.helpers.inputs import ROOT, SMALL, numbers
+from tests.helpers.runs import finish, names
+from tests.helpers.scripts import become_nobody, imported, run, told
 from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
 from util.text import batches

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.failing import failing
-from tests.runs import names
-from tests.scripts import become_nobody, imported, run, told
+from tests.helpers.failing import failing
+from tests.helpers.inputs import GOLDEN
+from tests.helpers.runs import names
+from tests.helpers.scripts import become_nobody, imported, run, told
 from util.checkpoint.store import load_checkpoint
 
-GOLDEN = Path(__file__).parent / "golden"
 SCRIPT = "convert_gpu_cpu_checkpoint.py"
 
 

@@ -10,7 +10,6 @@ import os
 import re
 import resource
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -21,23 +20,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tests.failing import failing
+from tests.helpers.failing import failing
 from util.checkpoint.folder import CheckpointFolder
 from util.checkpoint.store import load_checkpoint
 
-ROOT = Path(__file__).parent.parent
 LOOP = re.compile(r"\d+/\d+ \(epoch|decayed learning rate|evaluating loss|saving checkpoint")
 LINE = re.compile(r"(\d+)/(\d+) \(epoch .*\), train_loss = +(\S+), grad/param norm = +(\S+),")
-
-SMALL = ("-gpuid=-1", "-rnn_size=8", "-batch_size=4", "-seq_length=10", "-savefile=s")
-"""Flags for a text of `numbers(140)`, in which an epoch takes so many iterations:"""
-EPOCH = 57
-
-
-def numbers(count: int) -> bytes:
-    """The names of the first numbers: 140 of them are 2471 bytes."""
-    script = ROOT / "tests" / "golden" / "numbers_corpus.py"
-    return subprocess.run([sys.executable, script, str(count)], capture_output=True, check=True).stdout
 
 
 def server() -> Any:

@@ -1,4 +1,4 @@
-"""The scripts as a user runs them, without the seconds that importing torch takes: see tests/runs.py."""
+"""The scripts as a user runs them, without the seconds that importing torch takes: see tests/helpers/runs.py."""
 
 import importlib
 import os
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tests.runs import ROOT, server
+from tests.helpers.inputs import ROOT
+from tests.helpers.runs import server
 
 
 def run(script: str, *arguments: object, cwd: Path, prepare: Callable[[], None] | None = None):

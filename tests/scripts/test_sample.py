@@ -11,17 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from t7_writer import char_rnn_checkpoint, write_t7
 
 import sample
+from tests.helpers.inputs import GOLDEN, ROOT
+from tests.helpers.t7_writer import char_rnn_checkpoint, write_t7
 from util import errors
 from util.checkpoint.pt import read_pt
 from util.checkpoint.store import load_checkpoint
 from util.sampling.drawing import alike, chooser, decode, encode, probabilities
 from util.torch7_random import Torch7Random
 
-ROOT = Path(__file__).parent.parent
-GOLDEN = ROOT / "tests" / "golden"
 LSTM = GOLDEN / "lstm.t7"
 
 

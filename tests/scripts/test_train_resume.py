@@ -27,10 +27,8 @@ from model.stepper import Stepper
 from tests.campaigns.faults import campaign as faults
 from tests.campaigns.kill import campaign as kills
 from tests.campaigns.starts import campaign as starts
-from tests.runs import (
-    EPOCH,
-    ROOT,
-    SMALL,
+from tests.helpers.inputs import EPOCH, ROOT, SMALL, numbers
+from tests.helpers.runs import (
     Run,
     before_steps,
     best,
@@ -41,7 +39,6 @@ from tests.runs import (
     lists_folder,
     log,
     names,
-    numbers,
     progress,
     saved,
     signals_at,

@@ -14,7 +14,8 @@ import torch
 
 import train
 from model.char_rnn import CharRNN
-from tests.runs import ROOT, SMALL, finish, numbers
+from tests.helpers.inputs import ROOT, SMALL, numbers
+from tests.helpers.runs import finish
 from train import smaller_batches, without_improvement
 from util.checkpoint.store import load_checkpoint
 from util.training.optimizer import Adam, RMSprop

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.failing import ERRORS, OPERATIONS, failing
-from tests.runs import checkpoints, names
+from tests.helpers.failing import ERRORS, OPERATIONS, failing
+from tests.helpers.runs import checkpoints, names
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder, newest_checkpoint, same
 from util.checkpoint.store import load_checkpoint, save_checkpoint
