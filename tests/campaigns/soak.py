@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 from tests.helpers.inputs import ROOT
-from tests.helpers.runs import LINE
+from tests.helpers.logs import LINE
 
 MOST_GROWTH = 0.02
 VALIDATIONS = 10

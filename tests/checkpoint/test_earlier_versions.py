@@ -12,6 +12,7 @@ import pytest
 
 from tests.helpers.inputs import GOLDEN, numbers
 from tests.helpers.runs import finish
+from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint
 
 EXPECTED = json.loads((GOLDEN / "resumed.json").read_text())
@@ -22,9 +23,9 @@ def test_resuming_goes_on_exactly(name, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "input.txt").write_bytes(numbers(140))
     shutil.copy(GOLDEN / f"{name}.pt", tmp_path)
-    run = finish(tmp_path, "-resume", f"{name}.pt", "-data_dir", "data")
-    assert run.status == 0, run.err
-    lines = [line.partition(", time/batch")[0] for line in run.out.splitlines()]
+    resumed = finish(tmp_path, "-resume", f"{name}.pt", "-data_dir", "data")
+    assert resumed.status == 0, resumed.err
+    lines = [line.partition(", time/batch")[0] for line in resumed.out.splitlines()]
     lines = [re.sub(r"(?<=saving checkpoint to ).*/", "", line) for line in lines]
     start = next(number for number, line in enumerate(lines) if line.startswith("41/114 "))
     assert lines[start:] == EXPECTED[name]["log"]
@@ -34,8 +35,8 @@ def test_resuming_goes_on_exactly(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_sampling_repeats_its_text(name, run_script):
-    done = run_script(
+def test_sampling_repeats_its_text(name):
+    done = run(
         "sample.py", GOLDEN / f"{name}.pt", "-length=200", "-temperature=0.8", "-seed=5", "-verbose=0", "-gpuid=-1"
     )
     assert (done.returncode, done.stdout) == (0, EXPECTED[name]["sampled"])

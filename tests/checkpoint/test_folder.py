@@ -3,19 +3,18 @@
 import dataclasses
 import errno
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.helpers.checkpoints import checkpoints, same
 from tests.helpers.failing import ERRORS, OPERATIONS, failing
-from tests.helpers.runs import checkpoints, names
+from tests.helpers.folders import names
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.folder import CheckpointFolder, newest_checkpoint, same
+from util.checkpoint.folder import CheckpointFolder, newest_checkpoint
 from util.checkpoint.store import load_checkpoint, save_checkpoint
-from util.cli.signals import StopSignals
 from util.errors import UserError
 
 
@@ -73,7 +72,7 @@ def test_keep(keep, left, resumed_at, at, tmp_path):
         if iteration == resumed_at:
             folder = CheckpointFolder(tmp_path, "s", keep)
             folder.adopt(*newest_checkpoint(tmp_path))
-    assert {content["iteration"] for content in checkpoints(tmp_path).values()} == left
+    assert {content.iteration for content in checkpoints(tmp_path).values()} == left
 
 
 def test_keep_after_a_resume_with_another_number(at, tmp_path):
@@ -111,10 +110,10 @@ def test_a_name_that_is_taken_brings_another_one_and_a_warning(at, tmp_path, cap
         for number in (2, 3)
     ]
     found = checkpoints(tmp_path)
-    assert [content["options"]["seed"] for content in found.values()] == [1, 2, 3]
+    assert [content.options["seed"] for content in found.values()] == [1, 2, 3]
     rolling(folders[1], at(2, seed=2))
     assert names(tmp_path) == {path.name, "resume_s_iteration1_3.pt", "resume_s_iteration2.pt"}
-    assert same(found[path.name], vars(load_checkpoint(path)))
+    assert same(found[path.name], load_checkpoint(path))
 
 
 @pytest.mark.parametrize("taken", ["folder", "text"])
@@ -211,7 +210,7 @@ def test_a_failure_costs_a_warning_and_no_file(operation, number, at, tmp_path, 
     assert done == (operation in {"mkdir", "chmod", "link", "replace", "unlink"})
     if done:
         assert (err, folder.failed, folder.newest_iteration) == ("", False, 2)
-        assert vars(load_checkpoint(tmp_path / "resume_s_iteration2.pt"))["iteration"] == 2
+        assert load_checkpoint(tmp_path / "resume_s_iteration2.pt").iteration == 2
     else:
         path, reason = folder.rolling_path(2), os.strerror(number).lower()
         assert err == f"warning: cannot write {path} ({reason}); training goes on, and the next one is tried again\n"
@@ -261,13 +260,3 @@ def test_the_newest_checkpoint_may_go_while_it_is_looked_for(at, tmp_path, monke
     gone = {"2.pt": tmp_path / "gone"}
     monkeypatch.setattr(Path, "stat", lambda path, **options: stat(gone.get(path.name, path), **options))
     assert newest_checkpoint(tmp_path)[0] == tmp_path / "1.pt"
-
-
-def test_the_second_signal_meets_the_default(capfd):
-    with StopSignals() as stop:
-        assert (stop.received, stop.exit_status) == (None, 0)
-        signal.raise_signal(signal.SIGTERM)
-        assert (stop.received, stop.exit_status) == (signal.SIGTERM, 143)
-        assert {signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)} == {signal.SIG_DFL}
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert capfd.readouterr().err == "stopping after this iteration; once more stops at once, without saving\n"

@@ -1,11 +1,14 @@
 """Flags as a user writes them."""
 
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
 import sample
 import train
+from tests.helpers.refusals import refused
+from tests.helpers.scripts import run_command
 
 CHECKPOINT = "x.pt"
 
@@ -14,14 +17,12 @@ def sampling(*arguments: str):
     return sample.flags().parse([CHECKPOINT, *arguments])
 
 
-def refused(parse, *arguments: str, capsys: pytest.CaptureFixture) -> str:
+def refused_flags(parse, *arguments: str, capsys: pytest.CaptureFixture) -> str:
     """The one sentence that is printed for arguments that are not right."""
     with pytest.raises(SystemExit) as stop:
         parse(arguments)
     captured = capsys.readouterr()
-    assert stop.value.code == 2
-    assert captured.out == ""
-    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
+    refused(CompletedProcess([], stop.value.code, captured.out, captured.err), status=2)
     return captured.err
 
 
@@ -40,7 +41,7 @@ def test_any_text_is_a_value(value):
 
 def test_a_value_that_is_the_name_of_a_flag_is_written_with_an_equals_sign(capsys):
     assert sampling("-primetext=-seed").primetext == "-seed"
-    assert "-primetext" in refused(sample.flags().parse, CHECKPOINT, "-primetext", "-seed", capsys=capsys)
+    assert "-primetext" in refused_flags(sample.flags().parse, CHECKPOINT, "-primetext", "-seed", capsys=capsys)
 
 
 def test_negative_numbers():
@@ -90,25 +91,25 @@ def test_given_names_what_the_user_wrote():
     ("wrong", "meant"), [("-rnnsize", "-rnn_size"), ("--learning-rate", "-learning_rate"), ("-modle=gru", "-model")]
 )
 def test_an_unknown_flag_names_the_one_that_was_meant(wrong, meant, capsys):
-    sentence = refused(train.flags().parse, wrong, "1", capsys=capsys)
+    sentence = refused_flags(train.flags().parse, wrong, "1", capsys=capsys)
     assert f"there is no flag -{wrong.lstrip('-').split('=')[0]}, did you mean {meant}?" in sentence
 
 
 @pytest.mark.parametrize("wrong", ["-qqqq", "-5", "-ü"])
 def test_an_unknown_flag_that_is_like_no_other(wrong, capsys):
-    sentence = refused(train.flags().parse, wrong, capsys=capsys)
+    sentence = refused_flags(train.flags().parse, wrong, capsys=capsys)
     assert "there is no flag" in sentence and "did you mean" not in sentence and "-help" in sentence
 
 
 @pytest.mark.parametrize("short", ["-rnn", "-batch", "-learning_r", "--see"])
 def test_abbreviations_are_unknown_flags(short, capsys):
-    assert f"there is no flag -{short.lstrip('-')}" in refused(train.flags().parse, short, "1", capsys=capsys)
+    assert f"there is no flag -{short.lstrip('-')}" in refused_flags(train.flags().parse, short, "1", capsys=capsys)
 
 
 @pytest.mark.parametrize("flag", ["rnn_size", "num_layers", "seq_length", "batch_size", "max_epochs", "print_every"])
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "", "x", "nan", "inf", "1e3", "9" * 4000, "9" * 5000])
 def test_counts_are_whole_numbers_from_1_up(flag, value, capsys):
-    sentence = refused(train.flags().parse, f"-{flag}", value, capsys=capsys)
+    sentence = refused_flags(train.flags().parse, f"-{flag}", value, capsys=capsys)
     assert f"-{flag}" in sentence and "a whole number from 1 up" in sentence
 
 
@@ -126,7 +127,7 @@ def test_counts_are_whole_numbers_from_1_up(flag, value, capsys):
 )
 def test_numbers_have_bounds_and_are_finite(flag, values, wanted, capsys):
     for value in [*values, "nan", "inf", "-inf", "1e400", "one", ""]:
-        sentence = refused(train.flags().parse, f"-{flag}", value, capsys=capsys)
+        sentence = refused_flags(train.flags().parse, f"-{flag}", value, capsys=capsys)
         assert f"-{flag}: {value!r} is not {wanted}" in sentence
 
 
@@ -143,7 +144,7 @@ def test_numbers_have_bounds_and_are_finite(flag, values, wanted, capsys):
 )
 def test_bounds_of_the_sampler(flag, values, capsys):
     for value in values:
-        sentence = refused(sample.flags().parse, CHECKPOINT, flag, value, capsys=capsys)
+        sentence = refused_flags(sample.flags().parse, CHECKPOINT, flag, value, capsys=capsys)
         assert f"{flag}: {value!r} is not" in sentence
 
 
@@ -159,17 +160,17 @@ def test_the_borders_themselves_are_accepted():
 
 @pytest.mark.parametrize("argv", [["-seed"], ["-seed", "-length", "5"], ["-length", "5", "-seed"]])
 def test_a_missing_value(argv, capsys):
-    assert "-seed: expected one argument" in refused(sample.flags().parse, CHECKPOINT, *argv, capsys=capsys)
+    assert "-seed: expected one argument" in refused_flags(sample.flags().parse, CHECKPOINT, *argv, capsys=capsys)
 
 
 def test_choices(capsys):
-    sentence = refused(train.flags().parse, "-model", "LSTM", capsys=capsys)
+    sentence = refused_flags(train.flags().parse, "-model", "LSTM", capsys=capsys)
     assert all(cell in sentence for cell in ("-model", "LSTM", "lstm", "gru", "rnn"))
 
 
 @pytest.mark.parametrize("argv", [[], [CHECKPOINT, "another.pt"]])
 def test_one_checkpoint_to_sample_from(argv, capsys):
-    assert ("CHECKPOINT" if not argv else "another.pt") in refused(sample.flags().parse, *argv, capsys=capsys)
+    assert ("CHECKPOINT" if not argv else "another.pt") in refused_flags(sample.flags().parse, *argv, capsys=capsys)
 
 
 @pytest.mark.parametrize("script", [train, sample])
@@ -187,6 +188,6 @@ def test_help_shows_every_flag_with_its_default(script, argv, capsys):
 
 
 @pytest.mark.parametrize("script", ["train.py", "sample.py"])
-def test_help_of_the_scripts(script, run_script):
-    done = run_script(script, "-help")
+def test_help_of_the_scripts(script):
+    done = run_command(script, "-help")
     assert (done.returncode, done.stderr) == (0, "") and "-gpuid" in done.stdout

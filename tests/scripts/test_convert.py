@@ -9,14 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
+from tests.helpers.checkpoints import same
 from tests.helpers.failing import failing
+from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN
-from tests.helpers.runs import names
-from tests.helpers.scripts import become_nobody, imported, run, told
+from tests.helpers.refusals import refused
+from tests.helpers.scripts import become_nobody, imported, run
 from util.checkpoint.store import load_checkpoint
 
 SCRIPT = "convert_gpu_cpu_checkpoint.py"
@@ -37,18 +38,6 @@ def mentions_gpu(path: Path) -> bool:
         return b"cuda:0" in archive.read(pickle)
 
 
-def assert_same(found: Any, expected: Any) -> None:
-    """The same values of the same types, arrays to the last bit."""
-    if isinstance(expected, dict):
-        assert list(found) == list(expected)
-        for key, value in expected.items():
-            assert_same(found[key], value)
-    elif isinstance(expected, np.ndarray):
-        assert (found.dtype, found.shape, found.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
-    else:
-        assert type(found) is type(expected) and found == expected
-
-
 def tensors(value: Any) -> list[torch.Tensor]:
     if isinstance(value, dict):
         return [tensor for item in value.values() for tensor in tensors(item)]
@@ -64,14 +53,14 @@ def test_a_gpu_checkpoint_becomes_one_that_opens_anywhere(gpu_checkpoint, checkp
     assert not mentions_gpu(target)
     found = tensors(torch.load(target, weights_only=True))
     assert len(found) == 10 and {tensor.device.type for tensor in found} == {"cpu"}
-    assert_same(vars(load_checkpoint(target)), vars(load_checkpoint(checkpoint)))
+    assert same(load_checkpoint(target), load_checkpoint(checkpoint))
     assert mentions_gpu(gpu_checkpoint)  # which stays
 
 
 def test_a_torch7_checkpoint_becomes_one_of_ours(tmp_path):
     shutil.copy(GOLDEN / "gru.t7", tmp_path)
     assert run(SCRIPT, tmp_path / "gru.t7", cwd=tmp_path).returncode == 0
-    assert_same(vars(load_checkpoint(tmp_path / "gru.t7_cpu.pt")), vars(load_checkpoint(GOLDEN / "gru.t7")))
+    assert same(load_checkpoint(tmp_path / "gru.t7_cpu.pt"), load_checkpoint(GOLDEN / "gru.t7"))
     assert {t.dtype for t in tensors(torch.load(tmp_path / "gru.t7_cpu.pt", weights_only=True))} == {torch.float64}
 
 
@@ -79,7 +68,7 @@ def test_an_older_result_is_replaced(checkpoint, tmp_path):
     shutil.copy(checkpoint, tmp_path / "x.pt")
     (tmp_path / "x.pt_cpu.pt").write_bytes(b"older")
     assert run(SCRIPT, "x.pt", cwd=tmp_path).returncode == 0
-    assert_same(vars(load_checkpoint(tmp_path / "x.pt_cpu.pt")), vars(load_checkpoint(checkpoint)))
+    assert same(load_checkpoint(tmp_path / "x.pt_cpu.pt"), load_checkpoint(checkpoint))
 
 
 @pytest.mark.parametrize("operation", ["mkstemp", "write", "fsync", "close"])
@@ -87,7 +76,7 @@ def test_where_it_cannot_be_written_all_stays_as_it_was(operation, checkpoint, t
     shutil.copy(checkpoint, tmp_path / "x.pt")
     (tmp_path / "x.pt_cpu.pt").write_bytes(b"older")
     done = run(SCRIPT, "x.pt", cwd=tmp_path, prepare=partial(fails, operation))
-    told(done, "cannot write x.pt_cpu.pt", "no space left on device")
+    refused(done, "cannot write x.pt_cpu.pt", "no space left on device")
     assert names(tmp_path) == {"x.pt", "x.pt_cpu.pt"}
     assert (tmp_path / "x.pt_cpu.pt").read_bytes() == b"older"
 
@@ -102,7 +91,7 @@ def fails(operation: str) -> None:
 def test_a_folder_in_the_place_of_the_result_stays(checkpoint, tmp_path):
     shutil.copy(checkpoint, tmp_path / "x.pt")
     (tmp_path / "x.pt_cpu.pt").mkdir()
-    told(run(SCRIPT, "x.pt", cwd=tmp_path), "cannot write x.pt_cpu.pt", "is a directory")
+    refused(run(SCRIPT, "x.pt", cwd=tmp_path), "cannot write x.pt_cpu.pt", "is a directory")
     assert names(tmp_path) == {"x.pt", "x.pt_cpu.pt"}
 
 
@@ -112,17 +101,17 @@ def test_a_folder_that_takes_no_files(checkpoint, read_only_dir):
     os.chmod(read_only_dir / "x.pt", 0o444)
     read_only_dir.chmod(0o555)
     done = run(SCRIPT, read_only_dir / "x.pt", cwd=read_only_dir, prepare=become_nobody)
-    told(done, f"cannot write {read_only_dir / 'x.pt_cpu.pt'}", "permission denied")
+    refused(done, f"cannot write {read_only_dir / 'x.pt_cpu.pt'}", "permission denied")
     assert names(read_only_dir) == {"input.txt", "x.pt"}
 
 
 def test_mistakes(tmp_path):
-    told(run(SCRIPT, "x.pt", cwd=tmp_path), "there is no checkpoint x.pt")
-    told(run(SCRIPT, tmp_path, cwd=tmp_path), "is a folder")
+    refused(run(SCRIPT, "x.pt", cwd=tmp_path), "there is no checkpoint x.pt")
+    refused(run(SCRIPT, tmp_path, cwd=tmp_path), "is a folder")
     (tmp_path / "x.pt").write_bytes(b"PK\3\4 and no more")
-    told(run(SCRIPT, "x.pt", cwd=tmp_path), "x.pt is no checkpoint")
-    told(run(SCRIPT, cwd=tmp_path), "CHECKPOINT", status=2)
-    told(run(SCRIPT, "x.pt", "-gpu", 1, cwd=tmp_path), "-gpu", "-gpuid", status=2)
+    refused(run(SCRIPT, "x.pt", cwd=tmp_path), "x.pt is no checkpoint")
+    refused(run(SCRIPT, cwd=tmp_path), "CHECKPOINT", status=2)
+    refused(run(SCRIPT, "x.pt", "-gpu", 1, cwd=tmp_path), "-gpu", "-gpuid", status=2)
     assert names(tmp_path) == {"x.pt"}
 
 

@@ -16,14 +16,15 @@ import torch
 
 import evaluate
 from model.stepper import Stepper
-from tests.helpers.inputs import ROOT, SMALL, numbers
-from tests.helpers.runs import finish, names
-from tests.helpers.scripts import become_nobody, imported, run, told
+from tests.helpers.folders import names
+from tests.helpers.inputs import GOLDEN, SMALL, numbers
+from tests.helpers.refusals import refused
+from tests.helpers.runs import finish
+from tests.helpers.scripts import become_nobody, imported, run, run_command
 from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
 from util.text import batches
 
-GOLDEN = ROOT / "tests" / "golden"
 TEXT = (numbers(140).decode() + "für Bücher - 道😀\r\n") * 2
 RUNS = {
     # Each with something that another has not.
@@ -109,8 +110,8 @@ def test_the_validation_loss_is_the_trainer_s_to_the_last_digit(model, trained, 
         )
 
 
-def test_as_a_user_runs_it(run_script, checkpoint, tmp_path):
-    done = run_script("evaluate.py", checkpoint, "-gpuid", "-1", "-per_char", tmp_path / "x.tsv")
+def test_as_a_user_runs_it(checkpoint, tmp_path):
+    done = run_command("evaluate.py", checkpoint, "-gpuid", "-1", "-per_char", tmp_path / "x.tsv")
     found = load_checkpoint(checkpoint)
     assert measured(done) == found.val_losses[found.iteration]
     assert f"{checkpoint.parent.parent / 'input.txt'}, val split, 9 batches of 5 x 5: 225 characters\n" in done.stdout
@@ -126,7 +127,7 @@ def test_the_reference_s_own_validation_loss(name, tmp_path):
     loss = measured(run("evaluate.py", path, "-gpuid=-1", "-data_dir", tmp_path, cwd=tmp_path))
     checkpoint = load_checkpoint(path)
     assert loss == pytest.approx(checkpoint.val_losses[checkpoint.iteration], rel=1e-13)
-    told(run("evaluate.py", path, "-gpuid=-1", cwd=tmp_path), "'data/numbers'", "-data_dir", "-file")
+    refused(run("evaluate.py", path, "-gpuid=-1", cwd=tmp_path), "'data/numbers'", "-data_dir", "-file")
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
@@ -141,7 +142,7 @@ def test_every_character_of_a_split_in_the_order_of_the_text(model, split, train
     arguments = (path, "-gpuid=-1", f"-split={split}", "-per_char=x.tsv")
     done = run("evaluate.py", *arguments, cwd=tmp_path)
     if start == stop:
-        told(done, "nothing in the split test", "0 for testing", "-split", "-file")
+        refused(done, "nothing in the split test", "0 for testing", "-split", "-file")
         assert names(tmp_path) == set()
         return
     # After a stream's last character comes the next one's first, and after the last stream's the text's first.
@@ -180,14 +181,16 @@ def test_a_text_that_is_gone(trained, tmp_path):
     for folder in (str(tmp_path / "gone"), "\x1b[31m", "", 5):
         content["options"]["data_dir"] = folder
         torch.save(content, tmp_path / "x.pt")
-        told(
+        refused(
             run("evaluate.py", "x.pt", "-gpuid=-1", cwd=tmp_path),
             "the text of x.pt",
             repr(str(folder)),
             "-data_dir",
             "-file",
         )
-    told(run("evaluate.py", "x.pt", "-gpuid=-1", "-data_dir=y", cwd=tmp_path), "there is no y/input.txt", "-data_dir")
+    refused(
+        run("evaluate.py", "x.pt", "-gpuid=-1", "-data_dir=y", cwd=tmp_path), "there is no y/input.txt", "-data_dir"
+    )
 
 
 @pytest.mark.parametrize("value", [None, "x", -0.1, 2, math.nan])
@@ -197,7 +200,7 @@ def test_a_checkpoint_that_does_not_tell_the_splits(value, trained, tmp_path):
     if value is None:
         del content["options"]["val_frac"]
     torch.save(content, tmp_path / "x.pt")
-    told(run("evaluate.py", "x.pt", "-gpuid=-1", cwd=tmp_path), "x.pt does not tell", "-file")
+    refused(run("evaluate.py", "x.pt", "-gpuid=-1", cwd=tmp_path), "x.pt does not tell", "-file")
 
 
 # A file of one's own
@@ -258,7 +261,7 @@ def test_texts_that_the_model_cannot_predict(trained, tmp_path):
     path, file = trained["lstm"], tmp_path / "x.txt"
     options = (path, "-gpuid=-1", "-file=x.txt")
     file.write_bytes(b"one Z two A B C D E F G")
-    told(
+    refused(
         run("evaluate.py", *options, cwd=tmp_path), "x.txt has characters", "'A', 'C', 'D', 'E', 'F', ...", "never seen"
     )
     shutil.copy(file, tmp_path / "input.txt")
@@ -266,11 +269,11 @@ def test_texts_that_the_model_cannot_predict(trained, tmp_path):
     assert done.returncode == 1 and f"{tmp_path / 'input.txt'} has characters" in done.stderr
     for content, words in ((b"one\xff", ("offset 3", "utf-8")), (b"", ("too short",)), (b"o", ("too short",))):
         file.write_bytes(content)
-        told(run("evaluate.py", *options, cwd=tmp_path), "x.txt", *words)
+        refused(run("evaluate.py", *options, cwd=tmp_path), "x.txt", *words)
     file.unlink()
-    told(run("evaluate.py", *options, cwd=tmp_path), "there is no file x.txt", "-file")
+    refused(run("evaluate.py", *options, cwd=tmp_path), "there is no file x.txt", "-file")
     file.mkdir()
-    told(run("evaluate.py", *options, cwd=tmp_path), "there is no file x.txt", "-file")
+    refused(run("evaluate.py", *options, cwd=tmp_path), "there is no file x.txt", "-file")
 
 
 def test_a_file_that_changes_meanwhile(trained, tmp_path):
@@ -287,8 +290,8 @@ def test_places_that_the_table_cannot_go_to(trained, tmp_path, read_only_dir):
     options = ("x.pt", "-gpuid=-1", "-file=x.txt")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for name in ("x.txt", "x.pt", f"{tmp_path.parent}/{tmp_path.name}/x.txt"):
-        told(run("evaluate.py", *options, f"-per_char={name}", cwd=tmp_path), "-per_char would write over", name)
-    told(run("evaluate.py", *options, "-per_char=.", cwd=tmp_path), "cannot write .", "directory", "-per_char")
+        refused(run("evaluate.py", *options, f"-per_char={name}", cwd=tmp_path), "-per_char would write over", name)
+    refused(run("evaluate.py", *options, "-per_char=.", cwd=tmp_path), "cannot write .", "directory", "-per_char")
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     place = read_only_dir / "x.tsv"
     (read_only_dir).chmod(0o755)
@@ -296,14 +299,14 @@ def test_places_that_the_table_cannot_go_to(trained, tmp_path, read_only_dir):
         shutil.copyfile(path, read_only_dir / path.name)
     (read_only_dir).chmod(0o555)
     options = (*options, f"-per_char={place}")
-    told(run("evaluate.py", *options, cwd=read_only_dir, prepare=become_nobody), f"cannot write {place}", "denied")
+    refused(run("evaluate.py", *options, cwd=read_only_dir, prepare=become_nobody), f"cannot write {place}", "denied")
 
 
 def test_flags_that_contradict_each_other(trained, tmp_path):
     for flag in ("-split=val", "-data_dir=."):
-        told(run("evaluate.py", trained["lstm"], "-file=x.txt", flag, cwd=tmp_path), "-file", "-split", "-data_dir")
-    told(run("evaluate.py", trained["lstm"], "-split=all", cwd=tmp_path), "-split", "'all'", status=2)
-    told(run("evaluate.py", "x.pt", "-gpuid=-1", cwd=tmp_path), "there is no checkpoint x.pt")
+        refused(run("evaluate.py", trained["lstm"], "-file=x.txt", flag, cwd=tmp_path), "-file", "-split", "-data_dir")
+    refused(run("evaluate.py", trained["lstm"], "-split=all", cwd=tmp_path), "-split", "'all'", status=2)
+    refused(run("evaluate.py", "x.pt", "-gpuid=-1", cwd=tmp_path), "there is no checkpoint x.pt")
 
 
 def test_help_takes_no_torch():

@@ -8,9 +8,9 @@ import sys
 import pytest
 import torch
 
+from tests.helpers.golden import RUNS
 from tests.helpers.inputs import ROOT, SMALL, numbers
 from tests.helpers.runs import finish
-from tests.scripts.test_golden import RUNS
 
 pytestmark = [
     pytest.mark.gpu,

@@ -13,22 +13,16 @@ import numpy as np
 import pytest
 
 import train
-from tests.campaigns.processes import check_golden, finish, start, torchrun, wait_for
 from tests.helpers import runs
+from tests.helpers.checkpoints import checkpoints
+from tests.helpers.folders import names
 from tests.helpers.inputs import EPOCH, SMALL, numbers
-from tests.helpers.runs import LINE, checkpoints
+from tests.helpers.logs import LINE, progress, saved
+from tests.helpers.processes import check_golden, finish, start, torchrun, wait_for
 from util.text import cache
 from util.training import processes
 
 SENTENCE = re.compile("error: process 0 has lost another process, which died or has not answered for .* -resume .*\n")
-
-
-@pytest.fixture(scope="module")
-def long_text(tmp_path_factory):
-    """The folder with the text of the golden runs."""
-    folder = tmp_path_factory.mktemp("long")
-    (folder / "input.txt").write_bytes(numbers(1500))
-    return folder
 
 
 @pytest.fixture
@@ -62,15 +56,15 @@ def test_streams_that_do_not_divide_evenly(folder):
     assert several.status == one.status == 0, several.err + one.err
     assert len(figures(one.out)) == 40
     assert figures(several.out) == figures(one.out)
-    assert runs.progress(several.out.replace("/three/", "/cv/")) == runs.progress(one.out)
+    assert progress(several.out.replace("/three/", "/cv/")) == progress(one.out)
     # Both checkpoints are of one run: nothing in them tells of processes.
     (name, theirs), (other, ours) = (next(iter(checkpoints(folder / cv).items())) for cv in ("three", "cv"))
     assert name == other
-    assert theirs["training"]["random"]["pos"] == ours["training"]["random"]["pos"]
-    assert theirs["training"]["state"].shape == (1, 2, 50, 8)
-    np.testing.assert_allclose(theirs["training"]["state"], ours["training"]["state"], rtol=0, atol=1e-12)
-    for parameter, values in ours["parameters"].items():
-        np.testing.assert_allclose(theirs["parameters"][parameter], values, rtol=0, atol=1e-12)
+    assert theirs.training["random"]["pos"] == ours.training["random"]["pos"]
+    assert theirs.training["state"].shape == (1, 2, 50, 8)
+    np.testing.assert_allclose(theirs.training["state"], ours.training["state"], rtol=0, atol=1e-12)
+    for parameter, values in ours.parameters.items():
+        np.testing.assert_allclose(theirs.parameters[parameter], values, rtol=0, atol=1e-12)
 
 
 def test_a_signal_to_torchrun_saves_and_another_number_of_processes_goes_on(folder):
@@ -178,6 +172,6 @@ def test_only_the_first_process_speaks_and_writes(folder):
     assert first.status == 0
     assert first.err.startswith("warning: the text is small") and first.err.count("\n") == 1
     assert len((folder / "log.csv").read_text().splitlines()) == 1 + len(figures(first.out))
-    assert runs.names(folder / "cv") == set(runs.saved(first.out))
-    written = {name for name in runs.names(folder) if not name.endswith((".out", ".err"))}
+    assert names(folder / "cv") == set(saved(first.out))
+    written = {name for name in names(folder) if not name.endswith((".out", ".err"))}
     assert written == {"input.txt", "vocab.json", "data.bin", "cv", "log.csv"}

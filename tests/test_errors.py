@@ -1,0 +1,36 @@
+"""How a script ends: its exit status and what it says."""
+
+import pytest
+
+from util import errors
+from util.errors import UserError
+
+
+def test_messages_of_the_program_s_own_errors_are_not_hidden(capfd):
+    def fails() -> None:
+        raise RuntimeError("a mistake of ours")
+
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        errors.run(fails)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (UserError("the sentence"), 1, "error: the sentence\n"),
+        (MemoryError(), 1, "memory does not suffice"),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), 1, "memory does not suffice"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 1, "memory does not suffice"),
+        (KeyboardInterrupt(), 130, ""),
+        (SystemExit(2), 2, ""),
+        (SystemExit(None), 0, ""),
+    ],
+)
+def test_exit_statuses(error, status, words, capfd):
+    def fails() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        errors.run(fails)
+    assert stop.value.code == status
+    assert words in (said := capfd.readouterr().err) and said.count("\n") == (words != "")
