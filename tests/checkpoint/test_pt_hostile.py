@@ -16,9 +16,6 @@ from util.errors import UserError
 MEGABYTE = 1 << 20
 
 
-# Files with a pickle of one's own
-
-
 def write_zip(path: Path, program: bytes, storages: dict[str, bytes] | None = None, **options: Any) -> Path:
     """A .pt file with `program` in the place of its pickle."""
     with zipfile.ZipFile(path, "w", **options) as archive:

@@ -12,8 +12,6 @@ from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
 from util.cli.plot import COLORS, curves, draw_text, loss_range, save_picture
 
-# Curves
-
 
 def run_of(train_losses: list[float], val_losses: dict[int, float], epoch: float) -> Checkpoint:
     return Checkpoint({}, "ab", "utf-8", {}, len(train_losses), epoch, np.array(train_losses, float), val_losses, None)

@@ -9,18 +9,19 @@ import sys
 from argparse import Namespace
 from itertools import pairwise
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
-import torch
 
 import evaluate
 from model.stepper import Stepper
+from tests.helpers.checkpoints import rewrite
 from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN, SMALL, numbers
 from tests.helpers.refusals import refused
 from tests.helpers.runs import finish
-from tests.helpers.scripts import become_nobody, imported, run, run_command
+from tests.helpers.scripts import Prepare, become_nobody, imported, run, run_command
 from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
 from util.text import batches
@@ -52,6 +53,11 @@ def trained(text, tmp_path_factory):
         assert finish(folder, *SMALL, *more).status == 0
         paths[model] = max((folder / "cv").iterdir(), key=lambda path: load_checkpoint(path).iteration)
     return paths
+
+
+def score(*arguments: object, cwd: Path, prepare: Prepare | None = None) -> CompletedProcess:
+    """evaluate.py on a CPU."""
+    return run("evaluate.py", *arguments, "-gpuid=-1", cwd=cwd, prepare=prepare)
 
 
 def measured(done) -> float:
@@ -105,9 +111,7 @@ def test_the_validation_loss_is_the_trainer_s_to_the_last_digit(model, trained, 
     assert len(paths) > 1
     for path in paths:
         checkpoint = load_checkpoint(path)
-        assert (
-            measured(run("evaluate.py", path, "-gpuid=-1", cwd=tmp_path)) == checkpoint.val_losses[checkpoint.iteration]
-        )
+        assert measured(score(path, cwd=tmp_path)) == checkpoint.val_losses[checkpoint.iteration]
 
 
 def test_as_a_user_runs_it(checkpoint, tmp_path):
@@ -124,10 +128,10 @@ def test_as_a_user_runs_it(checkpoint, tmp_path):
 def test_the_reference_s_own_validation_loss(name, tmp_path):
     (tmp_path / "input.txt").write_bytes(numbers(1500))
     path = GOLDEN / f"{name}.t7"
-    loss = measured(run("evaluate.py", path, "-gpuid=-1", "-data_dir", tmp_path, cwd=tmp_path))
+    loss = measured(score(path, "-data_dir", tmp_path, cwd=tmp_path))
     checkpoint = load_checkpoint(path)
     assert loss == pytest.approx(checkpoint.val_losses[checkpoint.iteration], rel=1e-13)
-    refused(run("evaluate.py", path, "-gpuid=-1", cwd=tmp_path), "'data/numbers'", "-data_dir", "-file")
+    refused(score(path, cwd=tmp_path), "'data/numbers'", "-data_dir", "-file")
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
@@ -139,8 +143,8 @@ def test_every_character_of_a_split_in_the_order_of_the_text(model, split, train
     count = len(characters) // (B * S)
     ends = np.cumsum([0, *batches.split_sizes(count, options["train_frac"], options["val_frac"])]) * S
     start, stop = ends[["train", "val", "test"].index(split) :][:2]
-    arguments = (path, "-gpuid=-1", f"-split={split}", "-per_char=x.tsv")
-    done = run("evaluate.py", *arguments, cwd=tmp_path)
+    arguments = (path, f"-split={split}", "-per_char=x.tsv")
+    done = score(*arguments, cwd=tmp_path)
     if start == stop:
         refused(done, "nothing in the split test", "0 for testing", "-split", "-file")
         assert names(tmp_path) == set()
@@ -153,7 +157,7 @@ def test_every_character_of_a_split_in_the_order_of_the_text(model, split, train
 
 def test_another_text_costs_a_warning(trained, tmp_path):
     (tmp_path / "input.txt").write_bytes(TEXT.encode()[50:])
-    done = run("evaluate.py", trained["lstm"], "-gpuid=-1", "-data_dir", tmp_path, cwd=tmp_path)
+    done = score(trained["lstm"], "-data_dir", tmp_path, cwd=tmp_path)
     assert done.stderr == (
         f"warning: {tmp_path / 'input.txt'} is not the text that the checkpoint was trained on; its splits are others\n"
     )
@@ -177,30 +181,26 @@ def test_the_text_is_looked_for_here_and_beside_the_script(trained, tmp_path, mo
 
 
 def test_a_text_that_is_gone(trained, tmp_path):
-    content = torch.load(trained["lstm"], weights_only=True)
+    options = load_checkpoint(trained["lstm"]).options
     for folder in (str(tmp_path / "gone"), "\x1b[31m", "", 5):
-        content["options"]["data_dir"] = folder
-        torch.save(content, tmp_path / "x.pt")
+        rewrite(trained["lstm"], tmp_path / "x.pt", options=options | {"data_dir": folder})
         refused(
-            run("evaluate.py", "x.pt", "-gpuid=-1", cwd=tmp_path),
+            score("x.pt", cwd=tmp_path),
             "the text of x.pt",
             repr(str(folder)),
             "-data_dir",
             "-file",
         )
-    refused(
-        run("evaluate.py", "x.pt", "-gpuid=-1", "-data_dir=y", cwd=tmp_path), "there is no y/input.txt", "-data_dir"
-    )
+    refused(score("x.pt", "-data_dir=y", cwd=tmp_path), "there is no y/input.txt", "-data_dir")
 
 
 @pytest.mark.parametrize("value", [None, "x", -0.1, 2, math.nan])
 def test_a_checkpoint_that_does_not_tell_the_splits(value, trained, tmp_path):
-    content = torch.load(trained["lstm"], weights_only=True)
-    content["options"]["val_frac"] = value
+    options = load_checkpoint(trained["lstm"]).options | {"val_frac": value}
     if value is None:
-        del content["options"]["val_frac"]
-    torch.save(content, tmp_path / "x.pt")
-    refused(run("evaluate.py", "x.pt", "-gpuid=-1", cwd=tmp_path), "x.pt does not tell", "-file")
+        del options["val_frac"]
+    rewrite(trained["lstm"], tmp_path / "x.pt", options=options)
+    refused(score("x.pt", cwd=tmp_path), "x.pt does not tell", "-file")
 
 
 # A file of one's own
@@ -210,7 +210,7 @@ def test_a_checkpoint_that_does_not_tell_the_splits(value, trained, tmp_path):
 def test_every_character_of_a_file_after_the_first(model, trained, tmp_path):
     content = "für twenty-one 道\r\n".encode() * 9
     (tmp_path / "other.txt").write_bytes(content)
-    done = run("evaluate.py", trained[model], "-gpuid=-1", "-file=other.txt", "-per_char=x.tsv", cwd=tmp_path)
+    done = score(trained[model], "-file=other.txt", "-per_char=x.tsv", cwd=tmp_path)
     characters = decoded(trained[model], content)
     assert done.stdout.startswith(f"other.txt: {len(characters) - 1} characters\n")
     expected = surprises(trained[model], [characters])
@@ -235,15 +235,15 @@ def test_a_file_in_pieces_is_one_stream(chunk_bytes, trained, tmp_path, monkeypa
 
 def test_the_table_on_standard_output(trained, tmp_path):
     (tmp_path / "x.txt").write_bytes(b"one\ntwo\n")
-    done = run("evaluate.py", trained["lstm"], "-gpuid=-1", "-file=x.txt", "-per_char=-", cwd=tmp_path)
+    done = score(trained["lstm"], "-file=x.txt", "-per_char=-", cwd=tmp_path)
     assert [c for c, _ in table(done.stdout)] == list("ne\ntwo\n")
     done.stdout, done.stderr = done.stderr, ""
     assert measured(done) > 0
 
 
 def test_a_reader_of_the_table_that_has_gone(trained, text, tmp_path):
-    arguments = (trained["lstm"], "-gpuid=-1", f"-file={text / 'input.txt'}", "-per_char=-")
-    done = run("evaluate.py", *arguments, cwd=tmp_path, prepare=lose_the_reader)
+    arguments = (trained["lstm"], f"-file={text / 'input.txt'}", "-per_char=-")
+    done = score(*arguments, cwd=tmp_path, prepare=lose_the_reader)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -259,21 +259,19 @@ def lose_the_reader() -> None:
 
 def test_texts_that_the_model_cannot_predict(trained, tmp_path):
     path, file = trained["lstm"], tmp_path / "x.txt"
-    options = (path, "-gpuid=-1", "-file=x.txt")
+    options = (path, "-file=x.txt")
     file.write_bytes(b"one Z two A B C D E F G")
-    refused(
-        run("evaluate.py", *options, cwd=tmp_path), "x.txt has characters", "'A', 'C', 'D', 'E', 'F', ...", "never seen"
-    )
+    refused(score(*options, cwd=tmp_path), "x.txt has characters", "'A', 'C', 'D', 'E', 'F', ...", "never seen")
     shutil.copy(file, tmp_path / "input.txt")
-    done = run("evaluate.py", path, "-gpuid=-1", f"-data_dir={tmp_path}", cwd=tmp_path)
+    done = score(path, f"-data_dir={tmp_path}", cwd=tmp_path)
     assert done.returncode == 1 and f"{tmp_path / 'input.txt'} has characters" in done.stderr
     for content, words in ((b"one\xff", ("offset 3", "utf-8")), (b"", ("too short",)), (b"o", ("too short",))):
         file.write_bytes(content)
-        refused(run("evaluate.py", *options, cwd=tmp_path), "x.txt", *words)
+        refused(score(*options, cwd=tmp_path), "x.txt", *words)
     file.unlink()
-    refused(run("evaluate.py", *options, cwd=tmp_path), "there is no file x.txt", "-file")
+    refused(score(*options, cwd=tmp_path), "there is no file x.txt", "-file")
     file.mkdir()
-    refused(run("evaluate.py", *options, cwd=tmp_path), "there is no file x.txt", "-file")
+    refused(score(*options, cwd=tmp_path), "there is no file x.txt", "-file")
 
 
 def test_a_file_that_changes_meanwhile(trained, tmp_path):
@@ -287,11 +285,11 @@ def test_a_file_that_changes_meanwhile(trained, tmp_path):
 def test_places_that_the_table_cannot_go_to(trained, tmp_path, read_only_dir):
     (tmp_path / "x.txt").write_bytes(b"one two")
     shutil.copy(trained["lstm"], tmp_path / "x.pt")
-    options = ("x.pt", "-gpuid=-1", "-file=x.txt")
+    options = ("x.pt", "-file=x.txt")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for name in ("x.txt", "x.pt", f"{tmp_path.parent}/{tmp_path.name}/x.txt"):
-        refused(run("evaluate.py", *options, f"-per_char={name}", cwd=tmp_path), "-per_char would write over", name)
-    refused(run("evaluate.py", *options, "-per_char=.", cwd=tmp_path), "cannot write .", "directory", "-per_char")
+        refused(score(*options, f"-per_char={name}", cwd=tmp_path), "-per_char would write over", name)
+    refused(score(*options, "-per_char=.", cwd=tmp_path), "cannot write .", "directory", "-per_char")
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     place = read_only_dir / "x.tsv"
     (read_only_dir).chmod(0o755)
@@ -299,14 +297,14 @@ def test_places_that_the_table_cannot_go_to(trained, tmp_path, read_only_dir):
         shutil.copyfile(path, read_only_dir / path.name)
     (read_only_dir).chmod(0o555)
     options = (*options, f"-per_char={place}")
-    refused(run("evaluate.py", *options, cwd=read_only_dir, prepare=become_nobody), f"cannot write {place}", "denied")
+    refused(score(*options, cwd=read_only_dir, prepare=become_nobody), f"cannot write {place}", "denied")
 
 
 def test_flags_that_contradict_each_other(trained, tmp_path):
     for flag in ("-split=val", "-data_dir=."):
-        refused(run("evaluate.py", trained["lstm"], "-file=x.txt", flag, cwd=tmp_path), "-file", "-split", "-data_dir")
-    refused(run("evaluate.py", trained["lstm"], "-split=all", cwd=tmp_path), "-split", "'all'", status=2)
-    refused(run("evaluate.py", "x.pt", "-gpuid=-1", cwd=tmp_path), "there is no checkpoint x.pt")
+        refused(score(trained["lstm"], "-file=x.txt", flag, cwd=tmp_path), "-file", "-split", "-data_dir")
+    refused(score(trained["lstm"], "-split=all", cwd=tmp_path), "-split", "'all'", status=2)
+    refused(score("x.pt", cwd=tmp_path), "there is no checkpoint x.pt")
 
 
 def test_help_takes_no_torch():

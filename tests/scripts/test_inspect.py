@@ -19,9 +19,6 @@ from util.cli.plot import curves, draw_text
 SCRIPT = "inspect_checkpoint.py"
 
 
-# Listing
-
-
 def test_what_it_prints(checkpoint, tmp_path):
     done = run(SCRIPT, checkpoint, "-gpuid", 3, "-opencl", 1, cwd=tmp_path)
     found = load_checkpoint(checkpoint)

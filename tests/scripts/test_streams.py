@@ -45,9 +45,6 @@ def test_ctrl_c_while_it_starts(flags, tmp_path, module):
     assert done.stderr == ""
 
 
-# Where the output goes
-
-
 def test_a_reader_that_has_gone(checkpoint):
     endless = command("sample.py", checkpoint, "-gpuid=-1", "-length=1000000", "-verbose=0")
     with subprocess.Popen(endless, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -16,8 +16,6 @@ from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import finish, signals_at
 from util.errors import UserError
 
-# Going on exactly
-
 
 @pytest.mark.parametrize(
     ("model", "dropout", "dtype"),

@@ -20,8 +20,6 @@ from tests.helpers.logs import log, saved
 from tests.helpers.runs import finish, signals_at
 from tests.helpers.scripts import command, environment
 
-# Stopping
-
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_with_a_checkpoint_and_the_command_to_go_on(number, small_text, tmp_path):
@@ -95,9 +93,6 @@ def later(measure, *args):
     return measure(*args)
 
 
-# Losses that explode
-
-
 @pytest.mark.parametrize("learning_rate", [1e3, 9.9e37])
 def test_an_exploding_loss_ends_the_run_and_names_the_last_good_checkpoint(learning_rate, stopped, tmp_path):
     """The larger one makes parameters that are no numbers, which would be no checkpoint to go on from."""
@@ -115,9 +110,6 @@ def test_a_ratio_of_0_never_stops(stopped, tmp_path):
     assert finish(tmp_path, *wild, "-savefile", "a").status == 1
     assert finish(tmp_path, *wild, "-savefile", "b", "-max_loss_ratio", 1000).status == 0
     assert finish(tmp_path, *wild, "-savefile", "c", "-max_loss_ratio", 0).status == 0
-
-
-# Ends without a warning
 
 
 def test_a_killed_run_goes_on_exactly(tmp_path):

@@ -10,10 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 import torch
 
 import train
 from model.stepper import Stepper
+from tests.helpers.checkpoints import rewrite
 from tests.helpers.folders import folder_in, names
 from tests.helpers.logs import saved
 from tests.helpers.refusals import refused_to_train
@@ -22,27 +24,28 @@ from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
 from util.training.trainer import Trainer
 
-# Checkpoints from strangers
+
+@pytest.fixture
+def halfway(finished):
+    """A checkpoint that a run wrote before its end."""
+    return next((finished / "cv").glob("*epoch0.70*"))
 
 
-def test_a_checkpoint_of_a_model_alone_cannot_be_resumed(finished, tmp_path):
-    content = torch.load(next((finished / "cv").glob("*epoch0.70*")), weights_only=True)
-    torch.save(content | {"training": None}, tmp_path / "x.pt")
+def test_a_checkpoint_of_a_model_alone_cannot_be_resumed(halfway, tmp_path):
+    rewrite(halfway, tmp_path / "x.pt", training=None)
     refused_to_train(
         finish(tmp_path, "-resume", "x.pt").done, "x.pt holds a model, but not where its run stood", "-init_from"
     )
 
 
-def test_a_checkpoint_does_not_say_where_to_write(finished, tmp_path):
-    content = torch.load(next((finished / "cv").glob("*epoch0.70*")), weights_only=True)
+def test_a_checkpoint_does_not_say_where_to_write(halfway, tmp_path):
     elsewhere, here = folder_in(tmp_path, "elsewhere"), folder_in(tmp_path, "here")
-    content["options"]["checkpoint_dir"] = str(elsewhere)
-    torch.save(content, here / "x.pt")
+    options = load_checkpoint(halfway).options | {"checkpoint_dir": str(elsewhere)}
+    rewrite(halfway, here / "x.pt", options=options)
     run = finish(tmp_path, "-resume", here / "x.pt")
     assert run.status == 0, run.err
     assert (names(elsewhere), names(here)) == (set(), {"x.pt", *saved(run.out)})
-    content["options"]["savefile"] = "../elsewhere/x"
-    torch.save(content, here / "x.pt")
+    rewrite(halfway, here / "x.pt", options=options | {"savefile": "../elsewhere/x"})
     refused_to_train(finish(tmp_path, "-resume", here / "x.pt").done, "-savefile", "is no part of a file name")
     assert names(elsewhere) == set()
 
@@ -89,13 +92,13 @@ def variants(content: dict[str, Any], *above: str) -> Iterator[tuple[str, dict[s
                 yield what, {**content, key: variant}
 
 
-def test_no_wrong_value_anywhere_ends_in_a_traceback(finished, tmp_path, monkeypatch, capsys):
+def test_no_wrong_value_anywhere_ends_in_a_traceback(halfway, tmp_path, monkeypatch, capsys):
     """Refused with one sentence, or a checkpoint that can be sampled from and resumed, for one iteration here."""
     monkeypatch.setattr(train, "HERE", tmp_path)  # the text that is fetched where no folder is named is not
     monkeypatch.chdir(tmp_path)
     step = Trainer.step
     monkeypatch.setattr(Trainer, "step", lambda *a: (signal.raise_signal(signal.SIGINT), step(*a))[1])
-    content = torch.load(next((finished / "cv").glob("*epoch0.70*")), weights_only=True)
+    content = torch.load(halfway, weights_only=True)
     outcomes = Counter()
     for what, variant in variants(content):
         with TemporaryDirectory(dir=tmp_path) as name:

@@ -11,8 +11,6 @@ from tests.helpers.folders import names
 from tests.helpers.logs import best, saved
 from tests.helpers.runs import Run, finish, signals_at
 
-# Two runs at once
-
 
 @pytest.mark.parametrize("keep", [0, 1])
 def test_two_runs_at_once_in_one_folder_keep_out_of_each_others_way(keep, flags, tmp_path):

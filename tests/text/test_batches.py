@@ -8,9 +8,6 @@ from util.text.batches import Batches, split_sizes
 SIZES = [(1, 1, 2), (1, 7, 100), (7, 1, 100), (3, 5, 15), (3, 5, 44), (2, 9, 1000), (50, 50, 9999), (4, 6, 1271)]
 
 
-# Batches
-
-
 @pytest.mark.parametrize(("B", "S", "length"), SIZES)
 @pytest.mark.parametrize("train_frac", [0.5, 0.95, 1.0])
 def test_batches_are_columns_of_the_text_as_B_streams(B, S, length, train_frac):

@@ -33,9 +33,6 @@ def test_indices_take_as_few_bytes_as_the_vocabulary_allows(size, dtype, tmp_pat
     assert (tmp_path / "data.bin").stat().st_size == size * np.dtype(dtype).itemsize
 
 
-# The cache
-
-
 def test_a_warm_cache_is_used(data_dir, corpus, monkeypatch):
     first = characters(load_text(data_dir / "input.txt", "utf-8"))
     files = cache_files(data_dir)

@@ -16,8 +16,6 @@ from util.errors import UserError
 from util.text.cache import load_text
 from util.text.source import Source, find_text
 
-# Packed and joined files
-
 
 @pytest.mark.parametrize("chunk_bytes", [1, 3, 1 << 22])
 def test_a_packed_text_is_the_text(chunk_bytes, tmp_path, monkeypatch):

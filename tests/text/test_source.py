@@ -10,9 +10,6 @@ from util.text import cache
 from util.text.cache import load_text
 from util.text.source import find_text
 
-# Encodings
-
-
 CHINESE = "道可道非常道。\n名可名非常名。" * 3
 
 
