@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.runs import ROOT, numbers
+from tests.helpers.inputs import ROOT, numbers
 from util.text.batches import Batches
 from util.text.cache import Text, load_text
 from util.text.source import find_text

@@ -1,6 +1,6 @@
 """Damages the golden .t7 files in thousands of ways and opens each: it loads, or is refused with one sentence.
 
-    PYTHONPATH=. python tests/campaigns/t7_mutations.py 20000
+    python -m tests.campaigns.t7_mutations 20000
 
 Ends with a traceback at the first damage that does anything else, takes too long or too much memory.
 """
@@ -17,11 +17,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.helpers.inputs import GOLDEN
 from util.checkpoint.char_rnn_t7 import t7_content
 from util.checkpoint.content import checked
 from util.checkpoint.t7 import read_t7
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 MAX_SECONDS = 2.0
 MAX_MEMORY = 16
 """Bytes of memory for a byte of the file, beside a constant."""
