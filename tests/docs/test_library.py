@@ -9,7 +9,7 @@ from model.stepper import Stepper
 from tests.helpers.inputs import GOLDEN, ROOT
 from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
-from util.sampling.drawing import sample_text
+from util.sampling.growing import sample_text
 
 
 def test_the_example_prints_what_the_script_prints(checkpoint, run_script, capsys):

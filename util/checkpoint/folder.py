@@ -12,7 +12,7 @@ from typing import Any
 
 from util.checkpoint.content import Checkpoint, same
 from util.checkpoint.store import load_checkpoint, save_checkpoint
-from util.cli.console import RANK, log, warn
+from util.cli.console import log, rank, warn
 from util.cli.files import create, discard, replacing
 from util.cli.flags import Flags, Role
 from util.errors import UserError, reason
@@ -46,7 +46,7 @@ class CheckpointFolder:
 
     def try_writing(self) -> None:
         """Raises UserError if checkpoints could not be written; better known before hours of training."""
-        if RANK.number:
+        if rank().number:
             return
         if not self.savefile or Path(self.savefile).name != self.savefile:
             raise UserError(
@@ -75,7 +75,7 @@ class CheckpointFolder:
     def save(self, checkpoint: Checkpoint, path: Path) -> bool:
         """Writes a checkpoint, as the first of several processes. A failure costs a warning, and not the run."""
         self.attempted = checkpoint.iteration
-        if RANK.number:
+        if rank().number:
             self.newest, self.newest_iteration = path, checkpoint.iteration
             return True
         try:

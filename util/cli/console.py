@@ -23,23 +23,20 @@ class Rank(NamedTuple):
     local: int = 0
     local_total: int = 1
 
-    @classmethod
-    def from_environment(cls) -> Rank:
-        """Reads what torchrun says; without torchrun a process is the only one."""
-        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-        if any(name not in os.environ for name in (*names, "MASTER_ADDR")):
-            return cls()
-        return cls(*(int(os.environ[name]) for name in names))
 
-
-RANK = Rank.from_environment()
+def rank() -> Rank:
+    """Returns what torchrun says; without torchrun a process is the only one."""
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    if any(name not in os.environ for name in (*names, "MASTER_ADDR")):
+        return Rank()
+    return Rank(*(int(os.environ[name]) for name in names))
 
 
 def launcher() -> str:
     """Returns the command that starts a script as this one was started."""
-    if RANK.total == 1:
+    if rank().total == 1:
         return "python"
-    return "torchrun " + (f"--nproc_per_node={RANK.total}" if RANK.total == RANK.local_total else "(as before)")
+    return "torchrun " + (f"--nproc_per_node={rank().total}" if rank().total == rank().local_total else "(as before)")
 
 
 def log(sentence: str) -> None:
@@ -48,7 +45,7 @@ def log(sentence: str) -> None:
     A line appears at once, in a pipe as well. A log that can no longer be written costs a warning and not the run.
     Where its reader has gone, util.cli.signals.StopSignals takes that as a wish to stop.
     """
-    if RANK.number:
+    if rank().number:
         return
     from tqdm import tqdm
 
@@ -63,7 +60,7 @@ def log(sentence: str) -> None:
 
 def tell(sentence: str) -> None:
     """Says something that is no part of the log, on standard error; the first process speaks for all."""
-    if RANK.number == 0:
+    if rank().number == 0:
         warn(sentence)
 
 
@@ -72,7 +69,7 @@ def warn(sentence: str, everywhere: bool = False) -> None:
 
     Of several processes the first of each machine says it, or each one where it is about that one.
     """
-    if everywhere or RANK.local == 0:
+    if everywhere or rank().local == 0:
         with suppress(OSError):
             sys.stdout.flush()
         with suppress(OSError):

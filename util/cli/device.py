@@ -9,7 +9,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 
-from util.cli.console import RANK
+from util.cli.console import rank
 from util.errors import UserError
 
 OPENCL_BACKEND = "pytorch_ocl"
@@ -33,8 +33,8 @@ def choose_device(gpuid: int, opencl: int, say: Callable[[str], None]) -> str:
     if count == 0:
         say("no GPU found; continuing on the CPU (-gpuid -1 does so without this message)")
         return "cpu"
-    if RANK.total > 1:
-        gpuid = RANK.local % count
+    if rank().total > 1:
+        gpuid = rank().local % count
     if gpuid >= count:
         raise UserError(f"there is no GPU {gpuid}; -gpuid takes 0 to {count - 1}, or -1 for the CPU")
     return tried(f"cuda:{gpuid}", say)

@@ -43,12 +43,19 @@ def drawing(seed: int, texts: int = 1, temperature: float = 1.0, top_k: int = 0,
     uniform = uniforms(seed, texts)
 
     def choose(log_probs: np.ndarray) -> np.ndarray:
-        # As Torch7 draws: the first index at which the cumulative probability reaches the number drawn.
-        cumulative = probabilities(log_probs, temperature, top_k, top_p).cumsum(axis=1, dtype=np.float64)
-        cumulative /= cumulative[:, -1:]
-        return (cumulative >= next(uniform)).argmax(axis=1)
+        return multinomial(probabilities(log_probs, temperature, top_k, top_p), next(uniform))
 
     return choose
+
+
+def multinomial(probs: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Returns the indices (N,) that Torch7 draws: the first at which the cumulative probability reaches `uniform`.
+
+    probs (N, V) is float32 and need not sum to one; uniform (N, 1) is from 0 to below 1.
+    """
+    cumulative = probs.cumsum(axis=1, dtype=np.float64)
+    cumulative /= cumulative[:, -1:]
+    return (cumulative >= uniform).argmax(axis=1)
 
 
 def uniforms(seed: int, texts: int) -> Iterator[np.ndarray]:

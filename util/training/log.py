@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from util.cli.console import RANK, log, tell, warn
+from util.cli.console import log, rank, tell, warn
 from util.cli.files import is_stream, replacing
 from util.errors import UserError, reason
 
@@ -31,7 +31,7 @@ class Log:
     """
 
     def __init__(self, options: Namespace, start: int) -> None:
-        self.options, first = options, RANK.number == 0
+        self.options, first = options, rank().number == 0
         self._csv = CSVFile(Path(options.log_csv), start) if options.log_csv and first else None
         self._tensorboard = open_tensorboard(options.tensorboard, start) if options.tensorboard and first else None
         self._bar: tqdm | None = None
@@ -53,7 +53,7 @@ class Log:
             bar_format="{desc}{percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left",
             dynamic_ncols=True,
             leave=False,
-            disable=not (sys.stderr.isatty() and RANK.number == 0),
+            disable=not (sys.stderr.isatty() and rank().number == 0),
         )
         return self
 

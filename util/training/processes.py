@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from util.cli.console import RANK
+from util.cli.console import rank
 from util.cli.flags import Flags, Role
 from util.errors import UserError
 
@@ -36,7 +36,7 @@ class Processes:
     """This process among the others; without torchrun the only one."""
 
     def __init__(self) -> None:
-        self.rank, self.size = RANK.number, RANK.total
+        self.rank, self.size, *_ = rank()
 
     @property
     def first(self) -> bool:
@@ -60,15 +60,15 @@ class Processes:
         from torch import distributed
 
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(max(1, cores // RANK.local_total))
+        torch.set_num_threads(max(1, cores // rank().local_total))
         # To meet may take long, with one still indexing the text. From then on nobody has a reason to be late.
         distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
         everyones: list[Any] = [None] * self.size
         distributed.all_gather_object(everyones, facts)
         for name in facts:
-            for rank, theirs in enumerate(everyones):
+            for number, theirs in enumerate(everyones):
                 if theirs[name] != everyones[0][name]:
-                    raise UserError(f"process {rank} has another {name} than process 0; all must have the same")
+                    raise UserError(f"process {number} has another {name} than process 0; all must have the same")
         self._group = distributed.new_group(timeout=PATIENCE)
 
     def __enter__(self) -> Processes:
