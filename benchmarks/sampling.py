@@ -27,7 +27,7 @@ from model.char_rnn import CELLS, CharRNN
 from model.stepper import Stepper
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import save_checkpoint
-from util.sampling.drawing import sample
+from util.sampling.drawing import drawing, sample
 from util.text.vocabulary import Vocabulary
 
 

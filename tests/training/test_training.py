@@ -16,9 +16,10 @@ import train
 from model.char_rnn import CharRNN
 from tests.helpers.inputs import ROOT, SMALL, numbers
 from tests.helpers.runs import finish
-from train import smaller_batches, without_improvement
 from util.checkpoint.store import load_checkpoint
+from util.text.batches import smaller_batches
 from util.training.optimizer import Adam, RMSprop
+from util.training.schedule import without_improvement
 
 FLAGS = (*SMALL, "-data_dir", ".")
 
