@@ -87,19 +87,18 @@ class CharRNN(nn.Module):
         model.load_arrays(arrays)
         return model
 
-    def stepper(self, texts: int | None = None) -> Callable[[int | np.ndarray], np.ndarray]:
-        """Feeds one character at a time, from a zero state; each call gives the next one's log-probabilities (V,).
+    def stepper(self, texts: int = 1) -> Callable[[np.ndarray], np.ndarray]:
+        """Returns a function that feeds a character to each of N texts, (N,) indices, from a zero state.
 
-        Several texts go side by side: each call takes their indices (texts,), or one for all, and gives (texts, V).
+        Each call gives the log-probabilities (N, V) of the next characters. See model/stepper.py for one in numpy.
         """
-        state = self.zero_state(texts or 1)
+        state = self.zero_state(texts)
 
         @torch.no_grad()
-        def step(index: int | np.ndarray) -> np.ndarray:
+        def step(indices: np.ndarray) -> np.ndarray:
             nonlocal state
-            x = torch.as_tensor(index, device=state.device).expand(1, texts or 1)
-            log_probs, state = self(x, state)
-            return (log_probs[0, 0] if texts is None else log_probs[0]).cpu().numpy()
+            log_probs, state = self(torch.as_tensor(indices, device=state.device)[None], state)
+            return log_probs[0].cpu().numpy()
 
         return step
 

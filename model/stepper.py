@@ -3,7 +3,8 @@
 The equations are those of lstm.py, gru.py and rnn.py. All gates of a cell go through one tanh, since
 sigmoid(x) = (1 + tanh(x / 2)) / 2: the weights of the gates that want a sigmoid are halved beforehand.
 
-A single text goes by vectors, N texts side by side by matrices; the shapes below write (..., H) for (H,) or (N, H).
+N texts go side by side, as matrices. A single one, N = 1, goes by vectors, whose products are faster: so the shapes
+inside are (..., H), which is (N, H) or, for a single text, (H,).
 """
 
 from __future__ import annotations
@@ -18,30 +19,28 @@ class Stepper:
     """Feeds characters to a model, from a zero state, and gives the log-probabilities of the next ones.
 
     `parameters` are those of model.char_rnn.CharRNN by name, float32 or float64, and `model` names the cell.
-    `texts` is how many go side by side, each from a state of its own; None is a single one without that axis.
+    `texts` is how many go side by side, each from a state of its own.
     """
 
-    def __init__(self, parameters: Parameters, num_layers: int, model: str, texts: int | None = None) -> None:
-        shape = () if texts is None else (texts,)
+    def __init__(self, parameters: Parameters, num_layers: int, model: str, texts: int = 1) -> None:
+        shape = (texts,) if texts > 1 else ()
         self._layers = [CELLS[model](parameters, layer, shape) for layer in range(num_layers)]
         self._weight = np.ascontiguousarray(parameters["decoder.weight"].T)
         self._bias = parameters["decoder.bias"]
         self._log_probs = np.empty((*shape, *self._bias.shape), self._bias.dtype)
         self._exp = np.empty_like(self._log_probs)
+        self._result = self._log_probs.reshape(texts, -1)
 
-    def __call__(self, index: int | np.ndarray) -> np.ndarray:
-        """Log-probabilities (..., V) after the character `index`; overwritten by the next call.
-
-        Of several texts each may have its own index, (N,), or all the same one.
-        """
-        h = self._layers[0].step(self._layers[0].rows[index])
+    def __call__(self, indices: np.ndarray) -> np.ndarray:
+        """Returns the log-probabilities (N, V) after a character of each text, (N,); the next call overwrites them."""
+        h = self._layers[0].step(self._layers[0].rows[indices if len(indices) > 1 else indices[0]])
         for layer in self._layers[1:]:
             h = layer.step_above(h)
         log_probs = np.dot(h, self._weight, out=self._log_probs)
         log_probs += self._bias
         log_probs -= log_probs.max(axis=-1, keepdims=True)
         log_probs -= np.log(np.exp(log_probs, out=self._exp).sum(axis=-1, keepdims=True))
-        return log_probs
+        return self._result
 
 
 class Cell:

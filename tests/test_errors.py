@@ -2,7 +2,7 @@
 
 import pytest
 
-from util import errors
+from util.cli import console
 from util.errors import UserError
 
 
@@ -11,16 +11,16 @@ def test_messages_of_the_program_s_own_errors_are_not_hidden(capfd):
         raise RuntimeError("a mistake of ours")
 
     with pytest.raises(RuntimeError, match="a mistake of ours"):
-        errors.run(fails)
+        console.run(fails)
 
 
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [
         (UserError("the sentence"), 1, "error: the sentence\n"),
-        (MemoryError(), 1, "memory does not suffice"),
-        (RuntimeError("CUDA out of memory. Tried to allocate"), 1, "memory does not suffice"),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 1, "memory does not suffice"),
+        (MemoryError(), 1, "error: out of memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), 1, "error: out of memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 1, "error: out of memory"),
         (KeyboardInterrupt(), 130, ""),
         (SystemExit(2), 2, ""),
         (SystemExit(None), 0, ""),
@@ -31,6 +31,6 @@ def test_exit_statuses(error, status, words, capfd):
         raise error
 
     with pytest.raises(SystemExit) as stop:
-        errors.run(fails)
+        console.run(fails)
     assert stop.value.code == status
     assert words in (said := capfd.readouterr().err) and said.count("\n") == (words != "")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.helpers.inputs import GOLDEN
 from util.checkpoint.char_rnn_t7 import t7_content
-from util.checkpoint.content import checked
+from util.checkpoint.content import from_content
 from util.checkpoint.t7 import read_t7
 
 MAX_SECONDS = 2.0
@@ -72,7 +72,7 @@ MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (flip, cut, 
 def loads(path: Path) -> bool:
     """Whether a file is a sound checkpoint; otherwise it was refused as it should be."""
     try:
-        checked(t7_content(read_t7(path)))
+        from_content(t7_content(read_t7(path)))
     except ValueError as error:
         assert 0 < len(str(error)) < 400 and str(error).isprintable(), f"no sentence: {error!r}"
         return False

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import train
 from tests.helpers.checkpoints import checkpoints, same
 from tests.helpers.failing import ERRORS, OPERATIONS, failing
 from tests.helpers.folders import names
@@ -35,6 +36,13 @@ def at(checkpoint):
     return make
 
 
+FLAGS = train.flags()
+
+
+def folder_of(folder: Path, savefile: str, keep: int = 0) -> CheckpointFolder:
+    return CheckpointFolder(folder, savefile, keep, FLAGS)
+
+
 def rolling(folder: CheckpointFolder, checkpoint: Checkpoint) -> None:
     assert folder.save(checkpoint, folder.rolling_path(checkpoint.iteration))
 
@@ -46,7 +54,7 @@ def validated(folder: CheckpointFolder, checkpoint: Checkpoint) -> None:
 
 
 def test_each_rolling_checkpoint_takes_the_place_of_the_last(at, tmp_path, capsys):
-    folder = CheckpointFolder(tmp_path, "s")
+    folder = folder_of(tmp_path, "s")
     for iteration in (1, 2, 3):
         rolling(folder, at(iteration))
         assert names(tmp_path) == {f"resume_s_iteration{iteration}.pt"}
@@ -66,33 +74,33 @@ LOSSES = {1: 3.0, 2: 2.0, 3: 2.5, 4: 2.25, 5: 4.0}
 )
 @pytest.mark.parametrize("resumed_at", [None, 1, 3])
 def test_keep(keep, left, resumed_at, at, tmp_path):
-    folder = CheckpointFolder(tmp_path, "s", keep)
+    folder = folder_of(tmp_path, "s", keep)
     for iteration in LOSSES:
         validated(folder, at(iteration, LOSSES))
         if iteration == resumed_at:
-            folder = CheckpointFolder(tmp_path, "s", keep)
-            folder.adopt(*newest_checkpoint(tmp_path))
+            folder = folder_of(tmp_path, "s", keep)
+            folder.adopt(*newest_checkpoint(tmp_path, FLAGS))
     assert {content.iteration for content in checkpoints(tmp_path).values()} == left
 
 
 def test_keep_after_a_resume_with_another_number(at, tmp_path):
-    folder = CheckpointFolder(tmp_path, "s")
+    folder = folder_of(tmp_path, "s")
     for iteration in (1, 2, 3):
         validated(folder, at(iteration, LOSSES))
-    folder = CheckpointFolder(tmp_path, "s", keep=1)
-    folder.adopt(*newest_checkpoint(tmp_path))
+    folder = folder_of(tmp_path, "s", keep=1)
+    folder.adopt(*newest_checkpoint(tmp_path, FLAGS))
     validated(folder, at(4, LOSSES, keep=1))
     assert names(tmp_path) == {"lm_s_epoch0.20_2.0000.pt", "lm_s_epoch0.40_2.2500.pt"}
 
 
 def test_what_another_savefile_or_run_has_written_stays(at, tmp_path):
-    one, two = CheckpointFolder(tmp_path, "s", keep=1), CheckpointFolder(tmp_path, "s2", keep=1)
-    other = CheckpointFolder(tmp_path, "s", keep=1)
+    one, two = folder_of(tmp_path, "s", keep=1), folder_of(tmp_path, "s2", keep=1)
+    other = folder_of(tmp_path, "s", keep=1)
     validated(two, at(1, LOSSES))
     validated(other, dataclasses.replace(at(1, LOSSES), train_losses=np.array([9.0])))
     theirs = names(tmp_path)
     validated(one, at(1, LOSSES))
-    one = CheckpointFolder(tmp_path, "s", keep=1)
+    one = folder_of(tmp_path, "s", keep=1)
     one.adopt(tmp_path / "lm_s_epoch0.10_3.0000_2.pt", at(1, LOSSES))
     validated(one, at(2, LOSSES))
     assert names(tmp_path) == theirs | {"lm_s_epoch0.20_2.0000.pt"}
@@ -101,7 +109,7 @@ def test_what_another_savefile_or_run_has_written_stays(at, tmp_path):
 def test_a_name_that_is_taken_brings_another_one_and_a_warning(at, tmp_path, capsys):
     path = tmp_path / "resume_s_iteration1.pt"
     contents = [at(1, seed=seed) for seed in (1, 2, 3)]
-    folders = [CheckpointFolder(tmp_path, "s") for _ in contents]
+    folders = [folder_of(tmp_path, "s") for _ in contents]
     for folder, content in zip(folders, contents):
         rolling(folder, content)
     assert names(tmp_path) == {path.name, "resume_s_iteration1_2.pt", "resume_s_iteration1_3.pt"}
@@ -120,7 +128,7 @@ def test_a_name_that_is_taken_brings_another_one_and_a_warning(at, tmp_path, cap
 def test_a_name_that_something_else_has_is_left_alone(taken, at, tmp_path):
     path = tmp_path / "resume_s_iteration1.pt"
     path.mkdir() if taken == "folder" else path.write_text("mine")
-    folder = CheckpointFolder(tmp_path, "s")
+    folder = folder_of(tmp_path, "s")
     rolling(folder, at(1))
     rolling(folder, at(2))
     assert names(tmp_path) == {path.name, "resume_s_iteration2.pt"}
@@ -129,8 +137,8 @@ def test_a_name_that_something_else_has_is_left_alone(taken, at, tmp_path):
 
 def test_the_same_checkpoint_is_not_written_twice(at, tmp_path, capsys):
     """As when a run was stopped between two checkpoints and goes on from the older one."""
-    rolling(CheckpointFolder(tmp_path, "s"), at(1))
-    folder = CheckpointFolder(tmp_path, "s")
+    rolling(folder_of(tmp_path, "s"), at(1))
+    folder = folder_of(tmp_path, "s")
     rolling(folder, at(1, data_dir="another way to the same folder"))
     assert (names(tmp_path), capsys.readouterr().err) == ({"resume_s_iteration1.pt"}, "")
     rolling(folder, at(2))
@@ -150,13 +158,13 @@ def test_a_checkpoint_that_differs_anywhere_is_another(field, at, tmp_path):
             changed = value | {1: 3.0}
         case _:
             changed = value + 1
-    validated(CheckpointFolder(tmp_path, "s"), dataclasses.replace(mine, **{field: changed}))
-    validated(CheckpointFolder(tmp_path, "s"), mine)
+    validated(folder_of(tmp_path, "s"), dataclasses.replace(mine, **{field: changed}))
+    validated(folder_of(tmp_path, "s"), mine)
     assert len(names(tmp_path)) == 2
 
 
 def test_a_file_that_another_program_has_replaced_is_not_deleted(at, tmp_path):
-    folder = CheckpointFolder(tmp_path, "s", keep=1)
+    folder = folder_of(tmp_path, "s", keep=1)
     rolling(folder, at(1))
     (tmp_path / "new").write_text("mine")
     os.replace(tmp_path / "new", tmp_path / "resume_s_iteration1.pt")
@@ -167,7 +175,7 @@ def test_a_file_that_another_program_has_replaced_is_not_deleted(at, tmp_path):
 def test_a_file_that_goes_while_it_is_compared_leaves_its_name(at, tmp_path, monkeypatch, capsys):
     """The same run, started twice: the other one deletes its rolling checkpoint in this very moment."""
     path = tmp_path / "resume_s_iteration1.pt"
-    rolling(CheckpointFolder(tmp_path, "s"), at(1))
+    rolling(folder_of(tmp_path, "s"), at(1))
     load = load_checkpoint
 
     def load_too_late(candidate: Path) -> Checkpoint:
@@ -175,23 +183,23 @@ def test_a_file_that_goes_while_it_is_compared_leaves_its_name(at, tmp_path, mon
         return load(candidate)
 
     monkeypatch.setattr("util.checkpoint.folder.load_checkpoint", load_too_late)
-    rolling(CheckpointFolder(tmp_path, "s"), at(1))
+    rolling(folder_of(tmp_path, "s"), at(1))
     assert (names(tmp_path), capsys.readouterr().err) == ({path.name}, "")
 
 
 def test_a_crash_between_writing_and_deleting_leaves_nothing_behind(at, tmp_path):
     """Both checkpoints are there then; the run goes on from the newer one."""
-    rolling(CheckpointFolder(tmp_path, "s"), at(1))
-    validated(CheckpointFolder(tmp_path, "s"), at(2, {2: 2.0}))
-    CheckpointFolder(tmp_path, "s").adopt(*newest_checkpoint(tmp_path))
+    rolling(folder_of(tmp_path, "s"), at(1))
+    validated(folder_of(tmp_path, "s"), at(2, {2: 2.0}))
+    folder_of(tmp_path, "s").adopt(*newest_checkpoint(tmp_path, FLAGS))
     assert names(tmp_path) == {"lm_s_epoch0.20_2.0000.pt"}
 
 
 def test_what_a_run_wrote_after_the_checkpoint_it_is_resumed_from_stays(at, tmp_path):
     for iteration in (1, 2):
-        rolling(CheckpointFolder(tmp_path, "s"), at(iteration))
+        rolling(folder_of(tmp_path, "s"), at(iteration))
     older = tmp_path / "resume_s_iteration1.pt"
-    folder = CheckpointFolder(tmp_path, "s")
+    folder = folder_of(tmp_path, "s")
     folder.adopt(older, load_checkpoint(older))
     assert names(tmp_path) == {older.name, "resume_s_iteration2.pt"}
     rolling(folder, at(2))
@@ -201,7 +209,7 @@ def test_what_a_run_wrote_after_the_checkpoint_it_is_resumed_from_stays(at, tmp_
 @pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.get)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_failure_costs_a_warning_and_no_file(operation, number, at, tmp_path, capsys):
-    folder = CheckpointFolder(tmp_path, "s")
+    folder = folder_of(tmp_path, "s")
     rolling(folder, at(1))
     before = checkpoints(tmp_path)
     with failing(operation, number):
@@ -223,19 +231,19 @@ def test_a_failure_costs_a_warning_and_no_file(operation, number, at, tmp_path, 
 @pytest.mark.parametrize("operation", ["open", "fsync"])
 def test_a_folder_that_cannot_be_written_to_is_told_beforehand(operation, tmp_path):
     with failing(operation, errno.EACCES), pytest.raises(UserError, match=r"cannot write checkpoints to .*-checkpoint"):
-        CheckpointFolder(tmp_path / "cv", "s").try_writing()
+        folder_of(tmp_path / "cv", "s").try_writing()
     assert names(tmp_path / "cv") == set()
 
 
 @pytest.mark.parametrize("savefile", ["", ".", "a/b", "/a", "a\0", "x" * 230])
 def test_a_savefile_that_is_no_part_of_a_name(savefile, tmp_path):
     with pytest.raises(UserError):
-        CheckpointFolder(tmp_path / "cv", savefile).try_writing()
+        folder_of(tmp_path / "cv", savefile).try_writing()
 
 
 def test_a_savefile_of_any_length_that_passes_can_be_written(at, tmp_path):
     for length in range(180, 230):
-        folder = CheckpointFolder(tmp_path, "x" * length)
+        folder = folder_of(tmp_path, "x" * length)
         try:
             folder.try_writing()
         except UserError:
@@ -245,8 +253,8 @@ def test_a_savefile_of_any_length_that_passes_can_be_written(at, tmp_path):
 
 
 def test_patterns_in_a_savefile_are_text(at, tmp_path):
-    rolling(CheckpointFolder(tmp_path, "s"), at(1))
-    folder = CheckpointFolder(tmp_path, "[s]*")
+    rolling(folder_of(tmp_path, "s"), at(1))
+    folder = folder_of(tmp_path, "[s]*")
     folder.adopt(tmp_path / "elsewhere.pt", at(2))
     rolling(folder, at(3))
     assert names(tmp_path) == {"resume_s_iteration1.pt", "resume_[s]*_iteration3.pt"}
@@ -259,4 +267,4 @@ def test_the_newest_checkpoint_may_go_while_it_is_looked_for(at, tmp_path, monke
     # As if another run deleted it after the folder was listed.
     gone = {"2.pt": tmp_path / "gone"}
     monkeypatch.setattr(Path, "stat", lambda path, **options: stat(gone.get(path.name, path), **options))
-    assert newest_checkpoint(tmp_path)[0] == tmp_path / "1.pt"
+    assert newest_checkpoint(tmp_path, FLAGS)[0] == tmp_path / "1.pt"

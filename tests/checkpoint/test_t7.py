@@ -27,9 +27,10 @@ from tests.helpers.t7_writer import (
     write_t7,
 )
 from util.checkpoint.char_rnn_t7 import t7_content
-from util.checkpoint.content import checked
+from util.checkpoint.content import from_content
 from util.checkpoint.t7 import Table, read_t7
-from util.sampling.drawing import chooser, decode, encode, most_likely, sample
+from util.sampling.drawing import drawing, most_likely, sample
+from util.text.vocabulary import Vocabulary
 
 RUNS = json.loads((GOLDEN / "runs.json").read_text())
 SAMPLES = json.loads((GOLDEN / "samples.json").read_text())
@@ -258,7 +259,7 @@ def test_memory_is_bounded_by_the_file(read):
 
 
 def load(path):
-    return checked(t7_content(read_t7(path)))
+    return from_content(t7_content(read_t7(path)))
 
 
 @pytest.mark.parametrize("name", GOLDEN_NAMES)
@@ -268,8 +269,8 @@ def test_golden_checkpoints(name):
     assert checkpoint.dtype == "float64"
     assert all(array.flags.c_contiguous and array.flags.aligned for array in checkpoint.parameters.values())
     assert len(checkpoint.vocabulary) == run["vocab_size"]
-    assert list(checkpoint.vocabulary) == sorted(checkpoint.vocabulary)
-    assert checkpoint.encoding == "bytes"
+    assert list(checkpoint.vocabulary.characters) == sorted(checkpoint.vocabulary.characters)
+    assert checkpoint.vocabulary.is_bytes
     assert (checkpoint.iteration, checkpoint.epoch) == (run["iterations"], 2.0)
     assert np.abs(checkpoint.train_losses - run["train_loss"]).max() <= 0.51e-8
     assert run["checkpoints"][-1].endswith(f"_{checkpoint.val_losses[run['iterations']]:.4f}.t7")
@@ -284,11 +285,12 @@ def test_golden_checkpoints(name):
 def test_sampled_texts_equal_the_originals(entry):
     options = flags().parse([entry["checkpoint"], *entry["flags"]])
     checkpoint = load(GOLDEN / options.checkpoint)
+    vocabulary = checkpoint.vocabulary
     step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"])
-    choose = chooser(options.seed, temperature=options.temperature) if options.sample else most_likely
-    prime = encode(options.primetext, checkpoint)
-    sampled = [index for index, _ in sample(step, choose, (len(checkpoint.vocabulary),), prime, options.length)]
-    assert decode([*prime, *sampled], checkpoint) + "\n" == entry["text"]
+    choose = drawing(options.seed, 1, options.temperature) if options.sample else most_likely
+    prime = vocabulary.encode(options.primetext)
+    sampled = [int(index) for (index,), _ in sample(step, choose, 1, len(vocabulary), prime, options.length)]
+    assert vocabulary.decode([*prime, *sampled]) + "\n" == entry["text"]
 
 
 def test_torch_is_not_imported():
@@ -385,7 +387,7 @@ def test_files_of_machines_with_32_bits(root, tmp_path):
 def test_options(root, tmp_path):
     root["opt"] |= {"gpuid": -1, "seed": 5, "learning_rate": 1, "savefile": "é".encode(), "flag": True, "list": [1]}
     del root["opt"]["model"], root["opt"]["dropout"]
-    options = checked(content(root, tmp_path)).options
+    options = from_content(content(root, tmp_path)).options
     assert (options["model"], options["dropout"]) == ("lstm", 0.0)
     assert (options["savefile"], options["flag"]) == ("é", 1)
     assert "list" not in options
@@ -395,13 +397,13 @@ def test_options(root, tmp_path):
 
 def test_vocabulary_of_bytes(root, tmp_path):
     root["vocab"] = {b"\xff": 1, b"\xc3": 3, b"a": 2, b"\x00": 5, b"\n": 4}
-    checkpoint = checked(content(root, tmp_path))
-    assert (checkpoint.vocabulary, checkpoint.encoding) == ("\xffa\xc3\n\x00", "bytes")
+    checkpoint = from_content(content(root, tmp_path))
+    assert checkpoint.vocabulary == Vocabulary("\xffa\xc3\n\x00", "bytes")
 
 
 def test_losses(root, tmp_path):
     root |= {"i": 5, "train_losses": {1: 3.5, 4: 3.0}, "val_losses": {4: 2.5}}
-    checkpoint = checked(content(root, tmp_path))
+    checkpoint = from_content(content(root, tmp_path))
     assert np.array_equal(checkpoint.train_losses, [3.5, np.nan, np.nan, 3.0, np.nan], equal_nan=True)
     assert checkpoint.train_losses.dtype == np.float64
     assert checkpoint.val_losses == {4: 2.5}
@@ -456,7 +458,7 @@ FOREIGN = {
 def test_what_is_not_char_rnns(root, tmp_path, name):
     change, message = FOREIGN[name]
     with pytest.raises(ValueError, match=message):
-        checked(content(change(root), tmp_path))
+        from_content(content(change(root), tmp_path))
 
 
 CHANGES = {
@@ -478,14 +480,14 @@ def test_wrong_parameters(root, tmp_path, name):
     change, message = CHANGES[name]
     change(linears(root))
     with pytest.raises(ValueError, match=message):
-        checked(content(root, tmp_path))
+        from_content(content(root, tmp_path))
 
 
 @pytest.mark.parametrize("kind", ["Half", "Int"])
 def test_parameters_of_other_types(tmp_path, kind):
     flat = [np.ones_like(array) for array in flat_parameters("rnn", 1)]
     with pytest.raises(ValueError, match="neither all float32 nor all float64"):
-        checked(content(char_rnn_checkpoint("rnn", flat, 1, kind), tmp_path))
+        from_content(content(char_rnn_checkpoint("rnn", flat, 1, kind), tmp_path))
 
 
 def test_deep_values_in_messages(root, tmp_path):

@@ -1,4 +1,4 @@
-"""The code in the README's section on use as a library, run as it stands there."""
+"""The code in docs/library.md, run as it stands there."""
 
 import re
 
@@ -9,12 +9,11 @@ from model.stepper import Stepper
 from tests.helpers.inputs import GOLDEN, ROOT
 from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
-from util.sampling.drawing import sample_text
+from util.sampling.growing import sample_text
 
 
 def test_the_example_prints_what_the_script_prints(checkpoint, run_script, capsys):
-    section = (ROOT / "README.md").read_text().split("\n## As a library\n")[1].split("\n## ")[0]
-    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text(), re.DOTALL)
     flags = {"length": "50", "primetext": "one", "temperature": "0.7"}
     code, paths = re.subn(r'"[^"]*\.pt"', repr(str(checkpoint)), code)
     code, lengths = re.subn(r"length=\d+", f"length={flags['length']}", code)

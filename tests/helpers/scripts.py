@@ -78,7 +78,7 @@ def call(script: str, arguments: Any) -> None:
     """What `python SCRIPT ARGUMENTS` does once Python has started; ends with SystemExit."""
     module = importlib.import_module(script.removesuffix(".py"))
     sys.argv = [script, *map(str, arguments)]
-    module.errors.run(module.main)
+    module.console.run(module.main)
 
 
 def fork(script: str, arguments: Any, cwd: Path, out: Path, err: Path, prepare: Prepare | None) -> BaseProcess:

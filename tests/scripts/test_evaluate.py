@@ -76,8 +76,8 @@ def surprises(path: Path, passages: list[str]) -> list[tuple[str, float]]:
     for passage in passages:
         step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"])
         for before, after in pairwise(passage):
-            log_probs = step(checkpoint.vocabulary.index(before))
-            found.append((after, -log_probs[checkpoint.vocabulary.index(after)] / math.log(2)))
+            log_probs = step(checkpoint.vocabulary.index[before])
+            found.append((after, -log_probs[checkpoint.vocabulary.index[after]] / math.log(2)))
     return found
 
 
@@ -98,7 +98,7 @@ def assert_agree(rows: list[tuple[str, float]], expected: list[tuple[str, float]
 
 
 def decoded(path: Path, content: bytes) -> str:
-    encoding = load_checkpoint(path).encoding
+    encoding = load_checkpoint(path).vocabulary.encoding
     return content.decode("latin-1" if encoding == "bytes" else encoding)
 
 
@@ -229,7 +229,7 @@ def test_a_file_in_pieces_is_one_stream(chunk_bytes, trained, tmp_path, monkeypa
     x, y = (np.concatenate(parts) for parts in zip(*batches))
     assert x.shape == y.shape == (task.length, 1) == (199, 1)
     assert max(len(x) for x, _ in batches) <= 40  # no more at once than a batch in training: 4 x 10
-    assert "".join(checkpoint.vocabulary[i] for i in [x[0, 0], *y[:, 0]]) == TEXT[:200]
+    assert "".join(checkpoint.vocabulary.characters[i] for i in [x[0, 0], *y[:, 0]]) == TEXT[:200]
     assert np.array_equal(x[1:], y[:-1])
 
 

@@ -207,7 +207,7 @@ def test_characters_are_utf_8_in_any_locale(unicode_checkpoint):
         {"LANG": "x"},
     ):
         text = written("-length=200", checkpoint=unicode_checkpoint, env=environment | locale)
-        assert set(text) == set(load_checkpoint(unicode_checkpoint).vocabulary) and len(text) == 201
+        assert set(text) == set(load_checkpoint(unicode_checkpoint).vocabulary.characters) and len(text) == 201
 
 
 def test_colors_change_nothing_but_the_color(unicode_checkpoint):

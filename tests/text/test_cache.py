@@ -29,21 +29,21 @@ def test_indices_take_as_few_bytes_as_the_vocabulary_allows(size, dtype, tmp_pat
     # Without the surrogates, which are no characters.
     text = "".join(chr(c) for c in range(size + 2048) if not 0xD800 <= c < 0xE000)[:size]
     assert text_of(tmp_path, text.encode()) == text
-    assert load_text(tmp_path / "input.txt", "utf-8").indices.dtype == np.dtype(dtype)
+    assert load_text(Source(tmp_path / "input.txt"), "utf-8").indices.dtype == np.dtype(dtype)
     assert (tmp_path / "data.bin").stat().st_size == size * np.dtype(dtype).itemsize
 
 
 def test_a_warm_cache_is_used(data_dir, corpus, monkeypatch):
-    first = characters(load_text(data_dir / "input.txt", "utf-8"))
+    first = characters(load_text(Source(data_dir / "input.txt"), "utf-8"))
     files = cache_files(data_dir)
     monkeypatch.setattr("util.text.cache.make_cache", lambda *arguments: pytest.fail("the cache was made again"))
-    assert characters(load_text(data_dir / "input.txt", "utf-8")) == first == corpus.decode()
+    assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == first == corpus.decode()
     assert cache_files(data_dir) == files
     assert sorted(os.listdir(data_dir)) == ["data.bin", "input.txt", "vocab.json"]
 
 
 def test_indices_are_memory_mapped(data_dir):
-    assert all(isinstance(load_text(data_dir / "input.txt", "utf-8").indices, np.memmap) for _ in range(2))
+    assert all(isinstance(load_text(Source(data_dir / "input.txt"), "utf-8").indices, np.memmap) for _ in range(2))
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 3, 1 << 22])
@@ -51,12 +51,12 @@ def test_a_text_changed_in_place_is_read_again(chunk_bytes, data_dir, monkeypatc
     monkeypatch.setattr("util.text.source.CHUNK_BYTES", chunk_bytes)
     path = data_dir / "input.txt"
     path.write_bytes(b"abcabc")
-    assert characters(load_text(path, "utf-8")) == "abcabc"
+    assert characters(load_text(Source(path), "utf-8")) == "abcabc"
     before = path.stat()
     path.write_bytes(b"abccba")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-    assert characters(load_text(path, "utf-8")) == "abccba"
+    assert characters(load_text(Source(path), "utf-8")) == "abccba"
 
 
 def test_each_encoding_has_its_own_text(tmp_path):
@@ -70,7 +70,7 @@ def test_a_damaged_cache_never_gives_another_text(tmp_path):
     text = "naïve 道\n"
     text_of(tmp_path, text.encode())
     files = cache_files(tmp_path)
-    sha256 = load_text(tmp_path / "input.txt", "utf-8").sha256
+    sha256 = load_text(Source(tmp_path / "input.txt"), "utf-8").sha256
     for name, (content, _) in files.items():
         path = tmp_path / name
         for place in range(len(content)):
@@ -84,7 +84,7 @@ def test_a_damaged_cache_never_gives_another_text(tmp_path):
 @pytest.mark.parametrize("name", ["vocab.json", "data.bin"])
 @pytest.mark.parametrize("damage", ["flipped", "cut", "longer", "empty", "missing", "folder"])
 def test_a_damaged_cache_is_made_again(name, damage, data_dir, corpus):
-    load_text(data_dir / "input.txt", "utf-8")
+    load_text(Source(data_dir / "input.txt"), "utf-8")
     path = data_dir / name
     content = path.read_bytes()
     path.unlink()
@@ -94,7 +94,7 @@ def test_a_damaged_cache_is_made_again(name, damage, data_dir, corpus):
         flipped = content[:40] + bytes([content[40] ^ 1]) + content[41:]
         changed = {"flipped": flipped, "cut": content[:-1], "longer": content + b"\0", "empty": b""}
         path.write_bytes(changed[damage])
-    assert characters(load_text(data_dir / "input.txt", "utf-8")) == corpus.decode()
+    assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == corpus.decode()
     if damage != "folder":
         assert path.read_bytes() == content
 
@@ -105,7 +105,7 @@ def test_a_damaged_cache_is_made_again(name, damage, data_dir, corpus):
 )
 def test_a_header_of_nonsense_is_no_cache(header, data_dir, corpus):
     (data_dir / "vocab.json").write_bytes(header)
-    assert characters(load_text(data_dir / "input.txt", "utf-8")) == corpus.decode()
+    assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == corpus.decode()
 
 
 @pytest.mark.parametrize(
@@ -116,10 +116,10 @@ def test_a_header_of_nonsense_is_no_cache(header, data_dir, corpus):
     + [{"crc32": None}, {"extra": 1}],
 )
 def test_a_header_that_does_not_fit_is_no_cache(change, data_dir, corpus):
-    load_text(data_dir / "input.txt", "utf-8")
+    load_text(Source(data_dir / "input.txt"), "utf-8")
     path = data_dir / "vocab.json"
     path.write_text(json.dumps(json.loads(path.read_bytes()) | change))
-    assert characters(load_text(data_dir / "input.txt", "utf-8")) == corpus.decode()
+    assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == corpus.decode()
 
 
 def test_the_indices_of_another_text_are_not_taken(tmp_path):
@@ -127,12 +127,12 @@ def test_the_indices_of_another_text_are_not_taken(tmp_path):
     other = (tmp_path / "data.bin").read_bytes()
     text_of(tmp_path, b"baba")
     (tmp_path / "data.bin").write_bytes(other)
-    assert characters(load_text(tmp_path / "input.txt", "utf-8")) == "baba"
+    assert characters(load_text(Source(tmp_path / "input.txt"), "utf-8")) == "baba"
 
 
 def test_a_text_in_use_survives_the_next_one(tmp_path):
     (tmp_path / "input.txt").write_bytes(b"first text")
-    first = load_text(tmp_path / "input.txt", "utf-8")
+    first = load_text(Source(tmp_path / "input.txt"), "utf-8")
     assert text_of(tmp_path, b"second and longer") == "second and longer"
     assert characters(first) == "first text"
 
@@ -144,8 +144,8 @@ from tests.helpers.scripts import become_nobody
 from util.text.cache import load_text
 if "as_nobody" in sys.argv:
     become_nobody()
-text = load_text(Path(sys.argv[1]), "utf-8")
-sys.stdout.buffer.write("".join(text.vocabulary[i] for i in text.indices).encode())
+text = load_text(Source(Path(sys.argv[1])), "utf-8")
+sys.stdout.buffer.write("".join(text.vocabulary.characters[i] for i in text.indices).encode())
 """
 
 

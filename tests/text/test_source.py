@@ -8,7 +8,7 @@ from tests.helpers.texts import MIXED, text_of
 from util.errors import UserError
 from util.text import cache
 from util.text.cache import load_text
-from util.text.source import find_text
+from util.text.source import Source, find_text
 
 CHINESE = "道可道非常道。\n名可名非常名。" * 3
 
@@ -35,7 +35,7 @@ JAPANESE = "吾輩は猫である。ﾈｺ\n" * 3
 def test_encodings(encoding, text, chunk_bytes, tmp_path, monkeypatch):
     monkeypatch.setattr("util.text.source.CHUNK_BYTES", chunk_bytes)
     assert text_of(tmp_path, text.encode(encoding), encoding) == text
-    assert load_text(tmp_path / "input.txt", encoding).vocabulary == "".join(sorted(set(text)))
+    assert load_text(Source(tmp_path / "input.txt"), encoding).vocabulary.characters == "".join(sorted(set(text)))
 
 
 def test_bytes_stand_for_themselves(tmp_path):
@@ -124,11 +124,11 @@ def test_a_huge_vocabulary_costs_a_warning(tmp_path, capsys):
 
 
 def test_what_is_not_there_or_not_a_file(tmp_path):
-    for source in (tmp_path / "input.txt", find_text(tmp_path)):
+    for source in (Source(tmp_path / "input.txt"), find_text(tmp_path)):
         with pytest.raises(UserError, match=r"there is no .*input\.txt; put the text to learn there"):
             load_text(source, "utf-8")
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="is a file; -data_dir wants a folder"):
-        load_text(tmp_path / "file" / "input.txt", "utf-8")
+        load_text(Source(tmp_path / "file" / "input.txt"), "utf-8")
     with pytest.raises(UserError, match=r"cannot read .*file name too long"):
-        load_text(tmp_path / ("x" * 300) / "input.txt", "utf-8")
+        load_text(Source(tmp_path / ("x" * 300) / "input.txt"), "utf-8")

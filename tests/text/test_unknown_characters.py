@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from util.checkpoint.store import load_checkpoint
-from util.sampling.drawing import alike, decode, encode
+from util.text.vocabulary import alike
 
 
 @pytest.mark.parametrize(
@@ -14,12 +14,12 @@ from util.sampling.drawing import alike, decode, encode
      ("e\u0301", "e\u0301"), ("\u00a0", " "), ("\uff21", "A"), ("\uffa0", None), ("b", None), ("道", "道")],
 )  # fmt: skip
 def test_the_nearest_character(unicode_checkpoint, text, near):
-    checkpoint = load_checkpoint(unicode_checkpoint)
+    vocabulary = load_checkpoint(unicode_checkpoint).vocabulary
     if near is None:
         with pytest.raises(Exception, match="none near it"):
-            encode(text, checkpoint, "nearest")
+            vocabulary.encode(text, "nearest")
     else:
-        assert decode(encode(text, checkpoint, "nearest"), checkpoint) == near
+        assert vocabulary.decode(vocabulary.encode(text, "nearest")) == near
 
 
 def test_what_is_alike_is_plainer():

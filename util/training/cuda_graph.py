@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 import torch
 from torch import Tensor
 
-from util.errors import warn
+from util.cli.console import warn
 
 WARM_UP = 3
 
