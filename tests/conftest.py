@@ -86,3 +86,9 @@ def read_only_dir(corpus: bytes) -> Iterator[Path]:
 @pytest.fixture
 def run_script() -> Callable:
     return run_command
+
+
+@pytest.fixture
+def matplotlib():
+    """The package, without which a test of pictures is left out."""
+    return pytest.importorskip("matplotlib")

@@ -84,11 +84,6 @@ def test_flat_and_single_losses_can_be_drawn(losses, epoch):
 # Pictures
 
 
-@pytest.fixture
-def matplotlib():
-    return pytest.importorskip("matplotlib")
-
-
 def test_what_is_in_a_picture(matplotlib, checkpoint, tmp_path):
     shutil.copy(checkpoint, tmp_path / "_a $x^2$ run.pt")
     paths = [tmp_path / "_a $x^2$ run.pt", GOLDEN / "gru.t7"]

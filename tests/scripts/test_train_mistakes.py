@@ -7,7 +7,7 @@ import pytest
 
 from tests.helpers.folders import files
 from tests.helpers.inputs import TINY
-from tests.helpers.refusals import told
+from tests.helpers.refusals import refused, told
 from tests.helpers.scripts import become_nobody, run
 
 
@@ -43,7 +43,7 @@ def test_a_name_that_is_too_long(train):
     told(train("-init_from", name), name, "file name too long")
     told(train("-checkpoint_dir", name), name, "-checkpoint_dir")
     told(train("-savefile", name), "-savefile")
-    told(run("sample.py", name), name, "file name too long")
+    refused(run("sample.py", name, "-gpuid=-1"), name, "file name too long")
 
 
 def test_an_empty_text(train, data_dir):
@@ -111,7 +111,7 @@ def test_sizes_beyond_the_machine(train, flags):
 
 
 def test_a_missing_checkpoint(train, tmp_path):
-    told(run("sample.py", tmp_path / "x.pt"), f"there is no checkpoint {tmp_path / 'x.pt'}")
+    refused(run("sample.py", tmp_path / "x.pt", "-gpuid=-1"), f"there is no checkpoint {tmp_path / 'x.pt'}")
     told(train("-init_from", tmp_path / "x.pt"), f"there is no checkpoint {tmp_path / 'x.pt'}")
 
 
