@@ -20,6 +20,7 @@ from util.text.batches import TRAIN, Batches
 from util.torch7_random import Torch7Random
 from util.training.cuda_graph import Graphed
 from util.training.evaluation import batch_loss
+from util.training.flat import FlatParameters
 from util.training.optimizer import Adam, RMSprop
 from util.training.processes import Processes
 
@@ -35,8 +36,10 @@ class Trainer:
     ) -> None:
         self.model, self.batches, self.random, self.processes = model, batches, random, processes
         self.options = options
-        self.device = model.flat.device
-        self.optimizer = RMSprop(model.flat, options.decay_rate) if options.optim == "rmsprop" else Adam(model.flat)
+        self.flat = FlatParameters(model)
+        self.device = self.flat.values.device
+        vectors = self.flat.values, self.flat.gradient
+        self.optimizer = RMSprop(*vectors, options.decay_rate) if options.optim == "rmsprop" else Adam(*vectors)
         self.learning_rate: float = options.learning_rate
         self.iteration = 0
         self.train_losses: list[float] = []
@@ -47,7 +50,7 @@ class Trainer:
         self._outcomes: list[Tensor] = []  # of the iterations since the last fetch: the loss, and the wishes to stop
         self._began = 0.0  # when the first of them began
         self._stopping = False
-        on_gpu = model.flat.is_cuda and processes.size == 1
+        on_gpu = self.device.type == "cuda" and processes.size == 1
         self._graph = Graphed(self._learn) if on_gpu and options.optim == "rmsprop" else None
         # The state is carried from batch to batch through the whole run, from one epoch to the next as well.
         self.streams = processes.share(options.batch_size)
@@ -56,7 +59,7 @@ class Trainer:
     @property
     def size(self) -> int:
         """The number of parameters."""
-        return self.model.flat.numel()
+        return self.flat.values.numel()
 
     @property
     def epoch(self) -> float:
@@ -79,15 +82,9 @@ class Trainer:
         """Whether the last loss that is known is a number, and not beyond the bound."""
         return not self.train_losses or self.train_losses[-1] <= self.loss_bound
 
-    @property
-    def gradient(self) -> Tensor:
-        """The gradients of all parameters."""
-        assert self.model.flat.grad is not None
-        return self.model.flat.grad
-
     def finite(self) -> bool:
         """Whether all parameters are numbers. After too large an update they are not, though the loss before it was."""
-        return bool(self.model.flat.isfinite().all())
+        return bool(self.flat.values.isfinite().all())
 
     def stops(self, received: Any) -> bool:
         """Whether to stop: at once by a signal that this process has `received`, or when all of several know of one."""
@@ -132,11 +129,11 @@ class Trainer:
         self.state.copy_(state)
         # The mean over the streams, summed over the steps: so the gradient's size, and grad_clip, are the reference's.
         loss = nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum") / self.options.batch_size
-        self.gradient.zero_()
+        self.flat.gradient.zero_()
         loss.backward()
-        outcome = self.model.bucket[-2:]
+        outcome = self.flat.extra
         outcome[0], outcome[1] = loss.detach(), stop
-        self.processes.sum(self.model.bucket)
+        self.processes.sum(self.flat.bucket)
         self.optimizer.step(self.iteration, self.learning_rate, self.options.grad_clip)
         return outcome
 
@@ -153,7 +150,7 @@ class Trainer:
 
     def norm_ratio(self) -> float:
         """The norm of the clamped gradient over that of the parameters after the update."""
-        return (self.gradient.norm() / self.model.flat.norm()).item()
+        return (self.flat.gradient.norm() / self.flat.values.norm()).item()
 
     def batch(self, split: int, number: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets (S, B) on the model's device."""
@@ -162,8 +159,8 @@ class Trainer:
 
     def on_device(self, tensor: Tensor) -> Tensor:
         """The tensor on the model's device; a GPU copies it while the CPU goes on."""
-        device = self.model.flat.device
-        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+        on_gpu = self.device.type == "cuda"
+        return tensor.pin_memory().to(self.device, non_blocking=True) if on_gpu else tensor.to(self.device)
 
     def dropout_masks(self) -> Tensor:
         """Factors for the outputs, (S, L, B, H): 0 where one is dropped, else what makes up for the dropped ones.
