@@ -89,7 +89,8 @@ def main() -> int:
         places: list[BinaryIO] = [file] if N == 1 else [io.BytesIO() for _ in range(N)]
         grow([GrowingText(place, show, prime, stop) for place in places], sampled, lambda: bool(signals.received))
         for number, place in enumerate(places, 1):
-            if isinstance(place, io.BytesIO):
+            if N > 1:
+                assert isinstance(place, io.BytesIO)
                 file.write(b"----- %d -----\n%b" % (number, place.getvalue()))
             file.write(b"\n")
     return signals.exit_status

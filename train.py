@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model.shapes import count_parameters
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
 from util.cli import console
@@ -24,7 +25,7 @@ from util.cli.console import log, tell
 from util.cli.device import choose_device
 from util.cli.flags import Flags, Role, fraction, path, positive, positive_single, real, seed, switch, text, whole
 from util.cli.signals import StopSignals
-from util.errors import UserError
+from util.errors import UserError, physical_memory
 from util.text.batches import TRAIN, VALIDATION, Batches, make_batches
 from util.text.cache import load_text
 from util.text.vocabulary import Vocabulary
@@ -143,7 +144,7 @@ def learn(
             log(f"decayed learning rate by a factor {options.learning_rate_decay} to {trainer.learning_rate}")
         now = due(trainer.iteration, iterations, options)
         if any(now) or not trainer.runs_ahead:
-            trainer.fetch()
+            trainer.fetch(with_norms=now.line)
         figures.advance(trainer)
         sound = trainer.sound
         if sound and now.validation:
@@ -167,6 +168,9 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
     from util.training.trainer import Trainer
 
     options = start.options
+    needed = 8 * count_parameters(len(vocabulary), options.rnn_size, options.num_layers, options.model)
+    if needed > physical_memory():
+        raise UserError(f"this model needs more than {needed >> 30} GB of memory, which is more than there is")
     log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
     random = Torch7Random(options.seed)
     model = CharRNN(len(vocabulary), options.rnn_size, options.num_layers, options.model)

@@ -25,6 +25,9 @@ from torch import Tensor, nn
 
 from model.shapes import GATES
 
+ONE_HOT_ROWS = 1024
+"""Up to so many characters a product with one-hot vectors is cheap on a GPU."""
+
 
 class RecurrentLayer(nn.Module):
     """A layer of H cells over S steps; a subclass names its cell and the class that unrolls it.
@@ -130,10 +133,24 @@ class Unrolled(ABC):
         rows = self.d_gates.flatten(0, 1)
         torch.sum(rows, 0, out=self.d_bias)
         if self.dx is None:
-            self.d_i2h_weight.zero_().index_add_(0, x.flatten(), rows)
+            add_rows(self.d_i2h_weight.zero_(), x.flatten(), rows)
         else:
             torch.mm(x.flatten(0, 1).t(), rows, out=self.d_i2h_weight)
             torch.mm(rows, weight.t(), out=self.dx.flatten(0, 1))
+
+
+def add_rows(sums: Tensor, indices: Tensor, rows: Tensor) -> None:
+    """Adds each of the rows (N, W) to the row of sums (V, W) that its index names, always in the same order.
+
+    On a CPU index_add_ does so; on a GPU it adds in any order, and the same run twice would not be the same run.
+    """
+    if sums.device.type == "cpu":
+        sums.index_add_(0, indices, rows)
+    elif len(sums) <= ONE_HOT_ROWS:
+        one_hot = rows.new_zeros(len(rows), len(sums)).scatter_(1, indices[:, None], 1)
+        sums.addmm_(one_hot.t(), rows)
+    else:
+        sums.index_put_((indices,), rows, accumulate=True)  # which sorts the indices first
 
 
 class OverAllSteps(torch.autograd.Function):

@@ -64,7 +64,11 @@ def run(
 def run_here(script: str, *arguments: object) -> subprocess.CompletedProcess:
     """The same in this process, with the bytes that it has written: the fastest, where nothing can leak."""
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2)]
-    with patch.object(sys, "stdout", streams[0]), patch.object(sys, "stderr", streams[1]), patch.object(sys, "argv", []):
+    with (
+        patch.object(sys, "stdout", streams[0]),
+        patch.object(sys, "stderr", streams[1]),
+        patch.object(sys, "argv", []),
+    ):
         try:
             call(script, arguments)
         except SystemExit as stop:
