@@ -12,12 +12,6 @@ OUT_OF_MEMORY = (
     "failed to map segment",
     "size calculation overflowed",
 )
-    "out of memory",
-    "can't allocate memory",
-    "annot allocate memory",
-    "failed to map segment",
-    "size calculation overflowed",
-)
 
 
 class UserError(Exception):
