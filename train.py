@@ -30,6 +30,7 @@ from util.text.cache import load_text
 from util.text.vocabulary import Vocabulary
 from util.torch7_random import Torch7Random
 from util.training.log import Log, tell_sizes
+from util.training.memory import check_memory
 from util.training.processes import LostProcess, Processes, facts
 from util.training.schedule import due, without_improvement
 from util.training.start import Start, input_text, saved_options, starting_point
@@ -116,7 +117,7 @@ def main() -> int:
             log(f"the run is complete after {trainer.iteration} iterations; a higher -max_epochs trains it for longer")
         tell_sizes(len(text.indices), trainer.size)
         figures.begin(trainer.iteration, iterations)
-        with StopSignals() as stop:
+        with StopSignals(silent=not processes.first) as stop:
             try:
                 learn(trainer, iterations, folder, save, figures, stop)
             except LostProcess as error:
@@ -161,12 +162,14 @@ def learn(
 
 def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processes: Processes, start: Start) -> Trainer:
     """Returns the model on its device, new or with the parameters of the checkpoint to start from, in its trainer."""
+    options = start.options
+    check_memory(len(vocabulary), options)
+
     import torch  # takes seconds, so only now that flags and data are known to be right
 
     from model.char_rnn import CharRNN
     from util.training.trainer import Trainer
 
-    options = start.options
     log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
     random = Torch7Random(options.seed)
     model = CharRNN(len(vocabulary), options.rnn_size, options.num_layers, options.model)
