@@ -86,10 +86,10 @@ def main() -> int:
     with output(options.output or "-", "-output", reads) as file, StopSignals(silent=True) as signals:
         # A single text is written as it grows; several are kept until all are complete.
         kept = [io.BytesIO() for _ in range(N)] if N > 1 else []
-        texts = [GrowingText(place, show, prime, stop) for place in kept or [file]]
+        texts = [GrowingText(place, show, prime, stop) for place in kept or (file,)]
         grow(texts, sampled, lambda: bool(signals.received))
-        for number, text in enumerate(kept, 1):
-            file.write(b"----- %d -----\n%b\n" % (number, text.getvalue()))
+        for number, place in enumerate(kept, 1):
+            file.write(b"----- %d -----\n%b\n" % (number, place.getvalue()))
         if not kept:
             file.write(b"\n")
     return signals.exit_status

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model.shapes import count_parameters
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
 from util.cli import console
@@ -24,13 +25,12 @@ from util.cli.console import log, tell
 from util.cli.device import choose_device
 from util.cli.flags import Flags, Role, fraction, path, positive, positive_single, real, seed, switch, text, whole
 from util.cli.signals import StopSignals
-from util.errors import UserError
+from util.errors import UserError, physical_memory
 from util.text.batches import TRAIN, VALIDATION, Batches, make_batches
 from util.text.cache import load_text
 from util.text.vocabulary import Vocabulary
 from util.torch7_random import Torch7Random
 from util.training.log import Log, tell_sizes
-from util.training.memory import check_memory
 from util.training.processes import LostProcess, Processes, facts
 from util.training.schedule import due, without_improvement
 from util.training.start import Start, input_text, saved_options, starting_point
@@ -144,7 +144,7 @@ def learn(
             log(f"decayed learning rate by a factor {options.learning_rate_decay} to {trainer.learning_rate}")
         now = due(trainer.iteration, iterations, options)
         if any(now) or not trainer.runs_ahead:
-            trainer.fetch()
+            trainer.fetch(with_norms=now.line)
         figures.advance(trainer)
         sound = trainer.sound
         if sound and now.validation:
@@ -162,14 +162,19 @@ def learn(
 
 def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processes: Processes, start: Start) -> Trainer:
     """Returns the model on its device, new or with the parameters of the checkpoint to start from, in its trainer."""
-    options = start.options
-    check_memory(len(vocabulary), options)
-
     import torch  # takes seconds, so only now that flags and data are known to be right
 
     from model.char_rnn import CharRNN
     from util.training.trainer import Trainer
 
+    options = start.options
+    needed = 8 * count_parameters(len(vocabulary), options.rnn_size, options.num_layers, options.model)
+    there = physical_memory()
+    if needed > there:
+        raise UserError(
+            f"this model needs more than {needed >> 30} GB of memory, and this machine has {there >> 30}; "
+            "try a smaller -rnn_size or -num_layers"
+        )
     log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
     random = Torch7Random(options.seed)
     model = CharRNN(len(vocabulary), options.rnn_size, options.num_layers, options.model)

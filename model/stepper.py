@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from model.shapes import GATES
+
 Parameters = dict[str, np.ndarray]
 Shape = tuple[int, ...]
 
@@ -78,7 +80,7 @@ class Cell:
 
 
 class LSTMCell(Cell):
-    candidate = 3
+    candidate = GATES["lstm"].index("g")
 
     def __init__(self, parameters: Parameters, layer: int, shape: Shape) -> None:
         super().__init__(parameters, layer, shape)
@@ -90,15 +92,15 @@ class LSTMCell(Cell):
         gates += from_below
         np.tanh(gates, out=gates)
         gates *= self.scale
-        gates += self.shift
+        gates += self.shift  # i, f, o, g
         self.c *= self.f
         self.g *= self.i
-        self.c += self.g
-        return np.multiply(self.o, np.tanh(self.c, out=self.tanh_c), out=self.h)
+        self.c += self.g  # c' = f c + i g
+        return np.multiply(self.o, np.tanh(self.c, out=self.tanh_c), out=self.h)  # h' = o tanh c'
 
 
 class GRUCell(Cell):
-    candidate = 2
+    candidate = GATES["gru"].index("n")
 
     def __init__(self, parameters: Parameters, layer: int, shape: Shape) -> None:
         super().__init__(parameters, layer, shape)
@@ -114,23 +116,23 @@ class GRUCell(Cell):
         zr += from_below[..., : self.split]
         np.tanh(zr, out=zr)
         zr *= self.half
-        zr += self.half
+        zr += self.half  # z, r
         n = np.dot(np.multiply(self.r, self.h, out=self.rh), self.h2h_n, out=self.n)
         n += from_below[..., self.split :]
-        np.tanh(n, out=n)
+        np.tanh(n, out=n)  # n
         n -= self.h
         n *= self.z
-        self.h += n  # z n + (1 - z) h = h + z (n - h)
+        self.h += n  # h' = z n + (1 - z) h = h + z (n - h)
         return self.h
 
 
 class RNNCell(Cell):
-    candidate = 0
+    candidate = GATES["rnn"].index("h")
 
     def step(self, from_below: np.ndarray) -> np.ndarray:
         gates = np.dot(self.h, self.h2h, out=self.gates)
         gates += from_below
-        return np.tanh(gates, out=self.h)
+        return np.tanh(gates, out=self.h)  # h' = tanh(a)
 
 
 CELLS: dict[str, type[Cell]] = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell}

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "annot allocate memory", "failed to map segment")
+import os
+import sys
+
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "annot allocate memory",
+    "failed to map segment",
+    "size calculation overflowed",
+)
 
 
 class UserError(Exception):
@@ -20,3 +29,11 @@ def reason(error: OSError) -> str:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether numpy, torch on a CPU or a GPU, or the loader of a library asked for memory in vain."""
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY)
+
+
+def physical_memory() -> int:
+    """Returns the bytes of memory in this machine; without bound if the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):
+        return sys.maxsize

@@ -63,15 +63,15 @@ def run(
 
 def run_here(script: str, *arguments: object) -> subprocess.CompletedProcess:
     """The same in this process, with the bytes that it has written: the fastest, where nothing can leak."""
-    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2)]
-    with patch.object(sys, "stdout", streams[0]), patch.object(sys, "stderr", streams[1]), patch.object(sys, "argv", []):
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    with patch.multiple(sys, stdout=out, stderr=err, argv=[]):
         try:
             call(script, arguments)
         except SystemExit as stop:
             status = stop.code
-        for stream in streams:
+        for stream in (out, err):
             stream.flush()
-    return subprocess.CompletedProcess(arguments, status, *(stream.buffer.getvalue() for stream in streams))
+    return subprocess.CompletedProcess(arguments, status, out.buffer.getvalue(), err.buffer.getvalue())
 
 
 def call(script: str, arguments: Any) -> None:

@@ -3,9 +3,11 @@
 import pytest
 import torch
 from torch.autograd import gradcheck
+from torch.func import functional_call
 from torch.nn.functional import one_hot
 
 from model.char_rnn import CELLS, CharRNN
+from model.shapes import STATES
 from tests.helpers.slow_cells import SLOW
 
 torch.set_num_threads(1)  # tensors this small only wait for a second one
@@ -27,7 +29,7 @@ def random_layer(name, input_size, dtype=torch.float64):
 
 
 def random_state(layer, dtype=torch.float64):
-    return torch.rand(layer.num_states, B, H, dtype=dtype) - 0.5
+    return torch.rand(len(STATES[layer.cell]), B, H, dtype=dtype) - 0.5
 
 
 def gradients(outputs, layer, *inputs):
@@ -59,13 +61,14 @@ def test_an_index_is_a_one_hot_vector(name):
 @pytest.mark.parametrize("indices", [True, False])
 def test_gradcheck(name, indices):
     layer = random_layer(name, I)
+    names = [name for name, _ in layer.named_parameters()]
     state = random_state(layer)
     x = torch.randint(0, I, (S, B)) if indices else torch.randn(S, B, I, dtype=torch.float64, requires_grad=True)
 
     def outputs(x, *parameters):
         # A fresh layer each time: gradcheck keeps the graphs of several runs at once.
         fresh = random_layer(name, I)
-        return fresh.unrolled.apply(x, state, *parameters, fresh)[0]
+        return functional_call(fresh, dict(zip(names, parameters, strict=True)), (x, state))[0]
 
     assert gradcheck(outputs, (x, *layer.parameters()))
 
@@ -115,6 +118,51 @@ def test_backward_after_another_forward_is_refused(name):
         outputs.sum().backward()
 
 
+@pytest.mark.parametrize("learning", [True, False])
+def test_a_forward_of_another_shape_disturbs_no_backward(name, learning):
+    layer = random_layer(name, I)
+    x, state = torch.randint(0, I, (S, B)), random_state(layer)
+    expected = gradients(layer(x, state)[0], layer)
+    expected = [gradient.clone() for gradient in expected]
+    outputs, _ = layer(x, state)
+    with torch.set_grad_enabled(learning):
+        layer(x[:2], state)
+        layer(x[:, :1], state[:, :1])
+    assert all(torch.equal(a, b) for a, b in zip(gradients(outputs, layer), expected, strict=True))
+
+
+@pytest.mark.parametrize("validates_first", [True, False])
+def test_reading_another_text_leaves_the_buffers_of_learning_where_they_are(name, validates_first):
+    """A captured CUDA graph goes on writing to them."""
+    layer = random_layer(name, I)
+    x, state = torch.randint(0, I, (S, B)), random_state(layer)
+    if validates_first:
+        with torch.no_grad():
+            layer(x, state)
+    place = layer(x, state)[0].data_ptr()
+    with torch.no_grad():
+        for steps in range(1, S):
+            layer(x[:steps], state)
+        assert layer(x, state)[0].data_ptr() == place  # validating takes no memory of its own
+    assert layer(x, state)[0].data_ptr() == place
+
+
+def test_gradients_are_the_parameters_own(name):
+    """So any optimizer can train a model, and what was learned before is not overwritten by the next pass."""
+    layer = random_layer(name, I)
+    first, second = torch.randint(0, I, (2, S, B)).unbind()
+    state = random_state(layer)
+    layer(first, state)[0].sum().backward()
+    grads = {name: p.grad for name, p in layer.named_parameters()}
+    before = {name: grad.clone() for name, grad in grads.items()}
+    layer.zero_grad(set_to_none=True)
+    layer(second, state)[0].sum().backward()
+    assert all(torch.equal(grads[name], before[name]) for name in grads)
+    assert not torch.equal(layer.h2h_weight.grad, before["h2h_weight"])
+    layer.i2h_bias.grad.zero_()
+    assert layer.h2h_bias.grad.any()  # both biases have the same gradient, but not the same tensor
+
+
 def test_backward_can_be_repeated(name):
     layer = random_layer(name, I)
     outputs, _ = layer(torch.randint(0, I, (S, B)), random_state(layer))
@@ -134,21 +182,7 @@ def test_backward_can_be_repeated(name):
     ],
 )
 def test_number_of_parameters(model, layers, size, vocabulary, count):
-    assert CharRNN(vocabulary, size, layers, model).flat.numel() == count
-
-
-def test_the_flat_vector_is_the_parameters(name):
-    model = CharRNN(7, 4, 2, name).double()
-    model.initialize(lambda count: torch.arange(count, dtype=torch.float64))
-    for parameter in model.parameters():
-        assert parameter.dtype == torch.float64
-    x = torch.randint(0, 7, (S, B))
-    model(x, model.zero_state(B))[0].sum().backward()
-    values = torch.cat([p.detach().flatten() for p in model.parameters()])
-    grads = torch.cat([p.grad.flatten() for p in model.parameters()])
-    assert torch.equal(values, model.flat) and torch.equal(grads, model.flat.grad)
-    model.flat.fill_(3)
-    assert all((p == 3).all() for p in model.parameters())
+    assert sum(p.numel() for p in CharRNN(vocabulary, size, layers, model).parameters()) == count
 
 
 def test_parameters_are_drawn_in_the_reference_order():

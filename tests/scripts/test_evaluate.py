@@ -290,7 +290,11 @@ def test_places_that_the_table_cannot_go_to(trained, tmp_path, read_only_dir):
     options = ("x.pt", "-file=x.txt")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for name in ("x.txt", "x.pt", f"{tmp_path.parent}/{tmp_path.name}/x.txt"):
-        refused(score(*options, f"-per_char={name}", cwd=tmp_path), f"cannot write {name}: this command reads it", "-per_char")
+        refused(
+            score(*options, f"-per_char={name}", cwd=tmp_path),
+            f"cannot write {name}: this command reads it",
+            "-per_char",
+        )
     refused(score(*options, "-per_char=.", cwd=tmp_path), "cannot write .: it is a folder", "-per_char")
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     place = read_only_dir / "x.tsv"

@@ -101,7 +101,9 @@ def test_an_exploding_loss_ends_the_run_and_names_the_last_good_checkpoint(learn
     more = ["-save_every", 1] if learning_rate > 1e3 else []
     run = finish(tmp_path, "-resume", copy, "-learning_rate", learning_rate, *more)
     assert (run.status, list(log([run.out]))) == (1, [8, 9])
-    assert re.fullmatch(rf"error: the loss is .*; the last good checkpoint is {copy}; try a lower -learning_rate .*\n", run.err)
+    assert re.fullmatch(
+        rf"error: the loss is .*; the last good checkpoint is {copy}; try a lower -learning_rate .*\n", run.err
+    )
     assert checkpoints(tmp_path).keys() == {copy.name}
 
 

@@ -73,7 +73,9 @@ def test_a_signal_to_torchrun_saves_and_another_number_of_processes_goes_on(fold
     process.send_signal(signal.SIGTERM)
     process.wait(60)
     out, err = ((folder / name).read_text() for name in ("out", "err"))
-    (stopped,) = re.findall(r"^stopped at iteration (\d+); resume with: torchrun --nproc_per_node=2 train.py -resume .*\.pt$", out, re.M)
+    (stopped,) = re.findall(
+        r"^stopped at iteration (\d+); resume with: torchrun --nproc_per_node=2 train.py -resume .*\.pt$", out, re.M
+    )
     assert err.count("stopping after this iteration") == 1, err
     assert list(checkpoints(folder / "cv")) == [f"resume_s_iteration{stopped}.pt"]
     epochs = int(stopped) // EPOCH + 2

@@ -12,7 +12,6 @@ import termios
 import pytest
 import torch
 
-from model.char_rnn import CharRNN
 from tests.helpers.inputs import ROOT, SMALL, numbers
 from tests.helpers.runs import finish
 from util.checkpoint.store import load_checkpoint
@@ -33,19 +32,21 @@ def folder(tmp_path):
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (lambda flat: RMSprop(flat, 0.95), lambda flat: torch.optim.RMSprop([flat], 0.01, alpha=0.95, eps=1e-8)),
+        (
+            lambda *vectors: RMSprop(*vectors, 0.95),
+            lambda flat: torch.optim.RMSprop([flat], 0.01, alpha=0.95, eps=1e-8),
+        ),
         (Adam, lambda flat: torch.optim.Adam([flat], 0.01)),
     ],
 )
 def test_optimizers_equal_those_of_torch(ours, theirs):
-    flat = CharRNN(30, 200, 1, "gru").double().flat  # more than one piece
+    flat, gradient = torch.zeros(2, 150_000, dtype=torch.float64).unbind()  # more than one piece
     other = torch.zeros_like(flat, requires_grad=True)
     assert len(flat) > 1 << 16
-    optimizer, expected = ours(flat), theirs(other)
+    optimizer, expected = ours(flat, gradient), theirs(other)
     generator = torch.Generator().manual_seed(0)
     for iteration in range(1, 6):
-        gradient = torch.randn(len(flat), dtype=torch.float64, generator=generator) * 3
-        flat.grad.copy_(gradient)
+        torch.randn(len(flat), dtype=torch.float64, generator=generator, out=gradient).mul_(3)
         other.grad = gradient.clamp(-2, 2)
         optimizer.step(iteration, 0.01, 2)
         expected.step()

@@ -47,4 +47,7 @@ class StopSignals:
         # Not by way of sys.stderr: the signal may have come in the midst of a print, and streams cannot be re-entered.
         if not self.silent and self.received.name != "SIGPIPE":
             with suppress(OSError):
-                os.write(2, b"\n" * os.isatty(2) + b"stopping after this iteration; once more stops at once, without saving\n")
+                os.write(
+                    2,
+                    b"\n" * os.isatty(2) + b"stopping after this iteration; once more stops at once, without saving\n",
+                )

@@ -110,5 +110,5 @@ def facts(flags: Flags, options: Namespace, text_sha256: str, trainer: Trainer, 
         "version of the code": hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest(),
         "version of torch": torch.__version__,
         "kind of device": trainer.device.type,
-        "checkpoint to start from": (trainer.iteration, trainer.model.flat.double().sum().item()),
+        "checkpoint to start from": (trainer.iteration, trainer.flat.values.double().sum().item()),
     }

@@ -19,7 +19,9 @@ from util.checkpoint.content import Checkpoint, Training
 from util.text.batches import TRAIN, Batches
 from util.torch7_random import Torch7Random
 from util.training.cuda_graph import Graphed
+from util.training.dropout import DropoutDraws
 from util.training.evaluation import batch_loss
+from util.training.flat import FlatParameters
 from util.training.optimizer import Adam, RMSprop
 from util.training.processes import Processes
 
@@ -35,8 +37,10 @@ class Trainer:
     ) -> None:
         self.model, self.batches, self.random, self.processes = model, batches, random, processes
         self.options = options
-        self.device = model.flat.device
-        self.optimizer = RMSprop(model.flat, options.decay_rate) if options.optim == "rmsprop" else Adam(model.flat)
+        self.flat = FlatParameters(model)
+        self.device = self.flat.values.device
+        vectors = self.flat.values, self.flat.gradient
+        self.optimizer = RMSprop(*vectors, options.decay_rate) if options.optim == "rmsprop" else Adam(*vectors)
         self.learning_rate: float = options.learning_rate
         self.iteration = 0
         self.train_losses: list[float] = []
@@ -46,17 +50,20 @@ class Trainer:
         """What an iteration took, of those that were fetched last."""
         self._outcomes: list[Tensor] = []  # of the iterations since the last fetch: the loss, and the wishes to stop
         self._began = 0.0  # when the first of them began
+        self._norm_ratio: float | None = None
         self._stopping = False
-        on_gpu = model.flat.is_cuda and processes.size == 1
-        self._graph = Graphed(self._learn) if on_gpu and options.optim == "rmsprop" else None
+        self._graph = Graphed(self._forward_and_backward, self.device) if self.device.type == "cuda" else None
         # The state is carried from batch to batch through the whole run, from one epoch to the next as well.
         self.streams = processes.share(options.batch_size)
         self.state = model.zero_state(self.streams.stop - self.streams.start)
+        # The reference draws step by step, and in each step layer by layer; each process draws for all streams.
+        shape = options.seq_length, model.num_layers, options.batch_size, model.rnn_size
+        self._draws = DropoutDraws(random, shape, 1 - options.dropout) if options.dropout else None
 
     @property
     def size(self) -> int:
         """The number of parameters."""
-        return self.model.flat.numel()
+        return self.flat.values.numel()
 
     @property
     def epoch(self) -> float:
@@ -79,29 +86,36 @@ class Trainer:
         """Whether the last loss that is known is a number, and not beyond the bound."""
         return not self.train_losses or self.train_losses[-1] <= self.loss_bound
 
-    @property
-    def gradient(self) -> Tensor:
-        """The gradients of all parameters."""
-        assert self.model.flat.grad is not None
-        return self.model.flat.grad
-
     def finite(self) -> bool:
         """Whether all parameters are numbers. After too large an update they are not, though the loss before it was."""
-        return bool(self.model.flat.isfinite().all())
+        return bool(self.flat.values.isfinite().all())
 
     def stops(self, received: Any) -> bool:
         """Whether to stop: at once by a signal that this process has `received`, or when all of several know of one."""
         return self._stopping if self.processes.size > 1 else bool(received)
 
-    def fetch(self) -> None:
-        """Waits for the iterations that were begun, and takes in their losses and wishes to stop."""
+    def fetch(self, with_norms: bool = False) -> None:
+        """Waits for the iterations that were begun, and takes in their losses and wishes to stop.
+
+        `with_norms` takes in what `norm_ratio` returns as well: a second look at a GPU would be a second wait.
+        """
         if not self._outcomes:
             return
-        outcomes = torch.stack(self._outcomes).tolist()
-        self.seconds = (time.perf_counter() - self._began) / len(outcomes)
+        count = len(self._outcomes)
+        figures = torch.cat([*self._outcomes, *([self._norms()] if with_norms else [])]).tolist()
+        self.seconds = (time.perf_counter() - self._began) / count
         self._outcomes.clear()
-        self.train_losses += [loss / self.options.seq_length for loss, _ in outcomes]
-        self._stopping = any(wishes for _, wishes in outcomes)
+        self.train_losses += [loss / self.options.seq_length for loss in figures[: 2 * count : 2]]
+        self._stopping = any(figures[1 : 2 * count : 2])
+        if with_norms:
+            self._norm_ratio = figures[-1]
+
+    def norm_ratio(self) -> float:
+        """Returns the norm of the clamped gradient over that of the parameters after the update."""
+        return self._norms().item() if self._norm_ratio is None else self._norm_ratio
+
+    def _norms(self) -> Tensor:
+        return (self.flat.gradient.norm() / self.flat.values.norm())[None]
 
     def decay_learning_rate(self) -> bool:
         """Lowers the learning rate if an epoch has ended and it is time; returns whether it did."""
@@ -116,66 +130,52 @@ class Trainer:
         """Learns from the next batch. `stop`, if true, is this process's wish to stop soon, of which all learn."""
         if not self._outcomes:
             self._began = time.perf_counter()
-        x, y = self.batch(TRAIN, self.iteration % self.batches.split_sizes[TRAIN])
-        inputs = [x, y, self.on_device(torch.tensor(float(bool(stop))))]
-        if self.options.dropout:
-            inputs.append(self.dropout_masks())
+        inputs = [*self.batches.batch(TRAIN, self.iteration % self.batches.split_sizes[TRAIN])]
+        if self._draws:
+            inputs.append(self._draws.next()[:, :, self.streams])
         self.iteration += 1
+        self._norm_ratio = None
+        tensors = [self._sendable(array) for array in inputs]
         if self._graph:
-            self._outcomes.append(self._graph(inputs, key=self.learning_rate))
+            loss = self._graph(tensors)
         else:
-            self._outcomes.append(self._learn(*inputs).clone())
+            loss = self._forward_and_backward(*(tensor.to(self.device) for tensor in tensors))
+        outcome = self.flat.extra
+        outcome[0] = loss
+        outcome[1] = float(bool(stop))
+        self.processes.sum(self.flat.bucket)
+        self.optimizer.step(self.iteration, self.learning_rate, self.options.grad_clip)
+        self._outcomes.append(outcome.clone())
 
-    def _learn(self, x: Tensor, y: Tensor, stop: Tensor, masks: Tensor | None = None) -> Tensor:
-        """One iteration on a batch; gives the loss, and how many processes wish to stop."""
-        log_probs, state = self.model(x, self.state, masks.unbind(1) if masks is not None else None)
+    def _forward_and_backward(self, x: Tensor, y: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Reads a batch, x and y (S, B), and fills the gradient; returns the loss, summed over the steps.
+
+        `kept` (S, L, B, H) says which outputs dropout leaves; they are scaled to make up for the others.
+        """
+        masks = None if kept is None else (kept.to(self.state.dtype) / (1 - self.options.dropout)).unbind(1)
+        log_probs, state = self.model(x, self.state, masks)
         self.state.copy_(state)
         # The mean over the streams, summed over the steps: so the gradient's size, and grad_clip, are the reference's.
         loss = nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum") / self.options.batch_size
-        self.gradient.zero_()
+        self.flat.gradient.zero_()
         loss.backward()
-        outcome = self.model.bucket[-2:]
-        outcome[0], outcome[1] = loss.detach(), stop
-        self.processes.sum(self.model.bucket)
-        self.optimizer.step(self.iteration, self.learning_rate, self.options.grad_clip)
-        return outcome
+        return loss.detach()
 
     def evaluate(self, split: int) -> float:
         """The loss per character on a split, from a zero state, without dropout."""
         state = torch.zeros_like(self.state)
         total = torch.zeros((), dtype=torch.float64, device=state.device)
         for number in range(self.batches.split_sizes[split]):
-            x, y = self.batch(split, number)
+            x, y = (self._sendable(array).to(self.device) for array in self.batches.batch(split, number))
             loss, _, state = batch_loss(self.model, x, y, state)
             total += loss
         characters = self.batches.split_sizes[split] * self.options.batch_size * self.options.seq_length
         return self.processes.sum(total).item() / characters
 
-    def norm_ratio(self) -> float:
-        """The norm of the clamped gradient over that of the parameters after the update."""
-        return (self.gradient.norm() / self.model.flat.norm()).item()
-
-    def batch(self, split: int, number: int) -> tuple[Tensor, Tensor]:
-        """Inputs and targets (S, B) on the model's device."""
-        x, y = self.batches.batch(split, number)
-        return self.on_device(torch.from_numpy(x)), self.on_device(torch.from_numpy(y))
-
-    def on_device(self, tensor: Tensor) -> Tensor:
-        """The tensor on the model's device; a GPU copies it while the CPU goes on."""
-        device = self.model.flat.device
-        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
-
-    def dropout_masks(self) -> Tensor:
-        """Factors for the outputs, (S, L, B, H): 0 where one is dropped, else what makes up for the dropped ones.
-
-        The reference draws step by step, and in each step layer by layer. Each process draws for all streams.
-        """
-        L, H = self.model.num_layers, self.model.rnn_size
-        shape = (self.options.seq_length, L, self.options.batch_size, H)
-        keep = self.random.bernoulli(int(np.prod(shape)), 1 - self.options.dropout).reshape(shape)
-        return self.on_device(torch.from_numpy(keep[:, :, self.streams])).to(self.state.dtype) / (
-            1 - self.options.dropout
-        )
+    def _sendable(self, array: np.ndarray) -> Tensor:
+        """Returns an array as a tensor on the CPU, from where a GPU can copy it without waiting."""
+        tensor = torch.from_numpy(array)
+        return tensor.pin_memory() if self.device.type == "cuda" else tensor
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continues where the run of a checkpoint stood; the model has its parameters already."""
@@ -191,7 +191,7 @@ class Trainer:
 
     def snapshot(self, text_sha256: str) -> dict[str, Any]:
         """Returns the fields of a `Checkpoint` that are training's. All processes must call it, and get the same."""
-        random = self.random.state()
+        random = (self._draws or self.random).state()
         L, num_states, _, H = self.state.shape
         state = self.state.new_zeros(L, num_states, self.options.batch_size, H)
         state[:, :, self.streams] = self.state
