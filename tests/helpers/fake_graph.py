@@ -100,12 +100,13 @@ def imitate(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
     return made
 
 
-def trainer(model: str, dropout: float = 0.0, optim: str = "rmsprop") -> Trainer:
+def trainer(model: str, dropout: float = 0.0, optim: str = "rmsprop", device: str = "cpu") -> Trainer:
     settings = {"batch_size": 5, "seq_length": 7, "grad_clip": 5.0, "decay_rate": 0.95, "learning_rate": 2e-2}
     settings |= {"dropout": dropout, "optim": optim, "max_loss_ratio": 3.0, "accurate_gpu_timing": 0}
     batches = Batches(np.random.default_rng(0).integers(0, 11, 2000), 5, 7, 0.9, 0.1)
     network, random = CharRNN(11, 6, 2, model), Torch7Random(1)
     network.initialize(lambda count: torch.from_numpy(random.uniform(count, -0.08, 0.08)))
+    network.to(device)
     return Trainer(network, batches, random, Processes(), Namespace(**settings))
 
 
