@@ -12,6 +12,7 @@ from typing import Any
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import newest_checkpoint
 from util.checkpoint.store import load_checkpoint
+from util.checkpoint.torch_rnn_t7 import remarks
 from util.cli.console import log, tell
 from util.cli.flags import Flags, Role
 from util.errors import UserError
@@ -63,6 +64,8 @@ def init_from(options: Namespace) -> Start:
     """Takes what belongs to the model from the checkpoint, and says so where the flags differ."""
     checkpoint = load_checkpoint(options.init_from)
     log(f"loading a model from checkpoint {options.init_from}")
+    for remark in remarks(checkpoint.options):
+        log(remark)
     fixed = {name: checkpoint.options[name] for name in ("model", "rnn_size", "num_layers")}
     # These can change, but stay as they were where the user does not say otherwise.
     kept = {"dropout": checkpoint.options["dropout"], "dtype": checkpoint.dtype}
