@@ -19,11 +19,12 @@ class Stepper:
 
     `parameters` are those of model.char_rnn.CharRNN by name, float32 or float64, and `model` names the cell.
     `texts` is how many go side by side, each from a state of its own; None is a single one without that axis.
+    `layers` are the cells of each layer; their `shown` (..., H) is tanh c of an LSTM, h of the others.
     """
 
     def __init__(self, parameters: Parameters, num_layers: int, model: str, texts: int | None = None) -> None:
         shape = () if texts is None else (texts,)
-        self._layers = [CELLS[model](parameters, layer, shape) for layer in range(num_layers)]
+        self.layers = [CELLS[model](parameters, layer, shape) for layer in range(num_layers)]
         self._weight = np.ascontiguousarray(parameters["decoder.weight"].T)
         self._bias = parameters["decoder.bias"]
         self._log_probs = np.empty((*shape, *self._bias.shape), self._bias.dtype)
@@ -34,8 +35,8 @@ class Stepper:
 
         Of several texts each may have its own index, (N,), or all the same one.
         """
-        h = self._layers[0].step(self._layers[0].rows[index])
-        for layer in self._layers[1:]:
+        h = self.layers[0].step(self.layers[0].rows[index])
+        for layer in self.layers[1:]:
             h = layer.step_above(h)
         log_probs = np.dot(h, self._weight, out=self._log_probs)
         log_probs += self._bias
@@ -66,6 +67,7 @@ class Cell:
         self.from_below = np.empty((*shape, width), h2h.dtype)
         self.gates = np.empty_like(self.from_below)
         self.h = np.zeros((*shape, H), h2h.dtype)
+        self.shown = self.h  # to people who want to see what the cells do
 
     def step_above(self, h_below: np.ndarray) -> np.ndarray:
         """The output after an input (..., H) from the layer below."""
@@ -84,7 +86,8 @@ class LSTMCell(Cell):
     def __init__(self, parameters: Parameters, layer: int, shape: Shape) -> None:
         super().__init__(parameters, layer, shape)
         self.i, self.f, self.o, self.g = np.split(self.gates, 4, axis=-1)
-        self.c, self.tanh_c = np.zeros_like(self.h), np.empty_like(self.h)
+        self.c, self.tanh_c = np.zeros_like(self.h), np.zeros_like(self.h)
+        self.shown = self.tanh_c
 
     def step(self, from_below: np.ndarray) -> np.ndarray:
         gates = np.dot(self.h, self.h2h, out=self.gates)
