@@ -3,7 +3,6 @@
 // apart. Each has a light and a dark form, and is a class in the page's style sheet: s0, s1, ... and d0, d1, ...
 
 const SHADES = 40; // of surprise; of cells as many on either side of 0
-const MOST_BITS = 8; // from here on all surprises look the same
 
 const SCALES = { // lightness, chroma, hue in degrees
   light: {
@@ -22,9 +21,14 @@ const SCALES = { // lightness, chroma, hue in degrees
   },
 };
 
-/** The class of a character with this surprise in bits; none where nothing was predicted. */
-function surpriseClass(bits) {
-  return Number.isNaN(bits) ? "" : "s" + Math.round(Math.min(1, bits / MOST_BITS) * SHADES);
+/** From how many bits on all surprises look the same; with thousands of characters to choose from it takes more. */
+function mostBits(V) {
+  return V < 500 ? 8 : 16;
+}
+
+/** The class of a character with a surprise in bits, on a scale up to `most`. */
+function surpriseClass(bits, most) {
+  return "s" + Math.round(Math.min(1, bits / most) * SHADES);
 }
 
 /** The class of a cell with this value, -1 to 1. */

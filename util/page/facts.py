@@ -13,13 +13,14 @@ import numpy as np
 
 Values = np.ndarray
 OPENING, CLOSING = "([{", ")]}"
+# Each of these ends with the first character that is no longer inside; see `inside`.
 COMMENT = re.compile(
-    r"/\*.*?(?:\*/|\Z)|(?<!:)//[^\n]*|(?:^|(?<=\s))#(?=[ !])[^\n]*|<!--.*?(?:-->|\Z)", re.DOTALL | re.MULTILINE
+    r"/\*.*?(?:\*/|\Z)|<!--.*?(?:-->|\Z)|(?:(?<!:)//|(?:^|(?<=\s))#(?=[ !]))[^\n]*\n", re.DOTALL | re.MULTILINE
 )
 TAG = re.compile(r"</?[A-Za-z][^<>\n]*>")
-QUOTATION = re.compile(r'"(?:[^"\n]|\n(?!\s*\n))*(?:"|\Z)|“[^”]*|«[^»]*|「[^」]*')
-SPEAKER = re.compile(r"^[^\n]*:$", re.MULTILINE)
-WORD_AND_SPACE = re.compile(r"[^\W\d_]+")
+QUOTATION = re.compile(r'"(?:[^"\n]|\n(?!\s*\n))*(?:"|\n|\Z)|“[^”]*(?:”|\Z)|«[^»]*(?:»|\Z)|「[^」]*(?:」|\Z)')
+SPEAKER = re.compile(r"^[^\n]*:\n", re.MULTILINE)
+WORD = re.compile(r"[^\W\d_]+")
 INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 
 
@@ -50,12 +51,12 @@ def whether(is_so: Callable[[str], bool]) -> Callable[[str], Values]:
 
 
 def inside(pattern: re.Pattern[str]) -> Callable[[str], Values]:
-    """Whether a match of the pattern goes on after a character."""
+    """Whether a match of the pattern goes on after a character. The text ends as if a line end followed."""
 
     def values(text: str) -> Values:
         result = np.zeros(len(text), int)
-        for match in pattern.finditer(text):
-            result[match.start() : match.end() - (match.end() < len(text))] = 1
+        for match in pattern.finditer(text + "\n"):
+            result[match.start() : match.end() - 1] = 1
         return result
 
     return values
@@ -63,7 +64,7 @@ def inside(pattern: re.Pattern[str]) -> Callable[[str], Values]:
 
 def word_length(text: str) -> Values:
     result = np.zeros(len(text), int)
-    for match in WORD_AND_SPACE.finditer(text):
+    for match in WORD.finditer(text):
         result[match.start() : match.end()] = np.arange(1, 1 + match.end() - match.start())
     return result
 

@@ -17,12 +17,21 @@ function shareBar(share) {
 }
 
 function percent(share) {
-  if (share >= 0.9995) return "100%";
-  return share >= 0.0995 ? `${Math.round(100 * share)}%` : share >= 0.001 ? `${(100 * share).toFixed(1)}%` : "< 0.1%";
+  if (share >= 0.0995) return `${Math.round(100 * share)}%`;
+  return share >= 0.001 ? `${(100 * share).toFixed(1)}%` : "< 0.1%";
 }
 
 const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
 const cellName = (cell, H) => `layer ${Math.floor(cell / H) + 1}, cell ${(cell % H) + 1}`;
+
+/** The numbers under the scale of surprise: bits, and the probability that each stands for. */
+function showTicks(bits, likely, most) {
+  for (let k = 0; k <= 8; k++) {
+    const value = k * most / 8, last = k === 8;
+    bits.append(make("li", {}, last ? `${value}+ bits` : String(value)));
+    likely.append(make("li", {}, k === 0 ? "certain" : percent(2 ** -value) + (last ? " likely" : "")));
+  }
+}
 
 /** How likely the character at a position was, and the most likely ones there as bars. */
 function showPrediction(panel, reading, position, alphabet) {

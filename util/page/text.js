@@ -98,13 +98,13 @@ class TextView {
   }
 
   colour({ element, start }) {
-    const { reading, cell } = this;
+    const { reading, cell } = this, most = mostBits(reading.model.V);
     let at = start;
     for (const span of element.children) {
       if (reading.indices[at] < 0) span.className = "unknown";
       else if (at >= reading.length) span.className = "unread";
       else if (cell !== null) span.className = cellClass(reading.cell(at, cell));
-      else span.className = reading.starts.has(at) ? "first" : surpriseClass(reading.surprise(at));
+      else span.className = reading.starts.has(at) ? "first" : surpriseClass(reading.surprise(at), most);
       at++;
     }
   }

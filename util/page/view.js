@@ -13,6 +13,9 @@ byId("weights").remove(); // what it held is in the model now
 const styles = document.querySelector("style").sheet;
 for (const rule of colourRules()) styles.insertRule(rule, styles.cssRules.length);
 
+showTicks(byId("bits"), byId("likely"), mostBits(model.V));
+
+const unit = content.bytes ? "byte" : "character";
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
 let reading = null, position = -1, held = false, cell = null, turn = 0, drawn = true;
@@ -92,13 +95,13 @@ function read(passages, label) {
   inSlices(() => {
     reading.advance();
     return reading.length < limit;
-  }, limit, () => say(`${label} ${summary(reading)}${limit < whole ? ` Only the first ${count(limit, "character")} were read, for lack of memory.` : ""}`));
+  }, limit, () => say(`${label} ${summary(reading)}${limit < whole ? ` Only the first ${count(limit, unit)} were read, for lack of memory.` : ""}`));
 }
 
 function summary({ bits, predicted, indices, starts }) {
   const unknown = indices.filter((index) => index < 0).length;
-  const parts = [count(indices.length, "character") + (starts.size > 1 ? ` in ${starts.size} passages` : "")];
-  if (predicted) parts.push(`${(bits / predicted).toFixed(2)} bits of surprise a character (${(bits / predicted * Math.LN2).toFixed(3)} nats)`);
+  const parts = [count(indices.length, unit) + (starts.size > 1 ? ` in ${starts.size} passages` : "")];
+  if (predicted) parts.push(`${(bits / predicted).toFixed(2)} bits of surprise a ${unit} (${(bits / predicted * Math.LN2).toFixed(3)} nats)`);
   if (unknown) parts.push(`${unknown.toLocaleString("en")} of them unknown to the model`);
   return parts.join(", ") + ".";
 }
