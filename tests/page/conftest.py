@@ -68,7 +68,7 @@ def made(tmp_path_factory) -> Callable[..., Path]:
     """
     pages: dict[tuple, Path] = {}
     text = tmp_path_factory.mktemp("text") / "numbers.txt"
-    text.write_bytes(numbers(100))
+    text.write_bytes(numbers(140))
 
     def made(*arguments: object) -> Path:
         if arguments not in pages:

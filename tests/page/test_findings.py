@@ -151,7 +151,7 @@ def test_guesses_of_pairs():
         ("inside a comment", "a // b\nc", [0, 0, 1, 1, 1, 1, 0, 0]),
         ("inside a comment", "x # y", [0, 0, 1, 1, 1]),
         ("inside a tag", "a <b>c</b>", [0, 0, 1, 1, 0, 0, 1, 1, 1, 0]),
-        ("in a line that will end in a colon", "a\nB C:\nd", [0, 0, 1, 1, 1, 0, 0, 0]),
+        ("in a line that will end in a colon", "a\nB C:\nd", [0, 0, 1, 1, 1, 1, 0, 0]),
         ("in a word", "a 1é", [1, 0, 0, 1]),
         ("a capital", "aBÉ", [0, 1, 1]),
         ("a digit", "a1", [0, 1]),
