@@ -15,9 +15,10 @@ const SCALES = { // lightness, chroma, hue in degrees
   dark: {
     ink: "#ece8e1",
     paper: "#171615",
-    surprise: [[0.2, 0, 300], [0.33, 0.09, 300], [0.45, 0.15, 345], [0.6, 0.175, 20], [0.77, 0.15, 62], [0.93, 0.11, 98]],
-    low: [[0.2, 0, 250], [0.42, 0.1, 252], [0.68, 0.14, 245]],
-    high: [[0.2, 0, 60], [0.45, 0.1, 55], [0.75, 0.155, 60]],
+    surprise: [[0.2, 0, 300], [0.33, 0.09, 300], [0.45, 0.15, 345], [0.6, 0.175, 20], [0.77, 0.15, 62],
+      [0.93, 0.11, 98]],
+    low: [[0.2, 0, 250], [0.4, 0.09, 252], [0.6, 0.145, 248]],
+    high: [[0.2, 0, 60], [0.4, 0.085, 55], [0.61, 0.145, 52]],
   },
 };
 
@@ -47,7 +48,8 @@ function colourRules() {
 
 function rules({ ink, paper, surprise, low, high }) {
   const shades = Array.from({ length: SHADES + 1 }, (_, k) => between(surprise, k / SHADES));
-  const cells = Array.from({ length: 2 * SHADES + 1 }, (_, k) => between(k < SHADES ? low : high, Math.abs(k / SHADES - 1)));
+  const cell = (value) => between(value < 0 ? low : high, Math.abs(value));
+  const cells = Array.from({ length: 2 * SHADES + 1 }, (_, k) => cell(k / SHADES - 1));
   const rule = (name) => (lab, k) => `.${name}${k} { background: ${hex(lab)}; color: ${lighter(lab, ink, paper)}; }`;
   const strip = (labs) => `linear-gradient(to right, ${labs.filter((_, k) => k % 4 === 0).map(hex).join(", ")})`;
   return [
@@ -75,7 +77,9 @@ function lighter([L], ink, paper) {
 /** An OKLab colour as #rrggbb, each part clipped to what a screen can show. */
 function hex([L, a, b]) {
   const [l, m, s] = [
-    L + 0.3963377774 * a + 0.2158037573 * b, L - 0.1055613458 * a - 0.0638541728 * b, L - 0.0894841775 * a - 1.291485548 * b,
+    L + 0.3963377774 * a + 0.2158037573 * b,
+    L - 0.1055613458 * a - 0.0638541728 * b,
+    L - 0.0894841775 * a - 1.291485548 * b,
   ].map((root) => root ** 3);
   const linear = [
     4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,

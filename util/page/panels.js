@@ -62,7 +62,8 @@ class CellGrids {
   constructor(panel, { L, H }, chosen) {
     this.squares = [];
     for (let layer = 0; layer < L; layer++) {
-      const grid = make("div", { class: "grid", role: "listbox", tabindex: 0, "aria-label": `cells of layer ${layer + 1}` });
+      const label = `cells of layer ${layer + 1}`;
+      const grid = make("div", { class: "grid", role: "listbox", tabindex: 0, "aria-label": label });
       for (let k = 0; k < H; k++) {
         const name = cellName(layer * H + k, H);
         this.squares.push(make("i", { role: "option", "data-cell": layer * H + k, "aria-label": name, title: name }));
@@ -101,7 +102,10 @@ function showFacts(table, facts, H, chosen) {
     const rows = facts.filter((fact) => fact.found === found);
     if (!rows.length) continue;
     const body = make("tbody", found ? {} : { class: "weak" });
-    if (!found) body.append(make("tr", {}, make("th", { colspan: 5, scope: "rowgroup" }, "no more than chance or the last two characters tell")));
+    if (!found) {
+      const title = "no more than chance or the last two characters tell";
+      body.append(make("tr", {}, make("th", { colspan: 5, scope: "rowgroup" }, title)));
+    }
     body.append(...rows.map((fact) => factRow(fact, H, chosen)));
     table.append(body);
   }
@@ -126,7 +130,9 @@ class Saturation {
   constructor(plot, layer, gate, { L, H, cell }, chosen) {
     Object.assign(this, { plot, layer, gate, H, gates: GATES[cell] });
     for (let l = 1; l <= L; l++) layer.append(make("option", { value: l - 1 }, `layer ${l}`));
-    this.gates.forEach((name, g) => gate.append(make("option", { value: g }, gateName(name, g === this.gates.length - 1))));
+    this.gates.forEach((name, g) => {
+      gate.append(make("option", { value: g }, gateName(name, g === this.gates.length - 1)));
+    });
     layer.value = L - 1;
     gate.value = cell === "lstm" ? 1 : 0;
     for (const select of [layer, gate]) select.addEventListener("change", () => this.show(this.reading, this.cell));
@@ -143,10 +149,11 @@ class Saturation {
   /** Draws what a reading has counted so far; the cell that colours the text stands out. */
   show(reading, cell) {
     Object.assign(this, { reading, cell });
-    const { H, gates } = this, layer = Number(this.layer.value), first = (layer * gates.length + Number(this.gate.value)) * H;
+    const { H, gates } = this, layer = Number(this.layer.value);
+    const first = (layer * gates.length + Number(this.gate.value)) * H, steps = Math.max(1, reading.steps);
     const axes = make("path", { d: `M0 0V${SIDE}H${SIDE}Z`, class: "axes" });
     const dots = Array.from({ length: H }, (_, k) => {
-      const [x, y] = [reading.low[first + k], reading.high[first + k]].map((count) => count / Math.max(1, reading.steps));
+      const x = reading.low[first + k] / steps, y = reading.high[first + k] / steps;
       const place = { cx: (x * SIDE).toFixed(1), cy: ((1 - y) * SIDE).toFixed(1), r: 4 };
       const dot = make("circle", { ...place, "data-cell": layer * H + k }, make("title", {}, ""));
       dot.firstChild.textContent = `${cellName(layer * H + k, H)}: below 0.1 ${percent(x)}, above 0.9 ${percent(y)}`;

@@ -6,10 +6,10 @@ const CELL_SCALE = 32767; // cells, from -1 to 1, are kept as whole numbers of 1
 const MEMORY = 1 << 28; // bytes that the figures of one text may take
 
 class Reading {
-  /** Begins as a text of no characters; `label` says what it is. */
-  constructor(model, label) {
+  /** Begins as a text of no characters. */
+  constructor(model) {
     this.model = model;
-    this.label = label;
+    this.status = ""; // what is said of it
     this.network = new Network(model);
     this.characters = [];
     this.indices = [];

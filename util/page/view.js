@@ -18,7 +18,8 @@ showTicks(byId("bits"), byId("likely"), mostBits(model.V));
 const unit = content.bytes ? "byte" : "character";
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
-let reading = null, position = -1, held = false, cell = null, turn = 0, drawn = true;
+const readings = {}; // of each tab the last one
+let reading = null, position = -1, held = false, cell = null, writing = false, turn = 0, drawn = true;
 const text = new TextView(byId("text"), alphabet, moved);
 const grids = new CellGrids(byId("grids"), model, colourBy);
 const saturation = new Saturation(byId("plot"), byId("layer"), byId("gate"), model, colourBy);
@@ -28,15 +29,23 @@ const saturation = new Saturation(byId("plot"), byId("layer"), byId("gate"), mod
 /** Shows a reading from now on, and stops whatever was going on with another. */
 function show(next) {
   reading = next;
-  turn++;
   held = false;
   position = -1;
+  byId("prediction").replaceChildren();
   text.show(reading);
-  byId("prediction").replaceChildren(make("p", { class: "hint" }, "Point at a character, or use the arrow keys."));
-  say(reading.label);
+  text.recolour(cell);
+  stop();
+  if (reading.length) begin();
+  say(reading.status);
+}
+
+/** Puts the cursor on its first place. */
+function begin() {
+  moveTo(Math.min(reading.length - 1, FIRST_PLACE), false);
 }
 
 function say(sentence) {
+  reading.status = sentence;
   byId("status").textContent = sentence;
 }
 
@@ -49,8 +58,8 @@ function follow(from) {
   if (grown && atEnd) pane.scrollTop = pane.scrollHeight;
 }
 
-/** Calls `step` until it returns false, in slices, and shows after each how far the reading is of `total`. */
-function inSlices(step, total, finished) {
+/** Calls `step` until it returns false, in slices; shows after each how far the reading is, and at last says `done()`. */
+function inSlices(step, total, done) {
   const mine = ++turn, bar = byId("progress");
   let drawAgain = 0;
   bar.max = total;
@@ -66,13 +75,13 @@ function inSlices(step, total, finished) {
       drawAgain = end + GLANCE;
     }
     bar.value = reading.length;
-    if (position < 0 && (reading.length > FIRST_PLACE || !goesOn)) moveTo(Math.min(reading.length - 1, FIRST_PLACE), false);
+    if (position < 0 && (reading.length > FIRST_PLACE || !goesOn)) begin();
     if (goesOn) {
       setTimeout(slice);
       return;
     }
     stop();
-    finished();
+    say(done());
   };
   slice();
 }
@@ -80,28 +89,33 @@ function inSlices(step, total, finished) {
 /** Ends what goes on; what is there stays. */
 function stop() {
   turn++;
+  writing = false;
   byId("progress").hidden = true;
   byId("go").textContent = "Write";
-  if (reading) saturation.show(reading, cell);
+  saturation.show(reading, cell);
 }
 
 /** Reads passages, arrays of the model's characters, and shows them. */
-function read(passages, label) {
-  const next = new Reading(model, label);
+function read(tab, passages, label) {
+  const next = readings[tab] = new Reading(model);
   for (const characters of passages) next.addPassage(characters, alphabet.indices(characters));
-  show(next);
   const whole = next.characters.length, limit = Math.min(whole, Reading.limit(model));
-  if (!whole) return;
-  inSlices(() => {
-    reading.advance();
-    return reading.length < limit;
-  }, limit, () => say(`${label} ${summary(reading)}${limit < whole ? ` Only the first ${count(limit, unit)} were read, for lack of memory.` : ""}`));
+  next.status = label;
+  next.resume = () => inSlices(() => next.length < limit && (next.advance(), true), limit, () => {
+    const cut = limit < whole ? ` Only the first ${count(limit, unit)} were read, for lack of memory.` : "";
+    return `${label} ${summary(next)}${cut}`.trim();
+  });
+  show(next);
+  if (whole) next.resume();
 }
 
 function summary({ bits, predicted, indices, starts }) {
   const unknown = indices.filter((index) => index < 0).length;
   const parts = [count(indices.length, unit) + (starts.size > 1 ? ` in ${starts.size} passages` : "")];
-  if (predicted) parts.push(`${(bits / predicted).toFixed(2)} bits of surprise a ${unit} (${(bits / predicted * Math.LN2).toFixed(3)} nats)`);
+  if (predicted) {
+    const mean = bits / predicted;
+    parts.push(`${mean.toFixed(2)} bits of surprise a ${unit} (${(mean * Math.LN2).toFixed(3)} nats)`);
+  }
   if (unknown) parts.push(`${unknown.toLocaleString("en")} of them unknown to the model`);
   return parts.join(", ") + ".";
 }
@@ -113,7 +127,7 @@ function colourBy(next) {
   text.recolour(cell);
   grids.choose(cell);
   if (isCell) byId("layer").value = Math.floor(cell / H);
-  if (reading) saturation.show(reading, cell);
+  saturation.show(reading, cell);
   for (const row of document.querySelectorAll("#facts tr[data-cell]")) {
     row.toggleAttribute("aria-current", Number(row.dataset.cell) === cell);
   }
@@ -148,8 +162,10 @@ function draw() {
     if (position < 0) return;
     showPrediction(byId("prediction"), reading, position, alphabet);
     grids.show(reading, position);
-    byId("value").textContent = cell === null ? "" : `${cellName(cell, model.H)}: ${signed(reading.cell(position, cell))}`;
+    const value = () => `${cellName(cell, model.H)}: ${signed(reading.cell(position, cell))}`;
+    byId("value").textContent = cell === null ? "" : value();
     byId("text").classList.toggle("held", held);
+    byId("hold").textContent = held ? "held; Esc lets it go" : "a click holds it";
   });
 }
 
@@ -161,35 +177,43 @@ function open(tab) {
     byId(`tab-${name}`).tabIndex = name === tab ? 0 : -1;
     byId(`form-${name}`).hidden = name !== tab;
   }
-  stop();
-  if (tab === "own") read(content.passages.map((passage) => Array.from(passage)), content.source);
-  else show(new Reading(model, byId(`form-${tab}`).dataset.hint));
+  if (writing) say(summary(reading));
+  if (readings[tab]) {
+    show(readings[tab]);
+    if (reading.length < reading.characters.length) reading.resume?.();
+  } else if (tab === "own") {
+    read(tab, content.passages.map((passage) => Array.from(passage)), content.source);
+  } else {
+    show(new Reading(model));
+    say(byId(`form-${tab}`).dataset.hint);
+  }
 }
 
 function write() {
   const prime = alphabet.split(byId("primetext").value), indices = alphabet.indices(prime);
   const unknown = prime.filter((_, k) => indices[k] < 0);
   const [temperature, length, seed] = ["temperature", "length", "seed"].map((id) => Number(byId(id).value));
-  const next = new Reading(model, "");
+  const next = readings.write = new Reading(model);
   show(next);
   if (unknown.length) {
-    say(`The model has never seen ${unknown.slice(0, 5).map((c) => `“${alphabet.name(c)}”`).join(", ")}; leave it out of the beginning.`);
+    const some = unknown.slice(0, 5).map((character) => `“${alphabet.name(character)}”`).join(", ");
+    say(`The model has never seen ${some}; leave it out of the beginning.`);
     return;
   }
   next.starts.add(0);
   prime.forEach((character, k) => next.add(character, indices[k]));
   const choose = chooser(seed, temperature), total = Math.min(prime.length + length, Reading.limit(model));
+  writing = true;
   byId("go").textContent = "Stop";
   inSlices(() => {
-    if (next.length >= total) return false;
+    if (next.length === total) return false;
     if (next.length === next.characters.length) {
-      if (next.length === 0) next.network.reset();
       const index = choose(next.network.logProbs);
       next.add(alphabet.vocabulary[index], index);
     }
     next.advance();
-    return next.length < total;
-  }, total, () => say(summary(next)));
+    return true;
+  }, total, () => summary(next));
 }
 
 // Everything that can be clicked
@@ -217,24 +241,24 @@ function start() {
   });
   byId("form-write").addEventListener("submit", (event) => {
     event.preventDefault();
-    if (byId("go").textContent === "Write") write();
-    else {
-      stop();
-      say(`Stopped. ${summary(reading)}`);
-    }
+    if (!writing) return write();
+    stop();
+    say(`Stopped. ${summary(reading)}`);
   });
   byId("form-paste").addEventListener("submit", (event) => {
     event.preventDefault();
-    read([alphabet.split(byId("pasted").value)], "");
+    read("paste", [alphabet.split(byId("pasted").value)], "");
   });
   byId("by-surprise").addEventListener("click", () => colourBy(null));
   byId("by-cell").addEventListener("click", () => cell === null && colourBy(facts[0]?.cell ?? 0));
   document.addEventListener("keydown", ({ key }) => {
-    if (key === "Escape") held = false;
+    if (key !== "Escape") return;
+    held = false;
+    draw();
   });
   addEventListener("beforeprint", () => text.buildAll());
-  colourBy(null);
   open("own");
+  colourBy(null);
 }
 
 /** For tests, and for people who like the console. */
