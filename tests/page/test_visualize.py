@@ -179,7 +179,7 @@ def test_it_takes_no_torch(tmp_path, trained):
 
 
 def test_what_the_docs_show():
-    """docs/shakespeare.html holds the first 5,000 characters of its validation text, and is small enough to be sent to somebody."""
+    """docs/shakespeare.html shows 5,000 characters, and is small enough to be sent to somebody."""
     path = ROOT / "docs" / "shakespeare.html"
     found = content(path)
     assert (
