@@ -9,28 +9,29 @@ runs over their epochs.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import util.cli.early  # noqa: F401  (before the other imports)
+
 import importlib.util
 import shutil
 from pathlib import Path
 
 import numpy as np
 
-from util import errors
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
-from util.cli.flags import Flags, gpu_id, switch, text
+from util.cli import console
+from util.cli.flags import Flags, text
 from util.cli.plot import SUFFIXES, curves, draw_text, save_picture
 from util.errors import UserError
 
 
 def flags() -> Flags:
     flags = Flags("Shows what is in checkpoints.", "python inspect_checkpoint.py CHECKPOINT -plot curves.png")
-    flags.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", nargs="+", help="a file written by train.py")
+    flags.add_checkpoint(several=True)
     add = flags.group("output")
     add("plot", text, "", "draw the losses into this .png, .svg or .pdf file, or - for the terminal")
-    add = flags.group("accepted as the original accepts them; reading a checkpoint takes no GPU")
-    add("gpuid", gpu_id, 0, "not needed")
-    add("opencl", switch, 0, "not needed")
+    flags.add_unused_machine()
     return flags
 
 
@@ -55,7 +56,7 @@ def show(checkpoint: Checkpoint) -> None:
     V, H, L, model = checkpoint.model_shape
     count = sum(array.size for array in checkpoint.parameters.values())
     print(f"model: {model}, {L} layers of {H}, {count} parameters in {checkpoint.dtype}")
-    print(f"vocabulary: {V} characters: {checkpoint.vocabulary[:200]!r}{' ...' if V > 200 else ''}")
+    print(f"vocabulary: {V} characters: {checkpoint.vocabulary.characters[:200]!r}{' ...' if V > 200 else ''}")
     print(f"iteration: {checkpoint.iteration} (epoch {checkpoint.epoch:.3f})")
     recent = checkpoint.train_losses[-100:]
     if not np.isnan(recent).all():
@@ -73,7 +74,7 @@ def draw(paths: list[Path], plot: str) -> None:
     if not any(losses.size for run in runs for _, losses in (run.train, run.val)):
         raise UserError("there are no losses to draw in " + ", ".join(map(str, paths)))
     if plot != "-" and importlib.util.find_spec("matplotlib"):
-        save_picture(runs, Path(plot))
+        save_picture(runs, Path(plot), paths)
         print(f"saved {plot}")
         return
     size = shutil.get_terminal_size()
@@ -89,4 +90,4 @@ def short_names(paths: list[Path]) -> list[str]:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    console.run(main)

@@ -23,7 +23,7 @@ import torch
 from pathlib import Path
 from util.text.cache import load_text
 start = time.perf_counter()
-text = load_text(Path(sys.argv[2]), "utf-8")
+text = load_text(Source(Path(sys.argv[2])), "utf-8")
 print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, len(text.vocabulary))
 """
 

@@ -27,7 +27,8 @@ from model.char_rnn import CELLS, CharRNN
 from model.stepper import Stepper
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import save_checkpoint
-from util.sampling.drawing import chooser, sample
+from util.sampling.drawing import drawing, sample
+from util.text.vocabulary import Vocabulary
 
 
 def main() -> None:
@@ -52,7 +53,7 @@ def main() -> None:
                 checkpoint = write_checkpoint(path, model, rnn_size, options)
                 single, several, processes = [], [], []
                 for _ in range(options.repeats):
-                    single.append(characters_per_second(checkpoint, options.length, None))
+                    single.append(characters_per_second(checkpoint, options.length, 1))
                     several.append(characters_per_second(checkpoint, max(1, options.length // N), N))
                     command = ["sample.py", str(path), "-length", str(options.length), "-verbose", "0"]
                     processes.append(seconds_of(command))
@@ -72,8 +73,7 @@ def write_checkpoint(path: Path, model: str, rnn_size: int, options: Namespace) 
     flags = {"model": model, "rnn_size": rnn_size, "num_layers": options.num_layers}
     checkpoint = Checkpoint(
         options=flags | {"batch_size": 1, "seq_length": 1, "dropout": 0.0},
-        vocabulary="".join(chr(32 + i) for i in range(options.vocab_size)),
-        encoding="utf-8",
+        vocabulary=Vocabulary("".join(chr(32 + i) for i in range(options.vocab_size)), "utf-8"),
         parameters={name: parameter.detach().numpy() for name, parameter in network.named_parameters()},
         iteration=0,
         epoch=0.0,
@@ -85,14 +85,14 @@ def write_checkpoint(path: Path, model: str, rnn_size: int, options: Namespace) 
     return checkpoint
 
 
-def characters_per_second(checkpoint: Checkpoint, length: int, texts: int | None) -> float:
-    """Of one text (None) or several side by side, all of them together."""
+def characters_per_second(checkpoint: Checkpoint, length: int, texts: int) -> float:
+    """Of so many texts side by side, all of them together."""
     V, _, num_layers, model = checkpoint.model_shape
     start = time.perf_counter()
     step = Stepper(checkpoint.parameters, num_layers, model, texts)
-    for _ in sample(step, chooser(123, texts), (V,) if texts is None else (texts, V), [], length):
+    for _ in sample(step, drawing(123, texts), texts, V, [], length):
         pass
-    return length * (texts or 1) / (time.perf_counter() - start)
+    return length * texts / (time.perf_counter() - start)
 
 
 def seconds_of(arguments: list[str]) -> float:

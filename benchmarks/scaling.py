@@ -129,7 +129,7 @@ def parameters() -> int:
     sys.path.insert(0, str(ROOT))
     from model.char_rnn import CharRNN
 
-    return CharRNN(V, 128, 2).flat.numel()
+    return sum(parameter.numel() for parameter in CharRNN(V, 128, 2).parameters())
 
 
 def bytes_sent(processes: int, size: int) -> float:

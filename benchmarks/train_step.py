@@ -22,7 +22,9 @@ from torch.nn.functional import nll_loss, one_hot
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from model.char_rnn import CELLS, CharRNN
+from model.char_rnn import CharRNN
+from model.shapes import GATES
+from util.training.flat import FlatParameters
 from util.training.optimizer import RMSprop
 
 Step = Callable[[Tensor, Tensor], None]
@@ -30,7 +32,7 @@ Step = Callable[[Tensor, Tensor], None]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Times a training step.")
-    parser.add_argument("-model", nargs="+", default=list(CELLS), choices=CELLS)
+    parser.add_argument("-model", nargs="+", default=list(GATES), choices=GATES)
     parser.add_argument("-rnn_size", type=int, nargs="+", default=[128, 512])
     parser.add_argument("-num_layers", type=int, default=2)
     parser.add_argument("-vocab_size", type=int, default=65)
@@ -81,14 +83,15 @@ def ours(vocab_size: int, rnn_size: int, num_layers: int, model: str, batch_size
     """A step of util.training.trainer, without reading the text."""
     network = CharRNN(vocab_size, rnn_size, num_layers, model)
     network.initialize(lambda count: torch.rand(count) * 0.16 - 0.08)
-    optimizer = RMSprop(network.flat, 0.95)
+    flat = FlatParameters(network)
+    optimizer = RMSprop(flat.values, flat.gradient, 0.95)
     state = network.zero_state(batch_size)
 
     def step(x: Tensor, y: Tensor) -> None:
         nonlocal state
         log_probs, state = network(x, state)
         loss = nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum") / batch_size
-        network.flat.grad.zero_()
+        flat.gradient.zero_()
         loss.backward()
         optimizer.step(1, 2e-3, 5)
         loss.item()
@@ -159,7 +162,7 @@ def detached(state: object) -> object:
 
 def products(V: int, H: int, L: int, model: str, B: int, S: int) -> Step:
     """The matrix products of a step alone: all steps at once where that can be, forward and backward."""
-    width = CELLS[model].num_gates * H
+    width = len(GATES[model]) * H
     h, gates, weight = torch.randn(S * B, H), torch.randn(S * B, width), torch.randn(H, width)
     out_h, out_gates, out_weight = torch.empty_like(h), torch.empty_like(gates), torch.empty_like(weight)
     logits, decoder = torch.randn(S * B, V), torch.randn(H, V)

@@ -15,29 +15,24 @@ from model.gru import GRU
 from model.lstm import LSTM
 from model.recurrent import RecurrentLayer
 from model.rnn import RNN
+from model.shapes import STATES
 
 CELLS: dict[str, type[RecurrentLayer]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 
 
 class CharRNN(nn.Module):
-    """Predicts the next character of each of B streams from all characters before it.
-
-    All parameters lie in one vector, `flat`, and their gradients in `flat.grad`; the layers' parameters are views of
-    it. So the optimizer, the norms and a sum over processes are each one operation. `bucket` holds the gradients and
-    two numbers more, for what else is to be summed with them.
-    """
+    """Predicts the next character of each of B streams from all characters before it."""
 
     def __init__(self, vocab_size: int, rnn_size: int, num_layers: int, model: str = "lstm") -> None:
         super().__init__()
-        self.vocab_size, self.rnn_size, self.num_layers = vocab_size, rnn_size, num_layers
-        self.num_states = CELLS[model].num_states
+        self.rnn_size, self.num_layers = rnn_size, num_layers
+        self.num_states = len(STATES[model])
         self.layers = nn.ModuleList(
             CELLS[model](vocab_size if layer == 0 else rnn_size, rnn_size) for layer in range(num_layers)
         )
         self.decoder = nn.utils.skip_init(nn.Linear, rnn_size, vocab_size)
         nn.init.zeros_(self.decoder.weight)
         nn.init.zeros_(self.decoder.bias)
-        self._flatten()
 
     def forward(self, x: Tensor, state: Tensor, masks: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Log-probabilities (S, B, V) of the characters that follow x (S, B), and the state after them.
@@ -55,7 +50,7 @@ class CharRNN(nn.Module):
 
     def zero_state(self, batch: int) -> Tensor:
         """The state before the first character of `batch` streams: zeros (L, num_states, B, H)."""
-        return self.flat.new_zeros(self.num_layers, self.num_states, batch, self.rnn_size)
+        return self.decoder.weight.new_zeros(self.num_layers, self.num_states, batch, self.rnn_size)
 
     def torch7_parameters(self) -> Iterator[Tensor]:
         """Views of the parameters in the flat order of the reference, weights as (outputs, inputs)."""
@@ -72,7 +67,8 @@ class CharRNN(nn.Module):
             parameter.copy_(uniform(parameter.numel()).view(parameter.shape))
         for layer in self.layers:
             if isinstance(layer, LSTM):
-                layer.i2h_bias[self.rnn_size : 2 * self.rnn_size] = 1
+                _, forget, _, _ = layer.i2h_bias.split(self.rnn_size)
+                forget.fill_(1)
 
     @torch.no_grad()
     def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -87,35 +83,17 @@ class CharRNN(nn.Module):
         model.load_arrays(arrays)
         return model
 
-    def stepper(self, texts: int | None = None) -> Callable[[int | np.ndarray], np.ndarray]:
-        """Feeds one character at a time, from a zero state; each call gives the next one's log-probabilities (V,).
+    def stepper(self, texts: int = 1) -> Callable[[np.ndarray], np.ndarray]:
+        """Returns a function that feeds a character to each of N texts, (N,) indices, from a zero state.
 
-        Several texts go side by side: each call takes their indices (texts,), or one for all, and gives (texts, V).
+        Each call gives the log-probabilities (N, V) of the next characters. See model/stepper.py for one in numpy.
         """
-        state = self.zero_state(texts or 1)
+        state = self.zero_state(texts)
 
         @torch.no_grad()
-        def step(index: int | np.ndarray) -> np.ndarray:
+        def step(indices: np.ndarray) -> np.ndarray:
             nonlocal state
-            x = torch.as_tensor(index, device=state.device).expand(1, texts or 1)
-            log_probs, state = self(x, state)
-            return (log_probs[0, 0] if texts is None else log_probs[0]).cpu().numpy()
+            log_probs, state = self(torch.as_tensor(indices, device=state.device)[None], state)
+            return log_probs[0].cpu().numpy()
 
         return step
-
-    def _flatten(self) -> None:
-        """Moves the parameters into one vector, and their gradients into another."""
-        parameters = list(self.parameters())
-        sizes = [p.numel() for p in parameters]
-        self.flat = torch.cat([p.detach().flatten() for p in parameters])
-        self.bucket = self.flat.new_zeros(self.flat.numel() + 2)
-        self.flat.grad = self.bucket[:-2]
-        for p, values, gradients in zip(parameters, self.flat.split(sizes), self.flat.grad.split(sizes)):
-            p.data = values.view(p.shape)
-            p.grad = gradients.view(p.shape)
-
-    def _apply(self, fn, recurse=True):
-        """What .to(), .double() and their kin go through: they give each parameter memory of its own."""
-        super()._apply(fn, recurse)
-        self._flatten()
-        return self

@@ -1,12 +1,12 @@
 """Gated recurrent unit, unrolled by hand.
 
-    z  = sigmoid(W_xz x + b + W_hz h + b)
-    r  = sigmoid(W_xr x + b + W_hr h + b)
-    n  = tanh(W_xn x + b + W_hn (r h) + b)
+    z  = sigmoid(W_xz x + b_xz + W_hz h + b_hz)
+    r  = sigmoid(W_xr x + b_xr + W_hr h + b_hr)
+    n  = tanh(W_xn x + b_xn + W_hn (r h) + b_hn)
     h' = z n + (1 - z) h
 
 Cho et al. (2014), as char-rnn has it. torch.nn.GRU is another cell: there r multiplies W_hn h + b, and z weighs h.
-The gates lie in the order z, r, n. For the letters and the shared parts see recurrent.py.
+The backward pass is the chain rule through these lines. For the letters and the shared parts see recurrent.py.
 """
 
 from __future__ import annotations
@@ -16,108 +16,83 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from model.recurrent import Gradients, RecurrentLayer, Workspace, begin_backward, begin_forward, end_backward
+from model.recurrent import RecurrentLayer, Unrolled
 
 
-class UnrolledGRU(torch.autograd.Function):
-    """The cell over all steps: (x, state, parameters) to (h of every step, state after the last)."""
+class UnrolledGRU(Unrolled):
+    def __init__(self, x: Tensor, i2h_weight: Tensor, h2h_weight: Tensor) -> None:
+        super().__init__(x, i2h_weight, h2h_weight)
+        S, B, H = self.S, self.B, self.H
+        self.rh = self.new(S, B, H)
+        self.d_rh = self.new(B, H)
+        self.dh_dh = self.new(S, B, H)
+        self.all = GRUStep(self, slice(None))
+        self.steps = [GRUStep(self, t) for t in range(S)]
 
-    @staticmethod
-    def forward(ctx, x, state, i2h_weight, i2h_bias, h2h_weight, h2h_bias, layer):
-        ws = begin_forward(ctx, x, i2h_weight, i2h_bias, h2h_weight, h2h_bias, layer)
-        ws.n.mul_(2)
-        weight_zr, weight_n = ws.h2h_weight.copy_(h2h_weight).split([2 * ws.H, ws.H], dim=1)
-        weight_n.mul_(2)
-        ws.h[0].copy_(state[0])
-        for a_zr, z, r, n, rh, h_prev, h in ws.steps:
-            a_zr.addmm_(h_prev, weight_zr).sigmoid_()
-            torch.mul(r, h_prev, out=rh)
-            n.addmm_(rh, weight_n).sigmoid_()
-            torch.add(ws.minus_one, n, alpha=2, out=n)
-            torch.lerp(h_prev, n, z, out=h)
-        last_state = ws.h[-1:].clone()
-        ctx.mark_non_differentiable(last_state)
-        return ws.h[1:], last_state
+    def forward(self, state: Tensor, h2h_weight: Tensor) -> Tensor:
+        weight_zr, weight_n = self.h2h_weight.copy_(h2h_weight).tensor_split([2 * self.H], dim=1)
+        weight_n.mul_(2)  # for n = 2 sigmoid(2 a_n) - 1; see recurrent.py
+        self.all.n.mul_(2)
+        self.h[0].copy_(state[0])
+        for s in self.steps:
+            s.zr.addmm_(s.h_prev, weight_zr).sigmoid_()  # z, r
+            torch.mul(s.r, s.h_prev, out=s.rh)
+            s.n.addmm_(s.rh, weight_n).sigmoid_()  # (1 + n) / 2
+            torch.add(self.minus_one, s.n, alpha=2, out=s.n)  # n = tanh(a_n)
+            torch.lerp(s.h_prev, s.n, s.z, out=s.h)  # h' = z n + (1 - z) h
+        return self.h[-1:].clone()
 
-    @staticmethod
-    def backward(ctx, dh_above, _):
-        ws, grads = begin_backward(ctx)
-        weight_zr, weight_n = ws.h2h_weight_t.split([2 * ws.H, ws.H])
-        dh, drh = grads.dh.zero_(), grads.drh
-        for block in grads.blocks:
-            block.differentiate_gates(ws.one)
-            for (da_zr, da_z_n, da_r, da_n, r, keep), dh_t in zip(
-                block.steps, reversed(dh_above[block.slice].unbind())
-            ):
-                dh.add_(dh_t)
-                da_z_n.mul_(dh.unsqueeze(1))
-                torch.mm(da_n, weight_n, out=drh)
-                da_r.mul_(drh)
-                dh.mul_(keep).addcmul_(drh, r)
-                dh.addmm_(da_zr, weight_zr)
-        d_zr, d_n = grads.gates.flatten(0, 1).split([2 * ws.H, ws.H], dim=1)
-        torch.mm(ws.h[:-1].flatten(0, 1).t(), d_zr, out=grads.h2h_weight[:, : 2 * ws.H])
-        torch.mm(ws.rh.flatten(0, 1).t(), d_n, out=grads.h2h_weight[:, 2 * ws.H :])
-        return end_backward(ctx, grads)
+    def backward(self, dh_above: Tensor, h2h_weight: Tensor) -> None:
+        weight_zr, weight_n = self.h2h_weight_t.copy_(h2h_weight.t()).tensor_split([2 * self.H])
+        dh, d_rh = self.dh.zero_(), self.d_rh  # no gradient from beyond the last step
+        dh_twice = dh.unsqueeze(1)  # for two gates
+        self._slopes()
+        for s, dh_t in zip(reversed(self.steps), reversed(dh_above.unbind())):
+            dh.add_(dh_t)
+            s.d_zn.mul_(dh_twice)  # da_z = dh (n - h) z (1 - z), da_n = dh z (1 - n²)
+            torch.mm(s.d_n, weight_n, out=d_rh)  # d(rh) = W_hn^T da_n
+            s.d_r.mul_(d_rh)  # da_r = d(rh) h r (1 - r)
+            dh.mul_(s.dh_dh).addcmul_(d_rh, s.r)  # dh = dh (1 - z) + d(rh) r
+            dh.addmm_(s.d_zr, weight_zr)  # + W_hz^T da_z + W_hr^T da_r
+        d_zr, d_n = self.d_gates.flatten(0, 1).tensor_split([2 * self.H], dim=1)
+        d_weight_zr, d_weight_n = self.d_h2h_weight.tensor_split([2 * self.H], dim=1)
+        torch.mm(self.h[:-1].flatten(0, 1).t(), d_zr, out=d_weight_zr)
+        torch.mm(self.rh.flatten(0, 1).t(), d_n, out=d_weight_n)
 
-
-class GRUBlock:
-    """Views of some steps, for the part of the backward pass that needs no gradient from the steps after them."""
-
-    def __init__(self, ws: GRUWorkspace, grads: GRUGradients, steps: slice) -> None:
-        self.slice = steps
-        self.gates, self.h_prev = ws.gates[steps], ws.h[:-1][steps]
-        self.z, self.r, self.n = (gate[steps] for gate in ws.per_gate(ws.gates))
-        self.d_gates = grads.gates[steps]
-        self.dz, self.dr, self.dn = (gate[steps] for gate in ws.per_gate(grads.gates))
-        self.keep = grads.keep[: len(self.z)]
-        dz_and_dn = self.d_gates.unflatten(2, (ws.G, ws.H))[:, :, ::2]
-        self.steps = list(zip(self.d_gates[:, :, : 2 * ws.H], dz_and_dn, self.dr, self.dn, self.r, self.keep))[::-1]
-
-    def differentiate_gates(self, one: Tensor) -> None:
-        """Into each gate's gradient what turns dh (for z, n) or d(rh) (for r) into it, and 1 - z.
+    def _slopes(self) -> None:
+        """Fills `d_gates` with what the loop multiplies by dh (for z, n) or d(rh) (for r), and `dh_dh`, for all steps.
 
         The slope of a sigmoid s is s (1 - s), that of tanh is 1 - tanh².
         """
-        torch.addcmul(self.gates, self.gates, self.gates, value=-1, out=self.d_gates)
-        self.dz.mul_(torch.sub(self.n, self.h_prev, out=self.keep))
-        self.dr.mul_(self.h_prev)
-        torch.addcmul(self.z, torch.mul(self.n, self.n, out=self.dn), self.z, value=-1, out=self.dn)
-        torch.add(one, self.z, alpha=-1, out=self.keep)
+        s = self.all
+        torch.addcmul(s.gates, s.gates, s.gates, value=-1, out=s.d_gates)  # s (1 - s), for n of no use
+        s.d_z.mul_(torch.sub(s.n, s.h_prev, out=s.dh_dh))  # in its place until the last line
+        s.d_r.mul_(s.h_prev)
+        torch.addcmul(s.z, torch.mul(s.n, s.n, out=s.d_n), s.z, value=-1, out=s.d_n)  # z - n² z
+        torch.add(self.one, s.z, alpha=-1, out=s.dh_dh)  # 1 - z
 
 
-class GRUGradients(Gradients):
-    def __init__(self, ws: GRUWorkspace, input_size: int | None) -> None:
-        super().__init__(ws, input_size)
-        blocks = ws.blocks()
-        self.drh = ws.new(ws.B, ws.H)
-        self.keep = ws.new(blocks[-1].stop, ws.B, ws.H)  # one for all blocks
-        self.blocks = [GRUBlock(ws, self, block) for block in blocks]
+class GRUStep:
+    """Views of step t, (B, H) each unless said otherwise; of several steps, with one axis more, where t is a slice."""
 
-
-class GRUWorkspace(Workspace):
-    """Adds the gated output r h that the candidate sees."""
-
-    gradients_type = GRUGradients
-
-    def __init__(self, steps: int, batch: int, rnn_size: int, num_gates: int, like: Tensor) -> None:
-        super().__init__(steps, batch, rnn_size, num_gates, like)
-        self.rh = self.new(steps, batch, rnn_size)
-        self.one = self.new().fill_(1)
-        self.z, self.r, self.n = self.per_gate(self.gates)
-        self.steps = list(zip(self.gates[:, :, : 2 * rnn_size], self.z, self.r, self.n, self.rh, self.h, self.h[1:]))
+    def __init__(self, all: UnrolledGRU, t: int | slice) -> None:
+        self.gates, self.d_gates = all.gates[t], all.d_gates[t]  # (B, 3H), in the order z, r, n
+        self.z, self.r, self.n = self.gates.split(all.H, dim=-1)
+        self.d_z, self.d_r, self.d_n = self.d_gates.split(all.H, dim=-1)
+        self.zr, self.d_zr = self.gates[..., : 2 * all.H], self.d_gates[..., : 2 * all.H]  # (B, 2H)
+        self.d_zn = self.d_gates.unflatten(-1, (3, all.H))[..., ::2, :]  # (B, 2, H)
+        self.rh, self.dh_dh = all.rh[t], all.dh_dh[t]
+        self.h_prev, self.h = all.h[:-1][t], all.h[1:][t]
 
 
 class GRU(RecurrentLayer):
     """A layer of GRU cells; its state is (h,)."""
 
-    num_gates = 3
-    num_states = 1
+    cell = "gru"
     unrolled = UnrolledGRU
-    workspace_type = GRUWorkspace
 
     def torch7_parameters(self) -> Iterator[Tensor]:
-        """Views of the parameters in the flat order of the reference: W_xz, W_hz, W_xn, W_xr, W_hr, W_hn."""
+        """Yields views of the parameters in the flat order of the reference: W_xz, W_hz, W_xn, W_xr, W_hr, W_hn."""
         z, r, n = (slice(gate * self.rnn_size, (gate + 1) * self.rnn_size) for gate in range(3))
         i2h, h2h = (self.i2h_weight, self.i2h_bias), (self.h2h_weight, self.h2h_bias)
         for (weight, bias), gate in ((i2h, z), (h2h, z), (i2h, n), (i2h, r), (h2h, r), (h2h, n)):

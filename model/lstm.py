@@ -1,12 +1,14 @@
 """Long short-term memory, unrolled by hand.
 
-    i, f, o = sigmoid(W_i2h x + b_i2h + W_h2h h + b_h2h)     the first three of four blocks of that sum
-    g       = tanh(...)                                      the fourth
-    c'      = f c + i g
-    h'      = o tanh(c')
+    a  = W_i2h x + b_i2h + W_h2h h + b_h2h          four blocks: a_i, a_f, a_o, a_g
+    i  = sigmoid(a_i),  f = sigmoid(a_f),  o = sigmoid(a_o),  g = tanh(a_g)
+    c' = f c + i g
+    h' = o tanh(c')
 
 Hochreiter and Schmidhuber (1997), with the forget gate of Gers, Schmidhuber and Cummins (2000). The backward pass is
 the chain rule through these lines. For the letters and the shared parts see recurrent.py.
+
+The cell is kept as C = -2c, and q = sigmoid(C) with it: then tanh c = 1 - 2q, and h = o - 2 o q is one operation.
 """
 
 from __future__ import annotations
@@ -14,105 +16,78 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.recurrent import Gradients, RecurrentLayer, Workspace, begin_backward, begin_forward, end_backward
+from model.recurrent import RecurrentLayer, Unrolled
 
 
-class UnrolledLSTM(torch.autograd.Function):
-    """The cell over all steps: (x, state, parameters) to (h of every step, state after the last)."""
+class UnrolledLSTM(Unrolled):
+    def __init__(self, x: Tensor, i2h_weight: Tensor, h2h_weight: Tensor) -> None:
+        super().__init__(x, i2h_weight, h2h_weight)
+        S, B, H = self.S, self.B, self.H
+        self.C = self.new(S + 1, B, H)  # C[t] goes into step t, and C[t + 1] comes out of it
+        self.q = self.new(S, B, H)
+        self.dc = self.new(B, H)
+        self.dc_dh = self.new(S, B, H)
+        self.all = LSTMStep(self, slice(None))
+        self.steps = [LSTMStep(self, t) for t in range(S)]
 
-    @staticmethod
-    def forward(ctx, x, state, i2h_weight, i2h_bias, h2h_weight, h2h_bias, layer):
-        ws = begin_forward(ctx, x, i2h_weight, i2h_bias, h2h_weight, h2h_bias, layer)
-        ws.g.mul_(2)
-        weight = ws.h2h_weight.copy_(h2h_weight)
-        weight[:, 3 * ws.H :].mul_(2)
-        torch.mul(state[0], -2, out=ws.C[0])
-        ws.h[0].copy_(state[1])
-        for a, i, f, o, g, C_prev, C, q, h_prev, h in ws.steps:
-            a.addmm_(h_prev, weight).sigmoid_()
-            torch.add(ws.minus_one, g, alpha=2, out=g)
-            torch.mul(f, C_prev, out=C).addcmul_(i, g, value=-2)
-            torch.sigmoid(C, out=q)
-            torch.addcmul(o, o, q, value=-2, out=h)
-        last_state = torch.stack((ws.C[-1] / -2, ws.h[-1]))
-        ctx.mark_non_differentiable(last_state)
-        return ws.h[1:], last_state
+    def forward(self, state: Tensor, h2h_weight: Tensor) -> Tensor:
+        weight = self.h2h_weight.copy_(h2h_weight)
+        weight.split(self.H, dim=1)[3].mul_(2)  # for g = 2 sigmoid(2 a_g) - 1; see recurrent.py
+        self.all.g.mul_(2)
+        torch.mul(state[0], -2, out=self.C[0])
+        self.h[0].copy_(state[1])
+        for s in self.steps:
+            s.gates.addmm_(s.h_prev, weight).sigmoid_()  # i, f, o; and (1 + g) / 2
+            torch.add(self.minus_one, s.g, alpha=2, out=s.g)  # g = tanh(a_g)
+            torch.mul(s.f, s.C_prev, out=s.C).addcmul_(s.i, s.g, value=-2)  # c' = f c + i g, kept as C = -2c'
+            torch.sigmoid(s.C, out=s.q)  # tanh c' = 1 - 2q
+            torch.addcmul(s.o, s.o, s.q, value=-2, out=s.h)  # h' = o tanh c'
+        return torch.stack((self.C[-1] / -2, self.h[-1]))
 
-    @staticmethod
-    def backward(ctx, dh_above, _):
-        ws, grads = begin_backward(ctx)
-        weight = ws.h2h_weight_t
-        dc, dh = grads.dc.zero_(), grads.dh.zero_()
-        for block in grads.blocks:
-            block.differentiate_gates(ws.one)
-            for (da, da_if, da_o, da_g, dc_dh, f), dh_t in zip(block.steps, reversed(dh_above[block.slice].unbind())):
-                dh.add_(dh_t)
-                dc.addcmul_(dh, dc_dh)
-                da_if.mul_(dc.unsqueeze(1))
-                da_o.mul_(dh)
-                da_g.mul_(dc)
-                dc.mul_(f)
-                torch.mm(da, weight, out=dh)
-        torch.mm(ws.h[:-1].flatten(0, 1).t(), grads.gates.flatten(0, 1), out=grads.h2h_weight)
-        return end_backward(ctx, grads)
+    def backward(self, dh_above: Tensor, h2h_weight: Tensor) -> None:
+        weight = self.h2h_weight_t.copy_(h2h_weight.t())
+        dc, dh = self.dc.zero_(), self.dh.zero_()  # no gradient from beyond the last step
+        dc_twice = dc.unsqueeze(1)  # for two gates side by side
+        self._slopes()
+        for s, dh_t in zip(reversed(self.steps), reversed(dh_above.unbind())):
+            dh.add_(dh_t)
+            dc.addcmul_(dh, s.dc_dh)  # dc = f dc of the step after + dh o (1 - tanh² c')
+            s.d_if.mul_(dc_twice)  # da_i = dc g i (1 - i), da_f = dc c f (1 - f)
+            s.d_g.mul_(dc)  # da_g = dc i (1 - g²)
+            s.d_o.mul_(dh)  # da_o = dh tanh c' o (1 - o)
+            dc.mul_(s.f)
+            torch.mm(s.d_gates, weight, out=dh)  # dh = W_h2h^T da
+        torch.mm(self.h[:-1].flatten(0, 1).t(), self.d_gates.flatten(0, 1), out=self.d_h2h_weight)
 
-
-class LSTMBlock:
-    """Views of some steps, for the part of the backward pass that needs no gradient from the steps after them."""
-
-    def __init__(self, ws: LSTMWorkspace, grads: LSTMGradients, steps: slice) -> None:
-        self.slice = steps
-        self.gates, self.q, self.C_prev = ws.gates[steps], ws.q[steps], ws.C[:-1][steps]
-        self.i, self.f, self.o, self.g = (gate[steps] for gate in ws.per_gate(ws.gates))
-        self.d_gates = grads.gates[steps]
-        self.di, self.df, self.do, self.dg = (gate[steps] for gate in ws.per_gate(grads.gates))
-        self.dc_dh = grads.dc_dh[: len(self.q)]
-        i_and_f = self.d_gates.unflatten(2, (ws.G, ws.H))[:, :, :2]
-        self.steps = list(zip(self.d_gates, i_and_f, self.do, self.dg, self.dc_dh, self.f))[::-1]
-
-    def differentiate_gates(self, one: Tensor) -> None:
-        """Into each gate's gradient what turns dc (for i, f, g) or dh (for o) into it, and dc/dh.
+    def _slopes(self) -> None:
+        """Fills `d_gates` with what the loop multiplies by dc (for i, f, g) or dh (for o), and `dc_dh`, for all steps.
 
         The slope of a sigmoid s is s (1 - s), that of tanh is 1 - tanh².
         """
-        torch.addcmul(self.gates, self.gates, self.gates, value=-1, out=self.d_gates)
-        self.di.mul_(self.g)
-        self.df.mul_(self.C_prev).mul_(-0.5)
-        tanh_c = torch.add(one, self.q, alpha=-2, out=self.dc_dh)
-        self.do.mul_(tanh_c)
-        torch.addcmul(self.i, torch.mul(self.g, self.g, out=self.dg), self.i, value=-1, out=self.dg)
-        torch.addcmul(self.o, tanh_c.square_(), self.o, value=-1, out=self.dc_dh)
+        s = self.all
+        torch.addcmul(s.gates, s.gates, s.gates, value=-1, out=s.d_gates)  # s (1 - s), for g of no use
+        s.d_i.mul_(s.g)
+        s.d_f.mul_(s.C_prev).mul_(-0.5)
+        tanh_c = torch.add(self.one, s.q, alpha=-2, out=s.dc_dh)  # in its place until the last two lines
+        s.d_o.mul_(tanh_c)
+        torch.addcmul(s.i, torch.mul(s.g, s.g, out=s.d_g), s.i, value=-1, out=s.d_g)  # i - g² i
+        torch.addcmul(s.o, tanh_c.square_(), s.o, value=-1, out=s.dc_dh)  # o - tanh² c' o
 
 
-class LSTMGradients(Gradients):
-    def __init__(self, ws: LSTMWorkspace, input_size: int | None) -> None:
-        super().__init__(ws, input_size)
-        blocks = ws.blocks()
-        self.dc = ws.new(ws.B, ws.H)
-        self.dc_dh = ws.new(blocks[-1].stop, ws.B, ws.H)  # one for all blocks
-        self.blocks = [LSTMBlock(ws, self, block) for block in blocks]
+class LSTMStep:
+    """Views of step t, (B, H) each unless said otherwise; of several steps, with one axis more, where t is a slice."""
 
-
-class LSTMWorkspace(Workspace):
-    """Adds the cell, kept as C = -2c: then q = sigmoid(C) gives tanh c = 1 - 2q, and h = o - 2 o q is one operation."""
-
-    gradients_type = LSTMGradients
-
-    def __init__(self, steps: int, batch: int, rnn_size: int, num_gates: int, like: Tensor) -> None:
-        super().__init__(steps, batch, rnn_size, num_gates, like)
-        self.C = self.new(steps + 1, batch, rnn_size)
-        self.q = self.new(steps, batch, rnn_size)
-        self.one = self.new().fill_(1)
-        self.i, self.f, self.o, self.g = self.per_gate(self.gates)
-        self.steps = list(
-            zip(self.gates, self.i, self.f, self.o, self.g, self.C, self.C[1:], self.q, self.h, self.h[1:])
-        )
+    def __init__(self, all: UnrolledLSTM, t: int | slice) -> None:
+        self.gates, self.d_gates = all.gates[t], all.d_gates[t]  # (B, 4H), in the order i, f, o, g
+        self.i, self.f, self.o, self.g = self.gates.split(all.H, dim=-1)
+        self.d_i, self.d_f, self.d_o, self.d_g = self.d_gates.split(all.H, dim=-1)
+        self.d_if = self.d_gates.unflatten(-1, (4, all.H))[..., :2, :]  # (B, 2, H)
+        self.C_prev, self.C, self.q, self.dc_dh = all.C[:-1][t], all.C[1:][t], all.q[t], all.dc_dh[t]
+        self.h_prev, self.h = all.h[:-1][t], all.h[1:][t]
 
 
 class LSTM(RecurrentLayer):
     """A layer of LSTM cells; its state is (c, h)."""
 
-    num_gates = 4
-    num_states = 2
+    cell = "lstm"
     unrolled = UnrolledLSTM
-    workspace_type = LSTMWorkspace

@@ -10,55 +10,44 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.recurrent import Gradients, RecurrentLayer, Workspace, begin_backward, begin_forward, end_backward
+from model.recurrent import RecurrentLayer, Unrolled
 
 
-class UnrolledRNN(torch.autograd.Function):
-    """The cell over all steps: (x, state, parameters) to (h of every step, state after the last)."""
+class UnrolledRNN(Unrolled):
+    def __init__(self, x: Tensor, i2h_weight: Tensor, h2h_weight: Tensor) -> None:
+        super().__init__(x, i2h_weight, h2h_weight)
+        self.steps = [RNNStep(self, t) for t in range(self.S)]
 
-    @staticmethod
-    def forward(ctx, x, state, i2h_weight, i2h_bias, h2h_weight, h2h_bias, layer):
-        ws = begin_forward(ctx, x, i2h_weight, i2h_bias, h2h_weight, h2h_bias, layer)
-        ws.gates.mul_(2)
-        weight = torch.mul(h2h_weight, 2, out=ws.h2h_weight)
-        ws.h[0].copy_(state[0])
-        for a, h_prev, h in ws.steps:
-            a.addmm_(h_prev, weight).sigmoid_()
-            torch.add(ws.minus_one, a, alpha=2, out=h)
-        last_state = ws.h[-1:].clone()
-        ctx.mark_non_differentiable(last_state)
-        return ws.h[1:], last_state
+    def forward(self, state: Tensor, h2h_weight: Tensor) -> Tensor:
+        weight = torch.mul(h2h_weight, 2, out=self.h2h_weight)  # for tanh a = 2 sigmoid(2a) - 1; see recurrent.py
+        self.gates.mul_(2)
+        self.h[0].copy_(state[0])
+        for s in self.steps:
+            s.gates.addmm_(s.h_prev, weight).sigmoid_()  # (1 + h') / 2
+            torch.add(self.minus_one, s.gates, alpha=2, out=s.h)  # h' = tanh(a)
+        return self.h[-1:].clone()
 
-    @staticmethod
-    def backward(ctx, dh_above, _):
-        ws, grads = begin_backward(ctx)
-        torch.mul(ws.h[1:], ws.h[1:], out=grads.gates).neg_().add_(1)  # 1 - h², the slope of tanh
-        weight, dh = ws.h2h_weight_t, grads.dh.zero_()
-        for da, dh_t in zip(grads.steps, reversed(dh_above.unbind())):
-            da.mul_(dh.add_(dh_t))
-            torch.mm(da, weight, out=dh)
-        torch.mm(ws.h[:-1].flatten(0, 1).t(), grads.gates.flatten(0, 1), out=grads.h2h_weight)
-        return end_backward(ctx, grads)
+    def backward(self, dh_above: Tensor, h2h_weight: Tensor) -> None:
+        weight = self.h2h_weight_t.copy_(h2h_weight.t())
+        dh = self.dh.zero_()  # no gradient from beyond the last step
+        torch.mul(self.h[1:], self.h[1:], out=self.d_gates).neg_().add_(1)  # 1 - h'², the slope of tanh
+        for s, dh_t in zip(reversed(self.steps), reversed(dh_above.unbind())):
+            dh.add_(dh_t)
+            s.d_gates.mul_(dh)  # da = dh (1 - h'²)
+            torch.mm(s.d_gates, weight, out=dh)  # dh = W_h2h^T da
+        torch.mm(self.h[:-1].flatten(0, 1).t(), self.d_gates.flatten(0, 1), out=self.d_h2h_weight)
 
 
-class RNNGradients(Gradients):
-    def __init__(self, ws: RNNWorkspace, input_size: int | None) -> None:
-        super().__init__(ws, input_size)
-        self.steps = list(self.gates)[::-1]
+class RNNStep:
+    """Views of step t, (B, H) each."""
 
-
-class RNNWorkspace(Workspace):
-    gradients_type = RNNGradients
-
-    def __init__(self, steps: int, batch: int, rnn_size: int, num_gates: int, like: Tensor) -> None:
-        super().__init__(steps, batch, rnn_size, num_gates, like)
-        self.steps = list(zip(self.gates, self.h, self.h[1:]))
+    def __init__(self, all: UnrolledRNN, t: int) -> None:
+        self.gates, self.d_gates = all.gates[t], all.d_gates[t]
+        self.h_prev, self.h = all.h[t], all.h[t + 1]
 
 
 class RNN(RecurrentLayer):
     """A layer of plain recurrent cells; its state is (h,)."""
 
-    num_gates = 1
-    num_states = 1
+    cell = "rnn"
     unrolled = UnrolledRNN
-    workspace_type = RNNWorkspace

@@ -6,6 +6,8 @@ Letters: V characters in the vocabulary, H outputs of a layer, L layers, G gates
 
 from __future__ import annotations
 
+import math
+
 GATES = {"lstm": ("i", "f", "o", "g"), "gru": ("z", "r", "n"), "rnn": ("h",)}
 """A cell's gates, in the order in which they lie side by side in its weights (inputs, G·H)."""
 STATES = {"lstm": ("c", "h"), "gru": ("h",), "rnn": ("h",)}
@@ -23,3 +25,9 @@ def parameter_shapes(V: int, H: int, L: int, model: str) -> dict[str, tuple[int,
         shapes[f"layers.{layer}.h2h_weight"] = (H, width)
         shapes[f"layers.{layer}.h2h_bias"] = (width,)
     return shapes | {"decoder.weight": (V, H), "decoder.bias": (V,)}
+
+
+def count_parameters(V: int, H: int, L: int, model: str) -> int:
+    """Returns how many parameters a CharRNN has, without making a list as long as its layers."""
+    one, two = (sum(math.prod(shape) for shape in parameter_shapes(V, H, layers, model).values()) for layers in (1, 2))
+    return one + (L - 1) * (two - one)

@@ -3,12 +3,15 @@
 The equations are those of lstm.py, gru.py and rnn.py. All gates of a cell go through one tanh, since
 sigmoid(x) = (1 + tanh(x / 2)) / 2: the weights of the gates that want a sigmoid are halved beforehand.
 
-A single text goes by vectors, N texts side by side by matrices; the shapes below write (..., H) for (H,) or (N, H).
+N texts go side by side, as matrices. A single one, N = 1, goes by vectors, whose products are faster: so the shapes
+inside are (..., H), which is (N, H) or, for a single text, (H,).
 """
 
 from __future__ import annotations
 
 import numpy as np
+
+from model.shapes import GATES
 
 Parameters = dict[str, np.ndarray]
 Shape = tuple[int, ...]
@@ -18,31 +21,29 @@ class Stepper:
     """Feeds characters to a model, from a zero state, and gives the log-probabilities of the next ones.
 
     `parameters` are those of model.char_rnn.CharRNN by name, float32 or float64, and `model` names the cell.
-    `texts` is how many go side by side, each from a state of its own; None is a single one without that axis.
-    `layers` are the cells of each layer; their `shown` (..., H) is tanh c of an LSTM, h of the others.
+    `texts` is how many go side by side, each from a state of its own. `layers` are the cells of each layer, whose
+    `shown` (..., H) is tanh c of an LSTM, h of the others.
     """
 
-    def __init__(self, parameters: Parameters, num_layers: int, model: str, texts: int | None = None) -> None:
-        shape = () if texts is None else (texts,)
+    def __init__(self, parameters: Parameters, num_layers: int, model: str, texts: int = 1) -> None:
+        shape = (texts,) if texts > 1 else ()
         self.layers = [CELLS[model](parameters, layer, shape) for layer in range(num_layers)]
         self._weight = np.ascontiguousarray(parameters["decoder.weight"].T)
         self._bias = parameters["decoder.bias"]
         self._log_probs = np.empty((*shape, *self._bias.shape), self._bias.dtype)
         self._exp = np.empty_like(self._log_probs)
+        self._result = self._log_probs.reshape(texts, -1)
 
-    def __call__(self, index: int | np.ndarray) -> np.ndarray:
-        """Log-probabilities (..., V) after the character `index`; overwritten by the next call.
-
-        Of several texts each may have its own index, (N,), or all the same one.
-        """
-        h = self.layers[0].step(self.layers[0].rows[index])
+    def __call__(self, indices: np.ndarray) -> np.ndarray:
+        """Returns the log-probabilities (N, V) after a character of each text, (N,); the next call overwrites them."""
+        h = self.layers[0].step(self.layers[0].rows[indices if len(indices) > 1 else indices[0]])
         for layer in self.layers[1:]:
             h = layer.step_above(h)
         log_probs = np.dot(h, self._weight, out=self._log_probs)
         log_probs += self._bias
         log_probs -= log_probs.max(axis=-1, keepdims=True)
         log_probs -= np.log(np.exp(log_probs, out=self._exp).sum(axis=-1, keepdims=True))
-        return log_probs
+        return self._result
 
 
 class Cell:
@@ -81,7 +82,7 @@ class Cell:
 
 
 class LSTMCell(Cell):
-    candidate = 3
+    candidate = GATES["lstm"].index("g")
 
     def __init__(self, parameters: Parameters, layer: int, shape: Shape) -> None:
         super().__init__(parameters, layer, shape)
@@ -94,15 +95,15 @@ class LSTMCell(Cell):
         gates += from_below
         np.tanh(gates, out=gates)
         gates *= self.scale
-        gates += self.shift
+        gates += self.shift  # i, f, o, g
         self.c *= self.f
         self.g *= self.i
-        self.c += self.g
-        return np.multiply(self.o, np.tanh(self.c, out=self.tanh_c), out=self.h)
+        self.c += self.g  # c' = f c + i g
+        return np.multiply(self.o, np.tanh(self.c, out=self.tanh_c), out=self.h)  # h' = o tanh c'
 
 
 class GRUCell(Cell):
-    candidate = 2
+    candidate = GATES["gru"].index("n")
 
     def __init__(self, parameters: Parameters, layer: int, shape: Shape) -> None:
         super().__init__(parameters, layer, shape)
@@ -118,23 +119,23 @@ class GRUCell(Cell):
         zr += from_below[..., : self.split]
         np.tanh(zr, out=zr)
         zr *= self.half
-        zr += self.half
+        zr += self.half  # z, r
         n = np.dot(np.multiply(self.r, self.h, out=self.rh), self.h2h_n, out=self.n)
         n += from_below[..., self.split :]
-        np.tanh(n, out=n)
+        np.tanh(n, out=n)  # n
         n -= self.h
         n *= self.z
-        self.h += n  # z n + (1 - z) h = h + z (n - h)
+        self.h += n  # h' = z n + (1 - z) h = h + z (n - h)
         return self.h
 
 
 class RNNCell(Cell):
-    candidate = 0
+    candidate = GATES["rnn"].index("h")
 
     def step(self, from_below: np.ndarray) -> np.ndarray:
         gates = np.dot(self.h, self.h2h, out=self.gates)
         gates += from_below
-        return np.tanh(gates, out=self.h)
+        return np.tanh(gates, out=self.h)  # h' = tanh(a)
 
 
 CELLS: dict[str, type[Cell]] = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell}

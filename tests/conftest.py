@@ -1,44 +1,19 @@
-"""What several test files need: a small corpus, a checkpoint trained on it, and the scripts run as a user does."""
+"""Texts and a checkpoint that many tests need."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-TINY_MODEL = ["-gpuid=-1", "-rnn_size=4", "-num_layers=1", "-batch_size=5", "-seq_length=5", "-max_epochs=1"]
-Run = Callable[..., subprocess.CompletedProcess]
-
-
-def command(script: str, *arguments: object) -> list[str]:
-    return [sys.executable, str(ROOT / script), *map(str, arguments)]
-
-
-def environment() -> dict[str, str]:
-    """Of the scripts: one thread, since the models are too small for a second to help."""
-    return os.environ | {"OMP_NUM_THREADS": "1"}
-
-
-@pytest.fixture(scope="session")
-def run_script() -> Run:
-    """run_script(script, *arguments, **options of subprocess.run): what the finished process wrote and its status."""
-
-    def run(script: str, *arguments: object, **options: object) -> subprocess.CompletedProcess:
-        settings = {"capture_output": True, "text": True, "timeout": 60, "env": environment()}
-        return subprocess.run(command(script, *arguments), **settings | options)
-
-    return run
+from tests.helpers.inputs import TINY, numbers
+from tests.helpers.scripts import run, run_command
 
 
 @pytest.fixture(scope="session")
 def corpus() -> bytes:
-    """The names of the first 200 numbers: 4341 bytes of ASCII, 27 characters."""
-    script = ROOT / "tests" / "golden" / "numbers_corpus.py"
-    return subprocess.run([sys.executable, script, "200"], capture_output=True, check=True).stdout
+    """The names of the first 200 numbers: 4341 bytes of ASCII, 32 different characters."""
+    return numbers(200)
 
 
 @pytest.fixture
@@ -51,13 +26,48 @@ def data_dir(tmp_path: Path, corpus: bytes) -> Path:
 
 
 @pytest.fixture(scope="session")
-def checkpoint(run_script: Run, corpus: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint that train.py wrote."""
+def small_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the text that the flags SMALL are for, for all runs that change nothing there."""
+    folder = tmp_path_factory.mktemp("small_text")
+    (folder / "input.txt").write_bytes(numbers(140))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def long_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the text of the golden runs, for all runs that change nothing there."""
+    folder = tmp_path_factory.mktemp("long_text")
+    (folder / "input.txt").write_bytes(numbers(1500))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(corpus: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that train.py wrote, of a TINY model of the corpus, after 164 iterations."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "input.txt").write_bytes(corpus)
-    done = run_script("train.py", *TINY_MODEL, "-data_dir", folder, "-checkpoint_dir", folder / "cv")
+    done = run("train.py", *TINY, "-max_epochs=1", "-data_dir", folder, "-checkpoint_dir", folder / "cv")
     assert done.returncode == 0, done.stderr
     (path,) = (folder / "cv").iterdir()
+    return path
+
+
+@pytest.fixture(scope="session")
+def unicode_checkpoint(tmp_path_factory) -> Path:
+    """A model of characters, not bytes, untrained: it draws all sorts of them."""
+    import torch
+
+    from model.char_rnn import CharRNN
+    from util.checkpoint.content import Checkpoint
+    from util.checkpoint.store import save_checkpoint
+
+    vocabulary = "\n aeAéß道😀\u05d0\u0301"
+    network = CharRNN(len(vocabulary), 3, 1, "gru")
+    path = tmp_path_factory.mktemp("unicode") / "x.pt"
+    options = {"model": "gru", "rnn_size": 3, "num_layers": 1, "batch_size": 1, "seq_length": 1, "dropout": 0.0}
+    parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    losses = torch.zeros(0, dtype=torch.float64)
+    save_checkpoint(Checkpoint(options, vocabulary, "utf-8", parameters, 0, 0.0, losses, {}, None), path)
     return path
 
 
@@ -71,3 +81,14 @@ def read_only_dir(corpus: bytes) -> Iterator[Path]:
         folder.chmod(0o555)
         yield folder
         folder.chmod(0o755)
+
+
+@pytest.fixture
+def run_script() -> Callable:
+    return run_command
+
+
+@pytest.fixture
+def matplotlib():
+    """The package, without which a test of pictures is left out."""
+    return pytest.importorskip("matplotlib")

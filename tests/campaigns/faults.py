@@ -16,9 +16,12 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
-from tests.failing import ERRORS, OPERATIONS
-from tests.runs import EPOCH, SMALL, Run, checkpoints, fails_saves, finish, log, names, numbers, saved
-from util.checkpoint.folder import same
+from tests.helpers.checkpoints import checkpoints, same
+from tests.helpers.failing import ERRORS, OPERATIONS
+from tests.helpers.folders import names
+from tests.helpers.inputs import EPOCH, SMALL, numbers
+from tests.helpers.logs import log, saved
+from tests.helpers.runs import Run, fails_saves, finish
 
 FLAGS = [*SMALL, *f"-max_epochs 1 -eval_val_every {EPOCH // 3}".split()]
 """Three validated checkpoints."""

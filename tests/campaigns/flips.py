@@ -15,8 +15,10 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-from tests.runs import SMALL, finish, numbers, saved
-from util.checkpoint.folder import same
+from tests.helpers.checkpoints import same
+from tests.helpers.inputs import SMALL, numbers
+from tests.helpers.logs import saved
+from tests.helpers.runs import finish
 from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
 
@@ -27,7 +29,7 @@ EDGE = 4096
 def campaign(count: int, seed: int, checkpoint: Path, scratch: Path) -> Counter[str]:
     """So many damages; what came of them, counted."""
     dice, figures = random.Random(seed), Counter[str]()
-    content, whole = checkpoint.read_bytes(), vars(load_checkpoint(checkpoint))
+    content, whole = checkpoint.read_bytes(), load_checkpoint(checkpoint)
     for number in range(count):
         place = dice.randrange(len(content))
         if number % 2:
@@ -36,7 +38,7 @@ def campaign(count: int, seed: int, checkpoint: Path, scratch: Path) -> Counter[
         scratch.write_bytes(damaged(content, place, kind, dice))
         try:
             with warnings.catch_warnings(action="error"):
-                found = vars(load_checkpoint(scratch))
+                found = load_checkpoint(scratch)
         except UserError as error:
             assert str(error).startswith(f"{scratch} is no ") and len(str(error)) < 400, error
             figures[f"{kind}: refused"] += 1

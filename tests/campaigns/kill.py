@@ -17,8 +17,13 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.runs import SMALL, Run, checkpoints, finish, log, names, numbers, progress, saved
-from util.checkpoint.folder import newest_checkpoint, same
+import train
+from tests.helpers.checkpoints import checkpoints, same
+from tests.helpers.folders import names
+from tests.helpers.inputs import SMALL, numbers
+from tests.helpers.logs import log, progress, saved
+from tests.helpers.runs import Run, finish
+from util.checkpoint.folder import newest_checkpoint
 
 CONFIGURATIONS = list(itertools.product(("lstm", "gru", "rnn"), (0, 0.3), ("float32", "float64")))
 FLAGS = [*SMALL, *["-max_epochs", "2", "-learning_rate_decay_after", "1", "-eval_val_every", "6", "-save_every", "2"]]
@@ -73,7 +78,7 @@ def survive_once(kills: int, flags: list, whole: Run, folder: Path, dice: random
             for path in (folder / "cv").glob(".*.tmp"):
                 path.unlink()  # so that the next one is counted
             if checkpoints(folder / "cv"):  # all of which have loaded
-                path, newest = newest_checkpoint(folder / "cv")
+                path, newest = newest_checkpoint(folder / "cv", train.flags())
                 resumed_from.add(newest.iteration)
                 figures["then resumed from a rolling checkpoint"] += path.name.startswith("resume_")
             else:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.runs import ROOT, numbers
+from tests.helpers.inputs import ROOT, numbers
 from util.text.batches import Batches
 from util.text.cache import Text, load_text
 from util.text.source import find_text
@@ -52,7 +52,7 @@ def read_epoch(folder: Path) -> None:
     text = index(folder)
     B, S = 50, 500
     loader = Batches(text.indices, B, S, 0.95, 0.05)
-    characters = np.array([ord(c) for c in text.vocabulary], np.uint8)
+    characters = np.array([ord(c) for c in text.vocabulary.characters], np.uint8)
     places = np.arange(B) * (loader.length // B)
     some = set(np.linspace(0, loader.split_sizes[0] - 1, 200).astype(int).tolist())
     before = time.perf_counter()

@@ -16,7 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.runs import LINE, ROOT
+from tests.helpers.inputs import ROOT
+from tests.helpers.logs import LINE
 
 MOST_GROWTH = 0.02
 VALIDATIONS = 10

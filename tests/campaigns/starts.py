@@ -12,8 +12,11 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from tests.runs import EPOCH, SMALL, Run, checkpoints, finish, log, names, numbers, saved
-from util.checkpoint.folder import same
+from tests.helpers.checkpoints import checkpoints, same
+from tests.helpers.folders import names
+from tests.helpers.inputs import EPOCH, SMALL, numbers
+from tests.helpers.logs import log, saved
+from tests.helpers.runs import Run, finish
 
 
 def campaign(count: int, folder: Path) -> Counter[str]:

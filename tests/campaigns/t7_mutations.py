@@ -1,6 +1,6 @@
 """Damages the golden .t7 files in thousands of ways and opens each: it loads, or is refused with one sentence.
 
-    PYTHONPATH=. python tests/campaigns/t7_mutations.py 20000
+    python -m tests.campaigns.t7_mutations 20000
 
 Ends with a traceback at the first damage that does anything else, takes too long or too much memory.
 """
@@ -17,11 +17,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.helpers.inputs import GOLDEN
 from util.checkpoint.char_rnn_t7 import t7_content
-from util.checkpoint.content import checked
+from util.checkpoint.content import from_content
 from util.checkpoint.t7 import read_t7
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 MAX_SECONDS = 2.0
 MAX_MEMORY = 16
 """Bytes of memory for a byte of the file, beside a constant."""
@@ -72,7 +72,7 @@ MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (flip, cut, 
 def loads(path: Path) -> bool:
     """Whether a file is a sound checkpoint; otherwise it was refused as it should be."""
     try:
-        checked(t7_content(read_t7(path)))
+        from_content(t7_content(read_t7(path)))
     except ValueError as error:
         assert 0 < len(str(error)) < 400 and str(error).isprintable(), f"no sentence: {error!r}"
         return False

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import numbers
-from tests.scripts import run
+from tests.helpers.inputs import numbers
+from tests.helpers.scripts import run
 
 ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from model.stepper import Stepper
-from tests.runs import ROOT, numbers
-from tests.scripts import run
+from tests.helpers.inputs import GOLDEN, numbers
+from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint
 from util.page.page import in_half_precision
 
-GOLDEN = ROOT / "tests" / "golden"
 SAMPLES = json.loads((GOLDEN / "samples.json").read_text())
 TEXT = numbers(60).decode()[:500]
 
@@ -23,7 +22,7 @@ def expected(path: Path, half: bool) -> np.ndarray:
     parameters = in_half_precision(checkpoint.parameters) if half else checkpoint.parameters
     double = {name: array.astype(np.float64) for name, array in parameters.items()}
     step = Stepper(double, checkpoint.options["num_layers"], checkpoint.options["model"])
-    return np.array([step(checkpoint.vocabulary.index(c)).copy() for c in TEXT])
+    return np.array([step(np.array([checkpoint.vocabulary.index[c]]))[0].copy() for c in TEXT])
 
 
 @pytest.mark.parametrize("half", [0, 1])
@@ -31,7 +30,7 @@ def expected(path: Path, half: bool) -> np.ndarray:
 def test_log_probabilities(name, half, made, opened):
     path = GOLDEN / name
     page = opened(made(path, f"-half={half}"))
-    assert page.evaluate("charRNN.vocabulary") == list(load_checkpoint(path).vocabulary)
+    assert page.evaluate("charRNN.vocabulary") == list(load_checkpoint(path).vocabulary.characters)
     read = """text => {
         charRNN.reset();
         return Array.from(text, (c) => Array.from(charRNN.step(charRNN.vocabulary.indexOf(c))));

@@ -10,12 +10,12 @@ import torch
 
 from model.char_rnn import CharRNN
 from model.stepper import Stepper
-from tests.runs import ROOT, numbers
+from tests.helpers.inputs import GOLDEN, numbers
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint, save_checkpoint
-from util.sampling.drawing import sample_text
+from util.sampling.growing import sample_text
+from util.text.vocabulary import Vocabulary
 
-GOLDEN = ROOT / "tests" / "golden"
 LSTM = GOLDEN / "lstm.t7"
 TEXT = numbers(140).decode()
 HOSTILE = (
@@ -31,9 +31,9 @@ def figures():
     step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], "lstm")
     bits, cells, log_probs = [], [], np.full(len(checkpoint.vocabulary), -math.log(len(checkpoint.vocabulary)))
     for c in TEXT:
-        index = checkpoint.vocabulary.index(c)
+        index = checkpoint.vocabulary.index[c]
         bits.append(-log_probs[index] / math.log(2))
-        log_probs = step(index)
+        log_probs = step(np.array([index]))[0]
         cells.append(np.concatenate([layer.shown for layer in step.layers]))
     return np.array(bits), np.array(cells)
 
@@ -48,9 +48,9 @@ def save_model(path: Path, vocabulary: str, encoding: str = "utf-8", model: str 
     torch.manual_seed(1)
     network = CharRNN(len(vocabulary), 5, 2, model)
     options = {"model": model, "rnn_size": 5, "num_layers": 2, "batch_size": 1, "seq_length": 1, "dropout": 0.0}
-    parameters = {name: torch.rand_like(parameter) - 0.5 for name, parameter in network.named_parameters()}
-    losses = torch.zeros(0, dtype=torch.float64)
-    save_checkpoint(Checkpoint(options, vocabulary, encoding, parameters, 0, 0.0, losses, {}, None), path)
+    parameters = {name: torch.rand_like(parameter).numpy() - 0.5 for name, parameter in network.named_parameters()}
+    known = Vocabulary(vocabulary, encoding)
+    save_checkpoint(Checkpoint(options, known, parameters, 0, 0.0, np.zeros(0), {}, None), path)
     return path
 
 
@@ -177,7 +177,7 @@ def test_saturation(page):
     L, H = checkpoint.options["num_layers"], checkpoint.options["rnn_size"]
     step, gates = Stepper(checkpoint.parameters, L, "lstm"), []
     for c in TEXT[:1500]:
-        step(checkpoint.vocabulary.index(c))
+        step(np.array([checkpoint.vocabulary.index[c]]))
         gates.append([np.concatenate([layer.i, layer.f, layer.o]) for layer in step.layers])
     gates = np.array(gates)
     for layer, gate in ((0, 0), (L - 1, 1), (0, 2)):

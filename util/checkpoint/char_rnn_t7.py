@@ -13,20 +13,6 @@ from model.shapes import GATES
 from util.checkpoint.content import FORMAT, VERSION
 from util.checkpoint.t7 import Table
 
-WHOLE_OPTIONS = (
-    "rnn_size",
-    "num_layers",
-    "learning_rate_decay_after",
-    "seq_length",
-    "batch_size",
-    "max_epochs",
-    "seed",
-    "print_every",
-    "eval_val_every",
-    "accurate_gpu_timing",
-    "gpuid",
-    "opencl",
-)
 LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
     # A layer's linear maps, numbered in the order of the original's graph: which of them, side by side, are our i2h
     # and h2h. A GRU has six, for x to z, h to z, x to n, x to r, h to r, r h to n.
@@ -40,7 +26,7 @@ Linear = tuple[np.ndarray, np.ndarray]
 
 
 def t7_content(root: Any) -> dict[str, Any]:
-    """What a .t7 checkpoint of char-rnn holds, as `util.checkpoint.checked` takes it.
+    """What a .t7 checkpoint of char-rnn holds, as `util.checkpoint.content.from_content` takes it.
 
     The vocabulary is one of bytes; the parameters are float64 where the file's are Double, and float32 where they are
     Float or come from a GPU. Iterations of which the file has no loss have the training loss NaN. Raises ValueError
@@ -86,18 +72,20 @@ def read_options(opt: Table) -> dict[str, Any]:
     options: dict[str, Any] = {"model": "lstm", "dropout": 0.0}
     for name, value in opt.items():
         if isinstance(name, str) and isinstance(value, str | float):
-            options[text(name)] = text(value) if isinstance(value, str) else value
+            options[text(name)] = text(value) if isinstance(value, str) else as_number(value)
         elif isinstance(name, str) and isinstance(value, bool):
             options[text(name)] = int(value)
-    for name in WHOLE_OPTIONS:
-        if isinstance(value := options.get(name), float) and value.is_integer():
-            options[name] = int(value)
     if options["model"] not in LAYERS:
         raise ValueError(f"its model is {shown(options['model'])}, and only lstm, gru and rnn are known")
     for name in ("rnn_size", "num_layers"):
         if type(options.get(name)) is not int:
             raise ValueError(f"its opt has no {name}")
     return options
+
+
+def as_number(value: float) -> int | float:
+    """Returns a Lua number as Python's kind: Lua does not tell whole numbers from others."""
+    return int(value) if value.is_integer() else value
 
 
 def text(string: str) -> str:

@@ -1,50 +1,74 @@
-"""Checkpoints: what one holds, how it is named, saved and loaded.
+"""What a checkpoint holds, and the check of it, down to the last key, before anything is done with it.
 
-A checkpoint is one dictionary of plain values and tensors in PyTorch's .pt format, which torch.load opens as well,
-with weights_only=True. It is read here without torch, with its tensors as numpy arrays, and checked to the last key
-before anything is done with it: a checkpoint is data from a stranger.
+A checkpoint is data from a stranger. In a file it is one dictionary of plain values and tensors, see
+util/checkpoint/store.py; here its arrays are numpy's. Letters: V characters, H outputs of a layer, L layers, B streams.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from model.shapes import GATES, STATES, parameter_shapes
+from util.text.vocabulary import Vocabulary
 
 FORMAT = "char-rnn checkpoint"
 VERSION = 1
+DEVICES = ("cpu", "cuda", "ocl", "privateuseone")
+OPTIMIZER_STATE = {"rmsprop": {"square_avg"}, "adam": {"square_avg", "avg"}}
+"""What each optimizer keeps for every parameter, by the names in util/training/optimizer.py."""
+
+
+class ModelShape(NamedTuple):
+    """What CharRNN is made of."""
+
+    vocab_size: int
+    rnn_size: int
+    num_layers: int
+    model: str
+
+
+@dataclass
+class Training:
+    """What an exact continuation needs beside the model."""
+
+    learning_rate: float
+    optimizer: dict[str, np.ndarray]
+    """The optimizer's arrays for the flat vector of parameters, by name."""
+    state: np.ndarray
+    """(L, states, B, H), carried into the next batch."""
+    random: dict[str, Any]
+    """The place in the stream of random numbers: key int64 (624,), pos."""
+    text_sha256: str
+    device: str
+    """One of DEVICES: only on the same kind does a run continue bit for bit."""
 
 
 @dataclass
 class Checkpoint:
-    """A model and the run that made it. Tensors are numpy arrays after loading and torch tensors before saving."""
+    """A model, and the run that made it."""
 
     options: dict[str, Any]
     """The flags of the run: values of type str, int, float."""
-    vocabulary: str
-    """The model's characters in the order of their indices."""
-    encoding: str
-    """How text files become these characters; `bytes`: characters 0 to 255 stand for bytes."""
-    parameters: dict[str, Any]
-    """The tensors of model.char_rnn.CharRNN by their names there, all float32 or all float64."""
+    vocabulary: Vocabulary
+    parameters: dict[str, np.ndarray]
+    """The parameters of model.char_rnn.CharRNN by their names there, all float32 or all float64."""
     iteration: int
     epoch: float
-    train_losses: Any
+    train_losses: np.ndarray
     """Loss per character of each iteration: float64 (iteration,)."""
     val_losses: dict[int, float]
     """Loss per character on the validation split, by iteration."""
-    training: dict[str, Any] | None
-    """What an exact continuation needs; see `TRAINING_KEYS`. None in checkpoints that came from elsewhere."""
+    training: Training | None
+    """None in checkpoints that came from elsewhere."""
 
     @property
-    def model_shape(self) -> tuple[int, int, int, str]:
-        """What CharRNN is made of: (V, H, L, cell)."""
+    def model_shape(self) -> ModelShape:
         o = self.options
-        return len(self.vocabulary), o["rnn_size"], o["num_layers"], o["model"]
+        return ModelShape(len(self.vocabulary), o["rnn_size"], o["num_layers"], o["model"])
 
     @property
     def dtype(self) -> str:
@@ -52,18 +76,16 @@ class Checkpoint:
         return str(next(iter(self.parameters.values())).dtype)
 
 
-TRAINING_KEYS = {
-    "learning_rate": float,
-    "optimizer": dict,  # the optimizer's tensors for the flat parameter vector, by name
-    "state": np.ndarray,  # (L, num_states, B, H), carried into the next batch
-    "random": dict,  # util.torch7_random's position: key int64 (624,), pos
-    "text_sha256": str,
-    "device": str,  # cpu or cuda: only on the same does a run go on bit for bit
-}
+def to_content(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Returns the dictionary of plain values and arrays that goes into a file."""
+    content = vars(checkpoint) | {"format": FORMAT, "version": VERSION}
+    content["vocabulary"], content["encoding"] = checkpoint.vocabulary.characters, checkpoint.vocabulary.encoding
+    content["training"] = vars(checkpoint.training) if checkpoint.training else None
+    return content
 
 
-def checked(content: Any) -> Checkpoint:
-    """The checkpoint that a file's content stands for. Raises ValueError with the reason where it is unsound."""
+def from_content(content: Any) -> Checkpoint:
+    """Returns the checkpoint that a file's content stands for. Raises ValueError with the reason if it is unsound."""
     if not isinstance(content, dict) or not isinstance(content.get("format"), str) or content["format"] != FORMAT:
         raise ValueError("another program wrote it")
     version = content.get("version")
@@ -71,43 +93,49 @@ def checked(content: Any) -> Checkpoint:
         # Only a number is worth showing; another value may be endless, or steer a terminal.
         shown = version if isinstance(version, int) and 0 < version < 2**32 else "?"
         raise ValueError(f"it has version {shown} of the format, and this program reads {VERSION}")
-    for field in fields(Checkpoint):
-        if field.name not in content:
-            raise ValueError(f"it has no {field.name}")
-    checkpoint = Checkpoint(**{field.name: content[field.name] for field in fields(Checkpoint)})
+    names = [field.name for field in fields(Checkpoint)]
+    for name in (*names, "encoding"):
+        if name not in content:
+            raise ValueError(f"it has no {name}")
+    characters, encoding = content["vocabulary"], content["encoding"]
+    require(isinstance(characters, str) and 0 < len(characters) == len(set(characters)), "vocabulary")
+    require(isinstance(encoding, str) and (encoding != "bytes" or max(characters) < "\u0100"), "encoding")
+    checkpoint = Checkpoint(
+        **{name: content[name] for name in names} | {"vocabulary": Vocabulary(characters, encoding)}
+    )
+    check_run(checkpoint)
+    check_parameters(checkpoint)
+    if content["training"] is not None:
+        checkpoint.training = read_training(content["training"], checkpoint)
+    return checkpoint
 
+
+def check_run(checkpoint: Checkpoint) -> None:
+    """Raises ValueError where options and losses are not those of a run."""
     options = checkpoint.options
     require(is_dict(options, str, (str, int, float)), "options")
     require(all(abs(value) < 2**63 for value in options.values() if type(value) is int), "options")
     require(options.get("model") in GATES, "model")
-    require(
-        all(is_count(options.get(name)) for name in ("rnn_size", "num_layers", "batch_size", "seq_length")), "sizes"
-    )
+    sizes = ("rnn_size", "num_layers", "batch_size", "seq_length")
+    require(all(is_count(options.get(name)) for name in sizes), "sizes")
     require(type(options.get("dropout")) in (int, float) and 0 <= options["dropout"] < 1, "dropout")
-    vocabulary, encoding = checkpoint.vocabulary, checkpoint.encoding
-    require(isinstance(vocabulary, str) and 0 < len(vocabulary) == len(set(vocabulary)), "vocabulary")
-    require(isinstance(encoding, str) and (encoding != "bytes" or max(vocabulary) < "\u0100"), "encoding")
     require(is_count(checkpoint.iteration, 0) and is_number(checkpoint.epoch), "iteration")
     require(is_array(checkpoint.train_losses, (checkpoint.iteration,), np.float64), "train_losses")
     require(is_dict(checkpoint.val_losses, int, (float,)), "val_losses")
     require(all(0 <= iteration < 2**63 for iteration in checkpoint.val_losses), "val_losses")
-    check_parameters(checkpoint)
-    if checkpoint.training is not None:
-        check_training(checkpoint, checkpoint.training)
-    return checkpoint
 
 
 def check_parameters(checkpoint: Checkpoint) -> None:
     """Raises ValueError where the parameters are not those of the model that the options describe."""
     parameters = checkpoint.parameters
     require(is_dict(parameters, str, (np.ndarray,)), "parameters")
-    V, H, L, model = checkpoint.model_shape
+    L = checkpoint.model_shape.num_layers
     if len(parameters) != 4 * L + 2:
         raise ValueError(f"it holds {len(parameters)} parameters where {L} layers have {4 * L + 2}")
     dtypes = {array.dtype for array in parameters.values()}
     if dtypes not in ({np.dtype(np.float32)}, {np.dtype(np.float64)}):
         raise ValueError("its parameters are neither all float32 nor all float64")
-    for name, shape in parameter_shapes(V, H, L, model).items():
+    for name, shape in parameter_shapes(*checkpoint.model_shape).items():
         if name not in parameters:
             raise ValueError(f"it has no parameter {name}")
         if parameters[name].shape != shape:
@@ -116,28 +144,32 @@ def check_parameters(checkpoint: Checkpoint) -> None:
             raise ValueError(f"its parameter {name} has values that are no numbers")
 
 
-def check_training(checkpoint: Checkpoint, training: dict[str, Any]) -> None:
-    """Raises ValueError where a run could not go on from the checkpoint."""
-    require(isinstance(training, dict) and training.keys() == TRAINING_KEYS.keys(), "training")
-    for key, kind in TRAINING_KEYS.items():
-        require(isinstance(training[key], kind), key)
+def read_training(content: Any, checkpoint: Checkpoint) -> Training:
+    """Returns what training added to a checkpoint. Raises ValueError where a run could not go on from it."""
+    names = {field.name for field in fields(Training)}
+    require(isinstance(content, dict) and content.keys() == names, "training")
+    training = Training(**content)
     # The bound is what a float32 can hold.
-    require(is_number(training["learning_rate"]) and 0 <= training["learning_rate"] < 1e38, "learning_rate")
-    require(training["device"] in ("cpu", "cuda"), "device")
+    require(is_number(training.learning_rate) and 0 <= training.learning_rate < 1e38, "learning_rate")
+    require(isinstance(training.text_sha256, str), "text_sha256")
+    require(isinstance(training.device, str) and training.device in DEVICES, "device")
     require(all(0 < iteration <= checkpoint.iteration for iteration in checkpoint.val_losses), "val_losses")
     count = sum(array.size for array in checkpoint.parameters.values())
-    names = {"square_avg", "avg"} if checkpoint.options.get("optim") == "adam" else {"square_avg"}
-    require(training["optimizer"].keys() == names, "optimizer")
-    require(all(is_array(training["optimizer"][name], (count,), checkpoint.dtype) for name in names), "optimizer")
+    wanted = OPTIMIZER_STATE.get(checkpoint.options.get("optim", "rmsprop"))
+    require(isinstance(training.optimizer, dict) and training.optimizer.keys() == wanted, "optimizer")
+    require(all(is_array(array, (count,), checkpoint.dtype) for array in training.optimizer.values()), "optimizer")
     _, H, L, model = checkpoint.model_shape
-    batch_size = checkpoint.options["batch_size"]
-    require(is_array(training["state"], (L, len(STATES[model]), batch_size, H), checkpoint.dtype), "state")
-    key, pos = training["random"].get("key"), training["random"].get("pos")
+    shape = (L, len(STATES[model]), checkpoint.options["batch_size"], H)
+    require(is_array(training.state, shape, checkpoint.dtype), "state")
+    require(isinstance(training.random, dict), "random")
+    require(training.random.keys() == {"key", "pos"}, "random")
+    key, pos = training.random["key"], training.random["pos"]
     require(is_array(key, (624,), np.int64) and ((key >= 0) & (key < 2**32)).all(), "random")
     require(is_count(pos, 0) and pos <= 624, "random")
+    return training
 
 
-def require(condition: bool, what: str) -> None:
+def require(condition: Any, what: str) -> None:
     if not condition:
         raise ValueError(f"its {what} cannot be right")
 
@@ -156,3 +188,14 @@ def is_dict(value: Any, key_type: type, value_types: tuple[type, ...]) -> bool:
 
 def is_array(value: Any, shape: tuple[int, ...], dtype: Any) -> bool:
     return isinstance(value, np.ndarray) and value.shape == shape and value.dtype == dtype
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values, checkpoints among them, are equal to the last bit."""
+    if isinstance(a, Checkpoint | Training):
+        return type(a) is type(b) and same(vars(a), vars(b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, np.ndarray):
+        return isinstance(b, np.ndarray) and (a.dtype, a.shape) == (b.dtype, b.shape) and a.tobytes() == b.tobytes()
+    return type(a) is type(b) and a == b

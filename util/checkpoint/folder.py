@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from util.checkpoint.content import Checkpoint
-from util.checkpoint.store import checkpoint_name, load_checkpoint, save_checkpoint
+from util.checkpoint.content import Checkpoint, same
+from util.checkpoint.store import load_checkpoint, save_checkpoint
+from util.cli.console import log, rank, warn
 from util.cli.files import create, discard, replacing
-from util.errors import UserError, reason, warn
+from util.cli.flags import Flags, Role
+from util.errors import UserError, reason
 
-FOLDERS = {"data_dir", "files", "separator", "checkpoint_dir"}
-"""Options whose other value may be another way to the same place."""
-HARMLESS = FOLDERS | {
-    "print_every",
-    "eval_val_every",
-    "save_every",
-    "keep",
-    "max_epochs",
-    "early_stop",
-    "accurate_gpu_timing",
-}
-"""Options that no figure of a run depends on."""
+LONGEST_ITERATION = 10**9
+"""For trying whether a name can be written; no run will have a longer one."""
 
 
 class CheckpointFolder:
@@ -36,32 +26,35 @@ class CheckpointFolder:
 
     A validated checkpoint is named by its loss. Between two of them there may be one to resume from, named by its
     iteration, which goes when the next one is written. `keep`, if not 0, is how many of the validated ones stay:
-    those with the lowest losses, and the newest.
+    those with the lowest losses, and the newest. `flags` are those of train.py, whose roles tell runs apart.
     """
 
-    def __init__(self, folder: Path, savefile: str, keep: int = 0) -> None:
+    def __init__(self, folder: Path, savefile: str, keep: int, flags: Flags) -> None:
         self.folder, self.savefile, self.keep = folder, savefile, keep
         self.newest: Path | None = None
         """The last checkpoint written or resumed from."""
         self.newest_iteration = 0
+        self.attempted = 0
+        """The iteration of the last checkpoint that was to be written, or resumed from."""
         self.failed = False
         """Whether the last attempt to write one failed."""
-        self._losses: dict[Path, float] = {}  # this run's validated checkpoints
+        self._figures = flags.named(Role.RUN, Role.COURSE)
+        self._elsewhere = flags.named(Role.TEXT, Role.CALL)
+        self._validated: dict[Path, tuple[float, int]] = {}  # this run's: loss and iteration
         self._rolling: set[Path] = set()  # its others: one at most, or two for a moment
         self._signatures: dict[Path, tuple[int, int, int]] = {}  # this run's files, as it left them
 
-    @property
-    def best(self) -> tuple[float, Path] | None:
-        """The lowest validation loss of this run's checkpoints, and which has it."""
-        return min(((loss, path) for path, loss in self._losses.items()), default=None)
-
     def try_writing(self) -> None:
-        """Raises UserError where checkpoints could not be written; better known before hours of training."""
+        """Raises UserError if checkpoints could not be written; better known before hours of training."""
+        if rank().number:
+            return
         if not self.savefile or Path(self.savefile).name != self.savefile:
-            raise UserError(f"-savefile {self.savefile!r} is no part of a file name; -checkpoint_dir names the folder")
+            raise UserError(
+                f"-savefile {self.savefile!r} cannot be part of a file name; -checkpoint_dir names the folder"
+            )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self.rolling_path(10**9), commit=discard):  # no name will be longer
+            with replacing(self.rolling_path(LONGEST_ITERATION), commit=discard):
                 pass
         except (OSError, ValueError) as error:
             why = reason(error) if isinstance(error, OSError) else str(error)
@@ -73,83 +66,116 @@ class CheckpointFolder:
     def adopt(self, path: Path, checkpoint: Checkpoint) -> None:
         """Takes over the files of the run that `checkpoint`, loaded from `path`, goes on with."""
         self.newest, self.newest_iteration = path, checkpoint.iteration
+        self.attempted = checkpoint.iteration
         for other, earlier in self._written_by(checkpoint):
-            self._remember(other, earlier.val_losses.get(earlier.iteration))
+            self._remember(other, earlier)
             if other in self._rolling and earlier.iteration < checkpoint.iteration:
                 self._delete(other)  # as would have been done, had the run not ended before
 
     def save(self, checkpoint: Checkpoint, path: Path) -> bool:
-        """Writes a checkpoint. A failure costs a warning, not the run: the next one is tried again."""
+        """Writes a checkpoint, as the first of several processes. A failure costs a warning, and not the run."""
+        self.attempted = checkpoint.iteration
+        if rank().number:
+            self.newest, self.newest_iteration = path, checkpoint.iteration
+            return True
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             path = self._write(checkpoint, path)
         except OSError as error:
             self.failed = True
-            warn(f"warning: cannot write {path} ({reason(error)}); training goes on, and the next one is tried again")
+            warn(f"warning: cannot write {path} ({reason(error)}); training continues, and the next one is tried again")
             return False
         self.failed = False
         self.newest, self.newest_iteration = path, checkpoint.iteration
         superseded, self._rolling = self._rolling - {path}, set()
-        self._remember(path, checkpoint.val_losses.get(checkpoint.iteration))
+        self._remember(path, checkpoint)
         for old in superseded:
             self._delete(old)
         self._prune()
         return True
 
     def validated_path(self, epoch: float, val_loss: float) -> Path:
-        return self.folder / checkpoint_name(self.savefile, epoch, val_loss)
+        """Returns the name of a checkpoint after a validation, in nats per character: the original's, but for .pt."""
+        return self.folder / f"lm_{self.savefile}_epoch{epoch:.2f}_{val_loss:.4f}.pt"
 
     def rolling_path(self, iteration: int) -> Path:
-        """The name of a checkpoint without a validation: it says so, and holds no loss."""
+        """Returns the name of a checkpoint without a validation: it says so, and holds no loss."""
         return self.folder / f"resume_{self.savefile}_iteration{iteration}.pt"
 
-    def _write(self, checkpoint: Checkpoint, path: Path) -> Path:
-        """Writes to `path`, or beside it where another run has put something else there; returns where."""
-        if self._is_ours(path):
-            save_checkpoint(checkpoint, path)
-            return path
-        wanted, number = path, 1
+    def validated_at(self, iteration: int) -> Path | None:
+        """Returns the run's checkpoint of a validation, where it is known and still there."""
+        return next((path for path, (_, at) in self._validated.items() if at == iteration and path.exists()), None)
+
+    def _write(self, checkpoint: Checkpoint, wanted: Path) -> Path:
+        """Writes to a place, or beside it where something else has that name; returns where, and says it beforehand."""
+        path, number = wanted, 1
         while True:
+            ours = self._is_ours(path)
+            there = not ours and os.path.lexists(path)
+            if there and not self._holds(path, checkpoint):
+                number += 1
+                path = wanted.with_name(f"{wanted.stem}_{number}.pt")
+                continue
+            if path != wanted:
+                warn(f"warning: there is another {wanted} already; writing {path.name} instead")
+            if checkpoint.iteration in checkpoint.val_losses:
+                log(f"saving checkpoint to {path}")
+            if there:
+                return path
             try:
-                save_checkpoint(checkpoint, path, commit=create)
-                break
+                save_checkpoint(checkpoint, path, os.replace if ours else create)
             except FileExistsError:
-                if holds(path, checkpoint):
-                    return path
-                if path.exists():  # else its run has deleted it meanwhile
-                    number += 1
-                    path = wanted.with_name(f"{wanted.stem}_{number}.pt")
-        if path != wanted:
-            warn(f"warning: {wanted} is there already, from another run; writing {path.name} instead")
-        return path
+                continue  # another process has just taken the name
+            return path
+
+    def _holds(self, path: Path, checkpoint: Checkpoint) -> bool:
+        """Whether the file holds this very checkpoint already: the same run may have written it before it was stopped.
+
+        Another run's would lead elsewhere when it is resumed, even where the model is still the same.
+        """
+        try:
+            other = load_checkpoint(path)
+        except UserError:
+            return False
+        mine, theirs = (without(self._elsewhere, one.options) for one in (checkpoint, other))
+        return same(vars(other) | {"options": theirs}, vars(checkpoint) | {"options": mine})
 
     def _written_by(self, checkpoint: Checkpoint) -> Iterator[tuple[Path, Checkpoint]]:
-        """The checkpoints in the folder that the run of `checkpoint` has written up to this one.
+        """Yields the checkpoints in the folder that the run of `checkpoint` has written up to this one.
 
         In doubt a file is another run's: it stays. A rolling one must have all options of this run, a validated one
-        those that its figures depend on.
+        those that its figures depend on. Only those validated ones are read that somebody will ask for: the best one,
+        or with `keep` all.
         """
         savefile = glob.escape(self.savefile)
-        kinds = [(f"resume_{savefile}_iteration*.pt", FOLDERS)]
-        if self.keep:  # else nobody asks for them, and reading them all may take long
-            kinds.append((f"lm_{savefile}_epoch*.pt", HARMLESS))
-        for pattern, may_differ in kinds:
-            wanted = without(may_differ, checkpoint.options)
+        best = min(checkpoint.val_losses, key=checkpoint.val_losses.__getitem__, default=0)
+        if self.keep:
+            validated = f"lm_{savefile}_epoch*.pt"
+        else:
+            epoch = checkpoint.epoch / max(checkpoint.iteration, 1) * best
+            name = self.validated_path(epoch, checkpoint.val_losses.get(best, 0.0)).stem
+            validated = f"{glob.escape(name)}*.pt"
+        options = checkpoint.options
+        rolling_options = options.keys() - self._elsewhere
+        for pattern, names in ((f"resume_{savefile}_iteration*.pt", rolling_options), (validated, self._figures)):
             for path in sorted(self.folder.glob(pattern)):
                 with suppress(UserError):
                     other = load_checkpoint(path)
-                    losses = checkpoint.train_losses[: other.iteration]
-                    ours = same(other.train_losses, losses) and same(without(may_differ, other.options), wanted)
-                    if ours and other.iteration:
+                    if (
+                        other.iteration
+                        and other.iteration <= checkpoint.iteration
+                        and is_earlier(other, checkpoint, names)
+                    ):
                         yield path, other
 
-    def _remember(self, path: Path, loss: float | None) -> None:
+    def _remember(self, path: Path, checkpoint: Checkpoint) -> None:
         with suppress(OSError):
             self._signatures[path] = signature(path)
+            loss = checkpoint.val_losses.get(checkpoint.iteration)
             if loss is None:
                 self._rolling.add(path)
             else:
-                self._losses[path] = loss
+                self._validated[path] = loss, checkpoint.iteration
 
     def _is_ours(self, path: Path) -> bool:
         try:
@@ -162,69 +188,77 @@ class CheckpointFolder:
             with suppress(OSError):
                 path.unlink()
         self._signatures.pop(path, None)
-        self._losses.pop(path, None)
+        self._validated.pop(path, None)
         self._rolling.discard(path)
 
     def _prune(self) -> None:
         if self.keep:
-            best = sorted(self._losses, key=self._losses.__getitem__)[: self.keep]
-            for path in set(self._losses) - {*best, self.newest}:
+            best = sorted(self._validated, key=self._validated.__getitem__)[: self.keep]
+            for path in set(self._validated) - {*best, self.newest}:
                 self._delete(path)
 
 
 def signature(path: Path) -> tuple[int, int, int]:
-    """What changes when another process puts another file in a file's place."""
+    """Returns what changes when another process puts another file in a file's place."""
     status = os.stat(path)
     return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-def holds(path: Path, checkpoint: Checkpoint) -> bool:
-    """Whether the file holds this very checkpoint already: the same run may have written it before it was stopped.
-
-    Another run's would lead elsewhere when it is resumed, even where the model is still the same.
-    """
-    try:
-        other = load_checkpoint(path)
-    except UserError:
-        return False
-    mine = {field.name: getattr(checkpoint, field.name) for field in fields(Checkpoint)}
-    return same(
-        vars(other) | {"options": without(FOLDERS, other.options)},
-        mine | {"options": without(FOLDERS, checkpoint.options)},
-    )
 
 
 def without(names: set[str], options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in names}
 
 
-def same(a: Any, b: Any) -> bool:
-    """Whether two values are equal to the last bit; a tensor may be one of numpy's or of torch's."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, np.ndarray):
-        b = np.asarray(b)
-        return (a.dtype, a.shape) == (b.dtype, b.shape) and a.tobytes() == b.tobytes()
-    return type(a) is type(b) and a == b
+def is_earlier(earlier: Checkpoint, later: Checkpoint, names: Iterable[str]) -> bool:
+    """Whether a run that was once at `earlier` may have come to `later`: the same losses, and these options."""
+    losses = later.train_losses[: earlier.iteration]
+    return same(earlier.train_losses, losses) and all(
+        same(earlier.options.get(name), later.options.get(name)) for name in names
+    )
 
 
-def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
-    """The checkpoint at `path`, or where that is a folder the newest whole one in it, damaged ones named.
+def newest_checkpoint(path: Path, flags: Flags) -> tuple[Path, Checkpoint]:
+    """Returns the checkpoint at `path` or, where that is a folder, the last one of the run that wrote there last.
 
-    Raises UserError where there is none.
+    A file may have been touched or copied since: so where a later checkpoint of the newest one's run is found by its
+    name, that one is taken, and a warning says so. Damaged ones are named. Raises UserError where there is none.
     """
     if not path.is_dir():
         return path, load_checkpoint(path)
-    for candidate in sorted(path.glob("*.pt"), key=modified, reverse=True):
+    try:
+        candidates = [path / name for name in os.listdir(path) if name.endswith(".pt") and not name.startswith(".")]
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {reason(error)}") from error
+    for newest in sorted(candidates, key=modified, reverse=True):
         try:
-            return candidate, load_checkpoint(candidate)
+            checkpoint = load_checkpoint(newest)
+            break
         except UserError as error:
             warn(f"warning: {error}")
-    raise UserError(f"there is no checkpoint in {path}; start without -resume")
+    else:
+        raise UserError(f"there is no checkpoint in {path}; start without -resume")
+    found = newest, checkpoint
+    for other in candidates:
+        if promises_more(other, found[1]):
+            with suppress(UserError):
+                later = load_checkpoint(other)
+                if later.iteration > found[1].iteration and is_earlier(found[1], later, flags.named(Role.RUN)):
+                    found = other, later
+    if found[0] != newest:
+        warn(f"warning: {newest} was written last, but {found[0]} is a later one of the same run; taking that")
+    return found
+
+
+def promises_more(path: Path, checkpoint: Checkpoint) -> bool:
+    """Whether a file's name, as `CheckpointFolder` gives it, speaks of a later place in a run."""
+    epoch = re.match(r"lm_.*_epoch(\d+\.\d+)_", path.name)
+    iteration = re.match(r"resume_.*_iteration(\d+)", path.name)
+    if epoch:
+        return float(epoch[1]) > round(checkpoint.epoch, 2)
+    return bool(iteration) and int(iteration[1]) > checkpoint.iteration  # type: ignore[index]
 
 
 def modified(path: Path) -> int:
-    """When a file was last written, in nanoseconds; 0 where another run has deleted it meanwhile."""
+    """Returns when a file was last written, in nanoseconds; 0 where another run has deleted it meanwhile."""
     try:
         return path.stat().st_mtime_ns
     except OSError:

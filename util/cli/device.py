@@ -1,13 +1,15 @@
-"""Where a model runs: a CUDA GPU, an OpenCL device, or the CPU."""
+"""Where a model runs: a CUDA GPU, an OpenCL device, or the CPU. One call chooses the device and tries it."""
 
 from __future__ import annotations
 
 import ctypes
 import importlib
+import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable
 
+from util.cli.console import rank
 from util.errors import UserError
 
 OPENCL_BACKEND = "pytorch_ocl"
@@ -15,28 +17,35 @@ OPENCL_BACKEND = "pytorch_ocl"
 
 
 def choose_device(gpuid: int, opencl: int, say: Callable[[str], None]) -> str:
-    """The device that -gpuid and -opencl ask for, as a torch device string, or "cpu" with the reason said.
+    """Returns the device that -gpuid and -opencl ask for, tried, as a torch device string; or "cpu", and says why.
 
-    Does not import torch. Raises UserError where there are GPUs but not this one.
+    Imports torch only where there seems to be a device. Of several processes that train together each takes a GPU of
+    its machine, in turn. Raises UserError where there are GPUs but not this one.
     """
     if gpuid < 0:
         return "cpu"
     if opencl:
         if importlib.util.find_spec(OPENCL_BACKEND):
-            return f"ocl:{gpuid}"
-        say(f"OpenCL takes the package {OPENCL_BACKEND}, which is not installed; going on on the CPU")
+            return tried(f"ocl:{gpuid}", say)
+        say(f"OpenCL needs the package {OPENCL_BACKEND}, which is not installed; continuing on the CPU")
         return "cpu"
     count = count_gpus()
     if count == 0:
-        say("no CUDA GPU found; going on on the CPU (-gpuid -1 does so without this message)")
+        say("no GPU found; continuing on the CPU (-gpuid -1 does so without this message)")
         return "cpu"
+    if rank().total > 1:
+        gpuid = rank().local % count
     if gpuid >= count:
         raise UserError(f"there is no GPU {gpuid}; -gpuid takes 0 to {count - 1}, or -1 for the CPU")
-    return f"cuda:{gpuid}"
+    return tried(f"cuda:{gpuid}", say)
 
 
 def count_gpus() -> int:
-    """How many GPUs the CUDA driver sees; asking the driver takes no time, importing torch takes seconds."""
+    """Returns how many GPUs there are. Asking the driver takes no time, while importing torch takes seconds."""
+    if is_rocm():
+        import torch
+
+        return torch.cuda.device_count()
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
         count = ctypes.c_int()
@@ -46,20 +55,27 @@ def count_gpus() -> int:
     return 0 if failed else count.value
 
 
-def open_device(device: str, say: Callable[[str], None]) -> str:
-    """The device from `choose_device`, after a try to compute there; "cpu" with the reason said where that fails."""
-    if device == "cpu":
-        return device
-    import torch
-
+def is_rocm() -> bool:
+    """Whether the installed torch is one for AMD's GPUs, which it calls cuda as well."""
     try:
+        return "rocm" in importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def tried(device: str, say: Callable[[str], None]) -> str:
+    """Returns the device after computing something there, or "cpu", and says why, where that fails."""
+    try:
+        import torch
+
         if device.startswith("ocl"):
             importlib.import_module(OPENCL_BACKEND)
-        torch.ones(1, device=device).add_(1).item()
-        if device.startswith("cuda"):
+        else:
             torch.cuda.set_device(device)
+        torch.ones(1, device=device).add_(1).item()
     except (ImportError, OSError, RuntimeError, AssertionError) as error:
         # A CPU build of torch raises AssertionError.
-        say(f"cannot compute on {device} ({str(error).splitlines()[0]}); going on on the CPU")
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        say(f"cannot compute on {device} ({why}); continuing on the CPU")
         return "cpu"
     return device

@@ -1,13 +1,87 @@
-"""Flags as Torch's command line has them: `-name value`; `--name value` and `-name=value` do as well."""
+"""Flags as Torch's command line has them: `-name value`; `--name value` and `-name=value` do as well.
+
+A flag of train.py also says once, by its `Role`, what it means for a run. What -resume may change, what several
+processes must agree on, and what a checkpoint may never say all follow from that.
+"""
 
 from __future__ import annotations
 
 import argparse
 import difflib
 import math
+import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
 from typing import Any, NoReturn
+
+from util.cli.console import warn
+
+
+class Role(Enum):
+    """What a flag means for a run."""
+
+    RUN = "fixed"
+    """What the run is: -resume refuses another value."""
+    COURSE = "may change, and the figures with it"
+    """How the run goes on: -resume may change it, and the figures follow it from there."""
+    PACE = "may change"
+    """When the run prints, validates, saves and stops: no figure depends on it."""
+    TEXT = "may change, if the text is the same"
+    """Where the text is found; its content is what counts, and is compared."""
+    MACHINE = "may change with the machine"
+    """What computes the run. Each process may have its own."""
+    CALL = "give it again"
+    """Of this command alone: a place to write to. No checkpoint says it, nor would it be obeyed."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a flag takes: how a value is read from a word, and which values are right."""
+
+    read: Callable[[str], Any]
+    accepts: Callable[[Any], bool]
+    wanted: str
+    label: str
+
+    def __call__(self, word: str) -> Any:
+        try:
+            value = self.read(word)
+        except ValueError:
+            value = None
+        if value is None or not self.accepts(value):
+            raise argparse.ArgumentTypeError(f"{word!r} is not {self.wanted}")
+        return value
+
+
+def whole(low: int, high: int | None = None) -> Kind:
+    """A kind of flag: whole numbers from low up, to high if given."""
+    wanted = f"a whole number from {low} " + ("up" if high is None else f"to {high}")
+    bound = 10**40 if high is None else high  # longer ones could not even be printed after a multiplication
+    return Kind(int, lambda x: type(x) is int and low <= x <= bound, wanted, "N")
+
+
+def real(accepts: Callable[[float], bool], wanted: str) -> Kind:
+    """A kind of flag: finite numbers that `accepts` takes; `wanted` says which those are."""
+    return Kind(float, lambda x: type(x) in (int, float) and math.isfinite(x) and accepts(x), wanted, "X")
+
+
+text = Kind(str, lambda x: isinstance(x, str), "text", "TEXT")
+path = Kind(Path, lambda x: isinstance(x, str | Path) and "\0" not in str(x), "a path", "PATH")
+positive = real(lambda x: x > 0, "a number above 0")
+positive_single = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # fits into a float32
+fraction = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
+switch = whole(0, 1)
+seed = whole(0, 2**32 - 1)
+gpu_id = whole(-1)
+
+
+def unescape(value: str) -> str:
+    r"""Returns the text with \n, \t, \r and \\ as what they stand for, which a command line cannot easily say."""
+    meanings = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
+    return re.sub(r"\\([ntr\\])", lambda escape: meanings[escape[1]], value)
 
 
 class Flags(argparse.ArgumentParser):
@@ -17,35 +91,84 @@ class Flags(argparse.ArgumentParser):
         super().__init__(
             description=description,
             epilog=f"example: {example}",
-            formatter_class=lambda prog: argparse.ArgumentDefaultsHelpFormatter(prog, max_help_position=34, width=120),
+            formatter_class=lambda prog: HelpFormatter(prog, max_help_position=34, width=120),
             allow_abbrev=False,
             add_help=False,
         )
+        self.roles: dict[str, Role] = {}
+        self.actions: dict[str, argparse.Action] = {}
         self.add_argument("-help", "-h", action="help", default=argparse.SUPPRESS, help="show this and stop")
 
-    def group(self, title: str) -> Callable[..., Any]:
-        """Starts a group of flags in -help; returns what adds a flag to it: name, type, default, help, choices."""
+    def group(self, title: str) -> Callable[..., None]:
+        """Starts a group of flags in -help; returns a function that adds a flag to it."""
         group = self.add_argument_group(title)
 
-        def add(name: str, kind: Callable[[str], Any], default: Any, text: str, choices: Sequence[str] | None = None):
+        def add(
+            name: str,
+            kind: Callable[[str], Any],
+            default: Any,
+            help: str,
+            choices: Sequence[str] | None = None,
+            role: Role = Role.CALL,
+        ) -> None:
             metavar = None if choices else getattr(kind, "label", "TEXT")
-            group.add_argument(f"-{name}", type=kind, default=default, help=text, choices=choices, metavar=metavar)
+            self.roles[name] = role
+            self.actions[name] = group.add_argument(
+                f"-{name}", type=kind, default=default, help=help, choices=choices, metavar=metavar
+            )
 
         return add
 
+    def add_checkpoint(self, several: bool = False) -> None:
+        """Adds the argument CHECKPOINT, or CHECKPOINT..."""
+        nargs = "+" if several else None
+        self.add_argument(
+            "checkpoint",
+            type=Path,
+            metavar="CHECKPOINT",
+            nargs=nargs,
+            help="a .pt file of train.py, or an original .t7",
+        )
+
+    def add_machine(self, title: str = "machine", gpuid: int = 0, gpuid_help: str = "which GPU; -1 = CPU") -> None:
+        """Adds -gpuid and -opencl, in a group of their own."""
+        add = self.group(title)
+        add("gpuid", gpu_id, gpuid, gpuid_help, role=Role.MACHINE)
+        add("opencl", switch, 0, "1 = OpenCL instead of CUDA", role=Role.MACHINE)
+
+    def add_unused_machine(self) -> None:
+        """Adds -gpuid and -opencl for a script that needs no device, since the original's accepts them."""
+        add = self.group("accepted as the original accepts them; reading a checkpoint takes no GPU")
+        add("gpuid", gpu_id, 0, "not needed")
+        add("opencl", switch, 0, "not needed")
+
+    def named(self, *roles: Role) -> set[str]:
+        """Returns the names of the flags with these roles."""
+        return {name for name, role in self.roles.items() if role in roles}
+
+    def accepts(self, name: str, value: Any) -> bool:
+        """Whether the flag of that name could have this value."""
+        action = self.actions[name]
+        if action.choices:
+            return value in action.choices
+        return action.type.accepts(value) if isinstance(action.type, Kind) else True
+
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
-        """The flags' values; `given` in it is the set of names that the user wrote."""
+        """Returns the flags' values; `given` in it is the set of names that the user wrote."""
         arguments = self._join_values(sys.argv[1:] if argv is None else argv)
         options = self.parse_args(arguments)
         options.given = {flag.dest for flag in map(self._known, arguments) if flag}
         return options
 
     def error(self, message: str) -> NoReturn:
-        print(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag", file=sys.stderr)
+        left_over = message.removeprefix("unrecognized arguments: ")
+        if left_over != message:
+            message = f"{left_over} belongs to no flag (a pattern such as '*.txt', or a text with spaces, needs quotes)"
+        warn(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
         raise SystemExit(2)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """A flag's value; argparse of Python 3.11 and 3.12 would take the value `--` for an end of the flags."""
+        """Returns a flag's value; argparse up to Python 3.12 would take the value `--` for an end of the flags."""
         if not action.option_strings or action.nargs is not None:
             return super()._get_values(action, arg_strings)
         value = self._get_value(action, arg_strings[0])
@@ -53,12 +176,12 @@ class Flags(argparse.ArgumentParser):
         return value
 
     def _known(self, argument: str) -> argparse.Action | None:
-        """The flag that an argument names, if it does."""
+        """Returns the flag that an argument names, if it does."""
         name = argument.split("=", 1)[0]
         return self._option_string_actions.get("-" + name.lstrip("-")) if name.startswith("-") else None
 
     def _join_values(self, argv: Sequence[str]) -> list[str]:
-        """`-name value` as one argument, so that a value may begin with a dash: a negative number, a primetext."""
+        """Makes `-name value` one argument, so that a value may begin with a dash: a negative number, a primetext."""
         joined: list[str] = []
         rest = list(argv)
         while rest:
@@ -79,40 +202,8 @@ class Flags(argparse.ArgumentParser):
         return f"there is no flag {name}" + (f", did you mean {near[0]}?" if near else "")
 
 
-def text(value: str) -> str:
-    """Any text."""
-    return value
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows each flag's default, where it has one."""
 
-
-def whole(low: int, high: int | None = None) -> Callable[[str], int]:
-    """A type of flag: whole numbers from low up, to high if given."""
-    wanted = f"a whole number from {low} " + ("up" if high is None else f"to {high}")
-    bound = 10**40 if high is None else high  # longer ones could not even be printed after a multiplication
-    return _number(int, lambda x: low <= x <= bound, wanted, "N")
-
-
-def real(accept: Callable[[float], bool], wanted: str) -> Callable[[str], float]:
-    """A type of flag: finite numbers that `accept` takes; `wanted` says which those are."""
-    return _number(float, lambda x: math.isfinite(x) and accept(x), wanted, "X")
-
-
-def _number(kind: Callable[[str], Any], accept: Callable[[Any], bool], wanted: str, label: str) -> Callable[[str], Any]:
-    def parse(value: str) -> Any:
-        try:
-            number = kind(value)
-        except ValueError:
-            number = None
-        if number is None or not accept(number):
-            raise argparse.ArgumentTypeError(f"{value!r} is not {wanted}")
-        return number
-
-    parse.label = label  # type: ignore[attr-defined]
-    return parse
-
-
-positive = real(lambda x: x > 0, "a number above 0")
-positive_single = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # fits into a float32
-fraction = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
-switch = whole(0, 1)
-seed = whole(0, 2**32 - 1)
-gpu_id = whole(-1)
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, "") else super()._get_help_string(action)

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from util.checkpoint.content import Checkpoint
-from util.cli.files import replacing
-from util.errors import UserError, reason
+from util.cli.files import output
 
 SUFFIXES = (".png", ".svg", ".pdf")
 POINTS = 150  # of a smoothed curve, about
@@ -71,8 +70,8 @@ def loss_range(runs: Sequence[Curves]) -> tuple[float, float]:
     return every.min(), high
 
 
-def save_picture(runs: Sequence[Curves], path: Path) -> None:
-    """Draws the curves into a .png, .svg or .pdf file. Raises UserError where it cannot be written."""
+def save_picture(runs: Sequence[Curves], path: Path, reads: Sequence[Path]) -> None:
+    """Draws the curves into a .png, .svg or .pdf file, none of those that were read. Raises UserError if it cannot."""
     from matplotlib.figure import Figure
 
     columns = 2 if all(len(run.name) < 30 for run in runs) else 1  # of the legend
@@ -103,11 +102,8 @@ def save_picture(runs: Sequence[Curves], path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of characters in a name that the font does not have
         figure.savefig(picture, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight")
-    try:
-        with replacing(path) as file:
-            file.write(picture.getbuffer())
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {reason(error)}; name another file with -plot") from error
+    with output(path, "-plot", reads) as file:
+        file.write(picture.getbuffer())
 
 
 def draw_text(runs: Sequence[Curves], width: int, height: int) -> str:

@@ -1,4 +1,4 @@
-"""Ctrl-C and kill as a wish to stop soon, rather than at once."""
+"""Ctrl-C, kill and a closed terminal as a wish to stop soon, rather than at once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ import signal
 from contextlib import suppress
 from types import FrameType
 
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE")
+"""Ctrl-C, kill, a closed terminal, a log whose reader has gone; Windows lacks the last two."""
+
 
 class StopSignals:
-    """While this context lasts, the first SIGINT or SIGTERM is only noted; a second one ends the process at once."""
+    """While this context lasts, the first such signal is only noted; then Ctrl-C or kill ends the process at once.
+
+    A SIGHUP that was ignored from the start (nohup) stays ignored. Neither it nor a SIGPIPE ends the process when it
+    comes again: a closing terminal sends several, and the last messages may go to the same pipe.
+    """
 
     def __init__(self, silent: bool = False) -> None:
         self.silent = silent
@@ -21,7 +28,10 @@ class StopSignals:
         return 128 + self.received if self.received else 0
 
     def __enter__(self) -> StopSignals:
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+        if getattr(signal, "SIGHUP", None) in numbers and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+            numbers.remove(signal.SIGHUP)
+        self._before = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -29,11 +39,15 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        self.received = signal.Signals(number)
-        for either in self._before:
-            signal.signal(either, signal.SIG_DFL)
-        # Not by way of sys.stderr: the signal may have come in the midst of a print, and streams cannot be re-entered.
-        if self.silent:
+        if self.received:
             return
-        with suppress(OSError):
-            os.write(2, b"stopping after this iteration; once more stops at once, without saving\n")
+        self.received = signal.Signals(number)
+        for impatient in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(impatient, signal.SIG_DFL)
+        # Not by way of sys.stderr: the signal may have come in the midst of a print, and streams cannot be re-entered.
+        if not self.silent and self.received.name != "SIGPIPE":
+            with suppress(OSError):
+                os.write(
+                    2,
+                    b"\n" * os.isatty(2) + b"stopping after this iteration; once more stops at once, without saving\n",
+                )

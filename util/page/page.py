@@ -21,6 +21,7 @@ import numpy as np
 from model.stepper import Parameters
 from util.checkpoint.content import Checkpoint
 from util.page.findings import Finding
+from util.page.shown import Shown
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("random", "model", "writing", "alphabet", "reading", "colours", "text", "panels", "view")
@@ -65,16 +66,14 @@ def in_half_precision(parameters: Parameters) -> Parameters:
 
 
 def page_content(
-    checkpoint: Checkpoint, name: str, stored: str, passages: Sequence[str], tab: str, source: str,
-    findings: Sequence[Finding], searched: int,
-) -> dict[str, Any]:  # fmt: skip
-    """What the page shows. `stored` is the type of the weights in it; `source` says what the passages are, and `tab`
-    in a word or two; findings come from so many characters."""
+    checkpoint: Checkpoint, name: str, stored: str, shown: Shown, findings: Sequence[Finding], searched: int
+) -> dict[str, Any]:
+    """Returns what the page shows. `stored` is the type of the weights in it; findings come from so many characters."""
     V, H, L, model = checkpoint.model_shape
     size = sum(array.size for array in checkpoint.parameters.values())
     loss = checkpoint.val_losses.get(checkpoint.iteration)
     layers = "1 layer" if L == 1 else f"{L} layers"
-    what = "bytes" if checkpoint.encoding == "bytes" else "characters"
+    what = "bytes" if checkpoint.vocabulary.is_bytes else "characters"
     article = "A" if model == "gru" else "An"
     about = f"{article} {model.upper()} of {layers} of {H:,} cells that predicts the next of {V:,} {what}: "
     about += f"{size:,} parameters, {checkpoint.epoch:.2f} epochs"
@@ -83,10 +82,10 @@ def page_content(
         "name": name,
         "about": about + ". It runs in your browser; nothing leaves it.",
         "cell": model, "layers": L, "size": H,
-        "vocabulary": list(checkpoint.vocabulary), "bytes": checkpoint.encoding == "bytes",
+        "vocabulary": list(checkpoint.vocabulary.characters), "bytes": checkpoint.vocabulary.is_bytes,
         "stored": stored,
         "rounding": rounding(checkpoint.dtype, stored),
-        "tab": tab, "source": source, "passages": list(passages),
+        "tab": shown.tab, "source": shown.source, "passages": shown.passages,
         "facts": [asdict(finding) for finding in findings],
         "facts_about": facts_about(searched),
     }  # fmt: skip

@@ -1,13 +1,23 @@
-"""A text as batches of indices, the way char-rnn cuts them."""
+"""A text as batches of indices, the way char-rnn cuts them. Letters: B streams, S time steps."""
 
 from __future__ import annotations
 
+import math
 import mmap
+from argparse import Namespace
 
 import numpy as np
 
+from util.cli.console import log, warn
+from util.errors import UserError
+from util.text.cache import Text
+from util.text.vocabulary import Vocabulary
+
 RELEASE_CHARACTERS = 1 << 24
 """How many characters are read from a memory-mapped text until its pages are let go."""
+FEW_BATCHES = 50
+SPLITS = ("train", "val", "test")
+TRAIN, VALIDATION, TEST = range(3)
 
 
 class Batches:
@@ -43,13 +53,14 @@ class Batches:
             self._offsets = np.arange(seq_length + 1)[:, None] + np.arange(batch_size)[streams] * stream_length
 
     def batch(self, split: int, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and targets, int64 (S, streams) each, of a batch of split 0 (train), 1 (validation) or 2 (test).
+        """Returns inputs and targets, int64 (S, streams) each, of a batch of the split TRAIN, VALIDATION or TEST.
 
         Targets are the inputs shifted by one character; after the text's last character comes its first.
         """
         k = sum(self.split_sizes[:split]) + number
         places = self._offsets + k * self.seq_length
         places[-1] %= self.length
+        self._check()
         window = self.indices[places]
         self._read += window.size
         if self._read >= RELEASE_CHARACTERS:
@@ -57,6 +68,12 @@ class Batches:
             self._read = 0
         window = window.astype(np.int64) if self.translation is None else self.translation[window]
         return window[:-1], window[1:]
+
+    def _check(self) -> None:
+        """Raises UserError if the cache has been cut off meanwhile; to read on there would end the process at once."""
+        mapped = self.indices.base
+        if isinstance(mapped, mmap.mmap) and mapped.size() < self.indices.nbytes:
+            raise UserError("the indexed text, data.bin, was cut off while it was in use; start again, with -resume")
 
 
 def release(indices: np.ndarray) -> None:
@@ -69,9 +86,44 @@ def release(indices: np.ndarray) -> None:
 
 
 def split_sizes(num_batches: int, train_frac: float, val_frac: float) -> tuple[int, int, int]:
-    """How many batches there are for training, validation and testing."""
+    """Returns how many batches there are for training, validation and testing."""
     train = int(num_batches * train_frac)
     if train_frac + val_frac >= 1:
         return train, num_batches - train, 0
     val = int(num_batches * val_frac)
     return train, val, num_batches - train - val
+
+
+def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams: slice) -> Batches:
+    """Returns a text for training, as indices of `vocabulary`, and says what it makes.
+
+    Raises UserError if the vocabulary lacks one of its characters, or there is nothing to train on or to validate.
+    """
+    translation = vocabulary.translation_from(text.vocabulary, "the text")
+    B, S, characters = options.batch_size, options.seq_length, len(text.indices)
+    batches = Batches(text.indices, B, S, options.train_frac, options.val_frac, translation, streams)
+    train, val, test = batches.split_sizes
+    total = train + val + test
+    if total < FEW_BATCHES:
+        smaller = smaller_batches(characters, B, S)
+        way_out = f"; {smaller}" if smaller else "; add some text"
+        warn(f"warning: the text is small: {characters} characters make only {total} batches of {B} x {S}{way_out}")
+    if train < 1 or val < 1:
+        raise UserError(
+            f"the text makes {train} batches for training and {val} for validation, and each must have one; "
+            "add some text, lower -batch_size or -seq_length, or change -train_frac and -val_frac"
+        )
+    log(f"data load done. Number of data batches in train: {train}, val: {val}, test: {test}")
+    log(f"vocab size: {len(vocabulary)}")
+    return batches
+
+
+def smaller_batches(characters: int, batch_size: int, seq_length: int) -> str:
+    """Returns flags with which so many characters make enough batches; nothing if there are too few for any."""
+    most = characters // FEW_BATCHES
+    if most < seq_length * 10:
+        seq_length = min(seq_length, math.isqrt(most))
+    if not seq_length:
+        return ""
+    batch_size = min(batch_size, most // seq_length)
+    return f"-batch_size {batch_size} -seq_length {seq_length} make {characters // (batch_size * seq_length)}"

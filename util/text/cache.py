@@ -17,9 +17,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from util.cli.console import warn
 from util.cli.files import replacing
-from util.errors import UserError, reason, warn
-from util.text.source import Source, as_source, characters, check_there, chunks, new_decoder, progress_bar
+from util.errors import UserError, reason
+from util.text.source import Source, canonical, characters, check_there, chunks, progress_bar
+from util.text.vocabulary import UNICODE_SIZE, Vocabulary
 
 try:
     import fcntl
@@ -28,29 +30,26 @@ except ImportError:  # Windows
 
 MANY_CHARACTERS = 10_000
 CACHE_FORMAT = 1
-UNICODE_SIZE = 0x110000
 
 
 @dataclass
 class Text:
-    """A text as indices: indices[n] is the rank in `vocabulary` of its n-th character.
+    """A text as indices: indices[n] is the rank in `vocabulary`, which is sorted, of its n-th character.
 
-    With the encoding `bytes` a character is a byte, and the vocabulary holds the characters of the same numbers.
     `sha256` is that of its source.
     """
 
-    vocabulary: str
+    vocabulary: Vocabulary
     indices: np.ndarray
     sha256: str
 
 
-def load_text(source: Source | Path, encoding: str, expected_sha256: str | None = None) -> Text:
+def load_text(source: Source, encoding: str, expected_sha256: str | None = None) -> Text:
     """Reads a text, from its cache where that belongs to it and is whole; otherwise makes the cache.
 
     Raises UserError where a file is missing, empty, not text in this encoding, or not the one with that SHA-256.
     """
-    new_decoder(encoding)
-    source = as_source(source)
+    encoding = canonical(encoding)
     try:
         check_there(source.files[0])
         sha256 = source.sha256()
@@ -104,14 +103,14 @@ class CacheHeader:
     crc32: int = 0
 
     def own_crc32(self) -> int:
-        """The checksum of the header itself, which that of data.bin goes on from."""
+        """Returns the checksum of the header itself, which that of data.bin goes on from."""
         return zlib.crc32(
             repr((self.format, self.encoding, self.sha256, self.vocabulary, self.length, self.dtype)).encode()
         )
 
 
 def read_cache(folder: Path, encoding: str, sha256: str) -> Text | None:
-    """The text cached in a folder, if it is this one in this encoding, and whole."""
+    """Returns the text cached in a folder, if it is this one in this encoding, and whole."""
     try:
         header = CacheHeader(**json.loads((folder / "vocab.json").read_bytes()))
         if (header.format, header.encoding, header.sha256) != (CACHE_FORMAT, encoding, sha256):
@@ -126,7 +125,7 @@ def read_cache(folder: Path, encoding: str, sha256: str) -> Text | None:
             whole = checksum == header.crc32 and file.tell() == indices.nbytes
     except (OSError, ValueError, TypeError, OverflowError, RecursionError, SyntaxError):
         return None
-    return Text(header.vocabulary, indices, sha256) if whole else None
+    return Text(Vocabulary(header.vocabulary, encoding), indices, sha256) if whole else None
 
 
 def make_cache(source: Source, encoding: str, sha256: str) -> Text:
@@ -152,11 +151,11 @@ def make_cache(source: Source, encoding: str, sha256: str) -> Text:
             indices = write_indices(source, header, file)
     if source.sha256() != sha256:
         raise UserError(f"{source} was changed while it was being read; start again")
-    return Text(vocabulary, indices, sha256)
+    return Text(Vocabulary(vocabulary, encoding), indices, sha256)
 
 
-def find_vocabulary(source: Source | Path, encoding: str) -> tuple[str, int]:
-    """The distinct characters of a text in order, and how many characters it has."""
+def find_vocabulary(source: Source, encoding: str) -> tuple[str, int]:
+    """Returns the distinct characters of a text in order, and how many characters it has."""
     length = 0
     seen_bytes, seen = b"", np.zeros(UNICODE_SIZE, bool)
     for chunk in characters(source, encoding, "reading the text"):

@@ -10,16 +10,21 @@ import itertools
 import re
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from tqdm import tqdm
 
+from util.cli.flags import unescape
 from util.errors import UserError
 
 CHUNK_BYTES = 1 << 22
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+CACHE_FILES = ("vocab.json", "data.bin")
+"""What util.text.cache keeps in a text's folder."""
 
 
 class Source:
@@ -36,14 +41,14 @@ class Source:
         return str(self.files[0]) if len(self.files) == 1 else f"the text of {len(self.files)} files in {self.folder}"
 
     def read(self, task: str) -> Iterator[tuple[Path, Iterator[bytes]]]:
-        """Each file with its unpacked content, piece by piece. Raises UserError where a packed one is damaged."""
+        """Yields each file with its unpacked content, in pieces. Raises UserError if a packed one is damaged."""
         with progress_bar(task, sum(path.stat().st_size for path in self.files)) as bar:
             for path in self.files:
                 with open(path, "rb") as file:
                     yield path, unpacked(file, path, bar) if path.suffix == ".gz" else chunks(file, file, bar)
 
     def sha256(self) -> str:
-        """What tells this text from others, in hexadecimal: the SHA-256 of the file's unpacked content.
+        """Returns what tells this text from others: the SHA-256 of the file's unpacked content, in hexadecimal.
 
         That of several files covers the content of each, and the separator.
         """
@@ -57,7 +62,7 @@ class Source:
 
 
 def find_text(folder: Path, pattern: str = "", separator: str = "") -> Source:
-    r"""The text of a folder: input.txt, or input.txt.gz; with `pattern` the files that match it, sorted by name.
+    r"""Returns the text of a folder: input.txt or input.txt.gz; with `pattern` the matching files, sorted by name.
 
     In the separator \n, \t, \r and \\ stand for what they do in Python. Raises UserError where nothing matches.
     """
@@ -65,24 +70,37 @@ def find_text(folder: Path, pattern: str = "", separator: str = "") -> Source:
         files = matching(folder, pattern)
         if not files:
             raise UserError(f"no file in {folder} matches -files '{pattern}'{suggestion(folder)}")
-        meanings = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
-        separator = re.sub(r"\\([ntr\\])", lambda escape: meanings[escape[1]], separator)
-        return Source(*files, separator=separator, folder=folder)
+        return Source(*files, separator=unescape(separator), folder=folder)
     path, packed = folder / "input.txt", folder / "input.txt.gz"
     return Source(packed if packed.is_file() and not path.is_file() else path)
 
 
+def text_of_run(options: Mapping[str, Any], root: Path) -> Source | None:
+    """Returns the text that a run's options name, where its folder still is; a relative one may lie in `root`, too.
+
+    `root` is the program's folder. Returns None if the text is gone, or the options say nothing sensible of it.
+    """
+    stored, pattern, separator = (str(options.get(name, "")) for name in ("data_dir", "files", "separator"))
+    for folder in (Path(stored), root / stored):
+        if stored and "\0" not in stored and folder.is_dir():
+            with suppress(UserError):
+                source = find_text(folder, pattern, separator)
+                if source.files[0].is_file():
+                    return source
+    return None
+
+
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """The files in a folder that match a pattern, sorted by name, without hidden ones and the cache."""
+    """Returns the files in a folder that match a pattern, sorted by name, without hidden ones and the cache."""
     try:
         names = sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern) if path.is_file())
     except (ValueError, NotImplementedError, IndexError) as error:
         raise UserError(f"-files '{pattern}' is no pattern for names inside {folder}; '*.txt' is one") from error
-    return [folder / name for name in names if not re.search(r"(^|/)\.|^(vocab\.json|data\.bin)$", name)]
+    return [folder / name for name in names if not re.search(r"(^|/)\.", name) and name not in CACHE_FILES]
 
 
 def suggestion(folder: Path) -> str:
-    """What to say of a missing text where a folder has files that could be joined; empty where it has none."""
+    """Returns what to say of a missing text where a folder has files that could be joined; empty where it has none."""
     for pattern in ("*.txt", "*"):
         count = len(matching(folder, pattern))
         if count:
@@ -91,10 +109,6 @@ def suggestion(folder: Path) -> str:
             )
             return f"; -files '{pattern}' takes the {count} {files}"
     return ""
-
-
-def as_source(text: Source | Path) -> Source:
-    return text if isinstance(text, Source) else Source(text)
 
 
 def check_there(path: Path) -> None:
@@ -106,13 +120,12 @@ def check_there(path: Path) -> None:
         raise UserError(f"there is no {path}{way_out}")
 
 
-def characters(source: Source | Path, encoding: str, task: str) -> Iterator[bytes | np.ndarray]:
-    """The text's characters in large pieces: as bytes where all are below 256, else as uint32 code points.
+def characters(source: Source, encoding: str, task: str) -> Iterator[bytes | np.ndarray]:
+    """Yields the text's characters in large pieces: as bytes where all are below 256, else as uint32 code points.
 
     Each file is decoded on its own, from its byte order mark on. Raises UserError where one is not text in this
     encoding.
     """
-    source = as_source(source)
     for number, (path, pieces) in enumerate(source.read(task)):
         if number and source.separator:
             yield as_numbers(source.separator)
@@ -121,7 +134,7 @@ def characters(source: Source | Path, encoding: str, task: str) -> Iterator[byte
 
 
 def decoded(path: Path, pieces: Iterator[bytes], encoding: str) -> Iterator[str]:
-    """The content of a file as text. Raises UserError, which names the file and the place in its unpacked content."""
+    """Yields the content of a file as text. Raises UserError with the file and the place in its unpacked content."""
     decoder = new_decoder(encoding)
     offset = 0
     for piece in itertools.chain(pieces, [b""]):
@@ -133,15 +146,18 @@ def decoded(path: Path, pieces: Iterator[bytes], encoding: str) -> Iterator[str]
             if isinstance(error, UnicodeDecodeError):
                 # Counted from the end of what was decoded, since utf-8-sig takes the BOM from its front first.
                 where = offset + len(piece) - len(error.object) + error.start
-            raise UserError(
-                f"{path} is not {encoding} text (see the byte at offset {where}); "
-                "name its encoding with -encoding, or take -encoding latin-1 or bytes, which accept any file"
-            ) from error
+            utf16 = where == 0 and isinstance(error, UnicodeDecodeError) and error.object[:2] in UTF16_MARKS
+            way_out = (
+                "it begins as UTF-16 does: say -encoding utf-16"
+                if utf16
+                else "name its encoding with -encoding, or take -encoding latin-1 or bytes, which accept any file"
+            )
+            raise UserError(f"{path} is not {encoding} text (see the byte at offset {where}); {way_out}") from error
         offset += len(piece)
 
 
 def as_numbers(text: str) -> bytes | np.ndarray:
-    """Characters as their numbers: bytes where all are below 256, else uint32."""
+    """Returns characters as their numbers: bytes where all are below 256, else uint32."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -149,32 +165,39 @@ def as_numbers(text: str) -> bytes | np.ndarray:
 
 
 def new_decoder(encoding: str) -> codecs.IncrementalDecoder:
-    """Decodes a text piece by piece; `bytes` gives each byte the character of its number. Raises UserError."""
+    """Returns what decodes a text piece by piece; `bytes` makes each byte the character of its number.
+
+    Raises UserError where there is no such encoding of text.
+    """
+    return find_codec("latin-1" if canonical(encoding) == "bytes" else encoding).incrementaldecoder()  # type: ignore[misc]
+
+
+def canonical(encoding: str) -> str:
+    """Returns the one name of an encoding: utf8, UTF-8 and utf-8 are the same. Raises UserError as `new_decoder`."""
+    return "bytes" if encoding.lower() == "bytes" else find_codec(encoding).name
+
+
+def find_codec(encoding: str) -> codecs.CodecInfo:
     try:
-        if encoding == "bytes":
-            encoding = "latin-1"
         # Python's own: an installed package may have added a codec that answers to any name.
         codec = encodings.search_function(encoding.lower())
-        if not codec or not codec.incrementaldecoder:
-            raise LookupError
-        decoder = codec.incrementaldecoder()
-        if not isinstance(decoder.decode(b""), str):
+        if not codec or not codec.incrementaldecoder or not isinstance(codec.incrementaldecoder().decode(b""), str):
             raise LookupError
     except (LookupError, ValueError, TypeError) as error:
         raise UserError(
             f"{encoding!r} is no text encoding; -encoding takes utf-8, latin-1, gb18030 and such, or bytes"
         ) from error
-    return decoder
+    return codec
 
 
 def progress_bar(task: str, size: int) -> tqdm:
-    """A bar on a terminal for reading so many bytes, when it takes long."""
+    """Returns a bar on a terminal for reading so many bytes, when it takes long."""
     quiet = not (task and sys.stderr.isatty())
     return tqdm(desc=task, total=size, unit="B", unit_scale=True, delay=1, leave=False, disable=quiet)
 
 
 def unpacked(file: BinaryIO, path: Path, bar: tqdm) -> Iterator[bytes]:
-    """The content of a gzip file, piece by piece. Raises UserError where it is damaged."""
+    """Yields the content of a gzip file, piece by piece. Raises UserError where it is damaged."""
     try:
         with gzip.open(file) as content:
             yield from chunks(content, file, bar)
@@ -184,7 +207,7 @@ def unpacked(file: BinaryIO, path: Path, bar: tqdm) -> Iterator[bytes]:
 
 
 def chunks(content: BinaryIO | gzip.GzipFile, file: BinaryIO, bar: tqdm) -> Iterator[bytes]:
-    """The rest of some content, piece by piece; the bar moves as the file that it comes from is read."""
+    """Yields the rest of some content, piece by piece; the bar moves as the file that it comes from is read."""
     before = file.tell()
     while chunk := content.read(CHUNK_BYTES):
         yield chunk

@@ -1,70 +1,183 @@
-"""Figures of a run for other programs: a CSV file, TensorBoard."""
+"""What a run tells of itself: the lines of the log, a progress bar, a CSV file, TensorBoard."""
 
 from __future__ import annotations
 
 import csv
 import importlib.util
+import math
+import sys
+from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any
 
-from util.cli.files import replacing
-from util.errors import UserError, reason, warn
+from tqdm import tqdm
+
+from util.cli.console import log, rank, tell, warn
+from util.cli.files import is_stream, replacing
+from util.errors import UserError, reason
+
+if TYPE_CHECKING:
+    from util.training.trainer import Trainer
 
 COLUMNS = ("iteration", "epoch", "train_loss", "val_loss", "learning_rate", "grad_param_norm", "seconds")
 
 
-class Recorder:
-    """Writes a row of figures for each line of the log; a file that cannot be written costs a warning, not the run.
+class Log:
+    """The log of a run, in the first of several processes.
 
-    A run that goes on after iteration `start` keeps the rows up to there. An empty path leaves a record out.
-    Raises UserError where TensorBoard is asked for and missing, or the CSV file cannot be made.
+    Raises UserError where the CSV file or TensorBoard that are asked for cannot be had: better known before hours of
+    training.
     """
 
-    def __init__(self, csv_path: str, tensorboard_dir: str, start: int) -> None:
-        self._csv = CSVFile(Path(csv_path), start) if csv_path else None
-        self._tensorboard: Any = None
-        if tensorboard_dir:
-            if not importlib.util.find_spec("tensorboard"):
-                raise UserError("-tensorboard needs the package tensorboard; pip install -e '.[tensorboard]' brings it")
-            from torch.utils.tensorboard import SummaryWriter
+    def __init__(self, options: Namespace, start: int) -> None:
+        self.options, first = options, rank().number == 0
+        self._csv = CSVFile(Path(options.log_csv), start) if options.log_csv and first else None
+        self._tensorboard = open_tensorboard(options.tensorboard, start) if options.tensorboard and first else None
+        self._bar: tqdm | None = None
+        self._smoothed = math.nan
 
-            self._tensorboard = SummaryWriter(tensorboard_dir, purge_step=start + 1)
+    @property
+    def records(self) -> bool:
+        """Whether figures go anywhere but to the screen."""
+        return bool(self._csv or self._tensorboard)
 
-    def record(self, **figures: float | None) -> None:
-        """Takes a value for each of COLUMNS; None where there is none."""
-        if self._csv:
-            self._csv.write([figures[name] for name in COLUMNS])
-        if self._tensorboard:
-            for name in COLUMNS[2:]:
-                if figures[name] is not None:
-                    self._tensorboard.add_scalar(name, figures[name], figures["iteration"])
+    def begin(self, iteration: int, iterations: int) -> Log:
+        """Shows the bar on standard error, where that is a terminal."""
+        self.iterations = iterations
+        self._bar = tqdm(
+            initial=iteration,
+            total=iterations,
+            unit_scale=self.options.batch_size * self.options.seq_length,
+            unit=" characters",
+            bar_format="{desc}{percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left",
+            dynamic_ncols=True,
+            leave=False,
+            disable=not (sys.stderr.isatty() and rank().number == 0),
+        )
+        return self
 
-    def close(self) -> None:
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.close()
         if self._tensorboard:
             self._tensorboard.close()
 
+    def advance(self, trainer: Trainer) -> None:
+        """Moves the bar by an iteration; the loss on it is a running mean."""
+        assert self._bar is not None
+        if not self._bar.disable and trainer.train_losses:
+            train_loss = trainer.train_losses[-1]
+            before = train_loss if math.isnan(self._smoothed) else self._smoothed
+            self._smoothed = 0.98 * before + 0.02 * train_loss
+            self._bar.set_description_str(f"epoch {trainer.epoch:.2f}, loss {self._smoothed:.3f} ", refresh=False)
+        self._bar.update()
+
+    def line(self, trainer: Trainer, to_print: bool) -> None:
+        """Prints the line of the last iteration, if it is due, and records its figures."""
+        i, val_loss = trainer.iteration, trainer.val_losses.get(trainer.iteration)
+        to_record = self.records and (to_print or val_loss is not None)
+        if not to_print and not to_record:
+            return
+        train_loss, norm_ratio = trainer.train_losses[-1], trainer.norm_ratio()
+        if to_print:
+            log(
+                f"{i}/{self.iterations} (epoch {trainer.epoch:.3f}), train_loss = {train_loss:6.8f}, "
+                f"grad/param norm = {norm_ratio:6.4e}, time/batch = {trainer.seconds:.4f}s"
+            )
+        if to_record:
+            rate = trainer.learning_rate
+            self._record(i, trainer.epoch, train_loss, val_loss, rate, norm_ratio, trainer.seconds)
+
+    def _record(self, *figures: float | None) -> None:
+        """Takes a value for each of COLUMNS; None where there is none."""
+        if self._csv:
+            self._csv.write(figures)
+        if self._tensorboard:
+            for name, value in zip(COLUMNS[1:], figures[1:]):
+                if value is not None and name != "epoch":
+                    self._tensorboard.add_scalar(name, value, figures[0])
+
+
+def open_tensorboard(folder: str, start: int) -> Any:
+    """Returns what writes to TensorBoard, after iteration `start`. Raises UserError where it cannot."""
+    if not importlib.util.find_spec("tensorboard"):
+        raise UserError("-tensorboard needs the package tensorboard; pip install -e '.[tensorboard]' brings it")
+    from torch.utils.tensorboard import SummaryWriter
+
+    try:
+        return SummaryWriter(folder, purge_step=start + 1)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {reason(error)}; name another folder with -tensorboard") from error
+
 
 class CSVFile:
+    """A table with a row for each line of the log.
+
+    A new run takes only a new or empty file; one that goes on after iteration `start` keeps the rows up to there.
+    Devices and pipes are written to. A row that cannot be written costs a warning, not the run. Raises UserError.
+    """
+
     def __init__(self, path: Path, start: int) -> None:
         self.path, self.working = path, True
+        self._stream: IO[str] | None = None
         try:
-            rows = []
-            if start and path.exists():
-                with path.open(newline="") as old:
-                    rows = [row for row in list(csv.reader(old))[1:] if row and int(row[0]) <= start]
-            with replacing(path) as new:
+            if is_stream(path) and not path.is_dir():
+                self._stream = path.open("a", newline="")
+                self._write_to(self._stream, COLUMNS)
+                return
+            rows = kept_rows(path, start)
+            with replacing(path.resolve()) as new:
                 new.write("".join(",".join(row) + "\n" for row in [COLUMNS, *rows]).encode())
         except OSError as error:
             raise UserError(f"cannot write {path}: {reason(error)}; name another file with -log_csv") from error
-        except (ValueError, csv.Error) as error:
-            raise UserError(f"{path} is no log of such a run; name another file with -log_csv") from error
 
-    def write(self, row: list[float | None]) -> None:
+    def write(self, row: tuple[float | None, ...]) -> None:
         if not self.working:
             return
         try:
+            if self._stream:
+                self._write_to(self._stream, row)
+                return
             with self.path.open("a", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerow(row)
+                self._write_to(file, row)
         except OSError as error:
             self.working = False
             warn(f"warning: cannot write {self.path} ({reason(error)}); the rest of the run is not recorded there")
+
+    @staticmethod
+    def _write_to(file: IO[str], row: tuple) -> None:
+        csv.writer(file, lineterminator="\n").writerow(row)
+        file.flush()
+
+
+def kept_rows(path: Path, start: int) -> list[list[str]]:
+    """Returns the rows of a log up to iteration `start`. Raises UserError where a file is there that must stay."""
+    if not path.exists() or path.stat().st_size == 0:
+        return []
+    try:
+        with path.open(newline="") as file:
+            header, *rows = list(csv.reader(file))
+        if tuple(header) != COLUMNS:
+            raise ValueError
+        kept = [row for row in rows if row and int(row[0]) <= start]
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{path} is not a log of such a run; name another file with -log_csv") from error
+    if not start:
+        raise UserError(
+            f"{path} is the log of another run; name another file with -log_csv, or go on with that run by -resume"
+        )
+    return kept
+
+
+def tell_sizes(characters: int, parameters: int) -> None:
+    """Says the two numbers that should be of the same order of magnitude; see docs/training.md."""
+    if sys.stderr.isatty():
+        tell(f"the text has {characters:,} characters, the model {parameters:,} parameters")
+    if parameters > 100 * characters:
+        tell("warning: the model is far larger than the text and will learn it by heart; try a smaller -rnn_size")
+    if characters > 100 * parameters:
+        tell("warning: the text is far larger than the model, which will underfit; try a larger -rnn_size")

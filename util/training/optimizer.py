@@ -1,7 +1,7 @@
 """The optimizers, by hand: torch.optim imports the compiler, which takes longer than our first iterations.
 
-Each works on one vector of parameters and its .grad, piece by piece, so that a piece is in the cache for all of the
-operations on it.
+Each works on one vector of parameters and one of their gradients; on a CPU piece by piece, so that a piece is in the
+cache for all of the operations on it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ class Optimizer:
 
     state_names: tuple[str, ...]
 
-    def __init__(self, parameters: Tensor) -> None:
-        assert parameters.grad is not None
+    def __init__(self, parameters: Tensor, gradient: Tensor) -> None:
         self.state = {name: torch.zeros_like(parameters) for name in self.state_names}
-        self._scratch = torch.empty_like(parameters[:CHUNK_SIZE])
-        tensors = (parameters, parameters.grad, *self.state.values())
-        self._chunks = list(zip(*(tensor.split(CHUNK_SIZE) for tensor in tensors)))
+        size = CHUNK_SIZE if parameters.device.type == "cpu" else parameters.numel()
+        self._scratch = torch.empty_like(parameters[:size])
+        tensors = (parameters, gradient, *self.state.values())
+        self._chunks = list(zip(*(tensor.split(size) for tensor in tensors)))
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Goes on from another optimizer's `state`."""
@@ -54,8 +54,8 @@ class RMSprop(Optimizer):
 
     state_names = ("square_avg",)
 
-    def __init__(self, parameters: Tensor, alpha: float) -> None:
-        super().__init__(parameters)
+    def __init__(self, parameters: Tensor, gradient: Tensor, alpha: float) -> None:
+        super().__init__(parameters, gradient)
         self.alpha = alpha
 
     def step(self, iteration: int, learning_rate: float, grad_clip: float) -> None:

@@ -1,0 +1,292 @@
+"""The reader of .pt files meets what somebody could write who means harm."""
+
+import pickle
+import tracemalloc
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from util.checkpoint.pt import read_pt
+from util.checkpoint.store import load_checkpoint
+from util.errors import UserError
+
+MEGABYTE = 1 << 20
+
+
+def write_zip(path: Path, program: bytes, storages: dict[str, bytes] | None = None, **options: Any) -> Path:
+    """A .pt file with `program` in the place of its pickle."""
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        archive.writestr("x/data.pkl", program)
+        for key, content in (storages or {}).items():
+            archive.writestr(f"x/data/{key}", content)
+    return path
+
+
+def refused(path: Path) -> str:
+    """Why a file is refused. It must be, and with no more memory than a few times the file's size."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError) as error:
+            read_pt(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * MEGABYTE + 100 * path.stat().st_size
+    assert len(str(error.value)) < 300 and str(error.value).isprintable()
+    return str(error.value)
+
+
+class Call:
+    """Pickles as a call of `function`."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.reduced = function, arguments
+
+    def __reduce__(self) -> tuple:
+        return self.reduced
+
+
+def tensor(
+    size: bytes, stride: bytes = b")", count: bytes = b"K\x04", offset: bytes = b"K\x00", kind: bytes = b"Float"
+):
+    """A pickle of one tensor on storage 0; sizes are given as pickle opcodes."""
+    storage = b"(X\x07\0\0\0storagectorch\n" + kind + b"Storage\nX\x01\0\0\x000X\x03\0\0\0cpu" + count + b"tQ"
+    return b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + storage + offset + size + stride + b"\x89}tR."
+
+
+ONES = {"0": np.ones(4, "<f4").tobytes()}
+
+
+HUGE = b"\x8a\x08" + (2**62).to_bytes(8, "little")
+
+
+GREATER = b"\x8a\xff" + (2**2030).to_bytes(255, "little")
+
+
+def test_the_hand_made_tensor_itself_is_sound(tmp_path):
+    path = write_zip(tmp_path / "x.pt", tensor(b"K\x04\x85", b"K\x01\x85"), ONES)
+    assert read_pt(path).tolist() == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_calls_are_refused(protocol, tmp_path):
+    import os
+
+    mark = tmp_path / "called"
+    for value in (
+        Call(os.system, f"touch {mark}"),
+        Call(exec, f"open({str(mark)!r}, 'w')"),
+        [Call(getattr, os, "system")],
+        {"format": Call(eval, f"open({str(mark)!r}, 'w')")},
+        Call(getattr, Call(__import__, "os"), "system"),
+        np.ones(3),
+        Path("x"),
+        np.float64(1),
+        3 + 4j,
+        {1, 2},
+    ):
+        try:
+            program = pickle.dumps(value, protocol)
+        except TypeError:  # modules cannot be pickled
+            continue
+        refused(write_zip(tmp_path / "x.pt", program))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"(S'touch called'\nios\nsystem\n.",
+        b"(cos\nsystem\nS'touch called'\no.",
+        b"cos\nsystem\n(S'touch called'\ntR.",
+        b"\x80\x02cos\nsystem\n)\x81.",
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}b.",
+        b"\x80\x02ccollections\nOrderedDict\n)R}X\x01\0\0\0aK\x01sb.",
+        b"\x80\x02ccollections\nOrderedDict\n]]K\x01aa\x85R.",
+        b"\x80\x04X\x02\0\0\0osX\x06\0\0\0system\x93.",
+        b"\x82\x01.",
+        b"\x80\x02X\x01\0\0\0aQ.",
+        b"P1\n.",
+    ],
+    ids=[
+        "INST",
+        "OBJ",
+        "REDUCE",
+        "NEWOBJ",
+        "BUILD",
+        "BUILD dict",
+        "OrderedDict",
+        "STACK_GLOBAL",
+        "EXT1",
+        "PID",
+        "PERSID",
+    ],
+)
+def test_opcodes_that_run_code_are_refused(program, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused(write_zip(tmp_path / "x.pt", program))
+    assert not (tmp_path / "called").exists()
+
+
+def test_a_message_neither_floods_nor_steers_the_terminal(tmp_path):
+    name = b"\x1b[2J" + b"A" * 10_000
+    refused(write_zip(tmp_path / "x.pt", b"\x80\x02c" + name + b"\nx\n)R."))
+    refused(write_zip(tmp_path / "x.pt", tensor(b")", kind=name), ONES))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"", b".", b"\x80\x02", b"\x80\x02N", b"\x80\xff.", b"t.", b"0.", b"a.", b"]a.", b"(e.", b"s.", b"}K\x01s.",
+        b"NK\x01a.", b"K\x01R.", b"Q.", b"\x80\x02h\x00.", b"q\x00.", b"K\x01r\xff\xff\xff\xffj\xff\xff\xff\xfe.",
+        b"X\xff\xff\xff\xffa.", b"X\xff\xff\xff\x7fa.", b"\x8d\xff\xff\xff\xff\xff\xff\xff\x7fa.", b"X\x01\0\0\0\xff.",
+        b"\x8b\xff\xff\xff\x7fa.", b"\x8b\xff\xff\xff\xffa.", b"B\xff\xff\xff\x7fa.", b"I" + b"9" * 5000 + b"\n.",
+        b"}]K\x01s.", b"}}K\x01s.", b"}(K\x01u.", b"](K\x01K\x02u.", b"\xfe.",
+    ],
+)  # fmt: skip
+def test_broken_pickles_are_refused(program, tmp_path):
+    refused(write_zip(tmp_path / "x.pt", program))
+
+
+def test_a_memo_index_costs_nothing(tmp_path):
+    path = write_zip(tmp_path / "x.pt", b"\x80\x02]r\xff\xff\xff\xff(j\xff\xff\xff\xfft.")
+    assert read_pt(path) == ([],)
+
+
+DOUBLINGS = b"h\x00h\x00\x86q\x00" * 60
+"""Turns what is in place 0 of the memo into a tuple of two of it, sixty times: 2**60 values for whoever walks it."""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"}K\x01q\x00" + DOUBLINGS + b"K\x01s.",
+        b"}(K\x01q\x00" + DOUBLINGS + b"K\x01u.",
+        b"(X\x07\0\0\0storageK\x01q\x00" + DOUBLINGS + b"NNNtQ.",
+        b"(X\x07\0\0\0storagectorch\nFloatStorage\nK\x01q\x00" + DOUBLINGS + b"NK\x01tQ.",
+        b"K\x01q\x00" + DOUBLINGS + b"\x85R.",
+    ],
+    ids=["key", "keys", "storage type", "storage key", "callable"],
+)
+def test_values_that_are_endless_to_walk_are_not_walked(program, tmp_path):
+    refused(write_zip(tmp_path / "x.pt", b"\x80\x02" + program, ONES))
+
+
+def test_deep_and_cyclic_values_are_no_checkpoint(tmp_path):
+    for program in (
+        b"N" + b"\x85" * 300_000 + b".",
+        b"]q\x00h\x00a.",
+        b"}q\x00X\x06\0\0\0formath\x00s.",
+        b"]" * 100_000 + b".",
+    ):
+        path = write_zip(tmp_path / "x.pt", b"\x80\x02" + program)
+        with pytest.raises(UserError, match="another program wrote it"):
+            load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "more"),
+    [
+        (HUGE + b"\x85", b"K\x01\x85", {}),
+        (HUGE + b"\x85", b"K\x00\x85", {}),
+        (GREATER + b"\x85", b"K\x00\x85", {}),
+        (HUGE + HUGE + b"\x86", b"K\x00K\x00\x86", {}),
+        (b"K\x00" + GREATER + b"\x86", b"K\x00K\x00\x86", {}),
+        (b"K\x00" + HUGE + HUGE + b"\x87", b"K\x00K\x00K\x00\x87", {}),
+        (b"K\x05\x85", b"K\x01\x85", {}),
+        (b"K\x04\x85", b"K\x02\x85", {}),
+        (b"K\x02K\x03\x86", b"K\x02K\x01\x86", {}),
+        (b"K\x04\x85", b"J\xff\xff\xff\xff\x85", {"offset": b"K\x03"}),
+        (b"J\xff\xff\xff\xff\x85", b"K\x01\x85", {}),
+        (b"K\x01\x85", b"K\x01\x85", {"offset": b"K\x04"}),
+        (b"K\x01\x85", b"K\x01\x85", {"offset": b"J\xff\xff\xff\xff"}),
+        (b"K\x01\x85", b"K\x01\x85", {"offset": HUGE}),
+        (b"K\x04\x85", b")", {}),
+        (b")", b"K\x01\x85", {}),
+        (b"K\x04\x85", b"K\x01\x85", {"count": b"K\x05"}),
+        (b"K\x04\x85", b"K\x01\x85", {"count": HUGE}),
+        (b"K\x04\x85", b"K\x01\x85", {"kind": b"Double"}),
+        (b"J\xff\xff\xff\x7fX\x08\0\0\0aaaaaaaa\x86", b"K\x00K\x00\x86", {}),
+        (b"J\xff\xff\xff\x7f]K\x01a\x86", b"K\x00K\x00\x86", {}),
+        (b"G\x3f\xf0\0\0\0\0\0\0\x85", b"K\x01\x85", {}),
+        (b"K\x04\x85", b"G\x7f\xf8\0\0\0\0\0\0\x85", {}),
+        (b"\x88\x85", b"K\x01\x85", {}),
+        (b"N", b"N", {}),
+        (b"K\x01", b"K\x01", {}),
+        (b"(" + b"K\x01" * 100 + b"t", b"(" + b"K\x01" * 100 + b"t", {}),
+    ],
+)
+def test_tensors_that_do_not_fit_their_storage_are_refused(size, stride, more, tmp_path):
+    refused(write_zip(tmp_path / "x.pt", tensor(size, stride, **more), ONES))
+
+
+def test_a_stride_of_0_does_not_make_a_tensor_larger_than_the_file(tmp_path):
+    refused(write_zip(tmp_path / "x.pt", tensor(b"M\x00\x40\x85", b"K\x00\x85"), ONES))
+
+
+@pytest.mark.parametrize("size", [0, 1, 4])
+def test_tensors_without_end_on_one_storage_are_refused(size, tmp_path):
+    """Each takes five bytes of the pickle: the function and its arguments from the memo, and the call."""
+    first = tensor(b"K" + bytes([size]) + b"\x85", b"K\x01\x85")[2:-1]
+    first = first.replace(b"_v2\n(", b"_v2\nq\x00(").replace(b"}tR", b"}tq\x01R")
+    program = b"\x80\x02(" + first + b"h\x00h\x01R" * 100_000 + b"t."
+    assert refused(write_zip(tmp_path / "x.pt", program, ONES)) == "a tensor does not fit its storage"
+
+
+# Zip files that are not as they seem
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compressed_members_are_refused(method, tmp_path):
+    path = write_zip(tmp_path / "x.pt", b"\x80\x02N.", {"0": bytes(20 * MEGABYTE)}, compression=method, compresslevel=1)
+    assert "compressed" in refused(path)
+
+
+def test_members_that_overlap_are_refused(tmp_path):
+    # The directory names the same bytes again and again.
+    path = tmp_path / "x.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/data.pkl", tensor(b"K\x04\x85", b"K\x01\x85"))
+        archive.writestr("x/data/0", bytes(MEGABYTE))
+        for number in range(1, 100):
+            entry = zipfile.ZipInfo(f"x/data/{number}")
+            last = archive.infolist()[1]
+            entry.header_offset, entry.CRC = last.header_offset, last.CRC
+            entry.file_size = entry.compress_size = last.file_size
+            archive.filelist.append(entry)
+            archive._didModify = True
+    assert refused(path) == "its members are larger than the file"
+
+
+@pytest.mark.parametrize("field", ["file_size", "compress_size", "both", "header_offset"])
+@pytest.mark.parametrize("value", [2**31, 2**32 - 2, 2**40, 2**63 - 1])
+def test_a_directory_that_lies_about_sizes_is_refused(field, value, tmp_path):
+    path = tmp_path / "x.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/data.pkl", b"\x80\x02N.")
+        entry = archive.infolist()[0]
+        for name in ("file_size", "compress_size") if field == "both" else (field,):
+            setattr(entry, name, value)
+    refused(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"x", b"PK\5\6" + bytes(18), b"PK\3\4" * 10, b"PK\5\6" + b"\xff" * 18, bytes(9999)]
+)
+def test_what_is_no_zip_file_is_refused(content, tmp_path):
+    (tmp_path / "x.pt").write_bytes(content)
+    refused(tmp_path / "x.pt")
+
+
+def test_a_zip_file_of_something_else_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.pt", "w") as archive:
+        archive.writestr("readme.txt", "x")
+    refused(tmp_path / "x.pt")
+
+
+def test_a_device_without_end_is_refused():
+    with pytest.raises(ValueError, match="no regular file"):
+        read_pt(Path("/dev/zero"))

@@ -1,0 +1,507 @@
+"""Torch7 files: the format with files of our own making, checkpoints with those that the original wrote, and damage."""
+
+import gc
+import json
+import re
+import struct
+import subprocess
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from model.stepper import Stepper
+from sample import flags
+from tests.campaigns.t7_mutations import campaign
+from tests.helpers.inputs import GOLDEN, ROOT
+from tests.helpers.t7_writer import (
+    Function,
+    Object,
+    Storage,
+    Tensor,
+    char_rnn_checkpoint,
+    element_code,
+    t7_bytes,
+    tensor,
+    write_t7,
+)
+from util.checkpoint.char_rnn_t7 import t7_content
+from util.checkpoint.content import from_content
+from util.checkpoint.t7 import Table, read_t7
+from util.sampling.drawing import drawing, most_likely, sample
+from util.text.vocabulary import Vocabulary
+
+RUNS = json.loads((GOLDEN / "runs.json").read_text())
+SAMPLES = json.loads((GOLDEN / "samples.json").read_text())
+GOLDEN_NAMES = ["lstm", "gru", "rnn", "lstm_dropout"]
+
+KINDS = ["Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double"]
+GPU_KINDS = [gpu + kind for gpu in ("Cuda", "Cl") for kind in ["", *KINDS]]
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Writes a value, or bytes that are a file already, and reads the file."""
+
+    def read(value, long="i8"):
+        path = tmp_path / "file.t7"
+        path.write_bytes(value if isinstance(value, bytes) else t7_bytes(value, long))
+        return read_t7(path)
+
+    return read
+
+
+# The format.
+
+
+@pytest.mark.parametrize("value", [None, True, False, 0.0, -1.5, 1e300, "", "text", "\x00\xff\n"])
+def test_plain_values(read, value):
+    result = read({"key": value})["key"]
+    assert result == value
+    assert type(result) is type(value)
+
+
+def test_a_string_has_a_character_for_each_byte(read):
+    assert read({"é".encode(): b"\xff"}) == {"\xc3\xa9": "\xff"}
+
+
+def test_tables(read):
+    result = read({1: "a", 2.5: "b", "name": {True: "c"}, -3: [1, [2]]})
+    assert result == {1: "a", 2.5: "b", "name": {True: "c"}, -3: {1: 1.0, 2: {1: 2.0}}}
+    assert [type(key) for key in result] == [int, float, str, int]
+    assert isinstance(result, Table)
+    assert result.torch_class is None
+
+
+@pytest.mark.parametrize("long", ["i8", "i4"])
+@pytest.mark.parametrize("kind", KINDS + GPU_KINDS)
+def test_tensors_and_storages_of_every_type(read, kind, long):
+    values = [[0, 1, 100], [5, 127, 3]] if kind.endswith("Byte") else [[0, -1, 100], [-128, 127, 3]]
+    result = read({"tensor": tensor(kind, values), "storage": Storage(kind, [3, 2, 1]), "after": 7}, long)
+    assert result["tensor"].tolist() == values
+    assert result["storage"].tolist() == [3, 2, 1]
+    assert result["tensor"].dtype == result["storage"].dtype == np.dtype(element_code(kind, long))
+    assert not result["tensor"].flags.writeable
+    assert result["after"] == 7
+
+
+@pytest.mark.parametrize("long", ["i8", "i4"])
+@pytest.mark.parametrize(
+    ("sizes", "strides", "offset", "expected"),
+    [
+        ((3, 4), (4, 1), 1, [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]),
+        ((2, 3), (1, 4), 2, [[1, 5, 9], [2, 6, 10]]),
+        ((2,), (5,), 7, [6, 11]),
+        ((2, 1, 2), (6, 999, 2), 3, [[[2, 4]], [[8, 10]]]),
+        ((2, 2), (1, 1), 1, [[0, 1], [1, 2]]),
+    ],
+)
+def test_sizes_strides_and_offset(read, sizes, strides, offset, expected, long):
+    result = read(Tensor("Float", sizes, strides, offset, Storage("Float", range(12))), long)
+    assert result.tolist() == expected
+    assert result.dtype == np.float32
+
+
+def test_the_stride_of_a_single_row_means_nothing(read):
+    assert read(Tensor("Double", (1, 2), (2**62, 1), 2, Storage("Double", range(4)))).tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("storage", [None, Storage("Double", [])])
+def test_empty_tensors(read, storage):
+    result = read([Tensor("Double", (), (), 1, storage), Tensor("Double", (0, 3), (3, 1), 1, storage), 5])
+    assert result[1].shape == (0,)
+    assert result[2].shape == (0, 3)
+    assert result[1].dtype == result[2].dtype == np.float64
+    assert result[3] == 5
+
+
+def test_storages_are_shared(read):
+    storage = Storage("Double", range(6))
+    result = read([Tensor("Double", (4,), (1,), 1, storage), Tensor("Double", (4,), (1,), 3, storage), storage])
+    assert np.shares_memory(result[1], result[2])
+    assert result[1][2:].tolist() == result[2][:2].tolist() == [2, 3]
+    assert np.shares_memory(result[3], result[1])
+
+
+def test_references(read):
+    weight, table = tensor("Double", [1.0, 2.0]), {"x": 1}
+    result = read({"a": weight, "b": weight, "c": table, "d": [table]})
+    assert result["a"] is result["b"]
+    assert result["c"] is result["d"][1]
+
+
+def test_cycles_and_objects_as_keys(read):
+    node = Object("nngraph.Node")
+    child = Object("nngraph.Node", {"parent": node})
+    node.content |= {"self": node, "children": {1: child, child: 1}}
+    result = read({"node": node})["node"]
+    assert result.torch_class == "nngraph.Node"
+    assert result["self"] is result
+    child = result["children"][1]
+    assert child["parent"] is result
+    assert result["children"][child] == 1
+
+
+def test_other_objects_are_tables_with_a_class(read):
+    result = read([Object("nn.Tanh", {"x": 1}), Object("nn.Old", {}, version=None), 5])
+    assert (result[1].torch_class, result[1]["x"]) == ("nn.Tanh", 1)
+    assert (result[2].torch_class, result[2]) == ("nn.Old", {})
+    assert result[3] == 5
+
+
+@pytest.mark.parametrize("tag", [6, 7, 8])
+@pytest.mark.parametrize("upvalues", [None, [], [{"name": "x", "value": [1, 2]}]])
+def test_functions_are_skipped(read, tag, upvalues):
+    function = Function(tag, b"\x1bLJ\x01", upvalues)
+    assert read({"f": function, "again": function, "after": 5}) == {"f": None, "again": None, "after": 5}
+
+
+def test_any_depth(read):
+    depth = 100_000
+    opening = b"".join(struct.pack("<iiiiii", 3, index, 1, 5, 1, 3)[:20] for index in range(depth))
+    result = read(opening + struct.pack("<iii", 3, depth, 0))
+    for _ in range(depth):
+        result = result[True]
+    assert result == {}
+
+
+def test_ascii_form(read):
+    with pytest.raises(ValueError, match=r"at byte 0 .*ASCII form.*torch\.save\("):
+        read(b"4\n1\n3\nV 1\n18\ntorch.DoubleTensor\n1\n2\n1\n1\n")
+
+
+def test_only_regular_files(tmp_path):
+    with pytest.raises(ValueError, match="regular file"):
+        read_t7(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read_t7(tmp_path / "missing.t7")
+
+
+def ints(*values):
+    return struct.pack(f"<{len(values)}i", *values)
+
+
+def double_tensor(sizes, strides, offset=1, storage_kind="Double"):
+    return t7_bytes(Tensor("Double", sizes, strides, offset, Storage(storage_kind, [1.0] * 6)))
+
+
+TENSOR_HEAD = ints(4, 1, 3) + b"V 1" + ints(18) + b"torch.DoubleTensor"
+MALFORMED = {
+    "empty": (b"", 0, "has 0"),
+    "tag": (ints(9), 4, "tag 9"),
+    "negative tag": (ints(-1), 4, "tag -1"),
+    "zip": (b"PK\x03\x04", 4, "tag"),
+    "number cut": (ints(1, 0), 4, "8 bytes and has 4"),
+    "string cut": (ints(2, 5) + b"abcd", 8, "5 bytes and has 4"),
+    "string of negative length": (ints(2, -1), 8, "-1 bytes"),
+    "huge string": (ints(2, 2**31 - 1), 8, "2147483647 bytes"),
+    "table cut": (t7_bytes({"a": 1})[:-1], 25, "8 bytes and has 7"),
+    "huge table": (ints(3, 1, 2**31 - 1), 12, "2147483647 entries"),
+    "table of negative size": (ints(3, 1, -1), 12, "-1 entries"),
+    "nil key": (ints(3, 1, 1, 0, 0, 0), 16, "nil"),
+    "key that is no number": (t7_bytes({float("nan"): 1}), 24, "not-a-number"),
+    "tensor for a key": (ints(3, 9, 1) + double_tensor((6,), (1,)) + ints(0, 0, 0), 171, "a tensor"),
+    "key twice": (ints(3, 1, 2, 5, 1, 0, 5, 1, 0), 32, "same key twice"),
+    "more after the end": (t7_bytes(1.0) + b"\0", 12, "after its end"),
+    "function cut": (ints(6, 100), 8, "100 bytes"),
+    "object without table": (t7_bytes(Object("nn.X", 1.0)), 27, "'nn.X'"),
+    "object that contains itself": (ints(4, 7, 4) + b"nn.X" + ints(3, 7, 0), 24, "'nn.X'"),
+    "many dimensions": (TENSOR_HEAD + ints(1000) + bytes(80_000), 41, "1000 dimensions"),
+    "negative dimensions": (TENSOR_HEAD + ints(-1), 41, "-1 dimensions"),
+    "size beyond the storage": (double_tensor((7,), (1,)), None, "does not fit"),
+    "stride beyond the storage": (double_tensor((3,), (3,)), None, "does not fit"),
+    "offset beyond the storage": (double_tensor((6,), (1,), 2), None, "does not fit"),
+    "offset before the storage": (double_tensor((6,), (1,), 0), None, "does not fit"),
+    "negative size": (double_tensor((-2, -3), (1, 1)), None, "does not fit"),
+    "negative stride": (double_tensor((6,), (-1,), 6), None, "does not fit"),
+    "stride of zero": (double_tensor((1000, 1000), (0, 0)), None, "does not fit"),
+    "huge sizes": (double_tensor((2**62, 4), (1, 1)), None, "does not fit"),
+    "huge sizes and a zero": (double_tensor((0, 2**62, 2**62), (1, 1, 1)), None, "does not fit"),
+    "storage of another type": (double_tensor((6,), (1,), 1, "Float"), None, "storage of its type"),
+    "tensor for a storage": (t7_bytes(Tensor("Double", (1,), (1,), 1, tensor("Double", [1.0]))), None, "storage of"),
+    "huge storage": (ints(4, 1, 3) + b"V 1" + ints(19) + b"torch.DoubleStorage" + ints(-1, 2**30), 46, "bytes"),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_files(read, name):
+    data, byte, message = MALFORMED[name]
+    with pytest.raises(ValueError, match=rf"^at byte {'[0-9]+' if byte is None else byte} .*{re.escape(message)}"):
+        read(data)
+
+
+def test_tensors_for_storages_at_any_depth(read):
+    head = ints(3) + b"V 1" + ints(18) + b"torch.DoubleTensor" + ints(0, 1, 0)
+    with pytest.raises(ValueError, match="no storage of its type"):
+        read(b"".join(ints(4, index) + head for index in range(50_000)))
+
+
+def test_functions_at_any_depth(read):
+    with pytest.raises(ValueError, match="at byte"):
+        read(b"".join(ints(8, index, 0) for index in range(50_000)))
+
+
+def test_memory_is_bounded_by_the_file(read):
+    """The worst that a file can do: nothing but tables in tables."""
+    data = b"".join(ints(3, index, 1, 5, 1) for index in range(20_000)) + ints(0)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        read(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 * len(data)
+
+
+# Checkpoints that the original wrote.
+
+
+def load(path):
+    return from_content(t7_content(read_t7(path)))
+
+
+@pytest.mark.parametrize("name", GOLDEN_NAMES)
+def test_golden_checkpoints(name):
+    run, checkpoint = RUNS[name], load(GOLDEN / f"{name}.t7")
+    assert sum(array.size for array in checkpoint.parameters.values()) == run["parameters"]
+    assert checkpoint.dtype == "float64"
+    assert all(array.flags.c_contiguous and array.flags.aligned for array in checkpoint.parameters.values())
+    assert len(checkpoint.vocabulary) == run["vocab_size"]
+    assert list(checkpoint.vocabulary.characters) == sorted(checkpoint.vocabulary.characters)
+    assert checkpoint.vocabulary.is_bytes
+    assert (checkpoint.iteration, checkpoint.epoch) == (run["iterations"], 2.0)
+    assert np.abs(checkpoint.train_losses - run["train_loss"]).max() <= 0.51e-8
+    assert run["checkpoints"][-1].endswith(f"_{checkpoint.val_losses[run['iterations']]:.4f}.t7")
+    given = dict(re.findall(r"-(\w+) (\S+)", run["flags"]))
+    for flag in ("model", "rnn_size", "seq_length", "batch_size", "eval_val_every", "max_epochs"):
+        assert str(checkpoint.options[flag]) == given[flag]
+    assert checkpoint.options["dropout"] == float(given.get("dropout", 0))
+    assert checkpoint.training is None
+
+
+@pytest.mark.parametrize("entry", SAMPLES, ids=lambda entry: f"{entry['checkpoint']} {' '.join(entry['flags'])}")
+def test_sampled_texts_equal_the_originals(entry):
+    options = flags().parse([entry["checkpoint"], *entry["flags"]])
+    checkpoint = load(GOLDEN / options.checkpoint)
+    vocabulary = checkpoint.vocabulary
+    step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"])
+    choose = drawing(options.seed, 1, options.temperature) if options.sample else most_likely
+    prime = vocabulary.encode(options.primetext)
+    sampled = [int(index) for (index,), _ in sample(step, choose, 1, len(vocabulary), prime, options.length)]
+    assert vocabulary.decode([*prime, *sampled]) + "\n" == entry["text"]
+
+
+def test_torch_is_not_imported():
+    code = (
+        "import sys; from pathlib import Path; from util.checkpoint.t7 import read_t7; "
+        "from util.checkpoint.char_rnn_t7 import t7_content; "
+        "t7_content(read_t7(Path(sys.argv[1]))); sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, GOLDEN / "rnn.t7"], cwd=ROOT, check=True)
+
+
+# Checkpoints of our own making.
+
+V, H = 5, 3
+LINEARS = {"lstm": (4, ("x", "h")), "rnn": (1, ("x", "h")), "gru": (1, ("x", "h", "x", "x", "h", "h"))}
+
+
+def flat_parameters(model, num_layers):
+    """Random ones in the flat order of the original, weights (outputs, inputs)."""
+    rng = np.random.default_rng(5)
+    width, inputs = LINEARS[model]
+    shapes = [(width * H, V if i == "x" and layer == 0 else H) for layer in range(num_layers) for i in inputs]
+    return [rng.uniform(-1, 1, s) for shape in [*shapes, (V, H)] for s in (shape, shape[:1])]
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def log_probs_by_the_equations(model, flat, num_layers, indices):
+    """Straight from the equations of the original: the log-probabilities after some characters."""
+    linears = list(zip(flat[::2], flat[1::2]))
+    per_layer = len(LINEARS[model][1])
+    state = [(np.zeros(H), np.zeros(H))] * num_layers
+    for index in indices:
+        x = np.eye(V)[index]
+        for layer in range(num_layers):
+            maps = [
+                lambda v, weight=weight, bias=bias: weight @ v + bias
+                for weight, bias in linears[layer * per_layer : (layer + 1) * per_layer]
+            ]
+            c, h = state[layer]
+            if model == "lstm":
+                i, f, o, g = np.split(maps[0](x) + maps[1](h), 4)
+                c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+                h = sigmoid(o) * np.tanh(c)
+            elif model == "gru":
+                xz, hz, xn, xr, hr, hn = maps
+                z, r = sigmoid(xz(x) + hz(h)), sigmoid(xr(x) + hr(h))
+                h = z * np.tanh(xn(x) + hn(r * h)) + (1 - z) * h
+            else:
+                h = np.tanh(maps[0](x) + maps[1](h))
+            state[layer], x = (c, h), h
+    logits = flat[-2] @ x + flat[-1]
+    return logits - np.log(np.exp(logits).sum())
+
+
+@pytest.mark.parametrize("kind", ["Double", "Float", "Cuda", "Cl"])
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
+@pytest.mark.parametrize("model", LINEARS)
+def test_models_compute_what_the_file_says(tmp_path, model, num_layers, kind):
+    flat = flat_parameters(model, num_layers)
+    path = write_t7(tmp_path / "x.t7", char_rnn_checkpoint(model, flat, num_layers, kind, dropout=0.25))
+    checkpoint = load(path)
+    assert checkpoint.dtype == ("float64" if kind == "Double" else "float32")
+    assert checkpoint.options["dropout"] == 0.25
+    assert checkpoint.model_shape == (V, H, num_layers, model)
+    step = Stepper(checkpoint.parameters, num_layers, model)
+    for index in (1, 4, 0, 2):
+        log_probs = step(index)
+    expected = log_probs_by_the_equations(model, flat, num_layers, (1, 4, 0, 2))
+    assert np.abs(log_probs - expected).max() < (1e-12 if kind == "Double" else 1e-5)
+
+
+@pytest.fixture
+def root():
+    """A checkpoint of an LSTM to be changed by a test."""
+    return char_rnn_checkpoint("lstm", flat_parameters("lstm", 2), 2)
+
+
+def content(root, tmp_path):
+    return t7_content(read_t7(write_t7(tmp_path / "x.t7", root)))
+
+
+def test_files_of_machines_with_32_bits(root, tmp_path):
+    write_t7(tmp_path / "64.t7", root)
+    write_t7(tmp_path / "32.t7", root, long="i4")
+    assert (tmp_path / "64.t7").read_bytes() != (tmp_path / "32.t7").read_bytes()
+    a, b = load(tmp_path / "64.t7").parameters, load(tmp_path / "32.t7").parameters
+    assert a.keys() == b.keys()
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def test_options(root, tmp_path):
+    root["opt"] |= {"gpuid": -1, "seed": 5, "learning_rate": 1, "savefile": "é".encode(), "flag": True, "list": [1]}
+    del root["opt"]["model"], root["opt"]["dropout"]
+    options = from_content(content(root, tmp_path)).options
+    assert (options["model"], options["dropout"]) == ("lstm", 0.0)
+    assert (options["savefile"], options["flag"]) == ("é", 1)
+    assert "list" not in options
+    names = ("rnn_size", "gpuid", "seed", "learning_rate", "dropout", "flag")
+    assert [type(options[name]) for name in names] == [int, int, int, float, float, int]
+
+
+def test_vocabulary_of_bytes(root, tmp_path):
+    root["vocab"] = {b"\xff": 1, b"\xc3": 3, b"a": 2, b"\x00": 5, b"\n": 4}
+    checkpoint = from_content(content(root, tmp_path))
+    assert checkpoint.vocabulary == Vocabulary("\xffa\xc3\n\x00", "bytes")
+
+
+def test_losses(root, tmp_path):
+    root |= {"i": 5, "train_losses": {1: 3.5, 4: 3.0}, "val_losses": {4: 2.5}}
+    checkpoint = from_content(content(root, tmp_path))
+    assert np.array_equal(checkpoint.train_losses, [3.5, np.nan, np.nan, 3.0, np.nan], equal_nan=True)
+    assert checkpoint.train_losses.dtype == np.float64
+    assert checkpoint.val_losses == {4: 2.5}
+    assert (checkpoint.iteration, checkpoint.epoch) == (5, 0.5)
+
+
+def linears(root):
+    """The contents of the nn.Linear objects of a checkpoint."""
+    modules = [node.content["data"].get("module") for node in root["protos"]["rnn"].content["forwardnodes"]]
+    return [module.content for module in modules if module and module.torch_class == "nn.Linear"]
+
+
+FOREIGN = {
+    "a number": (lambda root: 1.0, "holds a float"),
+    "torch-rnn": (lambda root: {"model": Object("nn.LanguageModel"), "i": 5}, "torch-rnn .*nn.LanguageModel"),
+    "torch-rnn's LSTM": (lambda root: {"model": Object("nn.LSTM")}, "torch-rnn .*nn.LSTM"),
+    "a model of torch-rnn": (lambda root: Object("nn.VanillaRNN"), "torch-rnn .*nn.VanillaRNN"),
+    "a network": (lambda root: Object("nn.Sequential", root), "an object of class 'nn.Sequential'"),
+    "something else": (lambda root: {"epoch": 5, "net": {}}, "has no opt .*'epoch', 'net'"),
+    "an empty table": (lambda root: {}, "has no opt .*nothing"),
+    "no rnn": (lambda root: root | {"protos": {"net": 1}}, "no rnn made with nngraph"),
+    "no nngraph": (lambda root: root | {"protos": {"rnn": Object("nn.Sequential")}}, "no rnn made with nngraph"),
+    "no nodes": (
+        lambda root: root | {"protos": {"rnn": {"forwardnodes": {}}}},
+        "0 nn.Linear, .* has 5",
+    ),
+    "fractional iteration": (lambda root: root | {"i": 2.5}, "i has 2.5"),
+    "negative iteration": (lambda root: root | {"i": -1}, "3 train_losses, .* -1 iterations"),
+    "huge iteration": (lambda root: root | {"i": 1e15}, r"3 train_losses, .* 1e\+15 iterations"),
+    "losses beyond the iteration": (lambda root: root | {"i": 2}, "iterations 1 to 2"),
+    "losses that are no numbers": (lambda root: root | {"train_losses": ["x"]}, "train_losses are not"),
+    "validation losses that are no numbers": (lambda root: root | {"val_losses": ["x"]}, "val_losses"),
+    "characters of several bytes": (lambda root: root | {"vocab": {"é".encode(): 1}}, r"'\\xc3\\xa9'.*single bytes"),
+    "numbered vocabulary": (lambda root: root | {"vocab": [1, 2]}, "vocabulary has 1,"),
+    "vocabulary from 0": (lambda root: root | {"vocab": {"a": 0, "b": 1}}, "count its 2 characters"),
+    "vocabulary with a gap": (lambda root: root | {"vocab": {"a": 1, "b": 3}}, "count its 2 characters"),
+    "vocabulary with a number twice": (lambda root: root | {"vocab": {"a": 1, "b": 1}}, "count its 2 characters"),
+    "vocabulary of tables": (lambda root: root | {"vocab": {"a": {}}}, "vocabulary has a Table"),
+    "larger vocabulary": (
+        lambda root: root | {"vocab": {chr(65 + index): index + 1 for index in range(6)}},
+        r"weight \(12, 5\) and a bias \(12,\) where its opt and vocab make that \(12, 6\) and \(12,\)",
+    ),
+    "unknown model": (lambda root: root | {"opt": root["opt"] | {"model": "irnn"}}, "model is 'irnn'"),
+    "other size": (lambda root: root | {"opt": root["opt"] | {"rnn_size": 4}}, r"make that \(16, 5\)"),
+    "fractional size": (lambda root: root | {"opt": root["opt"] | {"rnn_size": 3.5}}, "no rnn_size"),
+    "other layers": (lambda root: root | {"opt": root["opt"] | {"num_layers": 3}}, "5 nn.Linear, .*3 layers has 7"),
+    "dropout of 1": (lambda root: root | {"opt": root["opt"] | {"dropout": 1}}, "dropout"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_is_not_char_rnns(root, tmp_path, name):
+    change, message = FOREIGN[name]
+    with pytest.raises(ValueError, match=message):
+        from_content(content(change(root), tmp_path))
+
+
+CHANGES = {
+    "no bias": (lambda linears: linears[1].pop("bias"), "no weight or no bias"),
+    "a table for a weight": (lambda linears: linears[1].update(weight=[1]), "no weight or no bias"),
+    "decoder": (lambda linears: linears[-1].update(bias=tensor("Double", [0.0] * 4)), r"bias \(4,\) .* \(5,\)"),
+    "shared": (lambda linears: linears[1].update(linears[3]), "share memory"),
+    "mixed types": (lambda linears: linears[1].update(bias=tensor("Float", [0.0] * 12)), "more than one type"),
+    "no number": (lambda linears: linears[1].update(bias=tensor("Double", [np.nan] * 12)), "no numbers"),
+    "overlapping": (
+        lambda linears: linears[1].update(weight=Tensor("Double", (12, 3), (1, 1), 1, Storage("Double", range(36)))),
+        "share memory",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_wrong_parameters(root, tmp_path, name):
+    change, message = CHANGES[name]
+    change(linears(root))
+    with pytest.raises(ValueError, match=message):
+        from_content(content(root, tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["Half", "Int"])
+def test_parameters_of_other_types(tmp_path, kind):
+    flat = [np.ones_like(array) for array in flat_parameters("rnn", 1)]
+    with pytest.raises(ValueError, match="neither all float32 nor all float64"):
+        from_content(content(char_rnn_checkpoint("rnn", flat, 1, kind), tmp_path))
+
+
+def test_deep_values_in_messages(root, tmp_path):
+    """A table that is shown in a message is named, not printed."""
+    root["vocab"] = {"a": root}
+    with pytest.raises(ValueError, match="vocabulary has a Table"):
+        content(root, tmp_path)
+
+
+# Damage.
+
+
+def test_damaged_files():
+    figures = campaign(500, measure_every=10)
+    assert figures["accepted"] + figures["refused"] == 500
+    assert figures["refused"] > 250  # the damage does reach what matters
+    assert figures["accepted"] > 25  # and the weights, where any bit will do

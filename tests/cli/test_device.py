@@ -1,0 +1,68 @@
+"""Which device is taken, and what is said where there is none."""
+
+import sys
+import types
+
+import pytest
+
+from util.cli import device
+from util.cli.device import choose_device, tried
+from util.errors import UserError
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+def test_the_cpu_needs_no_word(said):
+    assert choose_device(-1, 0, said.append) == choose_device(-1, 1, said.append) == "cpu"
+    assert said == []
+
+
+@pytest.mark.parametrize(("gpuid", "chosen"), [(0, "cuda:0"), (1, "cuda:1")])
+def test_gpus_by_number(monkeypatch, said, gpuid, chosen):
+    monkeypatch.setattr(device, "count_gpus", lambda: 2)
+    monkeypatch.setattr(device, "tried", lambda name, say: name)
+    assert (choose_device(gpuid, 0, said.append), said) == (chosen, [])
+
+
+def test_a_gpu_beyond_those_there_are(monkeypatch, said):
+    monkeypatch.setattr(device, "count_gpus", lambda: 2)
+    with pytest.raises(UserError, match="there is no GPU 2; -gpuid takes 0 to 1, or -1 for the CPU"):
+        choose_device(2, 0, said.append)
+
+
+def test_no_gpu_at_all(monkeypatch, said):
+    monkeypatch.setattr(device, "count_gpus", lambda: 0)
+    assert choose_device(0, 0, said.append) == "cpu"
+    assert "no GPU found; continuing on the CPU" in said[0]
+
+
+def test_a_driver_that_is_missing_or_fails_counts_none(monkeypatch):
+    def missing(name):
+        raise OSError(name)
+
+    monkeypatch.setattr("ctypes.CDLL", missing)
+    assert device.count_gpus() == 0
+    broken = types.SimpleNamespace(cuInit=lambda flags: 100, cuDeviceGetCount=lambda count: 0)
+    monkeypatch.setattr("ctypes.CDLL", lambda name: broken)
+    assert device.count_gpus() == 0
+
+
+def test_opencl_without_a_back_end(monkeypatch, said):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert choose_device(0, 1, said.append) == "cpu"
+    assert "pytorch_ocl, which is not installed; continuing on the CPU" in said[0]
+
+
+def test_an_opencl_back_end_that_does_not_load(monkeypatch, said):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.setitem(sys.modules, "pytorch_ocl", None)
+    assert choose_device(1, 1, said.append) == "cpu"
+    assert said[0].startswith("cannot compute on ocl:1 (") and said[0].endswith("continuing on the CPU")
+
+
+def test_a_device_that_torch_cannot_use(said):
+    assert tried("cuda:99", said.append) == "cpu"
+    assert said[0].startswith("cannot compute on cuda:99 (")

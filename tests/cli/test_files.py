@@ -1,0 +1,137 @@
+"""A file is there whole, or it is what it was before."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.failing import ERRORS, OPERATIONS, failing
+from util.cli.files import create, discard, replacing
+
+OLD, NEW = b"old" * 1000, b"new" * 9000
+
+
+def write(path: Path, commit=os.replace) -> None:
+    with replacing(path, commit) as file:
+        file.write(NEW)
+
+
+def replace(temporary: str, path: Path) -> None:
+    os.replace(temporary, path)  # looked up now, when it may be failing
+
+
+def survivors(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("commit", [os.replace, create])
+def test_a_new_file(commit, tmp_path):
+    write(tmp_path / "x", commit)
+    assert survivors(tmp_path) == {"x": NEW}
+
+
+def test_a_file_in_the_place_of_another(tmp_path):
+    (tmp_path / "x").write_bytes(OLD)
+    write(tmp_path / "x")
+    assert survivors(tmp_path) == {"x": NEW}
+
+
+def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
+    (tmp_path / "x").write_bytes(OLD)
+    with replacing(tmp_path / "x") as file:
+        file.write(NEW)
+        file.flush()
+        assert (tmp_path / "x").read_bytes() == OLD
+    assert (tmp_path / "x").read_bytes() == NEW
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_exception_leaves_all_as_it_was(error, tmp_path):
+    (tmp_path / "x").write_bytes(OLD)
+    with pytest.raises(error), replacing(tmp_path / "x") as file:
+        file.write(NEW)
+        raise error
+    assert survivors(tmp_path) == {"x": OLD}
+
+
+def test_create_does_not_replace(tmp_path):
+    (tmp_path / "x").write_bytes(OLD)
+    with pytest.raises(FileExistsError):
+        write(tmp_path / "x", create)
+    assert survivors(tmp_path) == {"x": OLD}
+
+
+def test_create_without_hard_links(tmp_path):
+    with failing("link", errno.EPERM) as failed:
+        write(tmp_path / "x", create)
+        with pytest.raises(FileExistsError):
+            write(tmp_path / "x", create)
+    assert len(failed) == 2
+    assert survivors(tmp_path) == {"x": NEW}
+
+
+def test_discard_leaves_nothing(tmp_path):
+    write(tmp_path / "x", discard)
+    assert survivors(tmp_path) == {}
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_are_those_of_any_new_file(umask, mode, tmp_path):
+    before = os.umask(umask)
+    try:
+        write(tmp_path / "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == mode
+
+
+HARMLESS = {"chmod", "link", "mkdir", "unlink"}
+"""Operations that do without: `link` by renaming, `unlink` leaves a hidden file behind."""
+
+
+@pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.get)
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("commit", [replace, create])
+def test_no_failure_damages_a_file(commit, operation, number, tmp_path):
+    path = tmp_path / "x"
+    before = {} if commit is create else {"x": OLD}
+    if before:
+        path.write_bytes(OLD)
+    error = None
+    with failing(operation, number) as failed:
+        try:
+            write(path, commit)
+        except OSError as caught:
+            error = caught.errno
+    unused = {"mkdir", "replace" if commit is create else "link"} | ({"unlink"} if commit is replace else set())
+    assert bool(failed) == (operation not in unused)
+    expected = None if operation in HARMLESS | unused else number
+    assert error == expected
+    found = survivors(tmp_path)
+    assert found.pop("x", None) == (NEW if error is None else before.get("x"))
+    assert set(found.values()) == ({NEW} if operation == "unlink" and commit is create else set())
+
+
+def test_a_folder_that_cannot_be_flushed_does_no_harm(tmp_path):
+    with failing("fsync", errno.EINVAL, after=1) as failed:
+        write(tmp_path / "x")
+    assert failed == [1]
+    assert survivors(tmp_path) == {"x": NEW}
+
+
+def open_descriptors() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no /proc/self/fd")
+def test_descriptors_are_closed_whatever_fails(tmp_path):
+    before = open_descriptors()
+    for operation in OPERATIONS:
+        with failing(operation, errno.EIO):
+            try:
+                write(tmp_path / "x")
+            except OSError:
+                continue
+    assert open_descriptors() == before

@@ -1,0 +1,193 @@
+"""Flags as a user writes them."""
+
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+import sample
+import train
+from tests.helpers.refusals import refused
+from tests.helpers.scripts import run_command
+
+CHECKPOINT = "x.pt"
+
+
+def sampling(*arguments: str):
+    return sample.flags().parse([CHECKPOINT, *arguments])
+
+
+def refused_flags(parse, *arguments: str, capsys: pytest.CaptureFixture) -> str:
+    """The one sentence that is printed for arguments that are not right."""
+    with pytest.raises(SystemExit) as stop:
+        parse(arguments)
+    captured = capsys.readouterr()
+    refused(CompletedProcess([], stop.value.code, captured.out, captured.err), status=2)
+    return captured.err
+
+
+@pytest.mark.parametrize("argv", [["-seed", "7"], ["--seed", "7"], ["-seed=7"], ["--seed=7"]])
+def test_ways_to_write_a_flag(argv):
+    assert sampling(*argv).seed == 7
+
+
+@pytest.mark.parametrize(
+    "value", ["-", "--", "-5", "-- x", "-nonsense", "=", "a=b", "-a=b", "", " ", "two words", "-x y"]
+)
+def test_any_text_is_a_value(value):
+    assert sampling("-primetext", value).primetext == value
+    assert sampling(f"-primetext={value}").primetext == value
+
+
+def test_a_value_that_is_the_name_of_a_flag_is_written_with_an_equals_sign(capsys):
+    assert sampling("-primetext=-seed").primetext == "-seed"
+    assert "-primetext" in refused_flags(sample.flags().parse, CHECKPOINT, "-primetext", "-seed", capsys=capsys)
+
+
+def test_negative_numbers():
+    assert sampling("-gpuid", "-1").gpuid == -1
+
+
+def test_the_last_of_several_counts():
+    assert sampling("-seed", "1", "--seed=2").seed == 2
+
+
+def test_the_checkpoint_may_stand_anywhere():
+    options = sample.flags().parse(["-seed", "1", CHECKPOINT, "-length", "2"])
+    assert (options.checkpoint, options.seed, options.length) == (Path(CHECKPOINT), 1, 2)
+
+
+def test_defaults_of_the_reference():
+    options = vars(train.flags().parse([]))
+    assert options["given"] == set()
+    expected = {
+        "data_dir": Path("data/tinyshakespeare"), "rnn_size": 128, "num_layers": 2, "model": "lstm",
+        "learning_rate": 2e-3, "learning_rate_decay": 0.97, "learning_rate_decay_after": 10, "decay_rate": 0.95,
+        "dropout": 0, "seq_length": 50, "batch_size": 50, "max_epochs": 50, "grad_clip": 5, "train_frac": 0.95,
+        "val_frac": 0.05, "init_from": "", "seed": 123, "print_every": 1, "eval_val_every": 1000,
+        "checkpoint_dir": Path("cv"), "savefile": "lstm", "accurate_gpu_timing": 0, "gpuid": 0, "opencl": 0,
+        "encoding": "utf-8", "dtype": "float32",
+    }  # fmt: skip
+    assert options.items() >= expected.items()
+
+
+def test_defaults_of_the_reference_s_sampler():
+    options = vars(sampling())
+    assert options["given"] == set()
+    expected = {
+        "checkpoint": Path(CHECKPOINT), "seed": 123, "sample": 1, "primetext": "", "length": 2000, "temperature": 1,
+        "gpuid": 0, "opencl": 0, "verbose": 1,
+    }  # fmt: skip
+    assert options.items() >= expected.items()
+
+
+def test_given_names_what_the_user_wrote():
+    argv = ["-seed", "123", "--rnn_size=8", "-model", "gru", "-savefile", "-dropout"]
+    assert train.flags().parse(argv[:-2]).given == {"seed", "rnn_size", "model"}
+    assert sampling("-primetext=-seed").given == {"primetext"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("-rnnsize", "-rnn_size"), ("--learning-rate", "-learning_rate"), ("-modle=gru", "-model")]
+)
+def test_an_unknown_flag_names_the_one_that_was_meant(wrong, meant, capsys):
+    sentence = refused_flags(train.flags().parse, wrong, "1", capsys=capsys)
+    assert f"there is no flag -{wrong.lstrip('-').split('=')[0]}, did you mean {meant}?" in sentence
+
+
+@pytest.mark.parametrize("wrong", ["-qqqq", "-5", "-ü"])
+def test_an_unknown_flag_that_is_like_no_other(wrong, capsys):
+    sentence = refused_flags(train.flags().parse, wrong, capsys=capsys)
+    assert "there is no flag" in sentence and "did you mean" not in sentence and "-help" in sentence
+
+
+@pytest.mark.parametrize("short", ["-rnn", "-batch", "-learning_r", "--see"])
+def test_abbreviations_are_unknown_flags(short, capsys):
+    assert f"there is no flag -{short.lstrip('-')}" in refused_flags(train.flags().parse, short, "1", capsys=capsys)
+
+
+@pytest.mark.parametrize("flag", ["rnn_size", "num_layers", "seq_length", "batch_size", "max_epochs", "print_every"])
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "", "x", "nan", "inf", "1e3", "9" * 4000, "9" * 5000])
+def test_counts_are_whole_numbers_from_1_up(flag, value, capsys):
+    sentence = refused_flags(train.flags().parse, f"-{flag}", value, capsys=capsys)
+    assert f"-{flag}" in sentence and "a whole number from 1 up" in sentence
+
+
+@pytest.mark.parametrize(
+    ("flag", "values", "wanted"),
+    [
+        ("dropout", ["1", "-0.1", "1.1"], "a number from 0 to below 1"),
+        ("train_frac", ["-0.1", "1.01"], "a number from 0 to 1"),
+        ("val_frac", ["-0.1", "1.01"], "a number from 0 to 1"),
+        ("decay_rate", ["-0.1", "1.01"], "a number from 0 to 1"),
+        ("learning_rate", ["0", "-1", "1e-400", "1e38"], "a number above 0"),
+        ("learning_rate_decay", ["0", "-1"], "a number above 0"),
+        ("grad_clip", ["0", "-5", "1e300"], "a number above 0"),
+    ],
+)
+def test_numbers_have_bounds_and_are_finite(flag, values, wanted, capsys):
+    for value in [*values, "nan", "inf", "-inf", "1e400", "one", ""]:
+        sentence = refused_flags(train.flags().parse, f"-{flag}", value, capsys=capsys)
+        assert f"-{flag}: {value!r} is not {wanted}" in sentence
+
+
+@pytest.mark.parametrize(
+    ("flag", "values"),
+    [
+        ("-seed", ["-1", str(2**32), "0.5"]),
+        ("-sample", ["2", "-1"]),
+        ("-length", ["-1", "2.5"]),
+        ("-temperature", ["0", "-1", "nan", "inf"]),
+        ("-gpuid", ["-2", "a"]),
+        ("-verbose", ["2"]),
+    ],
+)
+def test_bounds_of_the_sampler(flag, values, capsys):
+    for value in values:
+        sentence = refused_flags(sample.flags().parse, CHECKPOINT, flag, value, capsys=capsys)
+        assert f"{flag}: {value!r} is not" in sentence
+
+
+def test_the_borders_themselves_are_accepted():
+    borders = {"dropout": 0, "train_frac": 1, "val_frac": 0, "decay_rate": 1, "rnn_size": 1, "seed": 4294967295}
+    options = train.flags().parse([f"-{name}={value}" for name, value in borders.items()])
+    assert {name: getattr(options, name) for name in borders} == borders
+    assert train.flags().parse(["-learning_rate_decay_after", "0"]).learning_rate_decay_after == 0
+    assert sampling("-temperature", "1e-300").temperature == 1e-300
+    assert sampling("-length", "0").length == 0
+    assert train.flags().parse(["-dropout", "0.999"]).dropout == 0.999
+
+
+@pytest.mark.parametrize("argv", [["-seed"], ["-seed", "-length", "5"], ["-length", "5", "-seed"]])
+def test_a_missing_value(argv, capsys):
+    assert "-seed: expected one argument" in refused_flags(sample.flags().parse, CHECKPOINT, *argv, capsys=capsys)
+
+
+def test_choices(capsys):
+    sentence = refused_flags(train.flags().parse, "-model", "LSTM", capsys=capsys)
+    assert all(cell in sentence for cell in ("-model", "LSTM", "lstm", "gru", "rnn"))
+
+
+@pytest.mark.parametrize("argv", [[], [CHECKPOINT, "another.pt"]])
+def test_one_checkpoint_to_sample_from(argv, capsys):
+    assert ("CHECKPOINT" if not argv else "another.pt") in refused_flags(sample.flags().parse, *argv, capsys=capsys)
+
+
+@pytest.mark.parametrize("script", [train, sample])
+@pytest.mark.parametrize("argv", [["-help"], ["--help"], ["-h"], ["-seed", "5", "-help"]])
+def test_help_shows_every_flag_with_its_default(script, argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        script.flags().parse(argv)
+    captured = capsys.readouterr()
+    assert stop.value.code == 0 and captured.err == ""
+    lines = captured.out.splitlines()
+    options = vars(script.flags().parse([CHECKPOINT] if script is sample else []))
+    for name in options.keys() - {"given", "checkpoint"}:
+        (line,) = [line for line in lines if line.startswith(f"  -{name} ")]
+        assert f"(default: {options[name]})" in line
+
+
+@pytest.mark.parametrize("script", ["train.py", "sample.py"])
+def test_help_of_the_scripts(script):
+    done = run_command(script, "-help")
+    assert (done.returncode, done.stderr) == (0, "") and "-gpuid" in done.stdout

@@ -1,0 +1,175 @@
+"""README.md and docs/ keep their word: every command runs, every link leads somewhere, the sessions are as printed."""
+
+import importlib
+import os
+import pty
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.inputs import ROOT, numbers
+
+README = ROOT / "README.md"
+PAGES = {path: path.read_text() for path in (README, *sorted((ROOT / "docs").glob("*.md")))}
+COMING = {"docs/flags.md", "docs/look_inside.md"}  # linked, and not written yet
+SMALL = "-rnn_size 8 -num_layers 1 -batch_size 5 -seq_length 10 -max_epochs 1 -eval_val_every 30"
+INSTALLATION = {"pip", "pytest", "git"}  # what CI does before it comes here
+
+
+def blocks(page: Path, language: str = "") -> list[str]:
+    """The code blocks of a page in this language, those without one by default."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGES[page], flags=re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[str]:
+    """The command lines of all bash blocks, each once, those that install left out."""
+    lines = [
+        line for page in PAGES for block in blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()
+    ]
+    parts = dict.fromkeys(part.strip() for line in lines for part in line.split("&&"))
+    return [part for part in parts if part and not part.startswith("#") and part.split()[0] not in INSTALLATION]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of the scripts, with small texts and checkpoints under all the names that the pages use."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for path in [*ROOT.glob("*.py"), *(ROOT / name for name in ("model", "util", "benchmarks"))]:
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, folder / path.name)
+    for text in set(re.findall(r"-data_dir (\S+)", " ".join(commands()))) | {"data/tinyshakespeare"}:
+        (folder / text).mkdir(parents=True, exist_ok=True)
+        (folder / text / "input.txt").write_bytes(numbers(300))
+        (folder / text / "part.txt").write_bytes(numbers(150))
+    (folder / "other.txt").write_bytes(numbers(20))
+    (folder / "prime.txt").write_bytes(b"1 one")
+    run(folder, f"python train.py -gpuid -1 {SMALL}")
+    made = next((folder / "cv").iterdir())
+    for name in set(re.findall(r"\S+\.(?:pt|t7)\b", " ".join(commands()))):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(made if name.endswith(".pt") else ROOT / "tests" / "golden" / "lstm.t7", folder / name)
+    return folder
+
+
+def run(folder: Path, command: str) -> None:
+    python = Path(sys.executable)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command(command, checkout):
+    words = command.split()
+    if "benchmarks/" in command:  # takes minutes: only see that it has these flags
+        command += " -h"
+    if "--nnodes=2" in words:  # both machines are this one
+        command = command.replace("10.0.0.1", "localhost").replace("--nproc_per_node=4", "--nproc_per_node=1")
+        command += f" {SMALL} -gpuid -1"
+        command = f"{command} & {command} && wait $!"
+    elif "train.py" in words and "-resume" not in words:
+        command += f" {SMALL}"
+    if "sample.py" in words:
+        command = (
+            command.replace("sample.py", "sample.py -length 50").replace('"ROMEO:"', '"one"').replace('"The "', '"1 "')
+        )
+    run(checkout, command)
+
+
+def test_every_flag_is_known():
+    """What looks like a flag in a command is one."""
+    for command in commands():
+        words = shlex.split(command)
+        scripts = [word for word in words if word.endswith(".py") and "/" not in word]
+        if scripts:
+            flags = importlib.import_module(scripts[0][:-3]).flags()
+            written = [word.lstrip("-") for word in words[words.index(scripts[0]) :] if re.match(r"-[a-z]", word)]
+            assert set(written) <= {action.dest for action in flags._actions}, command
+
+
+def test_the_sessions_are_as_printed(checkout):
+    """The lines that README.md and docs/training.md show of a run come in this order, numbers and bar aside."""
+    printed = kind(interrupted_run(checkout))
+    sessions = re.split(r"^\$ .*\n", next(b for b in blocks(README) if b.startswith("$ ")), flags=re.MULTILINE)
+    log = next(block for block in blocks(ROOT / "docs" / "training.md") if "train_loss" in block)
+    for session in (sessions[1], log):
+        at = 0
+        for line in filter(None, session.splitlines()):
+            if "█" not in line:
+                at = printed.find(kind(line), at) + 1
+                assert at, line
+    checkpoint = next((checkout / "cv").glob("lm_*.pt"))
+    command = [sys.executable, "sample.py", str(checkpoint), "-gpuid", "-1", "-primetext", "one", "-length", "1"]
+    said = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True).stderr
+    assert kind(said) == kind(sessions[2].splitlines(keepends=True)[0])
+
+
+def kind(text: str) -> str:
+    """Text without its numbers."""
+    return re.sub(r"\d[\d.,]*(e[+-]\d+)?", "#", text)
+
+
+def interrupted_run(folder: Path) -> str:
+    """What a run shows on a terminal that is stopped by Ctrl-C some time after its first checkpoint."""
+    # Lines and validations are rare, so that the signal comes after an iteration without a checkpoint.
+    more = "-max_epochs 10000 -print_every 100 -eval_val_every 1000 -checkpoint_dir session"
+    command = f"{sys.executable} train.py -gpuid -1 {SMALL} {more}"
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 200))
+    shown, stopped = "", False
+    with subprocess.Popen(shlex.split(command), cwd=folder, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        limit = threading.Timer(60, process.kill)
+        limit.start()
+        try:
+            while chunk := os.read(ours, 4096):
+                shown += chunk.decode(errors="replace")
+                if not stopped and re.search(r"saving checkpoint(.*\n.*train_loss){2}", shown):
+                    process.send_signal(signal.SIGINT)
+                    stopped = True
+        except OSError:  # how a pseudo-terminal ends
+            pass
+        limit.cancel()
+    os.close(ours)
+    assert process.returncode == 130, shown
+    return shown.replace(" session/", " cv/")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", PAGES[page]):
+        path = (page.parent / target).resolve() if target else page
+        if "://" in target or str(path.relative_to(ROOT)) in COMING:
+            continue
+        assert path.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", PAGES[path], flags=re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}, (target, anchor)
+
+
+def test_what_is_coming_has_not_come():
+    assert not [name for name in COMING if (ROOT / name).exists()]
+
+
+def test_readme_is_short_and_links_every_page():
+    assert len(PAGES[README].splitlines()) <= 200
+    assert not [page.name for page in PAGES if page != README and f"docs/{page.name}" not in PAGES[README]]
+
+
+def test_the_map_of_the_code_is_right():
+    """Each path that README.md's map names is there."""
+    folder, names = "", []
+    code_map = next(block for block in blocks(README) if block.startswith("train.py "))
+    for line in code_map.splitlines():
+        paths = re.split(r" {2,}", line.strip())[0].split()
+        if not line.startswith(" "):
+            folder = paths[0] if paths[0].endswith("/") else ""
+        names += [folder + path if line.startswith(" ") else path for path in paths]
+    assert not [name for name in names if not (ROOT / name).exists()]

@@ -1,0 +1,136 @@
+"""Training runs for tests and campaigns: started in no time, stopped at any moment, and made to fail."""
+
+import itertools
+import os
+import re
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+from tests.helpers.failing import failing
+from tests.helpers.folders import names
+from tests.helpers.scripts import Prepare, fork
+from util.checkpoint.folder import CheckpointFolder
+
+
+class Run:
+    """`python train.py` with some flags in the folder `cwd`. What it writes goes to two files there.
+
+    `prepare`, if given, is called in the process before train.py is; multiprocessing must be able to pickle it.
+    """
+
+    started = 0
+
+    def __init__(self, cwd: Path, *flags: object, prepare: Prepare | None = None) -> None:
+        Run.started += 1
+        self._out, self._err = (cwd / f"{Run.started}.{name}" for name in ("out", "err"))
+        self._process = fork("train.py", flags, cwd, self._out, self._err, prepare)
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text(errors="replace")
+
+    @property
+    def err(self) -> str:
+        """Warnings and errors: standard error without the summary at the end of a run."""
+        return re.sub("^best validation loss: .*\n", "", self._err.read_text(errors="replace"), flags=re.MULTILINE)
+
+    @property
+    def running(self) -> bool:
+        return self._process.is_alive()
+
+    def send(self, number: int) -> None:
+        os.kill(self._process.pid, number)
+
+    def wait(self, seconds: float = 60) -> "Run":
+        self._process.join(seconds)
+        if self.running:
+            self._process.kill()
+            raise TimeoutError(f"still running after {seconds} s: {self.out[-500:]}{self.err}")
+        return self
+
+    @property
+    def status(self) -> int:
+        """The exit status; negative: the number of the signal that ended it."""
+        return self._process.exitcode
+
+    @property
+    def done(self) -> CompletedProcess:
+        return CompletedProcess([], self.status, self.out, self.err)
+
+    def wait_for(self, text: str, count: int = 1, seconds: float = 30) -> None:
+        """Until the run has printed something so many times, or has ended."""
+        end = time.monotonic() + seconds
+        while self.out.count(text) < count and self.running:
+            if time.monotonic() > end:
+                raise TimeoutError(f"never printed {text!r}: {self.out[-500:]}{self.err}")
+            time.sleep(0.001)
+
+
+def finish(cwd: Path, *flags: object, prepare: Prepare | None = None) -> Run:
+    """A run that has come to its end."""
+    return Run(cwd, *flags, prepare=prepare).wait()
+
+
+def before_steps(call: Callable[[int], None]) -> Prepare:
+    """To prepare a run with: `call` is called before each iteration, with its number."""
+    return partial(_before_steps, call)
+
+
+def signals_at(iteration: int, *numbers: int) -> Prepare:
+    """To prepare a run with: it gets these signals while it is in that iteration."""
+    return before_steps(partial(_raise_signals, iteration, numbers))
+
+
+def lists_folder(folder: Path) -> Prepare:
+    """To prepare a run with: before each iteration it prints, on standard error, what is in a folder."""
+    return before_steps(partial(_list_folder, folder))
+
+
+def fails_saves(operation: str, number: int, which: Collection[int]) -> Prepare:
+    """To prepare a run with: an operation fails while it saves some of its checkpoints, counted from 0."""
+    return partial(_fails_saves, operation, number, which)
+
+
+def limits_file_size(count: int) -> Prepare:
+    """To prepare a run with: it can write files of so many bytes, and no more."""
+    return partial(resource.setrlimit, resource.RLIMIT_FSIZE, (count, count))
+
+
+def _before_steps(call: Callable[[int], None]) -> None:
+    from util.training.trainer import Trainer
+
+    step = Trainer.step
+
+    def call_and_step(self: Trainer, *arguments: Any) -> float:
+        call(self.iteration + 1)
+        return step(self, *arguments)
+
+    Trainer.step = call_and_step  # type: ignore[method-assign]
+
+
+def _raise_signals(wanted: int, numbers: tuple[int, ...], iteration: int) -> None:
+    for number in numbers if iteration == wanted else ():
+        signal.raise_signal(number)
+
+
+def _list_folder(folder: Path, iteration: int) -> None:
+    print(iteration, *sorted(names(folder)), file=sys.stderr, flush=True)
+
+
+def _fails_saves(operation: str, number: int, which: Collection[int]) -> None:
+    save, calls = CheckpointFolder.save, itertools.count()
+
+    def failing_save(*args: Any) -> bool:
+        if next(calls) not in which:
+            return save(*args)
+        with failing(operation, number):
+            return save(*args)
+
+    CheckpointFolder.save = failing_save  # type: ignore[method-assign]

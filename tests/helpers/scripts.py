@@ -1,0 +1,132 @@
+"""The scripts as a user runs them: as commands, or, in a fraction of the time, as forks.
+
+Importing torch takes seconds. So a server does it once, in one thread, and each run is a fork of it; in all else it is
+a process as if `python SCRIPT ARGUMENTS` had been typed.
+"""
+
+import importlib
+import io
+import multiprocessing
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from tqdm import tqdm
+
+from tests.helpers.inputs import ROOT
+
+Prepare = Callable[[], None]
+
+
+def command(script: str, *arguments: object) -> list[str]:
+    return [sys.executable, str(ROOT / script), *map(str, arguments)]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Of the scripts: one thread, since the models are too small for a second to help."""
+    return os.environ | {"OMP_NUM_THREADS": "1"} | more
+
+
+def run_command(script: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess:
+    """`python SCRIPT ARGUMENTS`, finished. The options are those of subprocess.run."""
+    settings = {"capture_output": True, "text": True, "timeout": 60, "env": environment()}
+    return subprocess.run(command(script, *arguments), **settings | options)
+
+
+def run(
+    script: str, *arguments: object, cwd: Path | None = None, prepare: Prepare | None = None
+) -> subprocess.CompletedProcess:
+    """The same as a fork. It runs in an empty folder unless told where.
+
+    `prepare`, if given, is called in the process before the script; multiprocessing must be able to pickle it.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "empty").mkdir()
+        out, err = folder / "out", folder / "err"
+        process = fork(script, arguments, cwd or folder / "empty", out, err, prepare)
+        process.join(60)
+        if process.is_alive():
+            process.kill()
+            raise TimeoutError(f"{script} is still running after 60 s")
+        return subprocess.CompletedProcess(arguments, process.exitcode, out.read_text("utf-8"), err.read_text("utf-8"))
+
+
+def run_here(script: str, *arguments: object) -> subprocess.CompletedProcess:
+    """The same in this process, with the bytes that it has written: the fastest, where nothing can leak."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    with patch.multiple(sys, stdout=out, stderr=err, argv=[]):
+        try:
+            call(script, arguments)
+        except SystemExit as stop:
+            status = stop.code
+        for stream in (out, err):
+            stream.flush()
+    return subprocess.CompletedProcess(arguments, status, out.buffer.getvalue(), err.buffer.getvalue())
+
+
+def call(script: str, arguments: Any) -> None:
+    """What `python SCRIPT ARGUMENTS` does once Python has started; ends with SystemExit."""
+    module = importlib.import_module(script.removesuffix(".py"))
+    sys.argv = [script, *map(str, arguments)]
+    module.console.run(module.main)
+
+
+def fork(script: str, arguments: Any, cwd: Path, out: Path, err: Path, prepare: Prepare | None) -> BaseProcess:
+    """A script that has been started, with its output going to two files."""
+    for path in (out, err):
+        path.touch()
+    arguments = [str(argument) for argument in arguments]
+    process = server().Process(target=_run, args=(script, arguments, cwd, out, err, prepare), daemon=True)
+    process.start()
+    return process
+
+
+def server() -> Any:
+    """What processes are forked from, with all imported that train.py and torch import at some time."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["train", "torch", "torch._dynamo", "util.training.trainer", "model.char_rnn"])
+    os.environ["OMP_NUM_THREADS"] = "1"  # more would only wait for each other, and do not survive a fork
+    return context
+
+
+def _run(script: str, arguments: list[str], cwd: Path, out: Path, err: Path, prepare: Prepare | None) -> None:
+    """The process of a run."""
+    importlib.import_module(script.removesuffix(".py"))  # from the checkout, not from `cwd`
+    tqdm.set_lock(threading.RLock())  # its own is one between processes, which a killed process would leave behind
+    os.chdir(cwd)
+    for path, descriptor in ((out, 1), (err, 2)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_TRUNC), descriptor)
+    sys.argv = [script, *arguments]
+    if prepare:
+        prepare()
+    call(script, sys.argv[1:])  # to which `prepare` may have added
+
+
+def imported(script: str, *arguments: object) -> set[str]:
+    """The modules that a script has imported when it ends well."""
+    python, *rest = command(script, *arguments)
+    done = subprocess.run([python, "-X", "importtime", *rest], capture_output=True, text=True, check=True)
+    return set(re.findall(r"\| +(\S+)\n", done.stderr))
+
+
+def become_nobody() -> None:
+    """To prepare a script with: a user who is not root, since root may write everywhere."""
+    if os.geteuid() == 0:
+        # What is imported later on: Python and the packages may lie where only root can read.
+        late = ["mmap", "encodings.latin_1", "numpy.ma"]
+        late += ["torch.utils.serialization"] if "torch" in sys.modules else []
+        for module in late:
+            with suppress(ImportError):  # as the last one in torch 2.6
+                importlib.import_module(module)
+        os.setgid(65534)
+        os.setuid(65534)

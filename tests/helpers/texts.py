@@ -1,0 +1,19 @@
+"""Texts as they are after loading."""
+
+from pathlib import Path
+
+from util.text.cache import Text, load_text
+from util.text.source import Source
+
+
+def text_of(folder: Path, content: bytes, encoding: str = "utf-8") -> str:
+    """The text that the loader gives for a file of this content."""
+    (folder / "input.txt").write_bytes(content)
+    return characters(load_text(Source(folder / "input.txt"), encoding))
+
+
+def characters(text: Text) -> str:
+    return "".join(text.vocabulary.characters[i] for i in text.indices)
+
+
+MIXED = "a\r\nb\rc\n é e\u0301 \u05d0\u05b7 道 😀 👩\u200d🚀 \u0000 \U0010ffff" * 2

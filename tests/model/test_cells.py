@@ -1,0 +1,222 @@
+"""Each cell, unrolled by hand, against its obvious version under autograd."""
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+from torch.func import functional_call
+from torch.nn.functional import one_hot
+
+from model.char_rnn import CELLS, CharRNN
+from model.shapes import STATES
+from tests.helpers.slow_cells import SLOW
+
+torch.set_num_threads(1)  # tensors this small only wait for a second one
+
+S, B, I, H = 5, 3, 4, 6  # noqa: E741
+
+
+@pytest.fixture(params=CELLS)
+def name(request):
+    return request.param
+
+
+def random_layer(name, input_size, dtype=torch.float64):
+    torch.manual_seed(1)
+    layer = CELLS[name](input_size, H).to(dtype)
+    for parameter in layer.parameters():
+        parameter.data.uniform_(-1, 1)
+    return layer
+
+
+def random_state(layer, dtype=torch.float64):
+    return torch.rand(len(STATES[layer.cell]), B, H, dtype=dtype) - 0.5
+
+
+def gradients(outputs, layer, *inputs):
+    weights = torch.linspace(-1, 1, outputs.numel(), dtype=outputs.dtype).view(outputs.shape)
+    return torch.autograd.grad((outputs * weights).sum(), [*layer.parameters(), *inputs])
+
+
+def test_equals_the_slow_cell_on_vectors(name):
+    layer = random_layer(name, I)
+    x, state = torch.randn(S, B, I, dtype=torch.float64, requires_grad=True), random_state(layer)
+    expected, expected_state = SLOW[name](x, state, layer)
+    outputs, last_state = layer(x, state)
+    torch.testing.assert_close(outputs, expected, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(last_state, expected_state, rtol=1e-12, atol=1e-13)
+    for ours, slow in zip(gradients(outputs, layer, x), gradients(expected, layer, x), strict=True):
+        torch.testing.assert_close(ours, slow, rtol=1e-11, atol=1e-12)
+
+
+def test_an_index_is_a_one_hot_vector(name):
+    layer = random_layer(name, I)
+    x, state = torch.randint(0, I, (S, B)), random_state(layer)
+    expected, _ = SLOW[name](one_hot(x, I).double(), state, layer)
+    outputs, _ = layer(x, state)
+    torch.testing.assert_close(outputs, expected, rtol=1e-12, atol=1e-13)
+    for ours, slow in zip(gradients(outputs, layer), gradients(expected, layer), strict=True):
+        torch.testing.assert_close(ours, slow, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("indices", [True, False])
+def test_gradcheck(name, indices):
+    layer = random_layer(name, I)
+    names = [name for name, _ in layer.named_parameters()]
+    state = random_state(layer)
+    x = torch.randint(0, I, (S, B)) if indices else torch.randn(S, B, I, dtype=torch.float64, requires_grad=True)
+
+    def outputs(x, *parameters):
+        # A fresh layer each time: gradcheck keeps the graphs of several runs at once.
+        fresh = random_layer(name, I)
+        return functional_call(fresh, dict(zip(names, parameters, strict=True)), (x, state))[0]
+
+    assert gradcheck(outputs, (x, *layer.parameters()))
+
+
+def test_float32_is_float64_but_for_rounding(name):
+    double = random_layer(name, I)
+    single = random_layer(name, I, torch.float32)
+    for a, b in zip(single.parameters(), double.parameters(), strict=True):
+        a.data.copy_(b)
+    x, state = torch.randint(0, I, (S, B)), random_state(double)
+    expected, _ = double(x, state)
+    outputs, _ = single(x, state.float())
+    torch.testing.assert_close(outputs.double(), expected, rtol=0, atol=2e-6)
+    for a, b in zip(gradients(outputs, single), gradients(expected, double), strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [20.0, 400.0])
+def test_saturated_gates_stay_numbers(name, size):
+    layer = random_layer(name, I)
+    for parameter in layer.parameters():
+        parameter.data.mul_(size)
+    x, state = torch.randint(0, I, (S, B)), random_state(layer)
+    expected, _ = SLOW[name](one_hot(x, I).double(), state, layer)
+    outputs, _ = layer(x, state)
+    torch.testing.assert_close(outputs, expected, rtol=1e-11, atol=1e-12)
+    assert all(g.isfinite().all() for g in gradients(outputs, layer))
+
+
+def test_steps_can_be_split_between_calls(name):
+    layer = random_layer(name, I)
+    x, state = torch.randint(0, I, (S, B)), random_state(layer)
+    with torch.no_grad():
+        whole, last = (t.clone() for t in layer(x, state))
+        first, middle = (t.clone() for t in layer(x[:2], state))
+        second, end = layer(x[2:], middle)
+    torch.testing.assert_close(torch.cat((first, second)), whole, rtol=0, atol=1e-14)
+    torch.testing.assert_close(end, last, rtol=0, atol=1e-14)
+
+
+def test_backward_after_another_forward_is_refused(name):
+    layer = random_layer(name, I)
+    x, state = torch.randint(0, I, (S, B)), random_state(layer)
+    outputs, _ = layer(x, state)
+    layer(x, state)
+    with pytest.raises(RuntimeError):
+        outputs.sum().backward()
+
+
+@pytest.mark.parametrize("learning", [True, False])
+def test_a_forward_of_another_shape_disturbs_no_backward(name, learning):
+    layer = random_layer(name, I)
+    x, state = torch.randint(0, I, (S, B)), random_state(layer)
+    expected = gradients(layer(x, state)[0], layer)
+    expected = [gradient.clone() for gradient in expected]
+    outputs, _ = layer(x, state)
+    with torch.set_grad_enabled(learning):
+        layer(x[:2], state)
+        layer(x[:, :1], state[:, :1])
+    assert all(torch.equal(a, b) for a, b in zip(gradients(outputs, layer), expected, strict=True))
+
+
+@pytest.mark.parametrize("validates_first", [True, False])
+def test_reading_another_text_leaves_the_buffers_of_learning_where_they_are(name, validates_first):
+    """A captured CUDA graph goes on writing to them."""
+    layer = random_layer(name, I)
+    x, state = torch.randint(0, I, (S, B)), random_state(layer)
+    if validates_first:
+        with torch.no_grad():
+            layer(x, state)
+    place = layer(x, state)[0].data_ptr()
+    with torch.no_grad():
+        for steps in range(1, S):
+            layer(x[:steps], state)
+        assert layer(x, state)[0].data_ptr() == place  # validating takes no memory of its own
+    assert layer(x, state)[0].data_ptr() == place
+
+
+def test_gradients_are_the_parameters_own(name):
+    """So any optimizer can train a model, and what was learned before is not overwritten by the next pass."""
+    layer = random_layer(name, I)
+    first, second = torch.randint(0, I, (2, S, B)).unbind()
+    state = random_state(layer)
+    layer(first, state)[0].sum().backward()
+    grads = {name: p.grad for name, p in layer.named_parameters()}
+    before = {name: grad.clone() for name, grad in grads.items()}
+    layer.zero_grad(set_to_none=True)
+    layer(second, state)[0].sum().backward()
+    assert all(torch.equal(grads[name], before[name]) for name in grads)
+    assert not torch.equal(layer.h2h_weight.grad, before["h2h_weight"])
+    layer.i2h_bias.grad.zero_()
+    assert layer.h2h_bias.grad.any()  # both biases have the same gradient, but not the same tensor
+
+
+def test_backward_can_be_repeated(name):
+    layer = random_layer(name, I)
+    outputs, _ = layer(torch.randint(0, I, (S, B)), random_state(layer))
+    first = [g.clone() for g in torch.autograd.grad(outputs.sum(), list(layer.parameters()), retain_graph=True)]
+    again = torch.autograd.grad(outputs.sum(), list(layer.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("model", "layers", "size", "vocabulary", "count"),
+    [
+        ("lstm", 2, 128, 65, 240321),
+        ("lstm", 5, 128, 65, 636609),
+        ("lstm", 3, 512, 78, 5454926),
+        ("gru", 2, 128, 65, 182337),
+        ("rnn", 2, 128, 65, 66369),
+    ],
+)
+def test_number_of_parameters(model, layers, size, vocabulary, count):
+    assert sum(p.numel() for p in CharRNN(vocabulary, size, layers, model).parameters()) == count
+
+
+def test_parameters_are_drawn_in_the_reference_order():
+    """Weights out x in, row by row, with their bias after them; then the forget gate's i2h biases are 1."""
+    V, size = 3, 2
+    count = iter(range(10**6))
+
+    def uniform(n):
+        return torch.tensor([float(next(count)) for _ in range(n)])
+
+    model = CharRNN(V, size, 1, "lstm")
+    model.initialize(uniform)
+    i2h = torch.arange(24.0).view(8, 3)
+    bias = torch.arange(24.0, 32.0)
+    bias[2:4] = 1
+    h2h = torch.arange(32.0, 48.0).view(8, 2)
+    assert torch.equal(model.layers[0].i2h_weight, i2h.t()) and torch.equal(model.layers[0].i2h_bias, bias)
+    assert torch.equal(model.layers[0].h2h_weight, h2h.t())
+    assert torch.equal(model.decoder.bias, torch.arange(62.0, 65.0))
+
+
+def test_gru_is_drawn_gate_by_gate():
+    """The order of linear maps is xz, hz, xn, xr, hr, hn."""
+    model = CharRNN(1, 1, 1, "gru")
+    numbers = iter(range(100))
+    model.initialize(lambda n: torch.tensor([float(next(numbers)) for _ in range(n)]))
+    layer = model.layers[0]
+    assert layer.i2h_weight.flatten().tolist() == [0, 6, 4] and layer.i2h_bias.tolist() == [1, 7, 5]
+    assert layer.h2h_weight.flatten().tolist() == [2, 8, 10] and layer.h2h_bias.tolist() == [3, 9, 11]
+
+
+def test_large_vocabulary_takes_no_one_hot_matrix():
+    model = CharRNN(100_000, 4, 1, "gru")
+    x = torch.randint(0, 100_000, (2, 2))
+    log_probs, state = model(x, model.zero_state(2))
+    assert log_probs.shape == (2, 2, 100_000) and state.shape == (1, 1, 2, 4)
+    torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(2, 2))

@@ -1,0 +1,120 @@
+"""The converter: the same checkpoint with nothing on a GPU, whole or not at all."""
+
+import atexit
+import errno
+import os
+import shutil
+import zipfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.helpers.checkpoints import same
+from tests.helpers.failing import failing
+from tests.helpers.folders import names
+from tests.helpers.inputs import GOLDEN
+from tests.helpers.refusals import refused
+from tests.helpers.scripts import become_nobody, imported, run
+from util.checkpoint.store import load_checkpoint
+
+SCRIPT = "convert_gpu_cpu_checkpoint.py"
+
+
+@pytest.fixture
+def gpu_checkpoint(checkpoint, tmp_path, monkeypatch):
+    """The checkpoint as it would be if its tensors lay on a GPU."""
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+    path = tmp_path / "x.pt"
+    torch.save(torch.load(checkpoint, weights_only=True), path)
+    return path
+
+
+def mentions_gpu(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        (pickle,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+        return b"cuda:0" in archive.read(pickle)
+
+
+def tensors(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, dict):
+        return [tensor for item in value.values() for tensor in tensors(item)]
+    return [value] if isinstance(value, torch.Tensor) else []
+
+
+def test_a_gpu_checkpoint_becomes_one_that_opens_anywhere(gpu_checkpoint, checkpoint):
+    assert mentions_gpu(gpu_checkpoint)
+    done = run(SCRIPT, "x.pt", "-gpuid", 0, "-opencl", 1, cwd=gpu_checkpoint.parent)
+    target = gpu_checkpoint.with_name("x.pt_cpu.pt")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "saved x.pt_cpu.pt\n", "")
+    assert names(gpu_checkpoint.parent) == {"x.pt", "x.pt_cpu.pt"}
+    assert not mentions_gpu(target)
+    found = tensors(torch.load(target, weights_only=True))
+    assert len(found) == 10 and {tensor.device.type for tensor in found} == {"cpu"}
+    assert same(load_checkpoint(target), load_checkpoint(checkpoint))
+    assert mentions_gpu(gpu_checkpoint)  # which stays
+
+
+def test_a_torch7_checkpoint_becomes_one_of_ours(tmp_path):
+    shutil.copy(GOLDEN / "gru.t7", tmp_path)
+    assert run(SCRIPT, tmp_path / "gru.t7", cwd=tmp_path).returncode == 0
+    assert same(load_checkpoint(tmp_path / "gru.t7_cpu.pt"), load_checkpoint(GOLDEN / "gru.t7"))
+    assert {t.dtype for t in tensors(torch.load(tmp_path / "gru.t7_cpu.pt", weights_only=True))} == {torch.float64}
+
+
+def test_an_older_result_is_replaced(checkpoint, tmp_path):
+    shutil.copy(checkpoint, tmp_path / "x.pt")
+    (tmp_path / "x.pt_cpu.pt").write_bytes(b"older")
+    assert run(SCRIPT, "x.pt", cwd=tmp_path).returncode == 0
+    assert same(load_checkpoint(tmp_path / "x.pt_cpu.pt"), load_checkpoint(checkpoint))
+
+
+@pytest.mark.parametrize("operation", ["mkstemp", "write", "fsync", "close"])
+def test_where_it_cannot_be_written_all_stays_as_it_was(operation, checkpoint, tmp_path):
+    shutil.copy(checkpoint, tmp_path / "x.pt")
+    (tmp_path / "x.pt_cpu.pt").write_bytes(b"older")
+    done = run(SCRIPT, "x.pt", cwd=tmp_path, prepare=partial(fails, operation))
+    refused(done, "cannot write x.pt_cpu.pt", "no space left on device")
+    assert names(tmp_path) == {"x.pt", "x.pt_cpu.pt"}
+    assert (tmp_path / "x.pt_cpu.pt").read_bytes() == b"older"
+
+
+def fails(operation: str) -> None:
+    """To prepare the script with: until its end an operation on files finds the disk full."""
+    context = failing(operation, errno.ENOSPC)
+    context.__enter__()
+    atexit.register(context.__exit__, None, None, None)
+
+
+def test_a_folder_in_the_place_of_the_result_stays(checkpoint, tmp_path):
+    shutil.copy(checkpoint, tmp_path / "x.pt")
+    (tmp_path / "x.pt_cpu.pt").mkdir()
+    refused(run(SCRIPT, "x.pt", cwd=tmp_path), "cannot write x.pt_cpu.pt", "is a directory")
+    assert names(tmp_path) == {"x.pt", "x.pt_cpu.pt"}
+
+
+def test_a_folder_that_takes_no_files(checkpoint, read_only_dir):
+    read_only_dir.chmod(0o755)
+    shutil.copy(checkpoint, read_only_dir / "x.pt")
+    os.chmod(read_only_dir / "x.pt", 0o444)
+    read_only_dir.chmod(0o555)
+    done = run(SCRIPT, read_only_dir / "x.pt", cwd=read_only_dir, prepare=become_nobody)
+    refused(done, f"cannot write {read_only_dir / 'x.pt_cpu.pt'}", "permission denied")
+    assert names(read_only_dir) == {"input.txt", "x.pt"}
+
+
+def test_mistakes(tmp_path):
+    refused(run(SCRIPT, "x.pt", cwd=tmp_path), "there is no checkpoint x.pt")
+    refused(run(SCRIPT, tmp_path, cwd=tmp_path), "is a folder")
+    (tmp_path / "x.pt").write_bytes(b"PK\3\4 and no more")
+    refused(run(SCRIPT, "x.pt", cwd=tmp_path), "x.pt is no checkpoint")
+    refused(run(SCRIPT, cwd=tmp_path), "CHECKPOINT", status=2)
+    refused(run(SCRIPT, "x.pt", "-gpu", 1, cwd=tmp_path), "-gpu", "-gpuid", status=2)
+    assert names(tmp_path) == {"x.pt"}
+
+
+def test_help_takes_no_torch():
+    modules = imported(SCRIPT, "-help")
+    assert "numpy" in modules and "torch" not in modules

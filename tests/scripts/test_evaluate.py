@@ -1,0 +1,312 @@
+"""evaluate.py: the trainer's own loss to the last digit, and what an independent model says of every character."""
+
+import ast
+import math
+import os
+import re
+import shutil
+import sys
+from argparse import Namespace
+from itertools import pairwise
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+
+import evaluate
+from model.stepper import Stepper
+from tests.helpers.checkpoints import rewrite
+from tests.helpers.folders import names
+from tests.helpers.inputs import GOLDEN, SMALL, numbers
+from tests.helpers.refusals import refused
+from tests.helpers.runs import finish
+from tests.helpers.scripts import Prepare, become_nobody, imported, run, run_command
+from util.checkpoint.store import load_checkpoint
+from util.errors import UserError
+from util.text import batches
+
+TEXT = (numbers(140).decode() + "für Bücher - 道😀\r\n") * 2
+RUNS = {
+    # Each with something that another has not.
+    "lstm": ("-dropout=0.2", "-optim=adam"),
+    "gru": ("-encoding=bytes", "-val_frac=0.03"),
+    "rnn": ("-dtype=float64", "-train_frac=0.5", "-val_frac=0.3"),
+}
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    """A folder with a text of characters of one to four bytes."""
+    folder = tmp_path_factory.mktemp("text")
+    (folder / "input.txt").write_bytes(TEXT.encode())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(text, tmp_path_factory):
+    """The last checkpoint of a run of each cell, on that text."""
+    paths = {}
+    for model, flags in RUNS.items():
+        folder = tmp_path_factory.mktemp(model)
+        more = (f"-model={model}", f"-data_dir={text}", "-max_epochs=1", "-eval_val_every=50", *flags)
+        assert finish(folder, *SMALL, *more).status == 0
+        paths[model] = max((folder / "cv").iterdir(), key=lambda path: load_checkpoint(path).iteration)
+    return paths
+
+
+def score(*arguments: object, cwd: Path, prepare: Prepare | None = None) -> CompletedProcess:
+    """evaluate.py on a CPU."""
+    return run("evaluate.py", *arguments, "-gpuid=-1", cwd=cwd, prepare=prepare)
+
+
+def measured(done) -> float:
+    """The loss that the script printed, of whose figures each follows from the others."""
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    pattern = r".*: \d+ characters\nloss per character: (.*) nats\nbits per character: (.*)\nperplexity: +(.*)\n"
+    loss, bits, perplexity = map(float, re.fullmatch(pattern, done.stdout).groups())
+    assert bits == pytest.approx(loss / math.log(2), abs=1e-6) and perplexity == pytest.approx(math.exp(loss), rel=1e-6)
+    return loss
+
+
+def surprises(path: Path, passages: list[str]) -> list[tuple[str, float]]:
+    """Each character of passages after its first, and its surprise in bits, from the model written in numpy."""
+    checkpoint = load_checkpoint(path)
+    found = []
+    for passage in passages:
+        step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"])
+        for before, after in pairwise(passage):
+            log_probs = step(checkpoint.vocabulary.index[before])
+            found.append((after, -log_probs[checkpoint.vocabulary.index[after]] / math.log(2)))
+    return found
+
+
+def table(content: str) -> list[tuple[str, float]]:
+    """The lines that -per_char wrote; a byte as the character of its number."""
+    rows = []
+    for line in content.splitlines():
+        character, bits = line.split("\t")
+        value = ast.literal_eval(character)
+        rows.append((value.decode("latin-1") if isinstance(value, bytes) else value, float(bits)))
+    return rows
+
+
+def assert_agree(rows: list[tuple[str, float]], expected: list[tuple[str, float]], loss: float) -> None:
+    assert [c for c, _ in rows] == [c for c, _ in expected]
+    np.testing.assert_allclose([bits for _, bits in rows], [bits for _, bits in expected], rtol=1e-4, atol=1e-4)
+    assert loss == pytest.approx(np.mean([bits for _, bits in expected]) * math.log(2), rel=1e-5)
+
+
+def decoded(path: Path, content: bytes) -> str:
+    encoding = load_checkpoint(path).vocabulary.encoding
+    return content.decode("latin-1" if encoding == "bytes" else encoding)
+
+
+# Splits of the text
+
+
+@pytest.mark.parametrize("model", RUNS)
+def test_the_validation_loss_is_the_trainer_s_to_the_last_digit(model, trained, tmp_path):
+    paths = list(trained[model].parent.iterdir())
+    assert len(paths) > 1
+    for path in paths:
+        checkpoint = load_checkpoint(path)
+        assert measured(score(path, cwd=tmp_path)) == checkpoint.val_losses[checkpoint.iteration]
+
+
+def test_as_a_user_runs_it(checkpoint, tmp_path):
+    done = run_command("evaluate.py", checkpoint, "-gpuid", "-1", "-per_char", tmp_path / "x.tsv")
+    found = load_checkpoint(checkpoint)
+    assert measured(done) == found.val_losses[found.iteration]
+    assert f"{checkpoint.parent.parent / 'input.txt'}, val split, 9 batches of 5 x 5: 225 characters\n" in done.stdout
+    assert np.mean([bits for _, bits in table((tmp_path / "x.tsv").read_text())]) * math.log(2) == pytest.approx(
+        measured(done), abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "lstm_dropout"])
+def test_the_reference_s_own_validation_loss(name, tmp_path):
+    (tmp_path / "input.txt").write_bytes(numbers(1500))
+    path = GOLDEN / f"{name}.t7"
+    loss = measured(score(path, "-data_dir", tmp_path, cwd=tmp_path))
+    checkpoint = load_checkpoint(path)
+    assert loss == pytest.approx(checkpoint.val_losses[checkpoint.iteration], rel=1e-13)
+    refused(score(path, cwd=tmp_path), "'data/numbers'", "-data_dir", "-file")
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+@pytest.mark.parametrize("model", RUNS)
+def test_every_character_of_a_split_in_the_order_of_the_text(model, split, trained, tmp_path):
+    path, options = trained[model], load_checkpoint(trained[model]).options
+    characters = decoded(path, TEXT.encode())
+    B, S = options["batch_size"], options["seq_length"]
+    count = len(characters) // (B * S)
+    ends = np.cumsum([0, *batches.split_sizes(count, options["train_frac"], options["val_frac"])]) * S
+    start, stop = ends[["train", "val", "test"].index(split) :][:2]
+    arguments = (path, f"-split={split}", "-per_char=x.tsv")
+    done = score(*arguments, cwd=tmp_path)
+    if start == stop:
+        refused(done, "nothing in the split test", "0 for testing", "-split", "-file")
+        assert names(tmp_path) == set()
+        return
+    # After a stream's last character comes the next one's first, and after the last stream's the text's first.
+    around = characters[: count * B * S] + characters[0]
+    passages = [around[b * count * S + start : b * count * S + stop + 1] for b in range(B)]
+    assert_agree(table((tmp_path / "x.tsv").read_text("utf-8")), surprises(path, passages), measured(done))
+
+
+def test_another_text_costs_a_warning(trained, tmp_path):
+    (tmp_path / "input.txt").write_bytes(TEXT.encode()[50:])
+    done = score(trained["lstm"], "-data_dir", tmp_path, cwd=tmp_path)
+    assert done.stderr == (
+        f"warning: {tmp_path / 'input.txt'} is not the text that the checkpoint was trained on; its splits are others\n"
+    )
+    done.stderr = ""
+    assert 0 < measured(done) < 5
+
+
+def test_the_text_is_looked_for_here_and_beside_the_script(trained, tmp_path, monkeypatch):
+    here, script = tmp_path / "here", tmp_path / "script"
+    monkeypatch.setattr(evaluate, "HERE", script)
+    checkpoint = load_checkpoint(trained["lstm"])
+    checkpoint.options["data_dir"] = "data/x"
+    options = Namespace(data_dir="", checkpoint=trained["lstm"])
+    here.mkdir()
+    monkeypatch.chdir(here)
+    for folder, expected in ((script, script / "data/x/input.txt"), (here, Path("data/x/input.txt"))):
+        (folder / "data/x").mkdir(parents=True)
+        (folder / "data/x/input.txt").touch()
+        assert str(evaluate.input_text(checkpoint, options)) == str(expected)
+    assert str(evaluate.input_text(checkpoint, Namespace(data_dir="y"))) == "y/input.txt"
+
+
+def test_a_text_that_is_gone(trained, tmp_path):
+    options = load_checkpoint(trained["lstm"]).options
+    for folder in (str(tmp_path / "gone"), "\x1b[31m", "", 5):
+        rewrite(trained["lstm"], tmp_path / "x.pt", options=options | {"data_dir": folder})
+        refused(
+            score("x.pt", cwd=tmp_path),
+            "the text of x.pt",
+            repr(str(folder)),
+            "-data_dir",
+            "-file",
+        )
+    refused(score("x.pt", "-data_dir=y", cwd=tmp_path), "there is no y/input.txt", "-data_dir")
+
+
+@pytest.mark.parametrize("value", [None, "x", -0.1, 2, math.nan])
+def test_a_checkpoint_that_does_not_tell_the_splits(value, trained, tmp_path):
+    options = load_checkpoint(trained["lstm"]).options | {"val_frac": value}
+    if value is None:
+        del options["val_frac"]
+    rewrite(trained["lstm"], tmp_path / "x.pt", options=options)
+    refused(score("x.pt", cwd=tmp_path), "x.pt does not tell", "-file")
+
+
+# A file of one's own
+
+
+@pytest.mark.parametrize("model", RUNS)
+def test_every_character_of_a_file_after_the_first(model, trained, tmp_path):
+    content = "für twenty-one 道\r\n".encode() * 9
+    (tmp_path / "other.txt").write_bytes(content)
+    done = score(trained[model], "-file=other.txt", "-per_char=x.tsv", cwd=tmp_path)
+    characters = decoded(trained[model], content)
+    assert done.stdout.startswith(f"other.txt: {len(characters) - 1} characters\n")
+    expected = surprises(trained[model], [characters])
+    assert_agree(table((tmp_path / "x.tsv").read_text("utf-8")), expected, measured(done))
+    assert names(tmp_path) == {"other.txt", "x.tsv"}
+    assert (tmp_path / "x.tsv").read_text("utf-8").startswith(r"b'\xc3'" if model == "gru" else "'ü'")
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 40, 41, 1000])
+def test_a_file_in_pieces_is_one_stream(chunk_bytes, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("util.text.source.CHUNK_BYTES", chunk_bytes)
+    (tmp_path / "other.txt").write_bytes(TEXT.encode()[:200])
+    checkpoint = load_checkpoint(trained["lstm"])
+    task = evaluate.predict_file(checkpoint, tmp_path / "other.txt")
+    batches = list(task.batches)
+    x, y = (np.concatenate(parts) for parts in zip(*batches))
+    assert x.shape == y.shape == (task.length, 1) == (199, 1)
+    assert max(len(x) for x, _ in batches) <= 40  # no more at once than a batch in training: 4 x 10
+    assert "".join(checkpoint.vocabulary.characters[i] for i in [x[0, 0], *y[:, 0]]) == TEXT[:200]
+    assert np.array_equal(x[1:], y[:-1])
+
+
+def test_the_table_on_standard_output(trained, tmp_path):
+    (tmp_path / "x.txt").write_bytes(b"one\ntwo\n")
+    done = score(trained["lstm"], "-file=x.txt", "-per_char=-", cwd=tmp_path)
+    assert [c for c, _ in table(done.stdout)] == list("ne\ntwo\n")
+    done.stdout, done.stderr = done.stderr, ""
+    assert measured(done) > 0
+
+
+def test_a_reader_of_the_table_that_has_gone(trained, text, tmp_path):
+    arguments = (trained["lstm"], f"-file={text / 'input.txt'}", "-per_char=-")
+    done = score(*arguments, cwd=tmp_path, prepare=lose_the_reader)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def lose_the_reader() -> None:
+    """To prepare the script with: its standard output is a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    sys.stdout = os.fdopen(writer, "w")
+
+
+# Mistakes
+
+
+def test_texts_that_the_model_cannot_predict(trained, tmp_path):
+    path, file = trained["lstm"], tmp_path / "x.txt"
+    options = (path, "-file=x.txt")
+    file.write_bytes(b"one Z two A B C D E F G")
+    refused(score(*options, cwd=tmp_path), "x.txt has characters", "'A', 'C', 'D', 'E', 'F', ...", "never seen")
+    shutil.copy(file, tmp_path / "input.txt")
+    done = score(path, f"-data_dir={tmp_path}", cwd=tmp_path)
+    assert done.returncode == 1 and f"{tmp_path / 'input.txt'} has characters" in done.stderr
+    for content, words in ((b"one\xff", ("offset 3", "utf-8")), (b"", ("too short",)), (b"o", ("too short",))):
+        file.write_bytes(content)
+        refused(score(*options, cwd=tmp_path), "x.txt", *words)
+    file.unlink()
+    refused(score(*options, cwd=tmp_path), "there is no file x.txt", "-file")
+    file.mkdir()
+    refused(score(*options, cwd=tmp_path), "there is no file x.txt", "-file")
+
+
+def test_a_file_that_changes_meanwhile(trained, tmp_path):
+    (tmp_path / "x.txt").write_bytes(b"one")
+    task = evaluate.predict_file(load_checkpoint(trained["lstm"]), tmp_path / "x.txt")
+    (tmp_path / "x.txt").write_bytes(b"onZ")
+    with pytest.raises(UserError, match="'Z'"):
+        list(task.batches)
+
+
+def test_places_that_the_table_cannot_go_to(trained, tmp_path, read_only_dir):
+    (tmp_path / "x.txt").write_bytes(b"one two")
+    shutil.copy(trained["lstm"], tmp_path / "x.pt")
+    options = ("x.pt", "-file=x.txt")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for name in ("x.txt", "x.pt", f"{tmp_path.parent}/{tmp_path.name}/x.txt"):
+        refused(score(*options, f"-per_char={name}", cwd=tmp_path), "-per_char would write over", name)
+    refused(score(*options, "-per_char=.", cwd=tmp_path), "cannot write .", "directory", "-per_char")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    place = read_only_dir / "x.tsv"
+    (read_only_dir).chmod(0o755)
+    for path in before:
+        shutil.copyfile(path, read_only_dir / path.name)
+    (read_only_dir).chmod(0o555)
+    options = (*options, f"-per_char={place}")
+    refused(score(*options, cwd=read_only_dir, prepare=become_nobody), f"cannot write {place}", "denied")
+
+
+def test_flags_that_contradict_each_other(trained, tmp_path):
+    for flag in ("-split=val", "-data_dir=."):
+        refused(score(trained["lstm"], "-file=x.txt", flag, cwd=tmp_path), "-file", "-split", "-data_dir")
+    refused(score(trained["lstm"], "-split=all", cwd=tmp_path), "-split", "'all'", status=2)
+    refused(score("x.pt", cwd=tmp_path), "there is no checkpoint x.pt")
+
+
+def test_help_takes_no_torch():
+    modules = imported("evaluate.py", "-help")
+    assert "numpy" in modules and "torch" not in modules

@@ -1,0 +1,135 @@
+"""Checkpoints between validations, how many stay, and a folder that takes none."""
+
+import errno
+import functools
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.campaigns.faults import campaign as faults
+from tests.helpers.checkpoints import checkpoints
+from tests.helpers.folders import folder_in, names
+from tests.helpers.inputs import EPOCH
+from tests.helpers.logs import best, log, saved
+from tests.helpers.runs import before_steps, fails_saves, finish, limits_file_size, lists_folder, signals_at
+
+# Checkpoints between validations, and how many stay
+
+
+def test_one_rolling_checkpoint_which_goes_when_a_validated_one_is_there(flags, tmp_path):
+    run = finish(tmp_path, *flags, "-save_every", 15, prepare=lists_folder(tmp_path / "cv"))
+    assert run.status == 0
+    validated = dict(zip((40, 80), saved(run.out)))
+    for iteration, *found in map(str.split, run.err.splitlines()):
+        done = int(iteration) - 1
+        expected = [name for at, name in validated.items() if at <= done]
+        last = done // 15 * 15
+        if last > done // 40 * 40:
+            expected.append(f"resume_s_iteration{last}.pt")
+        assert found == expected, iteration
+    assert names(tmp_path / "cv") == set(saved(run.out))
+
+
+def test_keep_keeps_the_best_and_the_newest_also_after_a_resume(flags, tmp_path):
+    # So fast that the loss goes up and down.
+    flags = [*flags, "-model", "gru", "-learning_rate", 1, "-max_loss_ratio", 0, "-eval_val_every", 9, "-keep", 2]
+    first = finish(tmp_path, *flags, prepare=signals_at(60, signal.SIGINT))
+    assert names(tmp_path / "cv") == best(saved(first.out), 2) | {"resume_s_iteration60.pt"}
+    second = finish(tmp_path, "-resume", "cv")
+    assert (first.status, second.status) == (130, 0)
+    every = saved(first.out) + saved(second.out)
+    assert best(every, 2) == {every[3], every[8]}  # one from before the stop, one from after it, not the newest
+    assert names(tmp_path / "cv") == best(every, 2) | {every[-1]}
+
+
+def test_a_copy_that_a_run_is_resumed_from_stays(stopped, tmp_path):
+    copy = tmp_path / "my backup.pt"
+    copy.write_bytes(stopped.read_bytes())
+    run = finish(tmp_path, "-resume", copy, "-keep", 1)
+    assert (run.status, names(tmp_path)) == (0, {copy.name, *saved(run.out), run._out.name, run._err.name})
+
+
+# A folder that takes no files
+
+
+@pytest.mark.parametrize(
+    ("operation", "number"), [("write", errno.ENOSPC), ("fsync", errno.EIO), ("open", errno.EACCES)]
+)
+def test_a_checkpoint_that_cannot_be_written_costs_a_warning(operation, number, tmp_path):
+    figures = faults([operation], [number], tmp_path)
+    assert figures == {
+        "went on, exit status 0": 1,
+        "last one missing, exit status 1": 1,
+        "all missing, exit status 1": 1,
+    }
+
+
+def test_a_stopped_run_that_cannot_be_saved_says_what_there_is(flags, tmp_path):
+    prepare = both(signals_at(50, signal.SIGINT), fails_saves("write", errno.ENOSPC, {1}))
+    run = finish(tmp_path, *flags, prepare=prepare)
+    (name,) = names(tmp_path / "cv")
+    assert (run.status, saved(run.out)) == (130, [name])
+    assert "warning: cannot write cv/resume_s_iteration50.pt (no space left on device)" in run.err
+    assert run.out.endswith(f"stopped at iteration 40; go on with: python train.py -resume cv/{name}\n")
+
+
+def both(*calls):
+    return functools.partial(call_all, calls)
+
+
+def call_all(calls) -> None:
+    for call in calls:
+        call()
+
+
+def test_a_limit_on_the_size_of_files(flags, finished, tmp_path):
+    finish(tmp_path, *flags, "-print_every", 60)  # so that there is a cache of the text
+    run = finish(tmp_path, *flags, "-print_every", 60, "-savefile", "t", prepare=limits_file_size(8000))
+    assert run.status == 1
+    assert run.err.count("(file too large); training goes on") == 3
+    assert run.err.endswith("error: the last checkpoint could not be written; the newest one is missing, too\n")
+    assert len(names(tmp_path / "cv")) == 3
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own with room for some checkpoints."""
+    folder = folder_in(tmp_path, "disk")
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=196k", "tmpfs", folder], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"mounting a small file system takes root: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.skipif(not shutil.which("mount"), reason="there is no mount")
+def test_a_real_disk_that_is_full(flags, small_disk, tmp_path):
+    run = finish(tmp_path, *flags, "-eval_val_every", 10, "-save_every", 5, "-checkpoint_dir", small_disk)
+    assert run.status == 1
+    assert list(log([run.out])) == list(range(1, 2 * EPOCH + 1))
+    found = checkpoints(small_disk)
+    assert names(small_disk) == found.keys() and 1 < len(found) < 13
+    newest = max(found.values(), key=lambda checkpoint: checkpoint.iteration)
+    assert run.err.count("(no space left on device); training goes on") >= 10
+    assert run.err.endswith(f"the newest one is {small_disk}/{next(n for n, c in found.items() if c is newest)}\n")
+    # With room again, it goes on.
+    (small_disk / saved(run.out)[0]).unlink()
+    resumed = finish(tmp_path, "-resume", small_disk, "-keep", 1, "-eval_val_every", 100, "-save_every", 0)
+    assert (resumed.status, resumed.err) == (0, "")
+    assert log([run.out, resumed.out]) == log([run.out])
+
+
+def test_a_folder_that_is_deleted_is_made_again(flags, tmp_path):
+    run = finish(tmp_path, *flags, prepare=before_steps(functools.partial(delete, tmp_path / "cv", 50)))
+    assert (run.status, run.err) == (0, "")
+    assert checkpoints(tmp_path / "cv").keys() == names(tmp_path / "cv") == set(saved(run.out)[1:])
+
+
+def delete(folder: Path, wanted: int, iteration: int) -> None:
+    if iteration == wanted:
+        shutil.rmtree(folder)

@@ -1,0 +1,146 @@
+"""What a user of train.py can get wrong: one sentence that names the thing and the way out."""
+
+import re
+from functools import partial
+
+import pytest
+
+from tests.helpers.folders import files
+from tests.helpers.inputs import TINY
+from tests.helpers.refusals import refused, told
+from tests.helpers.scripts import become_nobody, run
+
+
+@pytest.fixture
+def train(data_dir, tmp_path):
+    """train(*flags): runs train.py on a small text and model; later flags overrule."""
+    return partial(run, "train.py", *TINY, "-data_dir", data_dir, "-checkpoint_dir", tmp_path / "cv")
+
+
+# The data
+
+
+def test_a_missing_folder(train, tmp_path):
+    told(train("-data_dir", tmp_path / "nowhere"), str(tmp_path / "nowhere" / "input.txt"), "-data_dir")
+
+
+def test_a_folder_without_a_text(train, tmp_path):
+    told(train("-data_dir", tmp_path), f"there is no {tmp_path / 'input.txt'}", "-data_dir")
+
+
+def test_a_folder_in_the_place_of_the_text(train, tmp_path):
+    (tmp_path / "input.txt").mkdir()
+    told(train("-data_dir", tmp_path), str(tmp_path / "input.txt"), "-data_dir")
+
+
+def test_a_file_in_the_place_of_the_folder(train, data_dir):
+    told(train("-data_dir", data_dir / "input.txt"), str(data_dir / "input.txt"), "is a file", "-data_dir")
+
+
+def test_a_name_that_is_too_long(train):
+    name = "x" * 300
+    told(train("-data_dir", name), name, "file name too long")
+    told(train("-init_from", name), name, "file name too long")
+    told(train("-checkpoint_dir", name), name, "-checkpoint_dir")
+    told(train("-savefile", name), "-savefile")
+    refused(run("sample.py", name, "-gpuid=-1"), name, "file name too long")
+
+
+def test_an_empty_text(train, data_dir):
+    (data_dir / "input.txt").write_bytes(b"")
+    told(train(), str(data_dir / "input.txt"), "is empty")
+    assert files(data_dir) == {"input.txt"}
+
+
+def test_a_text_in_another_encoding(train, data_dir):
+    (data_dir / "input.txt").write_bytes(b"abc\xe9" * 100)
+    told(train(), "offset 3", "-encoding latin-1 or bytes")
+    assert files(data_dir) == {"input.txt"}
+
+
+def test_an_encoding_that_does_not_exist(train):
+    told(train("-encoding", "klingon"), "'klingon' is no text encoding", "utf-8")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["-batch_size", "5000"],
+        ["-batch_size", "1", "-seq_length", "4341"],  # one batch, so none for training
+        ["-train_frac", "1"],
+        ["-train_frac", "0"],
+        ["-train_frac", "0.5", "-val_frac", "0.001"],
+        ["-batch_size", str(10**30)],
+        ["-seq_length", str(10**30)],
+    ],
+)
+def test_too_little_text_for_the_splits(train, flags):
+    told(train(*flags), "batches for training", "for validation", "-batch_size", "-seq_length", "-train_frac")
+
+
+def test_a_small_text_costs_a_warning(train):
+    done = train("-batch_size", "40", "-train_frac", "1")
+    told(done, "21 batches for training and 0 for validation")
+    assert done.stderr.startswith("warning: the text is small: 4341 characters make only 21 batches of 40 x 5; ")
+    # What it proposes will do.
+    sizes = re.search(r"(-batch_size) (\d+) (-seq_length) (\d+) make 50", done.stderr).groups()
+    assert "the text is small" not in train(*sizes, "-max_epochs", "1").stderr
+
+
+# Flags
+
+
+def test_bad_flags():
+    told(run("train.py", "-rnnsize", "5"), "-rnnsize", "-rnn_size", "-help", status=2)
+    told(run("train.py", "-dropout", "1"), "-dropout", "'1'", "below 1", "-help", status=2)
+    told(run("sample.py", "x.pt", "-temperature", "0"), "-temperature", "above 0", "-help", status=2)
+    told(run("sample.py"), "CHECKPOINT", "-help", status=2)
+
+
+@pytest.mark.parametrize("name", ["a/b", "/x", "../x", "", "x/"])
+def test_a_savefile_that_is_no_part_of_a_file_name(train, name):
+    told(train("-savefile", name), "-savefile", repr(name), "-checkpoint_dir")
+
+
+@pytest.mark.parametrize("flags", [["-rnn_size", "100000000"], ["-num_layers", str(10**9)], ["-rnn_size", str(10**30)]])
+def test_sizes_beyond_the_machine(train, flags):
+    told(train(*flags), "this model needs more than", "GB", "this machine has")
+
+
+# Checkpoints
+
+
+def test_a_missing_checkpoint(train, tmp_path):
+    refused(run("sample.py", tmp_path / "x.pt", "-gpuid=-1"), f"there is no checkpoint {tmp_path / 'x.pt'}")
+    told(train("-init_from", tmp_path / "x.pt"), f"there is no checkpoint {tmp_path / 'x.pt'}")
+
+
+def test_a_text_with_characters_that_the_checkpoint_does_not_have(train, checkpoint, data_dir):
+    (data_dir / "input.txt").write_text("zebra crossing, QUIZ é\n" * 100)
+    told(train("-init_from", checkpoint), "',', 'I', 'Q', 'U', 'Z', ...", "vocabulary")
+
+
+def test_a_folder_that_cannot_be_written_to(read_only_dir):
+    for folder in (read_only_dir, read_only_dir / "cv"):
+        flags = (*TINY, "-data_dir", read_only_dir, "-checkpoint_dir", folder)
+        done = run("train.py", *flags, cwd=read_only_dir, prepare=become_nobody)
+        told(done, str(folder), "ermission denied", "-checkpoint_dir")
+    assert files(read_only_dir) == {"input.txt"}
+
+
+def test_a_file_in_the_place_of_the_checkpoint_folder(train, data_dir):
+    for path in (data_dir / "input.txt", data_dir / "input.txt" / "cv"):
+        told(train("-checkpoint_dir", path), str(path), "-checkpoint_dir")
+
+
+# Runs that end in the middle
+
+
+def test_a_loss_that_is_no_number(train, tmp_path):
+    told(train("-learning_rate", "1e37"), "the loss is not a number", "no checkpoint", "-learning_rate")
+    assert files(tmp_path / "cv") == set()
+
+
+@pytest.mark.parametrize("flag", ["-grad_clip", "-learning_rate"])
+def test_numbers_beyond_single_precision(train, flag):
+    told(train(flag, "1e300"), flag, "above 0 and below 1e38", status=2)

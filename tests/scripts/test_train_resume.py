@@ -1,0 +1,158 @@
+"""A run that was stopped goes on as if nothing had happened."""
+
+import os
+import re
+import signal
+import sys
+
+import pytest
+
+import train
+from tests.helpers.checkpoints import checkpoints, same
+from tests.helpers.folders import folder_in, names
+from tests.helpers.inputs import EPOCH, numbers
+from tests.helpers.logs import best, log, progress, saved
+from tests.helpers.refusals import refused_to_train
+from tests.helpers.runs import finish, signals_at
+from util.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("model", "dropout", "dtype"),
+    [("lstm", 0.3, "float32"), ("lstm", 0, "float64"), ("gru", 0.3, "float64"), ("rnn", 0, "float32")],
+)
+def test_a_resumed_run_equals_the_uninterrupted_one(model, dropout, dtype, flags, tmp_path):
+    flags += ["-model", model, "-dropout", dropout, "-dtype", dtype]
+    whole, parts = folder_in(tmp_path, "whole"), folder_in(tmp_path, "parts")
+    uninterrupted = finish(whole, *flags)
+    # In the first epoch, then at its last iteration, which decays the learning rate, then in the last epoch.
+    first = finish(parts, *flags, prepare=signals_at(7, signal.SIGINT))
+    second = finish(parts, "-resume", "cv/resume_s_iteration7.pt", prepare=signals_at(EPOCH, signal.SIGTERM))
+    third = finish(parts, "-resume", "cv", prepare=signals_at(90, signal.SIGINT))
+    last = finish(parts, "-resume", "cv")
+    assert [run.status for run in (uninterrupted, first, second, third, last)] == [0, 130, 143, 130, 0]
+    assert len(log([uninterrupted.out])) == 2 * EPOCH
+    assert [line for run in (first, second, third, last) for line in progress(run.out)] == progress(uninterrupted.out)
+    assert len(names(whole / "cv")) == 3
+    assert same(checkpoints(parts / "cv"), checkpoints(whole / "cv"))
+
+
+def test_a_folder_stands_for_its_newest_whole_checkpoint(finished, tmp_path):
+    run = finish(finished, "-resume", "cv", "-checkpoint_dir", tmp_path)
+    newest = next(path for path in (finished / "cv").iterdir() if "epoch1.00" in path.name)
+    assert (run.status, run.err) == (0, "")
+    assert f"resuming from cv/{newest.name}, iteration {EPOCH}\n" in run.out
+
+    folder = folder_in(tmp_path, "damaged")
+    for age, path in enumerate((newest, next(path for path in (finished / "cv").iterdir() if path != newest))):
+        (folder / path.name).write_bytes(path.read_bytes()[: -1000 if age == 0 else None])
+        os.utime(folder / path.name, (1e9 - age, 1e9 - age))
+    run = finish(finished, "-resume", folder)
+    assert run.status == 0
+    assert f"{path.name}, iteration 40\n" in run.out
+    assert run.err.startswith(f"warning: {folder / newest.name} is no checkpoint of char-rnn, or a damaged one")
+    assert list(log([run.out])) == list(range(41, EPOCH + 1))
+
+
+def test_a_folder_without_a_whole_checkpoint(finished, tmp_path):
+    refused_to_train(finish(tmp_path, "-resume", ".").done, "there is no checkpoint in .", "without -resume")
+    (tmp_path / "x.pt").write_bytes(b"x")
+    run = finish(tmp_path, "-resume", ".")
+    assert (run.status, run.err.count("\n")) == (1, 2)
+
+
+def test_a_run_that_is_complete_has_nothing_to_do(finished):
+    before = names(finished / "cv")
+    run = finish(finished, "-resume", "cv")
+    assert (run.status, progress(run.out), run.err) == (0, [], "")
+    assert names(finished / "cv") == before
+
+
+CHANGEABLE = {
+    "print_every": 2,
+    "eval_val_every": 20,
+    "save_every": 4,
+    "keep": 2,
+    "max_epochs": 2,
+    "learning_rate": 0.001,
+    "learning_rate_decay": 0.5,
+    "learning_rate_decay_after": 3,
+    "max_loss_ratio": 9.0,
+    "early_stop": 50,
+    "log_csv": "figures.csv",
+    "savefile": "other",
+    "gpuid": 0,
+    "opencl": 1,
+    "accurate_gpu_timing": 1,
+}
+
+
+FIXED = {
+    "rnn_size": 9,
+    "num_layers": 1,
+    "model": "gru",
+    "dropout": 0.5,
+    "dtype": "float64",
+    "init_from": "x.pt",
+    "decay_rate": 0.9,
+    "seq_length": 5,
+    "batch_size": 5,
+    "grad_clip": 1.0,
+    "train_frac": 0.8,
+    "val_frac": 0.2,
+    "encoding": "latin-1",
+    "seed": 1,
+    "optim": "adam",
+}
+
+
+def test_every_flag_may_change_or_not():
+    known = {action.dest for action in train.flags()._actions} - {"help", "resume"}
+    assert known == CHANGEABLE.keys() | FIXED.keys() | {
+        "data_dir",
+        "files",
+        "separator",
+        "checkpoint_dir",
+        "tensorboard",
+    }
+
+
+def test_flags_that_may_change_are_said(stopped, small_text, tmp_path):
+    moved = folder_in(tmp_path, "moved")
+    (moved / "input.txt").write_bytes((small_text / "input.txt").read_bytes())
+    changes = CHANGEABLE | {"data_dir": moved, "checkpoint_dir": tmp_path / "new"}
+    more = [word for name, value in changes.items() for word in (f"-{name}", value)]
+    run = finish(tmp_path, "-resume", stopped, *more)
+    assert run.status == 0, run.err
+    said = dict(re.findall(r"going on with (\w+)=(.*) instead of .*", run.out))
+    assert said == {name: str(value) for name, value in changes.items()}
+    assert list(log([run.out])) == [*range(8, 2 * EPOCH + 1, 2)]
+    # The other learning rate counts at once, and no decay came before the third epoch.
+    assert "decayed" not in run.out
+    written = checkpoints(tmp_path / "new")
+    assert written.keys() == best(saved(run.out), 2) | {saved(run.out)[-1]}
+    assert len(saved(run.out)) == 6 and all(name.startswith("lm_other_epoch") for name in written)
+    assert {checkpoint.training.learning_rate for checkpoint in written.values()} == {0.001}
+    assert stopped.exists()  # in another folder, which is no longer the run's
+
+
+def test_a_flag_that_is_repeated_unchanged_says_nothing(finished):
+    run = finish(finished, "-resume", "cv", "-rnn_size", 8, "-seed", 123, "-checkpoint_dir", "cv")
+    assert (run.status, "going on with" in run.out) == (0, False)
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_flags_that_make_another_run_are_refused(name, stopped, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "-resume", str(stopped), f"-{name}", str(FIXED[name])])
+    with pytest.raises(UserError, match=f"^-{name} {FIXED[name]} would make it another run.*-init_from {stopped}$"):
+        train.main()
+
+
+def test_another_text_is_refused_with_a_way_out(finished, tmp_path):
+    (tmp_path / "input.txt").write_bytes(numbers(139))
+    refused_to_train(finish(finished, "-resume", "cv", "-data_dir", tmp_path).done, "is not the text", "-init_from")
+
+
+def test_the_same_text_in_another_place_and_newer_is_the_same(finished, tmp_path, small_text):
+    (tmp_path / "input.txt").write_bytes((small_text / "input.txt").read_bytes())
+    assert finish(finished, "-resume", "cv", "-data_dir", tmp_path, "-checkpoint_dir", tmp_path).status == 0

@@ -1,0 +1,117 @@
+"""Signals and kills: a run stops with a checkpoint, or leaves one that it goes on from."""
+
+import fcntl
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import termios
+import time
+
+import pytest
+
+from tests.campaigns.kill import campaign as kills
+from tests.helpers.checkpoints import checkpoints
+from tests.helpers.folders import folder_in, names
+from tests.helpers.inputs import EPOCH, SMALL
+from tests.helpers.logs import log, saved
+from tests.helpers.runs import finish, signals_at
+from tests.helpers.scripts import command, environment
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_with_a_checkpoint_and_the_command_to_go_on(number, small_text, tmp_path):
+    """As a user types it, and the printed command as well."""
+    here = folder_in(tmp_path, "a folder's name")
+    flags = [*SMALL, "-data_dir", small_text, "-max_epochs", 1000, "-checkpoint_dir", here]
+    printed, told = tmp_path / "out", tmp_path / "err"
+    with printed.open("w") as out, told.open("w") as err:
+        run = subprocess.Popen(command("train.py", *flags), stdout=out, stderr=err, env=environment())
+    while "\n3/" not in printed.read_text():
+        assert run.poll() is None
+        time.sleep(0.01)
+    run.send_signal(number)
+    assert run.wait(60) == 128 + number
+    assert told.read_text() == "stopping after this iteration; once more stops at once, without saving\n"
+    out = printed.read_text()
+    iteration = max(log([out]))
+    assert names(here) == {f"resume_s_iteration{iteration}.pt"}
+    words = re.search(rf"stopped at iteration {iteration}; go on with: python (train.py .*)\n$", out)[1]
+    last_epoch = iteration // EPOCH + 1
+    resumed = finish(tmp_path, *shlex.split(words)[1:], "-max_epochs", last_epoch, "-print_every", 1)
+    assert resumed.status == 0, resumed.err
+    assert list(log([resumed.out])) == list(range(iteration + 1, last_epoch * EPOCH + 1))
+
+
+def test_a_signal_before_anything_was_learned_leaves_nothing(flags, tmp_path):
+    run = finish(tmp_path, *flags, prepare=signals_at(1, signal.SIGINT, signal.SIGINT))
+    assert (run.status, names(tmp_path / "cv")) == (-signal.SIGINT, set())
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_stops_at_once(second, flags, tmp_path):
+    run = finish(tmp_path, *flags, prepare=signals_at(7, signal.SIGINT, second))
+    assert (run.status, list(log([run.out]))) == (-second, [1, 2, 3, 4, 5, 6])
+    assert names(tmp_path / "cv") == set()
+
+
+def test_a_signal_in_an_iteration_that_is_saved_anyway_adds_no_file(flags, tmp_path):
+    run = finish(tmp_path, *flags, "-save_every", 30, prepare=signals_at(40, signal.SIGTERM))
+    (name,) = names(tmp_path / "cv")
+    assert (run.status, saved(run.out)) == (143, [name])
+    assert run.out.endswith(f"stopped at iteration 40; go on with: python train.py -resume cv/{name}\n")
+
+
+def test_a_signal_finds_output_that_nobody_reads(small_text, tmp_path):
+    """The run waits in a write to a full pipe when the signal comes; it saves once the pipe is read."""
+    flags = [*SMALL, "-data_dir", small_text, "-max_epochs", 1000, "-checkpoint_dir", tmp_path / "cv"]
+    read, write = os.pipe()
+    capacity = fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+    process = subprocess.Popen(command("train.py", *flags), stdout=write, stderr=subprocess.PIPE, env=environment())
+    with process as run:
+        os.close(write)
+        while waiting_bytes(read) < capacity - 200 or waiting_bytes(read) != later(waiting_bytes, read):
+            assert run.poll() is None
+        run.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        assert run.poll() is None
+        with os.fdopen(read) as pipe:
+            out = pipe.read()
+        err = run.communicate()[1]
+    assert (run.returncode, err.count(b"\n")) == (143, 1), err
+    assert names(tmp_path / "cv") == {f"resume_s_iteration{max(log([out]))}.pt"}
+
+
+def waiting_bytes(descriptor: int) -> int:
+    return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def later(measure, *args):
+    time.sleep(0.1)
+    return measure(*args)
+
+
+@pytest.mark.parametrize("learning_rate", [1e3, 9.9e37])
+def test_an_exploding_loss_ends_the_run_and_names_the_last_good_checkpoint(learning_rate, stopped, tmp_path):
+    """The larger one makes parameters that are no numbers, which would be no checkpoint to go on from."""
+    copy = tmp_path / stopped.name
+    copy.write_bytes(stopped.read_bytes())
+    more = ["-save_every", 1] if learning_rate > 1e3 else []
+    run = finish(tmp_path, "-resume", copy, "-learning_rate", learning_rate, *more)
+    assert (run.status, list(log([run.out]))) == (1, [8, 9])
+    assert re.fullmatch(rf"error: the loss is .*; the last good checkpoint is {copy}\. .*\n", run.err)
+    assert checkpoints(tmp_path).keys() == {copy.name}
+
+
+def test_a_ratio_of_0_never_stops(stopped, tmp_path):
+    wild = ["-resume", stopped, "-checkpoint_dir", tmp_path, "-learning_rate", 10]
+    assert finish(tmp_path, *wild, "-savefile", "a").status == 1
+    assert finish(tmp_path, *wild, "-savefile", "b", "-max_loss_ratio", 1000).status == 0
+    assert finish(tmp_path, *wild, "-savefile", "c", "-max_loss_ratio", 0).status == 0
+
+
+def test_a_killed_run_goes_on_exactly(tmp_path):
+    figures = kills(4, 1, tmp_path)
+    assert figures["kills"] == 4

@@ -1,0 +1,134 @@
+"""A checkpoint is data from a stranger: it is refused, or goes on, and never says where to write."""
+
+import math
+import re
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import torch
+
+import train
+from model.stepper import Stepper
+from tests.helpers.checkpoints import rewrite
+from tests.helpers.folders import folder_in, names
+from tests.helpers.logs import saved
+from tests.helpers.refusals import refused_to_train
+from tests.helpers.runs import finish
+from util.checkpoint.store import load_checkpoint
+from util.errors import UserError
+from util.training.trainer import Trainer
+
+
+@pytest.fixture
+def halfway(finished):
+    """A checkpoint that a run wrote before its end."""
+    return next((finished / "cv").glob("*epoch0.70*"))
+
+
+def test_a_checkpoint_of_a_model_alone_cannot_be_resumed(halfway, tmp_path):
+    rewrite(halfway, tmp_path / "x.pt", training=None)
+    refused_to_train(
+        finish(tmp_path, "-resume", "x.pt").done, "x.pt holds a model, but not where its run stood", "-init_from"
+    )
+
+
+def test_a_checkpoint_does_not_say_where_to_write(halfway, tmp_path):
+    elsewhere, here = folder_in(tmp_path, "elsewhere"), folder_in(tmp_path, "here")
+    options = load_checkpoint(halfway).options | {"checkpoint_dir": str(elsewhere)}
+    rewrite(halfway, here / "x.pt", options=options)
+    run = finish(tmp_path, "-resume", here / "x.pt")
+    assert run.status == 0, run.err
+    assert (names(elsewhere), names(here)) == (set(), {"x.pt", *saved(run.out)})
+    rewrite(halfway, here / "x.pt", options=options | {"savefile": "../elsewhere/x"})
+    refused_to_train(finish(tmp_path, "-resume", here / "x.pt").done, "-savefile", "is no part of a file name")
+    assert names(elsewhere) == set()
+
+
+WRONG = {
+    "None": None,
+    "minus one": -1,
+    "text": "x",
+    "empty text": "",
+    "large": 1e308,
+    "nan": math.nan,
+    "list": [],
+    "dict": {},
+    "huge": 10**400,
+    "too long to print": 10**5000,
+    "true": True,
+    "tensor": torch.ones(3, 2, dtype=torch.int16),
+    "scalar": torch.tensor(1.0),
+}
+
+
+def wrong_tensors(value: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {
+        "of another type": value.to(torch.float32 if value.dtype == torch.float64 else torch.float64),
+        "cut": value.reshape(-1)[:-1],
+        "deeper": value[None],
+        "of large numbers": torch.full_like(value, 1e38 if value.is_floating_point() else 2**62),
+        "of no numbers": torch.full_like(value, math.nan) if value.is_floating_point() else -value,
+        "negative": -abs(value) - 1,
+    }
+
+
+def variants(content: dict[str, Any], *above: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A nested dictionary with each of its values missing, or wrong in every way; and what that is."""
+    for key, value in content.items():
+        place = ".".join([*above, str(key)])
+        rest = {name: item for name, item in content.items() if name != key}
+        yield f"{place} missing", rest
+        yield f"{place} under another name", {**rest, 0: value}
+        for what, wrong in (WRONG | (wrong_tensors(value) if isinstance(value, torch.Tensor) else {})).items():
+            yield f"{place} {what}", {**content, key: wrong}
+        if isinstance(value, dict):
+            for what, variant in variants(value, *above, key):
+                yield what, {**content, key: variant}
+
+
+def test_no_wrong_value_anywhere_ends_in_a_traceback(halfway, tmp_path, monkeypatch, capsys):
+    """Refused with one sentence, or a checkpoint that can be sampled from and resumed, for one iteration here."""
+    monkeypatch.setattr(train, "HERE", tmp_path)  # the text that is fetched where no folder is named is not
+    monkeypatch.chdir(tmp_path)
+    step = Trainer.step
+    monkeypatch.setattr(Trainer, "step", lambda *a: (signal.raise_signal(signal.SIGINT), step(*a))[1])
+    content = torch.load(halfway, weights_only=True)
+    outcomes = Counter()
+    for what, variant in variants(content):
+        with TemporaryDirectory(dir=tmp_path) as name:
+            path = Path(name) / "x.pt"
+            torch.save(variant, path)
+            try:
+                outcomes[attempt(path, monkeypatch, capsys)] += 1
+            except Exception as error:
+                raise AssertionError(what) from error
+    # The model and the run's position cannot be wrong; most flags can be another run's.
+    assert outcomes["refused"] > 500 and outcomes["not resumed"] > 100 and outcomes["resumed"] > 50, outcomes
+
+
+def attempt(path: Path, monkeypatch, capsys) -> str:
+    """What comes of a checkpoint."""
+    try:
+        checkpoint = load_checkpoint(path)
+    except UserError as error:
+        reason = str(error).removeprefix(f"{path} is no sound checkpoint of char-rnn: ")
+        assert re.fullmatch(r"its? .{1,90}|another program wrote it", reason), reason
+        return "refused"
+    V, _, L, model = checkpoint.model_shape
+    assert Stepper(checkpoint.parameters, L, model)(0).shape == (V,)
+    monkeypatch.setattr(sys, "argv", ["train.py", "-resume", str(path)])
+    try:
+        assert train.main() in (0, 130)
+    except (UserError, OSError) as error:
+        assert re.fullmatch(r".{1,900}", str(error))
+        return "not resumed"
+    except SystemExit as stop:
+        assert (stop.code, capsys.readouterr().err.count("\n")) == (2, 1)
+        return "not resumed"
+    return "resumed"

@@ -1,0 +1,55 @@
+"""Two runs at once keep out of each other's way."""
+
+import re
+import signal
+
+import pytest
+
+from tests.campaigns.starts import campaign as starts
+from tests.helpers.checkpoints import checkpoints
+from tests.helpers.folders import names
+from tests.helpers.logs import best, saved
+from tests.helpers.runs import Run, finish, signals_at
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+def test_two_runs_at_once_in_one_folder_keep_out_of_each_others_way(keep, flags, tmp_path):
+    """They print the same figures in the first epoch, and so want the same names; resumed they would differ."""
+    flags = [*flags, "-eval_val_every", 20, "-save_every", 3, "-keep", keep, "-print_every", 200]
+    runs = [Run(tmp_path, *flags, "-learning_rate_decay", decay) for decay in (0.5, 0.9)]
+    assert [run.wait().status for run in runs] == [0, 0]
+    found = checkpoints(tmp_path / "cv")
+    assert names(tmp_path / "cv") == found.keys()
+    for run, decay in zip(runs, (0.5, 0.9)):
+        mine = [name for name, checkpoint in found.items() if checkpoint.options["learning_rate_decay"] == decay]
+        every = saved(run.out)
+        wanted = best(every, keep) | {every[-1]} if keep else every
+        assert sorted(name.replace("_2.pt", ".pt") for name in mine) == sorted(wanted)
+    told = [line for run in runs for line in run.err.splitlines()]
+    pattern = r"warning: cv/(\S+)\.pt is there already, from another run; writing \1_2\.pt instead"
+    assert [line for line in told if not re.fullmatch(pattern, line)] == []
+    if not keep:
+        # Whoever came second to one of the two names of the first epoch has said so.
+        assert sum("lm_s_" in line for line in told) == 2
+
+
+def test_two_runs_of_the_same_share_their_files(flags, tmp_path):
+    runs = [Run(tmp_path, *flags, "-print_every", 200) for _ in range(2)]
+    assert [(run.wait().status, run.err) for run in runs] == [(0, ""), (0, "")]
+    assert names(tmp_path / "cv") == checkpoints(tmp_path / "cv").keys() == set(saved(runs[0].out))
+
+
+def test_a_resumed_run_leaves_the_files_of_another_alone(flags, tmp_path):
+    for decay in (0.5, 0.9):
+        run = [*flags, "-save_every", 5, "-learning_rate_decay", decay]
+        assert finish(tmp_path, *run, prepare=signals_at(47, signal.SIGINT)).status == 130
+    theirs = {path: path.read_bytes() for path in (tmp_path / "cv").iterdir() if not path.stem.endswith("_2")}
+    assert len(theirs) == 2
+    resumed = finish(tmp_path, "-resume", "cv/resume_s_iteration47_2.pt", "-keep", 1)
+    assert resumed.status == 0
+    assert {path: path.read_bytes() for path in theirs} == theirs
+    assert "resume_s_iteration47_2.pt" not in names(tmp_path / "cv")
+
+
+def test_many_starts_at_once_on_a_text_without_a_cache(tmp_path):
+    assert starts(4, tmp_path)["runs"] == 4

@@ -1,0 +1,177 @@
+"""The indexed text is kept, and never gives another text than the file's."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.helpers.inputs import ROOT
+from tests.helpers.texts import characters, text_of
+from util.text import cache
+from util.text.cache import load_text
+from util.text.source import Source
+
+
+def cache_files(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Content and inode of the cache files: a file that was written anew has another inode."""
+    paths = [folder / "vocab.json", folder / "data.bin"]
+    return {path.name: (path.read_bytes(), path.stat().st_ino) for path in paths}
+
+
+@pytest.mark.parametrize(
+    ("size", "dtype"), [(1, "u1"), (2, "u1"), (256, "u1"), (257, "u2"), (65536, "u2"), (65537, "u4")]
+)
+def test_indices_take_as_few_bytes_as_the_vocabulary_allows(size, dtype, tmp_path):
+    # Without the surrogates, which are no characters.
+    text = "".join(chr(c) for c in range(size + 2048) if not 0xD800 <= c < 0xE000)[:size]
+    assert text_of(tmp_path, text.encode()) == text
+    assert load_text(Source(tmp_path / "input.txt"), "utf-8").indices.dtype == np.dtype(dtype)
+    assert (tmp_path / "data.bin").stat().st_size == size * np.dtype(dtype).itemsize
+
+
+def test_a_warm_cache_is_used(data_dir, corpus, monkeypatch):
+    first = characters(load_text(Source(data_dir / "input.txt"), "utf-8"))
+    files = cache_files(data_dir)
+    monkeypatch.setattr("util.text.cache.make_cache", lambda *arguments: pytest.fail("the cache was made again"))
+    assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == first == corpus.decode()
+    assert cache_files(data_dir) == files
+    assert sorted(os.listdir(data_dir)) == ["data.bin", "input.txt", "vocab.json"]
+
+
+def test_indices_are_memory_mapped(data_dir):
+    assert all(isinstance(load_text(Source(data_dir / "input.txt"), "utf-8").indices, np.memmap) for _ in range(2))
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 3, 1 << 22])
+def test_a_text_changed_in_place_is_read_again(chunk_bytes, data_dir, monkeypatch):
+    monkeypatch.setattr("util.text.source.CHUNK_BYTES", chunk_bytes)
+    path = data_dir / "input.txt"
+    path.write_bytes(b"abcabc")
+    assert characters(load_text(Source(path), "utf-8")) == "abcabc"
+    before = path.stat()
+    path.write_bytes(b"abccba")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert characters(load_text(Source(path), "utf-8")) == "abccba"
+
+
+def test_each_encoding_has_its_own_text(tmp_path):
+    content = "é道".encode()
+    for encoding in ("utf-8", "latin-1", "bytes", "utf-8"):
+        expected = content.decode("latin-1" if encoding == "bytes" else encoding)
+        assert text_of(tmp_path, content, encoding) == expected
+
+
+def test_a_damaged_cache_never_gives_another_text(tmp_path):
+    text = "naïve 道\n"
+    text_of(tmp_path, text.encode())
+    files = cache_files(tmp_path)
+    sha256 = load_text(Source(tmp_path / "input.txt"), "utf-8").sha256
+    for name, (content, _) in files.items():
+        path = tmp_path / name
+        for place in range(len(content)):
+            for flip in (0x01, 0x02, 0x10, 0x20, 0x80, 0xFF):
+                path.write_bytes(content[:place] + bytes([content[place] ^ flip]) + content[place + 1 :])
+                found = cache.read_cache(tmp_path, "utf-8", sha256)
+                assert found is None or (name == "vocab.json" and characters(found) == text)
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["vocab.json", "data.bin"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "longer", "empty", "missing", "folder"])
+def test_a_damaged_cache_is_made_again(name, damage, data_dir, corpus):
+    load_text(Source(data_dir / "input.txt"), "utf-8")
+    path = data_dir / name
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "folder":
+        path.mkdir()
+    elif damage != "missing":
+        flipped = content[:40] + bytes([content[40] ^ 1]) + content[41:]
+        changed = {"flipped": flipped, "cut": content[:-1], "longer": content + b"\0", "empty": b""}
+        path.write_bytes(changed[damage])
+    assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == corpus.decode()
+    if damage != "folder":
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"[]", b"{}", b"null", b"1", b'"x"', b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe", b"NaN", b"1" * 10_000],
+)
+def test_a_header_of_nonsense_is_no_cache(header, data_dir, corpus):
+    (data_dir / "vocab.json").write_bytes(header)
+    assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == corpus.decode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"dtype": d} for d in ("O", "|V0", "|S0", "<u2", "u1,u1", "(", "{'a':1}", 5, None, "|u1\0")]
+    + [{"length": n} for n in (0, -1, 10**30, 1.0, "4341", None, True, [1])]
+    + [{"vocabulary": v} for v in ("", None, 5, ["a"])]
+    + [{"crc32": None}, {"extra": 1}],
+)
+def test_a_header_that_does_not_fit_is_no_cache(change, data_dir, corpus):
+    load_text(Source(data_dir / "input.txt"), "utf-8")
+    path = data_dir / "vocab.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | change))
+    assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == corpus.decode()
+
+
+def test_the_indices_of_another_text_are_not_taken(tmp_path):
+    text_of(tmp_path, b"abab")
+    other = (tmp_path / "data.bin").read_bytes()
+    text_of(tmp_path, b"baba")
+    (tmp_path / "data.bin").write_bytes(other)
+    assert characters(load_text(Source(tmp_path / "input.txt"), "utf-8")) == "baba"
+
+
+def test_a_text_in_use_survives_the_next_one(tmp_path):
+    (tmp_path / "input.txt").write_bytes(b"first text")
+    first = load_text(Source(tmp_path / "input.txt"), "utf-8")
+    assert text_of(tmp_path, b"second and longer") == "second and longer"
+    assert characters(first) == "first text"
+
+
+LOAD = """
+import sys
+from pathlib import Path
+from tests.helpers.scripts import become_nobody
+from util.text.cache import load_text
+if "as_nobody" in sys.argv:
+    become_nobody()
+text = load_text(Source(Path(sys.argv[1])), "utf-8")
+sys.stdout.buffer.write("".join(text.vocabulary.characters[i] for i in text.indices).encode())
+"""
+
+
+def start_loading(folder: Path, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-c", LOAD, folder / "input.txt", *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_processes_that_start_at_once_all_get_the_text(data_dir, corpus):
+    running = [start_loading(data_dir) for _ in range(6)]
+    assert [process.communicate() for process in running] == [(corpus, b"")] * 6
+    assert sorted(os.listdir(data_dir)) == ["data.bin", "input.txt", "vocab.json"]
+    assert cache.read_cache(data_dir, "utf-8", Source(data_dir / "input.txt").sha256())
+
+
+def test_who_comes_second_waits_and_finds_the_text_indexed(data_dir, corpus):
+    with cache.taking_turns(data_dir):
+        process = start_loading(data_dir)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.5)
+        assert os.listdir(data_dir) == ["input.txt"]
+    assert process.communicate() == (corpus, b"")
+
+
+def test_a_folder_that_cannot_be_written_to_costs_a_warning(read_only_dir, corpus):
+    output, warning = start_loading(read_only_dir, "as_nobody").communicate()
+    assert output == corpus
+    assert warning.startswith(b"warning: cannot keep the indexed text in ") and warning.count(b"\n") == 1
+    assert os.listdir(read_only_dir) == ["input.txt"]

@@ -1,0 +1,157 @@
+"""Packed files, and several that are joined to one text."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.inputs import SMALL, numbers
+from tests.helpers.logs import log
+from tests.helpers.refusals import refused_to_train
+from tests.helpers.runs import finish
+from tests.helpers.texts import MIXED, characters
+from util.errors import UserError
+from util.text.cache import load_text
+from util.text.source import Source, find_text
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 3, 1 << 22])
+def test_a_packed_text_is_the_text(chunk_bytes, tmp_path, monkeypatch):
+    monkeypatch.setattr("util.text.source.CHUNK_BYTES", chunk_bytes)
+    content = MIXED.encode()
+    (tmp_path / "input.txt.gz").write_bytes(gzip.compress(content[:50]) + gzip.compress(content[50:]))
+    packed = load_text(find_text(tmp_path), "utf-8")
+    assert characters(packed) == MIXED
+    assert sorted(os.listdir(tmp_path)) == ["data.bin", "input.txt.gz", "vocab.json"]
+    (tmp_path / "input.txt").write_bytes(content)
+    monkeypatch.setattr("util.text.cache.make_cache", lambda *arguments: pytest.fail("the cache was made again"))
+    (tmp_path / "input.txt.gz").write_bytes(gzip.compress(b"another"))  # input.txt comes first
+    unpacked = load_text(find_text(tmp_path), "utf-8", expected_sha256=packed.sha256)
+    assert characters(unpacked) == MIXED
+
+
+PACKED = gzip.compress(bytes(range(256)) * 8)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(PACKED[:length], "ends too early") for length in (5, 10, 11, len(PACKED) - 8, len(PACKED) - 1)]
+    + [(PACKED[:-1] + b"?", "is damaged"), (PACKED[:20] + b"????" + PACKED[24:], "is damaged"), (b"text", "is damaged")]
+    + [(PACKED + b"?", "is damaged")],
+)
+def test_a_damaged_packed_text_is_one_sentence(content, what, tmp_path):
+    (tmp_path / "input.txt.gz").write_bytes(content)
+    with pytest.raises(UserError, match=rf"input\.txt\.gz {what}.*; fetch it anew"):
+        load_text(find_text(tmp_path), "latin-1")
+    assert os.listdir(tmp_path) == ["input.txt.gz"]
+
+
+def write_parts(folder: Path) -> None:
+    """Four files to be joined, and others that are none of them."""
+    (folder / "sub").mkdir()
+    parts = {"b.txt": "β", "a.txt": "א", "c.txt": "道\n", "sub/d.txt": "d", ".hidden.txt": "x", "other.md": "y"}
+    for name, text in parts.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="")
+    with gzip.open(folder / "bb.txt.gz", "wb") as file:
+        file.write("😀".encode())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "separator", "expected"),
+    [
+        ("*.txt", "", "אβ道\n"),
+        ("*.txt*", r"\n\t", "א\n\tβ\n\t😀\n\t道\n"),
+        ("**/*.txt", "--", "א--β--道\n--d"),
+        ("[ab].txt", r"\\n é\r\q", "א\\n é\r\\qβ"),
+        ("sub/*", "unused", "d"),
+        ("*", "|", "א|β|😀|道\n|y"),
+    ],
+)
+def test_files_are_joined_in_order(pattern, separator, expected, tmp_path, monkeypatch):
+    write_parts(tmp_path)
+    before = set(tmp_path.rglob("*"))
+    first = load_text(find_text(tmp_path, pattern, separator), "utf-8")
+    assert characters(first) == expected
+    assert set(tmp_path.rglob("*")) == before | {tmp_path / "vocab.json", tmp_path / "data.bin"}
+    monkeypatch.setattr("util.text.cache.make_cache", lambda *arguments: pytest.fail("the cache was made again"))
+    assert characters(load_text(find_text(tmp_path, pattern, separator), "utf-8", first.sha256)) == expected
+
+
+def test_each_joined_file_begins_with_a_byte_order_mark_of_its_own(tmp_path):
+    (tmp_path / "1.txt").write_bytes("道".encode("utf-16"))
+    (tmp_path / "2.txt").write_bytes("\ufeff可".encode("utf-16-be"))
+    assert characters(load_text(find_text(tmp_path, "*.txt", "é"), "utf-16")) == "道é可"
+
+
+def test_what_is_joined_is_another_text_with_other_content_borders_or_separator(tmp_path):
+    found = set()
+    for texts, separator in [
+        ("ab", ""),
+        ("ab", "a"),
+        (("a", "b", ""), ""),
+        (("", "ab"), ""),
+        (("ab",), ""),
+        ("ac", ""),
+    ]:
+        paths = [tmp_path / f"{number}.txt" for number in range(len(texts))]
+        for path, text in zip(paths, texts):
+            path.write_text(text)
+        found.add(Source(*paths, separator=separator).sha256())
+    assert len(found) == 6
+
+
+def test_a_mistake_in_a_joined_file_is_told_with_its_name(tmp_path):
+    (tmp_path / "1.txt").write_bytes("道".encode())
+    (tmp_path / "2.txt").write_bytes("道".encode() + b"\xff")
+    with pytest.raises(UserError, match=r"2\.txt is not utf-8 text \(see the byte at offset 3\)"):
+        load_text(find_text(tmp_path, "*.txt"), "utf-8")
+    (tmp_path / "1.txt").write_bytes("道".encode()[:2])  # the next file does not complete it
+    with pytest.raises(UserError, match=r"1\.txt is not utf-8 text \(see the byte at offset 0\)"):
+        load_text(find_text(tmp_path, "*.txt"), "utf-8")
+    for name in ("1.txt", "2.txt"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(UserError, match=r"the text of 2 files in .* is empty"):
+        load_text(find_text(tmp_path, "*.txt"), "utf-8")
+
+
+@pytest.mark.parametrize("pattern", ["nothing*", "../*.txt", "/*", "vocab.json", ".*"])
+def test_a_pattern_that_matches_nothing(pattern, tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (tmp_path / "outside.txt").write_text("x")
+    (folder / "vocab.json").write_text("x")
+    (folder / ".hidden").write_text("x")
+    with pytest.raises(UserError, match="-files"):
+        find_text(folder, pattern)
+
+
+def test_without_a_text_the_files_that_could_be_joined_are_proposed(tmp_path):
+    write_parts(tmp_path)
+    for call in (lambda: load_text(find_text(tmp_path), "utf-8"), lambda: find_text(tmp_path, "*.tex")):
+        with pytest.raises(UserError, match=r"; -files '\*\.txt' takes the 3 files there that match, joined in order"):
+            call()
+    for path in tmp_path.glob("*.txt"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"there is no .*input\.txt; -files '\*' takes the 2 files"):
+        load_text(find_text(tmp_path), "utf-8")
+
+
+def test_train_learns_joined_files_and_resumes(tmp_path):
+    data = tmp_path / "data"
+    (data / "sub").mkdir(parents=True)
+    for name in ("a.txt", "b.txt"):
+        (data / name).write_bytes(numbers(70))
+    with gzip.open(data / "sub" / "c.txt.gz", "wb") as file:
+        file.write(numbers(70))
+    files = ["-data_dir", data, "-files", "**/*.txt*", "-separator", r"\t\n"]
+    done = finish(tmp_path, *SMALL, *files, "-max_epochs=1")
+    assert (done.status, done.err) == (0, "")
+    assert sorted(os.listdir(data)) == ["a.txt", "b.txt", "data.bin", "sub", "vocab.json"]
+    assert "\t" in json.loads((data / "vocab.json").read_text())["vocabulary"]
+    resumed = finish(tmp_path, "-resume", "cv", "-max_epochs=2")
+    assert resumed.status == 0, resumed.err
+    assert min(log([resumed.out])) == max(log([done.out])) + 1
+    another = finish(tmp_path, "-resume", "cv", "-max_epochs=3", "-separator=")
+    refused_to_train(another.done, "is not the text that the run learned from")

@@ -1,0 +1,28 @@
+"""Characters that a model does not know, and those nearest to them."""
+
+import unicodedata
+
+import pytest
+
+from util.checkpoint.store import load_checkpoint
+from util.text.vocabulary import alike
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [("é", "é"), ("É", "é"), ("ê", "e"), ("Ê", "e"), ("á", "a"), ("Å", "A"), ("E", "e"), ("ẞ", "ß"), ("\u0302", ""),
+     ("e\u0301", "e\u0301"), ("\u00a0", " "), ("\uff21", "A"), ("\uffa0", None), ("b", None), ("道", "道")],
+)  # fmt: skip
+def test_the_nearest_character(unicode_checkpoint, text, near):
+    vocabulary = load_checkpoint(unicode_checkpoint).vocabulary
+    if near is None:
+        with pytest.raises(Exception, match="none near it"):
+            vocabulary.encode(text, "nearest")
+    else:
+        assert vocabulary.decode(vocabulary.encode(text, "nearest")) == near
+
+
+def test_what_is_alike_is_plainer():
+    for c in map(chr, range(0xA0, 0x2FF)):
+        assert not any(unicodedata.combining(part) for part in "".join(alike(c)[2:]))
+    assert '"' in alike("”") and "'" in alike("’") and "-" in alike("—") and "ss" in alike("ß")  # noqa: RUF001

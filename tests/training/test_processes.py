@@ -1,0 +1,177 @@
+"""Several processes train as one does: the same log, the same end, and one voice. See tests/campaigns/processes.py."""
+
+import os
+import re
+import signal
+import sys
+import time
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import train
+from tests.helpers import runs
+from tests.helpers.checkpoints import checkpoints
+from tests.helpers.folders import names
+from tests.helpers.inputs import EPOCH, SMALL, numbers
+from tests.helpers.logs import LINE, progress, saved
+from tests.helpers.processes import check_golden, finish, start, torchrun, wait_for
+from util.text import cache
+from util.training import processes
+
+SENTENCE = re.compile("error: process 0 has lost another process, which died or has not answered for .* -resume .*\n")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a small text."""
+    (tmp_path / "input.txt").write_bytes(numbers(140))
+    return tmp_path
+
+
+def small(folder: Path, *flags: object) -> list:
+    return [*SMALL, "-data_dir", folder, "-checkpoint_dir", folder / "cv", "-dtype", "float64", *flags]
+
+
+def figures(*outs: str) -> dict[int, tuple[str, str]]:
+    """Loss and norm of each iteration, as they were printed."""
+    lines = [match for out in outs for match in LINE.finditer(out)]
+    found = {int(match[1]): (match[3], match[4]) for match in lines}
+    assert len(found) == len(lines), "an iteration was printed twice"
+    return found
+
+
+@pytest.mark.parametrize(("name", "size"), [("gru", 2), ("lstm_dropout", 3), ("rnn_dropout", 4)])
+def test_log_equals_the_reference(name, size, long_text, tmp_path):
+    check_golden(name, size, long_text, tmp_path)
+
+
+def test_streams_that_do_not_divide_evenly(folder):
+    flags = small(folder, "-batch_size=50", "-seq_length=5", "-dropout=0.3", "-max_epochs=5", "-num_layers=1")
+    several = finish(folder, 3, *flags, "-checkpoint_dir", folder / "three")
+    one = runs.finish(folder, *flags)
+    assert several.status == one.status == 0, several.err + one.err
+    assert len(figures(one.out)) == 40
+    assert figures(several.out) == figures(one.out)
+    assert progress(several.out.replace("/three/", "/cv/")) == progress(one.out)
+    # Both checkpoints are of one run: nothing in them tells of processes.
+    (name, theirs), (other, ours) = (next(iter(checkpoints(folder / cv).items())) for cv in ("three", "cv"))
+    assert name == other
+    assert theirs.training.random["pos"] == ours.training.random["pos"]
+    assert theirs.training.state.shape == (1, 2, 50, 8)
+    np.testing.assert_allclose(theirs.training.state, ours.training.state, rtol=0, atol=1e-12)
+    for parameter, values in ours.parameters.items():
+        np.testing.assert_allclose(theirs.parameters[parameter], values, rtol=0, atol=1e-12)
+
+
+def test_a_signal_to_torchrun_saves_and_another_number_of_processes_goes_on(folder):
+    process = torchrun(folder, 2, *small(folder, "-dropout=0.3", "-max_epochs=10000"))
+    wait_for(folder, process, "\n30/")
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    out, err = ((folder / name).read_text() for name in ("out", "err"))
+    (stopped,) = re.findall(r"^stopped at iteration (\d+); go on with: python train.py -resume .*\.pt$", out, re.M)
+    assert err.count("stopping after this iteration") == 1, err
+    assert list(checkpoints(folder / "cv")) == [f"resume_s_iteration{stopped}.pt"]
+    epochs = int(stopped) // EPOCH + 2
+    resumed = finish(folder, 3, "-resume", folder / "cv", f"-max_epochs={epochs}")
+    assert resumed.status == 0, resumed.err
+    whole = runs.finish(folder, *small(folder, "-dropout=0.3", f"-max_epochs={epochs}"), "-checkpoint_dir", "whole")
+    assert figures(out, resumed.out) == figures(whole.out)
+    assert int(stopped) < len(figures(whole.out)) == epochs * EPOCH
+
+
+def test_a_killed_process_ends_the_others(folder):
+    first, second, third = start(folder, 3, *small(folder, "-max_epochs=10000", "-save_every=5"))
+    first.wait_for("\n20/")
+    second.send(signal.SIGKILL)
+    assert (first.wait(10).status, third.wait(10).status) == (1, 1)
+    assert SENTENCE.fullmatch(first.err), first.err
+    assert checkpoints(folder / "cv")  # all of which have loaded
+
+
+def be_impatient(rank: int) -> None:
+    processes.PATIENCE = timedelta(seconds=2)
+
+
+def test_a_process_that_hangs_ends_the_others(folder):
+    first, second = start(folder, 2, *small(folder, "-max_epochs=10000"), prepare=be_impatient)
+    try:
+        first.wait_for("\n20/")
+        second.send(signal.SIGSTOP)
+        assert first.wait(20).status == 1
+    finally:
+        second.send(signal.SIGKILL)
+    assert SENTENCE.fullmatch(first.err), first.err
+    assert "for 2 seconds" in first.err
+
+
+def differ(how: str, rank: int) -> None:
+    """Makes the last of two processes another than the first."""
+    if rank == 0:
+        return
+    match how:
+        case "text (by content)":
+            sys.argv += ["-data_dir", "other"]
+        case "flag":
+            sys.argv += ["-dropout", "0.1"]
+        case "version of the code":
+            train.HERE = Path("other")
+        case "checkpoint to start from":
+            os.chdir("other")
+
+
+@pytest.mark.parametrize("what", ["text (by content)", "flag", "version of the code", "checkpoint to start from"])
+def test_processes_that_differ_are_noticed_at_the_start(what, folder):
+    (folder / "other").mkdir()
+    (folder / "other" / "input.txt").write_bytes(numbers(139))
+    flags = small(folder)
+    if what == "checkpoint to start from":
+        for place, seed in ((folder, 1), (folder / "other", 2)):
+            assert runs.finish(place, *small(folder, "-checkpoint_dir=.", "-max_epochs=1", "-seed", seed)).status == 0
+            next(place.glob("*.pt")).rename(place / "start.pt")
+        flags += ["-init_from", "start.pt"]
+    both = [run.wait() for run in start(folder, 2, *flags, prepare=partial(differ, what))]
+    assert [run.status for run in both] == [1, 1]
+    assert both[0].err == f"error: process 1 has another {what} than process 0; all must have the same\n"
+    assert both[1].err == both[1].out == "" and "train_loss" not in both[0].out
+
+
+def test_more_processes_than_streams(folder):
+    first = finish(folder, 3, *small(folder, "-batch_size=2"))
+    sentence = "error: 3 processes need a -batch_size of at least 3; it is 2\n"
+    assert (first.status, first.out, first.err) == (1, "", sentence)
+
+
+def test_one_process_indexes_the_text(folder):
+    """The others wait for it: a large text would else take its room on the disk once for each of them."""
+    first = finish(folder, 4, *small(folder, "-max_epochs=1"), prepare=count_indexing)
+    assert first.status == 0
+    assert (folder / "indexed").read_text() == "x"
+
+
+def count_indexing(rank: int) -> None:
+    make_cache = cache.make_cache
+
+    def counting(*arguments):
+        with open("indexed", "a") as file:
+            file.write("x")
+        time.sleep(0.5)  # so that the others come meanwhile
+        return make_cache(*arguments)
+
+    cache.make_cache = counting
+
+
+def test_only_the_first_process_speaks_and_writes(folder):
+    """That the others are silent is asserted where `finish` is."""
+    flags = ["-seq_length=20", "-max_epochs=2", "-log_csv", folder / "log.csv", "-save_every=5"]
+    first = finish(folder, 3, *small(folder, *flags))
+    assert first.status == 0
+    assert first.err.startswith("warning: the text is small") and first.err.count("\n") == 1
+    assert len((folder / "log.csv").read_text().splitlines()) == 1 + len(figures(first.out))
+    assert names(folder / "cv") == set(saved(first.out))
+    written = {name for name in names(folder) if not name.endswith((".out", ".err"))}
+    assert written == {"input.txt", "vocab.json", "data.bin", "cv", "log.csv"}

@@ -1,0 +1,178 @@
+"""What a run does beside its log: other optimizers, early stopping, records, the bar on a terminal."""
+
+import csv
+import importlib.util
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+
+import pytest
+import torch
+
+import train
+from tests.helpers.inputs import ROOT, SMALL, numbers
+from tests.helpers.runs import finish
+from util.checkpoint.store import load_checkpoint
+from util.text.batches import smaller_batches
+from util.training.optimizer import Adam, RMSprop
+from util.training.schedule import without_improvement
+
+FLAGS = (*SMALL, "-data_dir", ".")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "input.txt").write_bytes(numbers(140))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (
+            lambda *vectors: RMSprop(*vectors, 0.95),
+            lambda flat: torch.optim.RMSprop([flat], 0.01, alpha=0.95, eps=1e-8),
+        ),
+        (Adam, lambda flat: torch.optim.Adam([flat], 0.01)),
+    ],
+)
+def test_optimizers_equal_those_of_torch(ours, theirs):
+    flat, gradient = torch.zeros(2, 150_000, dtype=torch.float64).unbind()  # more than one piece
+    other = torch.zeros_like(flat, requires_grad=True)
+    assert len(flat) > 1 << 16
+    optimizer, expected = ours(flat, gradient), theirs(other)
+    generator = torch.Generator().manual_seed(0)
+    for iteration in range(1, 6):
+        torch.randn(len(flat), dtype=torch.float64, generator=generator, out=gradient).mul_(3)
+        other.grad = gradient.clamp(-2, 2)
+        optimizer.step(iteration, 0.01, 2)
+        expected.step()
+        torch.testing.assert_close(flat, other.detach(), rtol=1e-12, atol=1e-14)
+
+
+def test_adam_learns_and_resumes_exactly(folder):
+    flags = [*FLAGS, "-optim", "adam", "-eval_val_every", 20]
+    whole = finish(folder, *flags, "-max_epochs", 2, "-checkpoint_dir", "whole")
+    finish(folder, *flags, "-max_epochs", 1, "-checkpoint_dir", "half")
+    rest = finish(folder, "-resume", "half", "-max_epochs", 2)
+    losses = re.findall(r"train_loss = (\S+),", whole.out)
+    assert losses[57:] == re.findall(r"train_loss = (\S+),", rest.out)
+    assert float(losses[-1]) < float(losses[0]) - 0.3
+
+
+def test_early_stop_ends_after_validations_without_improvement(folder):
+    flags = [*FLAGS, "-learning_rate", 0.5, "-max_loss_ratio", 0, "-eval_val_every", 1, "-max_epochs", 30]
+    run = finish(folder, *flags, "-early_stop", 3)
+    assert run.status == 0
+    losses = [float(loss) for loss in re.findall(r"epoch\S+_(\S+)\.pt", run.out)]
+    assert "no lower validation loss for 3 validations; stopping early\n" in run.out
+    assert losses.index(min(losses)) == len(losses) - 4
+
+
+def test_without_improvement_counts_from_the_lowest_loss():
+    assert without_improvement({1: 3.0}) == 0
+    assert without_improvement({1: 3.0, 2: 2.0, 3: 2.0, 4: 2.5}) == 2
+
+
+def test_csv_holds_the_figures_of_the_log(folder):
+    flags = [*FLAGS, "-eval_val_every", 20, "-log_csv", "log.csv", "-print_every", 5]
+    run = finish(folder, *flags, "-max_epochs", 1)
+    rows = list(csv.DictReader((folder / "log.csv").open()))
+    printed = re.findall(r"^(\d+)/\d+ \(epoch .*train_loss = (\S+),", run.out, flags=re.MULTILINE)
+    by_iteration = {row["iteration"]: row for row in rows}
+    assert [i for i, _ in printed] == [i for i in by_iteration if int(i) % 5 == 0]
+    assert all(f"{float(by_iteration[i]['train_loss']):.8f}" == loss for i, loss in printed)
+    assert [i for i, row in by_iteration.items() if row["val_loss"]] == ["20", "40", "57"]
+
+    before = (folder / "log.csv").read_bytes()
+    finish(folder, "-resume", "cv", "-max_epochs", 1)
+    assert (folder / "log.csv").read_bytes() == before  # where to write is the user's to say, not a checkpoint's
+    finish(folder, "-resume", "cv", "-max_epochs", 2, "-log_csv", "log.csv")
+    longer = list(csv.DictReader((folder / "log.csv").open()))
+    assert longer[: len(rows)] == rows and longer[-1]["iteration"] == "114"
+
+
+def test_a_csv_file_that_cannot_be_made_is_an_error(folder):
+    run = finish(folder, *FLAGS, "-log_csv", "missing/log.csv")
+    assert (run.status, run.err.count("\n")) == (1, 1) and "missing/log.csv" in run.err
+
+
+def test_tensorboard_that_is_missing_is_an_error(folder):
+    run = finish(folder, *FLAGS, "-tensorboard", "board", prepare=without_tensorboard)
+    assert run.status == 1 and "pip install -e '.[tensorboard]'" in run.err
+
+
+def without_tensorboard():
+    importlib.util.find_spec = lambda name: None
+
+
+def test_the_end_names_the_best_checkpoint(folder):
+    command = [sys.executable, ROOT / "train.py", *FLAGS, "-eval_val_every", "20", "-max_epochs", "1"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    told = re.fullmatch(r"best validation loss: (\S+); sample from it: python sample.py (\S+)\n", done.stderr)
+    losses = re.findall(r"saving checkpoint to \S+_(\S+)\.pt", done.stdout)
+    assert told[1] == min(losses) and told[2].endswith(f"_{min(losses)}.pt")
+    sampled = subprocess.run(
+        [sys.executable, ROOT / "sample.py", folder / told[2], "-verbose", "0", "-length", "5"], capture_output=True
+    )
+    assert len(sampled.stdout) == 6
+
+
+def test_a_bar_on_a_terminal_and_none_in_the_log(folder):
+    command = [sys.executable, ROOT / "train.py", *FLAGS, "-max_epochs", "4", "-print_every", "10"]
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=theirs, text=True) as process:
+        os.close(theirs)
+        terminal = b""
+        while True:
+            try:
+                chunk = os.read(ours, 4096)
+            except OSError:  # how a pseudo-terminal ends
+                break
+            if not chunk:
+                break
+            terminal += chunk
+        log = process.stdout.read()
+    os.close(ours)
+    shown = terminal.decode()
+    assert re.search(r"epoch \d\.\d\d, loss \d\.\d{3}", shown) and " characters/s" in shown and "left" in shown
+    assert "the text has 2,471 characters, the model" in shown
+    assert len(re.findall(r"^\d+/228 \(epoch", log, flags=re.MULTILINE)) == 22
+    assert not re.search(r"\r|\x1b|left|best", log)
+
+
+def test_losses_are_looked_at_only_when_due_on_another_device(folder):
+    """As on a GPU, where to look at a loss is to wait for it; here the other device is the CPU by another name."""
+    flags = [*FLAGS, "-eval_val_every", 20, "-max_epochs", 1]
+    always = finish(folder, *flags, "-checkpoint_dir", "a")
+    seldom = finish(folder, *flags, "-checkpoint_dir", "b", "-print_every", 7, prepare=another_device)
+    assert seldom.status == 0, seldom.err
+    printed = re.findall(r"^(\d+)/57 .*train_loss = (\S+),", seldom.out, flags=re.MULTILINE)
+    losses = dict(re.findall(r"^(\d+)/57 .*train_loss = (\S+),", always.out, flags=re.MULTILINE))
+    assert [int(i) for i, _ in printed] == list(range(7, 57, 7)) and all(losses[i] == loss for i, loss in printed)
+    last = [load_checkpoint(max((folder / cv).iterdir(), key=os.path.getmtime)) for cv in ("a", "b")]
+    assert len(last[0].train_losses) == 57 and (last[0].train_losses == last[1].train_losses).all()
+
+
+def another_device():
+    train.choose_device = lambda *settings: "cpu:0"
+
+
+@pytest.mark.parametrize("characters", [50, 51, 99, 1000, 12345, 124_000])
+def test_smaller_batches_make_fifty(characters):
+    batch_size, seq_length, count = map(int, re.findall(r"\d+", smaller_batches(characters, 50, 50)))
+    assert 1 <= batch_size <= 50 and 1 <= seq_length <= 50
+    assert count == characters // (batch_size * seq_length) >= 50
+
+
+def test_a_text_too_short_for_any_batches():
+    assert smaller_batches(49, 50, 50) == ""
+
+
+def test_rule_of_thumb(folder):
+    run = finish(folder, *FLAGS, "-rnn_size", 300, "-max_epochs", 1, "-eval_val_every", 1000)
+    assert run.status == 0 and "the model is far larger than the text" in run.err

@@ -1,0 +1,90 @@
+"""Texts that grow from a model, character by character, into files or into a string."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+from util.checkpoint.content import Checkpoint
+from util.sampling.drawing import Step, drawing, sample
+from util.text.vocabulary import Vocabulary
+
+COLORS = ((0.01, 160), (0.05, 166), (0.2, 136), (0.5, 65))
+"""Below such a probability a character gets this colour, of the terminal's 256; from the last one up it has none."""
+
+Show = Callable[[int, "np.ndarray | None"], bytes]
+"""Returns the bytes to print for an index, given the log-probabilities (V,) it was chosen from, if it was."""
+
+
+class GrowingText:
+    """A text in `file`: the primetext, and what is sampled until that ends with the indices `stop`."""
+
+    def __init__(self, file: BinaryIO, show: Show, prime: list[int], stop: list[int]) -> None:
+        self._file, self._show = file, show
+        self._stop, self._last = deque(stop), deque[int](maxlen=len(stop))
+        self.ended = False
+        file.write(b"".join(show(index, None) for index in prime))
+        file.flush()
+
+    def add(self, index: int, log_probs: np.ndarray) -> None:
+        """Writes a character that was chosen from log_probs (V,), unless the text has ended."""
+        if self.ended:
+            return
+        self._file.write(self._show(index, log_probs))
+        self._file.flush()
+        self._last.append(index)
+        self.ended = bool(self._stop) and self._last == self._stop
+
+
+def grow(texts: list[GrowingText], sampled: Iterator[tuple[np.ndarray, np.ndarray]], stop: Callable[[], bool]) -> None:
+    """Adds what is sampled to the texts until there is no more, all have ended, or somebody wants to stop."""
+    for indices, log_probs in sampled:
+        for text, index, expected in zip(texts, indices.tolist(), log_probs):
+            text.add(index, expected)
+        if stop() or all(text.ended for text in texts):
+            break
+
+
+def plain(vocabulary: Vocabulary) -> Show:
+    """Returns what shows each character as it is."""
+    written = vocabulary.written
+    return lambda index, log_probs: written[index]
+
+
+def colored(vocabulary: Vocabulary) -> Show:
+    """Returns what colours the characters that the model found unlikely, for a terminal."""
+
+    def show(index: int, log_probs: np.ndarray | None) -> bytes:
+        character = vocabulary.written[index]
+        # Escape sequences must not come between the bytes of a character.
+        if log_probs is not None and vocabulary.stands_alone(index):
+            for bound, code in COLORS:
+                if log_probs[index] < np.log(bound):
+                    return b"\x1b[38;5;%dm%b\x1b[0m" % (code, character)
+        return character
+
+    return show
+
+
+def sample_text(
+    step: Step,
+    checkpoint: Checkpoint,
+    length: int = 2000,
+    primetext: str = "",
+    temperature: float = 1.0,
+    seed: int = 123,
+    top_k: int = 0,
+    top_p: float = 1.0,
+) -> str:
+    """Returns the text that sample.py prints with these flags. `step` comes from CharRNN.stepper, or is a Stepper.
+
+    Raises UserError where the model does not know a character of the primetext.
+    """
+    vocabulary = checkpoint.vocabulary
+    prime = vocabulary.encode(primetext)
+    choose = drawing(seed, 1, temperature, top_k, top_p)
+    sampled = sample(step, choose, 1, len(vocabulary), prime, length)
+    return vocabulary.decode([*prime, *(int(indices[0]) for indices, _ in sampled)])

@@ -1,0 +1,142 @@
+"""The characters that a model knows: from text to indices, and back to text and bytes.
+
+A model learns the characters of some encoding, or bytes. Then `encoding` is "bytes", the characters 0 to 255 stand for
+the bytes of these numbers, and text goes to and from them by way of UTF-8.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable
+from functools import cached_property
+
+import numpy as np
+
+from util.errors import UserError
+
+UNICODE_SIZE = 0x110000
+PUNCTUATION = str.maketrans(dict.fromkeys("‘’‚‛′", "'") | dict.fromkeys("“”„‟″«»", '"') | dict.fromkeys("‐‑‒–—―−", "-"))  # noqa: RUF001
+
+
+class Vocabulary:
+    """Characters in the order of their indices. Letter: V, their number."""
+
+    def __init__(self, characters: str, encoding: str) -> None:
+        self.characters, self.encoding = characters, encoding
+
+    def __len__(self) -> int:
+        return len(self.characters)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and vars_of(self) == vars_of(other)
+
+    @property
+    def is_bytes(self) -> bool:
+        return self.encoding == "bytes"
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """The index of each character."""
+        return {c: i for i, c in enumerate(self.characters)}
+
+    @cached_property
+    def written(self) -> list[bytes]:
+        """The bytes to write for each index: bytes of a model of bytes, otherwise UTF-8."""
+        return [c.encode("latin-1" if self.is_bytes else "utf-8", "replace") for c in self.characters]
+
+    @cached_property
+    def shown(self) -> list[str]:
+        """Each character as Python writes it, for a table."""
+        return [repr(c.encode("latin-1") if self.is_bytes else c) for c in self.characters]
+
+    def stands_alone(self, index: int) -> bool:
+        """Whether a character is visible by itself: not white space, nor one byte of several that make a character."""
+        c = self.characters[index]
+        return c > " " and (c < "\x7f" or not self.is_bytes)
+
+    def decode(self, indices: Iterable[int]) -> str:
+        """Returns the text of indices; bytes are read as UTF-8, with replacement characters where they are none."""
+        text = "".join(self.characters[index] for index in indices)
+        return text.encode("latin-1").decode("utf-8", "replace") if self.is_bytes else text
+
+    def from_argument(self, argument: str) -> str:
+        """Returns a word of the command line as text for `encode`; bytes pass through, whatever they mean.
+
+        What was typed as UTF-8 is read as that, even if the terminal's settings say otherwise.
+        """
+        typed = os.fsencode(argument)
+        if self.is_bytes:
+            return typed.decode("utf-8", "surrogateescape")
+        try:
+            return typed.decode("utf-8")
+        except UnicodeDecodeError:
+            return argument
+
+    def from_file(self, content: bytes) -> str:
+        """Returns the content of a file in the encoding of the model's text. Raises UnicodeError."""
+        if self.is_bytes:
+            return content.decode("utf-8", "surrogateescape")
+        from util.text.source import new_decoder  # whose own imports take a while
+
+        return new_decoder(self.encoding).decode(content, True)
+
+    def encode(self, text: str, unknown: str = "error", what: str = "the primetext") -> list[int]:
+        """Returns the indices of a text.
+
+        `unknown` says what becomes of a character that the model has never seen: `error` raises UserError, `skip`
+        leaves it out, `nearest` takes one that differs in case, accents or the shape of quotes and dashes, or raises.
+        """
+        encoded: list[int] = []
+        for c in text:
+            candidates = [c, *(alike(c) if unknown == "nearest" else [])]
+            known = next((found for one in candidates if (found := self._indices(one)) is not None), None)
+            if known is None and unknown != "skip":
+                raise UserError(
+                    f"{what} has {c!r}, a character that the model has never seen"
+                    + (", and none near it either" if unknown == "nearest" else "")
+                    + "; leave it out"
+                    + (", or say -unknown_chars skip" if what == "the primetext" else "")
+                )
+            encoded += known or []
+        return encoded
+
+    def _indices(self, text: str) -> list[int] | None:
+        symbols = text.encode("utf-8", "surrogateescape").decode("latin-1") if self.is_bytes else text
+        return [self.index[c] for c in symbols] if all(c in self.index for c in symbols) else None
+
+    def indices_of(self, codes: np.ndarray, what: str) -> np.ndarray:
+        """Returns the index of each character, given as its number. Raises UserError where `what` has unknown ones."""
+        indices = self._by_code[codes]
+        unknown = [chr(code) for code in np.unique(codes[indices < 0])]
+        if unknown:
+            some = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+            raise UserError(f"{what} has characters that the model has never seen: {some}; remove them")
+        return indices
+
+    def translation_from(self, other: Vocabulary, what: str) -> np.ndarray | None:
+        """Returns this vocabulary's index for each index of another; None where they are the same.
+
+        Raises UserError, which names the text as `what`, where the other has characters that this one has not.
+        """
+        if other.characters == self.characters:
+            return None
+        return self.indices_of(np.array([ord(c) for c in other.characters]), what)
+
+    @cached_property
+    def _by_code(self) -> np.ndarray:
+        indices = np.full(UNICODE_SIZE, -1)
+        indices[[ord(c) for c in self.characters]] = np.arange(len(self))
+        return indices
+
+
+def vars_of(vocabulary: Vocabulary) -> tuple[str, str]:
+    return vocabulary.characters, vocabulary.encoding
+
+
+def alike(c: str) -> list[str]:
+    """Returns what may stand for a character, the nearest first: the other case, no accents, plain quotes, dashes."""
+    plain = "".join(
+        part for part in unicodedata.normalize("NFKD", c.translate(PUNCTUATION)) if not unicodedata.combining(part)
+    )
+    return [c.lower(), c.upper(), plain, plain.lower(), plain.upper(), plain.casefold()]
