@@ -16,7 +16,6 @@ if __name__ == "__main__":
 import io
 from argparse import Namespace
 from pathlib import Path
-from typing import BinaryIO
 
 from model.stepper import Stepper
 from util.checkpoint.content import Checkpoint
@@ -86,12 +85,12 @@ def main() -> int:
     reads = [options.checkpoint, *([Path(options.primetext_file)] if options.primetext_file else [])]
     with output(options.output or "-", "-output", reads) as file, StopSignals(silent=True) as signals:
         # A single text is written as it grows; several are kept until all are complete.
-        places: list[BinaryIO] = [file] if N == 1 else [io.BytesIO() for _ in range(N)]
-        grow([GrowingText(place, show, prime, stop) for place in places], sampled, lambda: bool(signals.received))
-        for number, place in enumerate(places, 1):
-            if N > 1:
-                assert isinstance(place, io.BytesIO)
-                file.write(b"----- %d -----\n%b" % (number, place.getvalue()))
+        kept = [io.BytesIO() for _ in range(N)] if N > 1 else []
+        texts = [GrowingText(place, show, prime, stop) for place in kept or (file,)]
+        grow(texts, sampled, lambda: bool(signals.received))
+        for number, place in enumerate(kept, 1):
+            file.write(b"----- %d -----\n%b\n" % (number, place.getvalue()))
+        if not kept:
             file.write(b"\n")
     return signals.exit_status
 

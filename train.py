@@ -117,7 +117,7 @@ def main() -> int:
             log(f"the run is complete after {trainer.iteration} iterations; a higher -max_epochs trains it for longer")
         tell_sizes(len(text.indices), trainer.size)
         figures.begin(trainer.iteration, iterations)
-        with StopSignals() as stop:
+        with StopSignals(silent=not processes.first) as stop:
             try:
                 learn(trainer, iterations, folder, save, figures, stop)
             except LostProcess as error:
@@ -169,8 +169,12 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
 
     options = start.options
     needed = 8 * count_parameters(len(vocabulary), options.rnn_size, options.num_layers, options.model)
-    if needed > physical_memory():
-        raise UserError(f"this model needs more than {needed >> 30} GB of memory, which is more than there is")
+    there = physical_memory()
+    if needed > there:
+        raise UserError(
+            f"this model needs more than {needed >> 30} GB of memory, and this machine has {there >> 30}; "
+            "try a smaller -rnn_size or -num_layers"
+        )
     log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
     random = Torch7Random(options.seed)
     model = CharRNN(len(vocabulary), options.rnn_size, options.num_layers, options.model)

@@ -40,7 +40,7 @@ def campaign(count: int, seed: int, checkpoint: Path, scratch: Path) -> Counter[
             with warnings.catch_warnings(action="error"):
                 found = load_checkpoint(scratch)
         except UserError as error:
-            assert str(error).startswith(f"{scratch} is no ") and len(str(error)) < 400, error
+            assert str(error).startswith(f"{scratch} is not a ") and len(str(error)) < 400, error
             figures[f"{kind}: refused"] += 1
         else:
             assert same(found, whole), (kind, place)

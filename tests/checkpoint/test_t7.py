@@ -360,7 +360,7 @@ def test_models_compute_what_the_file_says(tmp_path, model, num_layers, kind):
     assert checkpoint.model_shape == (V, H, num_layers, model)
     step = Stepper(checkpoint.parameters, num_layers, model)
     for index in (1, 4, 0, 2):
-        log_probs = step(index)
+        (log_probs,) = step(np.array([index]))
     expected = log_probs_by_the_equations(model, flat, num_layers, (1, 4, 0, 2))
     assert np.abs(log_probs - expected).max() < (1e-12 if kind == "Double" else 1e-5)
 
@@ -385,13 +385,13 @@ def test_files_of_machines_with_32_bits(root, tmp_path):
 
 
 def test_options(root, tmp_path):
-    root["opt"] |= {"gpuid": -1, "seed": 5, "learning_rate": 1, "savefile": "é".encode(), "flag": True, "list": [1]}
+    root["opt"] |= {"gpuid": -1, "seed": 5, "decay_rate": 0.5, "savefile": "é".encode(), "flag": True, "list": [1]}
     del root["opt"]["model"], root["opt"]["dropout"]
     options = from_content(content(root, tmp_path)).options
     assert (options["model"], options["dropout"]) == ("lstm", 0.0)
     assert (options["savefile"], options["flag"]) == ("é", 1)
     assert "list" not in options
-    names = ("rnn_size", "gpuid", "seed", "learning_rate", "dropout", "flag")
+    names = ("rnn_size", "gpuid", "seed", "decay_rate", "dropout", "flag")
     assert [type(options[name]) for name in names] == [int, int, int, float, float, int]
 
 

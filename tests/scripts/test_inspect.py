@@ -123,6 +123,6 @@ def test_pictures(name, start, matplotlib, checkpoint, tmp_path):
 
 def test_a_place_that_takes_no_picture(matplotlib, checkpoint, tmp_path):
     (tmp_path / "x.png").mkdir()
-    refused(run(SCRIPT, checkpoint, "-plot=x.png", cwd=tmp_path), "cannot write x.png", "directory", "-plot")
+    refused(run(SCRIPT, checkpoint, "-plot=x.png", cwd=tmp_path), "cannot write x.png: it is a folder", "-plot")
     refused(run(SCRIPT, checkpoint, "-plot=no/x.png", cwd=tmp_path), "cannot write no/x.png", "-plot")
     assert names(tmp_path) == {"x.png"}

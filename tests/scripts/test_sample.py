@@ -193,9 +193,13 @@ def test_an_output_file_holds_what_would_have_been_printed(tmp_path):
 
 
 def test_outputs_that_cannot_be_written(tmp_path):
-    refused(run("-output", tmp_path), str(tmp_path), "is no file")
-    refused(run("-output=/dev/null"), "/dev/null", "is no file")
+    refused(run("-output", tmp_path), f"cannot write {tmp_path}: it is a folder", "-output")
     refused(run("-output", tmp_path / "none" / "x.txt"), str(tmp_path / "none" / "x.txt"), "no such file")
+
+
+def test_a_device_as_output_is_written_to():
+    assert written("-length=30", "-output=/dev/stdout", env=os.environ) == written("-length=30", "-output=-")
+    assert written("-output=/dev/null") == ""
 
 
 def test_characters_are_utf_8_in_any_locale(unicode_checkpoint):
@@ -250,7 +254,7 @@ def test_messages_go_to_standard_error_only():
     done = run("-verbose=1", "-length=10")
     assert len(done.stdout) == 11
     assert re.fullmatch(
-        rb"sampling from a lstm of 2 layers of 24, trained for 2.00 epochs\nno -primetext: .* uniformly\n", done.stderr
+        rb"sampling from lstm with 2 layers of 24, trained for 2.00 epochs\nno -primetext: .* uniformly\n", done.stderr
     )
 
 

@@ -142,6 +142,7 @@ import sys
 from pathlib import Path
 from tests.helpers.scripts import become_nobody
 from util.text.cache import load_text
+from util.text.source import Source
 if "as_nobody" in sys.argv:
     become_nobody()
 text = load_text(Source(Path(sys.argv[1])), "utf-8")

@@ -12,13 +12,13 @@ import termios
 import pytest
 import torch
 
-import train
 from tests.helpers.inputs import ROOT, SMALL, numbers
 from tests.helpers.runs import finish
 from util.checkpoint.store import load_checkpoint
 from util.text.batches import smaller_batches
 from util.training.optimizer import Adam, RMSprop
 from util.training.schedule import without_improvement
+from util.training.trainer import Trainer
 
 FLAGS = (*SMALL, "-data_dir", ".")
 
@@ -68,7 +68,7 @@ def test_early_stop_ends_after_validations_without_improvement(folder):
     run = finish(folder, *flags, "-early_stop", 3)
     assert run.status == 0
     losses = [float(loss) for loss in re.findall(r"epoch\S+_(\S+)\.pt", run.out)]
-    assert "no lower validation loss for 3 validations; stopping early\n" in run.out
+    assert "no lower validation loss in 3 validations; stopping early\n" in run.out
     assert losses.index(min(losses)) == len(losses) - 4
 
 
@@ -146,7 +146,7 @@ def test_a_bar_on_a_terminal_and_none_in_the_log(folder):
 
 
 def test_losses_are_looked_at_only_when_due_on_another_device(folder):
-    """As on a GPU, where to look at a loss is to wait for it; here the other device is the CPU by another name."""
+    """As on a GPU, where to look at a loss is to wait for it; here the CPU is taken for such a device."""
     flags = [*FLAGS, "-eval_val_every", 20, "-max_epochs", 1]
     always = finish(folder, *flags, "-checkpoint_dir", "a")
     seldom = finish(folder, *flags, "-checkpoint_dir", "b", "-print_every", 7, prepare=another_device)
@@ -159,7 +159,7 @@ def test_losses_are_looked_at_only_when_due_on_another_device(folder):
 
 
 def another_device():
-    train.choose_device = lambda *settings: "cpu:0"
+    Trainer.runs_ahead = property(lambda self: True)
 
 
 @pytest.mark.parametrize("characters", [50, 51, 99, 1000, 12345, 124_000])

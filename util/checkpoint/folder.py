@@ -113,8 +113,9 @@ class CheckpointFolder:
             ours = self._is_ours(path)
             there = not ours and os.path.lexists(path)
             if there and not self._holds(path, checkpoint):
-                number += 1
-                path = wanted.with_name(f"{wanted.stem}_{number}.pt")
+                if os.path.lexists(path):  # else its run has deleted it meanwhile
+                    number += 1
+                    path = wanted.with_name(f"{wanted.stem}_{number}.pt")
                 continue
             if path != wanted:
                 warn(f"warning: there is another {wanted} already; writing {path.name} instead")

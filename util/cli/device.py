@@ -71,6 +71,7 @@ def tried(device: str, say: Callable[[str], None]) -> str:
         if device.startswith("ocl"):
             importlib.import_module(OPENCL_BACKEND)
         else:
+            torch.cuda.init()
             torch.cuda.set_device(device)
         torch.ones(1, device=device).add_(1).item()
     except (ImportError, OSError, RuntimeError, AssertionError) as error:

@@ -23,14 +23,13 @@ CHECKPOINT_STARTS = (b"PK\3\4", b"\3\0\0\0", b"\4\0\0\0")
 
 @contextmanager
 def output(
-    path: str | Path, flag: str, reads: Iterable[Path] = (), over_checkpoints: bool = False
+    path: str | Path, flag: str = "", reads: Iterable[Path] = (), over_checkpoints: bool = False
 ) -> Iterator[BinaryIO]:
-    """Opens the place that the user named with `flag` for writing; `-` is standard output.
+    """Opens a place for writing that the user named with `flag`, if with any; `-` is standard output.
 
     A regular file appears at the end of the block, whole; until then, and after an error, it is what it was. It keeps
     its mode, and a link still leads to it. Devices and pipes are written to as they are. Raises UserError where it
-    cannot be written, is one of the files that this run `reads`, or is a checkpoint (with `over_checkpoints`: where it
-    is something else).
+    cannot be written, is one of the files that this run `reads`, or is a checkpoint, unless `over_checkpoints`.
     """
     if str(path) == "-":
         yield sys.stdout.buffer
@@ -44,7 +43,7 @@ def output(
             with replacing(Path(os.path.realpath(path))) as file:
                 yield file
     except OSError as error:
-        raise UserError(f"cannot write {path}: {reason(error)}; name another file with {flag}") from error
+        raise refusal(path, reason(error), flag) from error
 
 
 def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), over_checkpoints: bool = False) -> None:
@@ -52,17 +51,19 @@ def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), over_c
     path = Path(path)
     try:
         if path.is_dir():
-            raise UserError(f"{flag} {path} is a folder; name a file")
+            raise refusal(path, "it is a folder", flag)
         if not path.exists() or is_stream(path):
             return
         if identity(path) in {identity(other) for other in (*reads, *own_code())}:
-            raise UserError(f"{flag} would write over {path}, which this command reads; name another file")
+            raise refusal(path, "this command reads it", flag)
         if is_checkpoint(path) and not over_checkpoints:
-            raise UserError(f"{flag} would write over {path}, which is a checkpoint; name another file")
-        if over_checkpoints and not is_checkpoint(path) and path.stat().st_size:
-            raise UserError(f"cannot write {path}: there is another file of that name; rename it, or remove it")
+            raise refusal(path, "it is a checkpoint", flag)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {reason(error)}; name another file with {flag}") from error
+        raise refusal(path, reason(error), flag) from error
+
+
+def refusal(path: str | Path, why: str, flag: str) -> UserError:
+    return UserError(f"cannot write {path}: {why}" + (f"; name another file with {flag}" if flag else ""))
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -142,7 +142,7 @@ class Trainer:
             loss = self._forward_and_backward(*(tensor.to(self.device) for tensor in tensors))
         outcome = self.flat.extra
         outcome[0] = loss
-        outcome[1] = float(bool(stop))
+        outcome[1].fill_(bool(stop))
         self.processes.sum(self.flat.bucket)
         self.optimizer.step(self.iteration, self.learning_rate, self.options.grad_clip)
         self._outcomes.append(outcome.clone())
