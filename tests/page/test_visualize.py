@@ -139,12 +139,12 @@ def test_places_that_the_page_cannot_go_to(trained, tmp_path, read_only_dir):
     (tmp_path / "z.html").write_bytes(b"one two three")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for arguments, words in (
-        (("x.pt", "-output=x.pt"), ("-output would write over x.pt",)),
-        (("y.html",), ("would write over y.html",)),
-        (("x.pt", "-file=z.html", "-output=z.html"), ("would write over z.html",)),
-        (("x.pt", "-output=y.html"), ("y.html, which is a checkpoint",)),
+        (("x.pt", "-output=x.pt"), ("cannot write x.pt", "reads it", "-output")),
+        (("y.html",), ("cannot write y.html", "reads it", "-output")),
+        (("x.pt", "-file=z.html", "-output=z.html"), ("cannot write z.html", "reads it", "-output")),
+        (("x.pt", "-output=y.html"), ("cannot write y.html", "checkpoint", "-output")),
         (("x.pt", "-output=no/x.html"), ("cannot write no/x.html", "-output")),
-        (("x.pt", "-output=."), ("-output . is a folder",)),
+        (("x.pt", "-output=."), ("folder", "-output")),
     ):
         refused(run("visualize.py", *arguments, cwd=tmp_path), *words)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
