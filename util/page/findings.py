@@ -21,7 +21,7 @@ SHIFTS = 24
 """How often chance is tried: with the fact moved along the text, a cell is chosen and scored as it is without."""
 RARE, TIMES = 0.005, 8
 """A fact that fewer of the characters have in either half is left out, and one that comes fewer times."""
-MARGIN = 0.05
+MARGIN = 0.06
 """By how much a strength must exceed those of chance and of the last two characters to be a finding."""
 CELLS_AT_ONCE = 64
 
