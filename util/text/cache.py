@@ -47,7 +47,7 @@ class Text:
 def load_text(source: Source, encoding: str, expected_sha256: str | None = None) -> Text:
     """Loads a text from its cache if that is valid; otherwise indexes the text and writes the cache.
 
-    Raises UserError if a file is missing, empty or not text in this encoding, or if the SHA-256 is not the expected one.
+    Raises UserError if a file is missing, empty or not text in this encoding, or if the SHA-256 is not as expected.
     """
     encoding = canonical(encoding)
     try:

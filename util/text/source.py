@@ -41,7 +41,7 @@ class Source:
         return str(self.files[0]) if len(self.files) == 1 else f"the text of {len(self.files)} files in {self.folder}"
 
     def read(self, task: str) -> Iterator[tuple[Path, Iterator[bytes]]]:
-        """Yields each file with its decompressed content, in pieces. Raises UserError if a compressed one is damaged."""
+        """Yields each file with its decompressed content in pieces. Raises UserError if a .gz file is damaged."""
         with progress_bar(task, sum(path.stat().st_size for path in self.files)) as bar:
             for path in self.files:
                 with open(path, "rb") as file:

@@ -107,7 +107,7 @@ class Vocabulary:
         return [self.index[c] for c in symbols] if all(c in self.index for c in symbols) else None
 
     def indices_of(self, codes: np.ndarray, what: str) -> np.ndarray:
-        """Returns the index of each character, given by code point. Raises UserError if `what` contains unknown ones."""
+        """Returns the indices of characters, given by code point. Raises UserError if `what` contains unknown ones."""
         indices = self._by_code[codes]
         unknown = [chr(code) for code in np.unique(codes[indices < 0])]
         if unknown:
