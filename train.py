@@ -46,9 +46,7 @@ def flags() -> Flags:
     RUN, COURSE, PACE, TEXT, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.CALL
     add = flags.group("data")
     add("data_dir", path, Path("data/tinyshakespeare"), "folder that holds input.txt or input.txt.gz", role=TEXT)
-    files = (
-        "pattern in quotes, such as '*.txt': train on all matching files in data_dir, joined in name order"
-    )
+    files = "pattern in quotes, such as '*.txt': train on all matching files in data_dir, joined in name order"
     add("files", text, "", files, role=TEXT)
     add("separator", text, "", r"text to put between these files; \n is a newline, \t a tab", role=TEXT)
     add("encoding", text, "utf-8", "encoding of the text: any Python codec, or bytes", role=RUN)

@@ -22,7 +22,9 @@ from tests.helpers.processes import check_golden, finish, start, torchrun, wait_
 from util.text import cache
 from util.training import processes
 
-SENTENCE = re.compile("error: process 0 lost contact with another process, which has died or not answered for .* -resume .*\n")
+SENTENCE = re.compile(
+    "error: process 0 lost contact with another process, which has died or not answered for .* -resume .*\n"
+)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ class Optimizer:
         raise NotImplementedError
 
     def _clamped(self, grad_clip: float) -> Iterator[tuple[Tensor, ...]]:
-        """Yields pieces of the parameters, the clamped gradient and the state, and a scratch buffer of the same size."""
+        """Yields pieces of the parameters, the clamped gradient and the state, and scratch space of the same size."""
         for chunk in self._chunks:
             chunk[1].clamp_(-grad_clip, grad_clip)
             yield *chunk, self._scratch[: len(chunk[0])]

@@ -48,7 +48,7 @@ class Trainer:
         self.val_losses: dict[int, float] = {}
         self.seconds = 0.0
         """How long an iteration took, averaged over those fetched last."""
-        self._outcomes: list[Tensor] = []  # of iterations not fetched yet: the loss, and how many processes asked to stop
+        self._outcomes: list[Tensor] = []  # of iterations not fetched yet: loss, and how many processes asked to stop
         self._began = 0.0  # when the first of those began
         self._norm_ratio: float | None = None
         self._stopping = False
@@ -87,7 +87,7 @@ class Trainer:
         return not self.train_losses or self.train_losses[-1] <= self.loss_bound
 
     def finite(self) -> bool:
-        """Whether all parameters are finite. After too large an update they may not be, though the loss before it was."""
+        """Whether all parameters are finite. After too large an update they may not be, though the loss before was."""
         return bool(self.flat.values.isfinite().all())
 
     def stops(self, received: Any) -> bool:
@@ -190,7 +190,7 @@ class Trainer:
         self.learning_rate = training.learning_rate
 
     def snapshot(self, text_sha256: str) -> dict[str, Any]:
-        """Returns the fields of a `Checkpoint` that come from training. All processes must call it, and get the same."""
+        """Returns the fields of a `Checkpoint` that are training's. All processes must call it, and get the same."""
         random = (self._draws or self.random).state()
         L, num_states, _, H = self.state.shape
         state = self.state.new_zeros(L, num_states, self.options.batch_size, H)
