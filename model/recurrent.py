@@ -84,7 +84,7 @@ class Unrolled(ABC):
     The buffers, and the views of each step, serve all passes: memory asked for anew in every iteration is paged in
     anew in every iteration, which can cost as much as the arithmetic. A subclass adds its cell's own, and the loops.
     The slopes that a backward loop needs are computed before it, for all steps at once. In groups of steps that fit
-    into a processor's cache they are not worth the code: 0.98 to 1.04 of the time of a training step was measured.
+    into a processor's cache they are not worth the code: 0.98 to 1.05 of the time of a training step was measured.
     """
 
     def __init__(self, x: Tensor, i2h_weight: Tensor, h2h_weight: Tensor) -> None:

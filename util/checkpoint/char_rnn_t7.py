@@ -12,6 +12,7 @@ import numpy as np
 from model.shapes import GATES
 from util.checkpoint.content import FORMAT, VERSION
 from util.checkpoint.t7 import Table
+from util.checkpoint.torch_objects import check_arrays, follow, read_train_losses, shown, text, whole
 
 LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
     # A layer's linear maps, numbered in the order of the original's graph: which of them, side by side, are our i2h
@@ -20,7 +21,6 @@ LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
     "gru": {"i2h": (0, 3, 2), "h2h": (1, 4, 5)},
     "rnn": {"i2h": (0,), "h2h": (1,)},
 }
-TORCH_RNN_CLASSES = ("nn.LanguageModel", "nn.LSTM", "nn.VanillaRNN")
 
 Linear = tuple[np.ndarray, np.ndarray]
 
@@ -55,9 +55,6 @@ def check_origin(root: Any) -> None:
     """Raises ValueError, with what was found, where char-rnn did not write the object."""
     if not isinstance(root, Table):
         raise ValueError(f"it holds a {type(root).__name__} and no checkpoint")
-    for value in (root, *root.values()):
-        if isinstance(value, Table) and value.torch_class in TORCH_RNN_CLASSES:
-            raise ValueError(f"it comes from torch-rnn (its model is a {value.torch_class}), whose models are others")
     if root.torch_class is not None:
         raise ValueError(f"it holds an object of class {shown(root.torch_class)} and not char-rnn's table")
     kinds = {"opt": Table, "vocab": Table, "protos": Table, "i": float, "epoch": float}
@@ -88,11 +85,6 @@ def as_number(value: float) -> int | float:
     return int(value) if value.is_integer() else value
 
 
-def text(string: str) -> str:
-    """A string of the file, given byte by byte, in characters."""
-    return string.encode("latin-1").decode("utf-8", "replace")
-
-
 def read_vocabulary(vocab: Table) -> str:
     """The characters by their indices, which the file counts from 1."""
     for character in vocab:
@@ -104,19 +96,6 @@ def read_vocabulary(vocab: Table) -> str:
     return "".join(characters[index] for index in sorted(characters))
 
 
-def read_train_losses(table: Table, iteration: int) -> np.ndarray:
-    """The loss of each iteration from 1 on, float64 (iteration,)."""
-    # Somebody may have kept the loss of every hundredth iteration, but a few numbers are no reason to fill the memory.
-    if not 0 <= iteration <= 100 * len(table) + 100_000:
-        raise ValueError(f"it has {len(table)} train_losses, which does not go with {iteration:.6g} iterations")
-    losses = np.full(iteration, np.nan)
-    for key, value in table.items():
-        if not isinstance(key, int) or not 1 <= key <= iteration or type(value) is not float:
-            raise ValueError(f"its train_losses are not numbers for the iterations 1 to {iteration}")
-        losses[key - 1] = value
-    return losses
-
-
 def read_parameters(protos: Table, V: int, options: dict[str, Any]) -> dict[str, np.ndarray]:
     """CharRNN's parameters by name, weights as (inputs, outputs) and a GRU's gates in the order z, r, n."""
     model, H, L = options["model"], options["rnn_size"], options["num_layers"]
@@ -124,9 +103,7 @@ def read_parameters(protos: Table, V: int, options: dict[str, Any]) -> dict[str,
     per_layer = sum(len(numbers) for numbers in LAYERS[model].values())
     if len(linears) != L * per_layer + 1:
         raise ValueError(f"it has {len(linears)} nn.Linear, and a {model} of {L} layers has {L * per_layer + 1}")
-    if len({array.dtype for linear in linears for array in linear}) > 1:
-        raise ValueError("its parameters are of more than one type")
-    check_memory(linears)
+    check_arrays([array for linear in linears for array in linear])
     parameters = {}
     outputs = len(GATES[model]) * H * 2 // per_layer
     for layer in range(L):
@@ -158,13 +135,6 @@ def find_linears(protos: Table) -> list[Linear]:
     return linears
 
 
-def follow(table: Any, *keys: str | int) -> Any:
-    """What a path of keys leads to from a table; None where it ends before."""
-    for key in keys:
-        table = table.get(key) if isinstance(table, Table) else None
-    return table
-
-
 def check_shape(linear: Linear, inputs: int, outputs: int) -> None:
     weight, bias = linear
     if weight.shape != (outputs, inputs) or bias.shape != (outputs,):
@@ -172,26 +142,3 @@ def check_shape(linear: Linear, inputs: int, outputs: int) -> None:
             f"it has a nn.Linear with a weight {weight.shape} and a bias {bias.shape} "
             f"where its opt and vocab make that {(outputs, inputs)} and {(outputs,)}"
         )
-
-
-def check_memory(linears: list[Linear]) -> None:
-    """Raises ValueError where parameters share memory: then copies of them could be far larger than the file."""
-    arrays = [array for linear in linears for array in linear if array.size]
-    end = 0
-    for (low, high), size in sorted((np.lib.array_utils.byte_bounds(array), array.nbytes) for array in arrays):
-        if low < end or high - low < size:
-            raise ValueError("its parameters share memory with each other")
-        end = high
-
-
-def whole(value: Any, name: str) -> int:
-    if type(value) is not float or not value.is_integer():
-        raise ValueError(f"its {name} has {shown(value)}, which is no whole number")
-    return int(value)
-
-
-def shown(value: Any) -> str:
-    """Something from the file for a message: short, and with nothing in it that steers a terminal."""
-    if isinstance(value, str):
-        return ascii(value[:50])
-    return f"{value:.6g}" if isinstance(value, int | float) else f"a {type(value).__name__}"

@@ -17,6 +17,7 @@ from util.checkpoint.char_rnn_t7 import t7_content
 from util.checkpoint.content import Checkpoint, from_content, to_content
 from util.checkpoint.pt import read_pt
 from util.checkpoint.t7 import read_t7
+from util.checkpoint.torch_rnn_t7 import is_torch_rnn, torch_rnn_content
 from util.cli.files import replacing
 from util.errors import UserError, reason
 
@@ -69,11 +70,15 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
 
 
 def read_content(path: Path) -> Any:
-    """Returns what a .pt file holds, or a .t7 file, as `from_content` takes it. Raises ValueError and OSError."""
+    """Returns what a .pt file holds, or a .t7 file of char-rnn or torch-rnn, as `from_content` takes it.
+
+    Raises ValueError and OSError.
+    """
     with path.open("rb") as file:
         start = file.read(4)
     if start[:2] == b"PK":
         return read_pt(path)
     if start[:1] in (b"\3", b"\4", b"3", b"4"):  # a table or an object, in binary or in ASCII
-        return t7_content(read_t7(path))
+        root = read_t7(path)
+        return torch_rnn_content(root) if is_torch_rnn(root) else t7_content(root)
     raise ValueError("it is neither a .pt nor a .t7 file")

@@ -12,6 +12,7 @@ from typing import Any
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import newest_checkpoint
 from util.checkpoint.store import load_checkpoint
+from util.checkpoint.torch_rnn_t7 import remarks
 from util.cli.console import log, tell
 from util.cli.flags import Flags, Role
 from util.errors import UserError
@@ -63,6 +64,8 @@ def init_from(options: Namespace) -> Start:
     """Takes the model's options from the checkpoint, and logs those that differ from the flags."""
     checkpoint = load_checkpoint(options.init_from)
     log(f"loading a model from checkpoint {options.init_from}")
+    for remark in remarks(checkpoint.options):
+        log(remark)
     fixed = {name: checkpoint.options[name] for name in ("model", "rnn_size", "num_layers")}
     # These may change, but default to the checkpoint's values.
     kept = {"dropout": checkpoint.options["dropout"], "dtype": checkpoint.dtype}
