@@ -2,7 +2,7 @@
 
     python train.py -data_dir data/tinyshakespeare -rnn_size 256 -dropout 0.2
 
-Prints the loss of every iteration, and every so often validates and writes a checkpoint for sample.py.
+Prints the loss of each iteration; validates and writes a checkpoint for sample.py at regular intervals.
 """
 
 from __future__ import annotations
@@ -46,19 +46,17 @@ def flags() -> Flags:
     RUN, COURSE, PACE, TEXT, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.CALL
     add = flags.group("data")
     add("data_dir", path, Path("data/tinyshakespeare"), "folder that holds input.txt or input.txt.gz", role=TEXT)
-    files = (
-        "pattern in quotes, such as '*.txt': train on all matching files of data_dir, joined in order of their names"
-    )
+    files = "pattern in quotes, such as '*.txt': train on all matching files in data_dir, joined in name order"
     add("files", text, "", files, role=TEXT)
     add("separator", text, "", r"text to put between these files; \n is a newline, \t a tab", role=TEXT)
-    add("encoding", text, "utf-8", "encoding of the text: any that Python knows, or bytes", role=RUN)
+    add("encoding", text, "utf-8", "encoding of the text: any Python codec, or bytes", role=RUN)
     add("train_frac", fraction, 0.95, "fraction of the text to train on", role=RUN)
     add("val_frac", fraction, 0.05, "fraction to validate on; what is left is the test split", role=RUN)
     add = flags.group("model")
     add("model", str, "lstm", "recurrent cell", choices=("lstm", "gru", "rnn"), role=RUN)
     add("rnn_size", whole(1), 128, "size of each hidden layer", role=RUN)
     add("num_layers", whole(1), 2, "number of hidden layers", role=RUN)
-    dropped = real(lambda x: 0 <= x < 1, "a number from 0 to below 1")
+    dropped = real(lambda x: 0 <= x < 1, "a number of at least 0 and below 1")
     add("dropout", dropped, 0.0, "probability of dropping an output of a hidden layer while training", role=RUN)
     add("dtype", str, "float32", "floating-point precision", choices=("float32", "float64"), role=RUN)
     add("init_from", text, "", "checkpoint to take the initial parameters from", role=RUN)
@@ -73,8 +71,8 @@ def flags() -> Flags:
     add("batch_size", whole(1), 50, "number of streams of text to train on in parallel", role=RUN)
     add("max_epochs", whole(1), 50, "number of passes over the training text", role=PACE)
     add("grad_clip", positive_single, 5.0, "clamp each element of the gradient to plus or minus this", role=RUN)
-    ratio = real(lambda x: x >= 0, "a number from 0 up")
-    add("max_loss_ratio", ratio, 3.0, "stop when the loss exceeds this many times the first one; 0 = never", role=PACE)
+    ratio = real(lambda x: x >= 0, "a number of at least 0")
+    add("max_loss_ratio", ratio, 3.0, "stop if the loss exceeds this many times the first one; 0 = never", role=PACE)
     add("early_stop", whole(0), 0, "stop after this many validations without a lower loss; 0 = never", role=PACE)
     add("seed", seed, 123, "seed for the random numbers", role=RUN)
     add = flags.group("output")
@@ -114,7 +112,7 @@ def main() -> int:
 
         iterations = options.max_epochs * batches.split_sizes[TRAIN]
         if trainer.iteration >= iterations:
-            log(f"the run is complete after {trainer.iteration} iterations; a higher -max_epochs trains it for longer")
+            log(f"the run is already complete after {trainer.iteration} iterations; a higher -max_epochs adds more")
         tell_sizes(len(text.indices), trainer.size)
         figures.begin(trainer.iteration, iterations)
         with StopSignals(silent=not processes.first) as stop:
@@ -136,7 +134,7 @@ def learn(
     figures: Log,
     stop: StopSignals,
 ) -> None:
-    """The loop: an iteration, and what is due after it. Raises UserError if the loss goes wrong."""
+    """Runs the loop: an iteration, then whatever is due after it. Raises UserError if the loss goes wrong."""
     options = trainer.options
     while trainer.iteration < iterations and not trainer.stops(stop.received):
         trainer.step(stop.received)
@@ -156,13 +154,13 @@ def learn(
         if not sound:
             raise UserError(trouble(trainer, folder))
         if now.validation and 0 < options.early_stop <= without_improvement(trainer.val_losses):
-            log(f"no lower validation loss in {options.early_stop} validations; stopping early")
+            log(f"no improvement in the last {options.early_stop} validations; stopping early")
             break
 
 
 def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processes: Processes, start: Start) -> Trainer:
-    """Returns the model on its device, new or with the parameters of the checkpoint to start from, in its trainer."""
-    import torch  # takes seconds, so only now that flags and data are known to be right
+    """Returns a trainer with the model on its device: a new model, or the one of the checkpoint to start from."""
+    import torch  # takes seconds, so not before flags and data have been checked
 
     from model.char_rnn import CharRNN
     from util.training.trainer import Trainer
@@ -183,14 +181,14 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
     if start.checkpoint:
         model.load_arrays(start.checkpoint.parameters)
     else:
-        random.skip(size)  # the reference initialises twice, and keeps the second
+        random.skip(size)  # the original initializes twice and keeps the second draw
         model.initialize(lambda count: torch.from_numpy(random.uniform(count, -0.08, 0.08)))
     log(f"number of parameters in the model: {size}")
     return Trainer(model, batches, random, processes, options)
 
 
 def take_up(start: Start, trainer: Trainer, folder: CheckpointFolder) -> None:
-    """Continues where the run of the checkpoint stood."""
+    """Puts the run back where its checkpoint left it."""
     checkpoint, training = start.checkpoint, start.checkpoint and start.checkpoint.training
     assert checkpoint and training and start.resumed_from
     trainer.restore(checkpoint)
@@ -202,7 +200,7 @@ def take_up(start: Start, trainer: Trainer, folder: CheckpointFolder) -> None:
 
 
 def validate(trainer: Trainer, folder: CheckpointFolder, save: Callable[[Path], None]) -> bool:
-    """Validates and writes a checkpoint; returns whether the model is still sound, without which there is none."""
+    """Validates and writes a checkpoint, unless the model is broken; returns whether it is sound."""
     log("evaluating loss over split index 2")
     val_loss = trainer.evaluate(VALIDATION)
     if not (math.isfinite(val_loss) and trainer.finite()):
@@ -213,7 +211,7 @@ def validate(trainer: Trainer, folder: CheckpointFolder, save: Callable[[Path], 
 
 
 def trouble(trainer: Trainer, folder: CheckpointFolder) -> str:
-    """Returns what to say of a loss that ends the run."""
+    """Returns the message for a loss that ends the run."""
     loss = trainer.train_losses[-1]
     what = "is exploding" if trainer.loss_bound < loss < math.inf else "is not a number"
     good = f"the last good checkpoint is {folder.newest}" if folder.newest else "there is no checkpoint yet"
@@ -231,21 +229,20 @@ def way_on(folder: CheckpointFolder) -> str:
 
 
 def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop: StopSignals) -> None:
-    """Says how to go on, or which checkpoint is the best. Raises UserError if the last one could not be written."""
+    """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
     stopped = trainer.stops(stop.received)
     if stopped and unfinished and folder.newest:
-        # Not into a pipe whose reader has gone.
+        # Not to a pipe whose reader has gone away.
         say = tell if stop.received == getattr(signal, "SIGPIPE", None) else log
         say(f"stopped at iteration {folder.newest_iteration}; {way_on(folder)}")
     elif trainer.val_losses and not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
         best = folder.validated_at(iteration)
-        where = f"sample from it: python sample.py {shlex.quote(str(best))}" if best else "its checkpoint is gone"
-        tell(f"best validation loss: {loss:.4f}; {where}")
+        sampling = f"sample from it with: python sample.py {shlex.quote(str(best))}"
+        tell(f"best validation loss: {loss:.4f}; {sampling if best else 'its checkpoint no longer exists'}")
     if folder.failed and not stop.received:
-        raise UserError(
-            f"the last checkpoint could not be written; the newest one is {folder.newest or 'missing, too'}"
-        )
+        newest = f"; the newest one on disk is {folder.newest}" if folder.newest else ", and there is no earlier one"
+        raise UserError(f"the last checkpoint could not be written{newest}")
 
 
 if __name__ == "__main__":

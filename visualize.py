@@ -1,8 +1,8 @@
-"""Makes a page in which a network reads, writes and shows its cells: one file that any browser opens.
+"""Makes a page in which a network reads, writes and shows its cells: one file that opens in any browser.
 
     python visualize.py cv/lm_lstm_epoch26.00_1.3850.pt
 
-The page holds the model itself, and runs it: nothing is fetched, no server is needed, and it can be sent to a friend.
+The page contains the model and runs it: nothing is fetched, no server is needed, and it can be sent to a friend.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from util.text.batches import SPLITS
 
 HERE = Path(__file__).parent
 LARGE = 20_000_000
-"""Bytes of a page that deserve a word."""
+"""The size in bytes from which on a page is worth a warning."""
 
 
 def flags() -> Flags:
     flags = Flags("Makes a page that shows what a network does.", "python visualize.py CHECKPOINT -file other.txt")
     flags.add_checkpoint()
     add = flags.group("text")
-    add("file", text, "", "a text to show, instead of the one that the checkpoint was trained on")
-    add("split", str, "val", "part of the text that the checkpoint was trained on", choices=SPLITS)
-    add("data_dir", text, "", "folder that holds its input.txt, if not the one it was trained from")
+    add("file", text, "", "another text file to show instead")
+    add("split", str, "val", "which split of the checkpoint's own text to show", choices=SPLITS)
+    add("data_dir", text, "", "folder with the checkpoint's text, if it has moved")
     add("length", whole(1, 1_000_000), 5000, "number of characters to show")
     add = flags.group("output")
-    add("output", text, "", "the page; if not given, the name of the checkpoint with .html, here")
+    add("output", text, "", "file to write the page to; by default the checkpoint's name with .html, in this folder")
     add("half", switch, 0, "1 = store the weights in 16 bits: a smaller page, a little less exact")
     flags.add_unused_machine()
     return flags
@@ -48,7 +48,7 @@ def flags() -> Flags:
 def main() -> None:
     options = flags().parse()
     if options.file and options.given & {"split", "data_dir"}:
-        raise UserError("-file takes the place of -split and -data_dir; leave out one or the other")
+        raise UserError("-file cannot be combined with -split or -data_dir; leave one or the other out")
     checkpoint = load_checkpoint(options.checkpoint)
     shown = choose_text(checkpoint, options, HERE)
     place = options.output or f"{options.checkpoint.stem}.html"
@@ -59,7 +59,7 @@ def main() -> None:
     stored = "float16" if options.half else checkpoint.dtype
     weight = sum(array.nbytes for array in parameters.values()) * 4 // 3
     if weight > LARGE:
-        warn(f"the page will weigh {weight / 1e6:.0f} MB" + ("" if options.half else "; -half 1 makes it smaller"))
+        warn(f"the page will be {weight / 1e6:.0f} MB" + ("" if options.half else "; -half 1 makes it smaller"))
     if options.half:
         warn(cost(checkpoint, shown.known))
 
@@ -74,10 +74,10 @@ def main() -> None:
 
 
 def cost(checkpoint: Checkpoint, passages: list[str]) -> str:
-    """Returns a sentence on what the loss on the text shown becomes with weights of 16 bits."""
+    """Returns a sentence on how 16-bit weights change the loss on the text shown."""
     rounded = {n: array.astype(checkpoint.dtype) for n, array in in_half_precision(checkpoint.parameters).items()}
     before, after = (read_passages(checkpoint, weights, passages)[0] for weights in (checkpoint.parameters, rounded))
-    return f"loss on the text shown: {before:.5f} nats a character, with weights of 16 bits {after:.5f}"
+    return f"loss on the text shown: {before:.5f} nats per character, with 16-bit weights {after:.5f}"
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def test_given_names_what_the_user_wrote():
 )
 def test_an_unknown_flag_names_the_one_that_was_meant(wrong, meant, capsys):
     sentence = refused_flags(train.flags().parse, wrong, "1", capsys=capsys)
-    assert f"there is no flag -{wrong.lstrip('-').split('=')[0]}, did you mean {meant}?" in sentence
+    assert f"there is no flag -{wrong.lstrip('-').split('=')[0]} (did you mean {meant}?)" in sentence
 
 
 @pytest.mark.parametrize("wrong", ["-qqqq", "-5", "-ü"])
@@ -113,13 +113,13 @@ def test_abbreviations_are_unknown_flags(short, capsys):
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "", "x", "nan", "inf", "1e3", "9" * 4000, "9" * 5000])
 def test_counts_are_whole_numbers_from_1_up(flag, value, capsys):
     sentence = refused_flags(train.flags().parse, f"-{flag}", value, capsys=capsys)
-    assert f"-{flag}" in sentence and "a whole number from 1 up" in sentence
+    assert f"-{flag}" in sentence and "a whole number of at least 1" in sentence
 
 
 @pytest.mark.parametrize(
     ("flag", "values", "wanted"),
     [
-        ("dropout", ["1", "-0.1", "1.1"], "a number from 0 to below 1"),
+        ("dropout", ["1", "-0.1", "1.1"], "a number of at least 0 and below 1"),
         ("train_frac", ["-0.1", "1.01"], "a number from 0 to 1"),
         ("val_frac", ["-0.1", "1.01"], "a number from 0 to 1"),
         ("decay_rate", ["-0.1", "1.01"], "a number from 0 to 1"),

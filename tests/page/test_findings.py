@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from util.page import facts
-from util.page.findings import CELLS_AT_ONCE, centred_ranks, find, guesses, strengths
+from util.page.findings import CELLS_AT_ONCE, centered_ranks, find, guesses, strengths
 
 FACTS = {fact.name: fact for fact in facts.FACTS}
 
@@ -37,7 +37,7 @@ def slow_ranks(values: np.ndarray) -> np.ndarray:
 
 def test_ranks_of_equal_values_are_their_mean():
     values = np.random.default_rng(0).integers(0, 9, size=(101, 3)).astype(float)
-    for column, ranks in zip(values.T, centred_ranks(values).T):
+    for column, ranks in zip(values.T, centered_ranks(values).T):
         assert np.array_equal(ranks, slow_ranks(column) - 51)
 
 

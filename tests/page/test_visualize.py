@@ -68,7 +68,7 @@ def test_a_file(trained, tmp_path):
     (tmp_path / "other.txt").write_text("one Q two\u2028\n" * 100, "utf-8")
     done = run("visualize.py", trained, "-file=other.txt", "-length=25", "-output=x.html", cwd=tmp_path)
     assert done.stderr == (
-        "other.txt has characters that the model has never seen: 'Q', '\\u2028'; the network passes over them\n"
+        "other.txt contains characters that the model has never seen: 'Q', '\\u2028'; the network skips them\n"
     )
     assert content(tmp_path / "x.html")["passages"] == [("one Q two\u2028\n" * 3)[:25]]
 
@@ -76,7 +76,7 @@ def test_a_file(trained, tmp_path):
 def test_a_text_that_is_gone(tmp_path):
     """The page shows what the model writes itself, which is what sample.py prints."""
     done = run("visualize.py", LSTM, "-length=150", cwd=tmp_path)
-    assert done.stderr.startswith(f"the text of {LSTM} is not where it was") and "-file" in done.stderr
+    assert done.stderr.startswith(f"the text of {LSTM} has moved") and "-file" in done.stderr
     sampled = run("sample.py", LSTM, "-gpuid=-1", "-verbose=0", "-length=150", cwd=tmp_path).stdout
     found = content(tmp_path / "lstm.html")
     assert [passage + "\n" for passage in found["passages"]] == [sampled]
@@ -127,7 +127,7 @@ def test_a_large_page_says_so(trained, monkeypatch, capsys, tmp_path):
     for flags, said in (([], "; -half 1 makes it smaller"), (["-half", "1"], "")):
         monkeypatch.setattr("sys.argv", ["visualize.py", str(trained), *flags])
         visualize.main()
-        assert capsys.readouterr().err.startswith(f"the page will weigh 0 MB{said}\n")
+        assert capsys.readouterr().err.startswith(f"the page will be 0 MB{said}\n")
 
 
 # Mistakes
@@ -163,7 +163,7 @@ def test_flags_and_texts_that_make_no_sense(trained, tmp_path):
     refused(run("visualize.py", trained, "-file=x.txt", cwd=tmp_path), "x.txt is empty")
     (tmp_path / "x.txt").write_bytes(b"one\xff")
     refused(run("visualize.py", trained, "-file=x.txt", cwd=tmp_path), "x.txt is not utf-8 text")
-    refused(run("visualize.py", trained, "-split=test", cwd=tmp_path), "nothing in the split test")
+    refused(run("visualize.py", trained, "-split=test", cwd=tmp_path), "the test split of")
     refused(run("visualize.py", trained, "-length=0", cwd=tmp_path), "-length", status=2)
     refused(run("visualize.py", "x.pt", cwd=tmp_path), "there is no checkpoint x.pt")
     assert names(tmp_path) == {"x.txt"}

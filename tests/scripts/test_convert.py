@@ -110,7 +110,7 @@ def test_mistakes(tmp_path):
     refused(run(SCRIPT, "x.pt", cwd=tmp_path), "there is no checkpoint x.pt")
     refused(run(SCRIPT, tmp_path, cwd=tmp_path), "is a folder")
     (tmp_path / "x.pt").write_bytes(b"PK\3\4 and no more")
-    refused(run(SCRIPT, "x.pt", cwd=tmp_path), "x.pt is not a checkpoint")
+    refused(run(SCRIPT, "x.pt", cwd=tmp_path), "x.pt is not a char-rnn checkpoint")
     refused(run(SCRIPT, cwd=tmp_path), "CHECKPOINT", status=2)
     refused(run(SCRIPT, "x.pt", "-gpu", 1, cwd=tmp_path), "-gpu", "-gpuid", status=2)
     assert names(tmp_path) == {"x.pt"}

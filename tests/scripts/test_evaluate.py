@@ -263,10 +263,10 @@ def test_texts_that_the_model_cannot_predict(trained, tmp_path):
     path, file = trained["lstm"], tmp_path / "x.txt"
     options = (path, "-file=x.txt")
     file.write_bytes(b"one Z two A B C D E F G")
-    refused(score(*options, cwd=tmp_path), "x.txt has characters", "'A', 'C', 'D', 'E', 'F', ...", "never seen")
+    refused(score(*options, cwd=tmp_path), "x.txt contains characters", "'A', 'C', 'D', 'E', 'F', ...", "never seen")
     shutil.copy(file, tmp_path / "input.txt")
     done = score(path, f"-data_dir={tmp_path}", cwd=tmp_path)
-    assert done.returncode == 1 and f"{tmp_path / 'input.txt'} has characters" in done.stderr
+    assert done.returncode == 1 and f"{tmp_path / 'input.txt'} contains characters" in done.stderr
     for content, words in ((b"one\xff", ("offset 3", "utf-8")), (b"", ("too short",)), (b"o", ("too short",))):
         file.write_bytes(content)
         refused(score(*options, cwd=tmp_path), "x.txt", *words)

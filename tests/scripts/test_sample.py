@@ -92,9 +92,9 @@ def test_a_stop_lies_in_what_is_sampled():
 
 def test_a_stop_that_never_comes():
     assert written("-length=20", "-stop=9-9-9-9-9") == written("-length=20")
-    refused(run("-stop=QUIT"), "-stop has 'Q'", "leave it out")
-    refused(run(r"-stop=\t"), r"-stop has '\t'")
-    refused(run(r"-stop=\\"), r"-stop has '\\'")
+    refused(run("-stop=QUIT"), "-stop contains 'Q'", "leave it out")
+    refused(run(r"-stop=\t"), r"-stop contains '\t'")
+    refused(run(r"-stop=\\"), r"-stop contains '\\'")
 
 
 @pytest.mark.parametrize("prime", ["", "one"])
@@ -154,7 +154,7 @@ def test_a_primetext_file_is_in_the_checkpoint_s_encoding(unicode_checkpoint, tm
     path.write_bytes(b"\xe9")
     refused(run(*flags, checkpoint=unicode_checkpoint), str(path), "is not utf-8 text")
     # A model of bytes takes any; this one knows none of them.
-    refused(run(*flags), r"the primetext has '\udce9'")
+    refused(run(*flags), r"the primetext contains '\udce9'")
     assert written(*flags, "-unknown_chars=skip") == "\n"
 
 
@@ -166,9 +166,9 @@ def test_primetext_files_that_cannot_be_fed(tmp_path):
 
 def test_unknown_characters():
     flags = ("-length=0", "-primetext", "One – ‘two’ Q9é")  # noqa: RUF001
-    refused(run(*flags), "the primetext has 'O'", "-unknown_chars skip")
+    refused(run(*flags), "the primetext contains 'O'", "-unknown_chars skip")
     assert written(*flags, "-unknown_chars=skip") == "ne  two 9\n"
-    refused(run(*flags, "-unknown_chars=nearest"), "has '‘'", "none near it")  # noqa: RUF001
+    refused(run(*flags, "-unknown_chars=nearest"), "contains '‘'", "nor anything close to it")  # noqa: RUF001
     assert written("-length=0", "-primetext=ONE – Éé", "-unknown_chars=nearest") == "one - ee\n"  # noqa: RUF001
 
 

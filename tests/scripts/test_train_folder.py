@@ -90,7 +90,7 @@ def test_a_limit_on_the_size_of_files(flags, finished, tmp_path):
     run = finish(tmp_path, *flags, "-print_every", 60, "-savefile", "t", prepare=limits_file_size(8000))
     assert run.status == 1
     assert run.err.count("(file too large); training continues") == 3
-    assert run.err.endswith("error: the last checkpoint could not be written; the newest one is missing, too\n")
+    assert run.err.endswith("error: the last checkpoint could not be written, and there is no earlier one\n")
     assert len(names(tmp_path / "cv")) == 3
 
 
@@ -116,7 +116,9 @@ def test_a_real_disk_that_is_full(flags, small_disk, tmp_path):
     assert names(small_disk) == found.keys() and 1 < len(found) < 13
     newest = max(found.values(), key=lambda checkpoint: checkpoint.iteration)
     assert run.err.count("(no space left on device); training continues") >= 10
-    assert run.err.endswith(f"the newest one is {small_disk}/{next(n for n, c in found.items() if c is newest)}\n")
+    assert run.err.endswith(
+        f"the newest one on disk is {small_disk}/{next(n for n, c in found.items() if c is newest)}\n"
+    )
     # With room again, it goes on.
     (small_disk / saved(run.out)[0]).unlink()
     resumed = finish(tmp_path, "-resume", small_disk, "-keep", 1, "-eval_val_every", 100, "-save_every", 0)

@@ -50,7 +50,7 @@ def test_a_folder_stands_for_its_newest_whole_checkpoint(finished, tmp_path):
     run = finish(finished, "-resume", folder)
     assert run.status == 0
     assert f"{path.name}, iteration 40\n" in run.out
-    assert run.err.startswith(f"warning: {folder / newest.name} is not a checkpoint of char-rnn, or a damaged one")
+    assert run.err.startswith(f"warning: {folder / newest.name} is not a char-rnn checkpoint, or is damaged")
     assert list(log([run.out])) == list(range(41, EPOCH + 1))
 
 
@@ -144,7 +144,9 @@ def test_a_flag_that_is_repeated_unchanged_says_nothing(finished):
 @pytest.mark.parametrize("name", FIXED)
 def test_flags_that_make_another_run_are_refused(name, stopped, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py", "-resume", str(stopped), f"-{name}", str(FIXED[name])])
-    with pytest.raises(UserError, match=f"^-{name} {FIXED[name]} would make it another run.*-init_from {stopped}$"):
+    with pytest.raises(
+        UserError, match=f"^-{name} {FIXED[name]} cannot be combined with -resume.*-init_from {stopped}$"
+    ):
         train.main()
 
 

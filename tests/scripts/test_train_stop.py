@@ -34,7 +34,7 @@ def test_a_signal_stops_with_a_checkpoint_and_the_command_to_go_on(number, small
         time.sleep(0.01)
     run.send_signal(number)
     assert run.wait(60) == 128 + number
-    assert told.read_text() == "stopping after this iteration; once more stops at once, without saving\n"
+    assert told.read_text() == "stopping after this iteration; interrupt again to stop at once, without saving\n"
     out = printed.read_text()
     iteration = max(log([out]))
     assert names(here) == {f"resume_s_iteration{iteration}.pt"}

@@ -26,7 +26,7 @@ def test_two_runs_at_once_in_one_folder_keep_out_of_each_others_way(keep, flags,
         wanted = best(every, keep) | {every[-1]} if keep else every
         assert sorted(mine) == sorted(wanted)
     told = [line for run in runs for line in run.err.splitlines()]
-    pattern = r"warning: there is another cv/(\S+)\.pt already; writing \1_2\.pt instead"
+    pattern = r"warning: cv/(\S+)\.pt already exists; writing \1_2\.pt instead"
     assert [line for line in told if not re.fullmatch(pattern, line)] == []
     if not keep:
         # Whoever came second to one of the two names of the first epoch has said so.

@@ -1,4 +1,4 @@
-"""What the readers of .t7 checkpoints share: looking around in the tables that `read_t7` gives, and doubting them."""
+"""What the readers of .t7 checkpoints share: looking into the tables that `read_t7` returns, and distrusting them."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from util.checkpoint.t7 import Table
 
 
 def follow(table: Any, *keys: str | int) -> Any:
-    """What a path of keys leads to from a table; None where it ends before."""
+    """Follows a path of keys from a table; returns None if a key is missing."""
     for key in keys:
         table = table.get(key) if isinstance(table, Table) else None
     return table
 
 
 def text(string: str) -> str:
-    """A string of the file, given byte by byte, in characters."""
+    """Decodes a string from the file, which is given as one character per byte."""
     return string.encode("latin-1").decode("utf-8", "replace")
 
 
 def whole(value: Any, name: str) -> int:
     if type(value) is not float or not value.is_integer():
-        raise ValueError(f"its {name} has {shown(value)}, which is no whole number")
+        raise ValueError(f"its {name} has {shown(value)}, which is not a whole number")
     return int(value)
 
 
 def shown(value: Any) -> str:
-    """Something from the file for a message: short, and with nothing in it that steers a terminal."""
+    """Returns a value from the file, made safe for a message: short and without control codes."""
     if isinstance(value, str):
         return ascii(value[:50])
     return f"{value:.6g}" if isinstance(value, int | float) else f"a {type(value).__name__}"
 
 
 def by_index(table: Table, name: str) -> list[Any]:
-    """The values of a table that counts them from 1, in order. Raises ValueError where it does not."""
+    """Returns the values of a table that numbers them from 1, in order. Raises ValueError if it does not."""
     if any(index not in table for index in range(1, len(table) + 1)):
-        raise ValueError(f"its {name} does not count its {len(table)} entries from 1 to {len(table)}")
+        raise ValueError(f"its {name} does not number its {len(table)} entries from 1 to {len(table)}")
     return [table[index] for index in range(1, len(table) + 1)]
 
 
 def read_train_losses(table: Table, iteration: int, start: int = 0) -> np.ndarray:
-    """The loss of each iteration up to `iteration`, float64 (iteration,), from a table that counts from `start` + 1.
+    """Returns each iteration's loss, float64 (iteration,), from a table whose first entry is that of `start` + 1.
 
-    Iterations of which the file has no loss have NaN.
+    Iterations without a loss in the file get NaN.
     """
-    # Somebody may have kept the loss of every hundredth iteration, but a few numbers are no reason to fill the memory.
+    # A file may hold the loss of every hundredth iteration only, but a few numbers must not make us allocate gigabytes.
     if not 0 <= start <= iteration <= 100 * len(table) + 100_000:
-        raise ValueError(f"it has {len(table)} training losses, which does not go with {iteration:.6g} iterations")
+        raise ValueError(f"it has {len(table)} training losses, which does not match {iteration:.6g} iterations")
     losses = np.full(iteration, np.nan)
     for key, value in table.items():
         if not isinstance(key, int) or not 1 <= key <= iteration - start or type(value) is not float:
@@ -58,12 +58,12 @@ def read_train_losses(table: Table, iteration: int, start: int = 0) -> np.ndarra
 
 
 def check_arrays(arrays: list[np.ndarray]) -> None:
-    """Raises ValueError where parameters are of more than one type, or share memory with each other.
+    """Raises ValueError if the parameters have more than one type, or share memory with each other.
 
     If they share none, copies of them cannot be much larger than the file.
     """
     if len({array.dtype for array in arrays}) > 1:
-        raise ValueError("its parameters are of more than one type")
+        raise ValueError("its parameters have more than one type")
     bounds = [(np.lib.array_utils.byte_bounds(array), array.nbytes) for array in arrays if array.size]
     end = 0
     for (low, high), size in sorted(bounds):

@@ -1,7 +1,7 @@
-"""Checkpoints of torch-rnn, as util.checkpoint.t7 reads them, in the form of util.checkpoint.
+"""Converts checkpoints of torch-rnn, as util.checkpoint.t7 reads them.
 
-torch-rnn feeds its layers rows of an embedding, and may normalise their outputs by what training has counted. When
-nothing is trained both are linear, and a linear map follows each, so they become part of its weights.
+torch-rnn feeds its layers rows of an embedding, and may apply batch normalization to their outputs. Outside training
+both are linear, and a linear map follows each, so they are folded into its weights.
 
 Letters: V tokens in the vocabulary, D numbers in a row of the embedding, H outputs of a layer, L layers, G gates.
 """
@@ -26,11 +26,11 @@ ARRAYS = {
     "nn.VanillaRNN": ("weight", "bias"),
     "nn.BatchNormalization": ("weight", "bias", "running_mean", "running_var"),
     "nn.Linear": ("weight", "bias"),
-    # When nothing is trained these two change no number.
+    # Outside training these two change nothing.
     "nn.View": (),
     "nn.Dropout": (),
 }
-"""The modules of torch-rnn's networks, and their fields that make the output."""
+"""The modules of torch-rnn's networks, and the fields that determine their output."""
 COUNTS = {
     "batch_size": "batch_size",
     "seq_length": "seq_length",
@@ -39,20 +39,20 @@ COUNTS = {
     "checkpoint_every": "eval_val_every",
 }
 NUMBERS = {"learning_rate": "learning_rate", "lr_decay_factor": "learning_rate_decay", "grad_clip": "grad_clip"}
-"""Flags of torch-rnn, and our names for them. Flags of the model are not among them: after -init_from they lie."""
+"""torch-rnn's flags and our names for them. Those of the model are left out: after -init_from they are wrong."""
 
 
 def is_torch_rnn(root: Any) -> bool:
-    """Whether the object in a file is one of torch-rnn's, or a table that holds one."""
+    """Whether the object in a file is one of torch-rnn's, or a table that contains one."""
     values = [root, *root.values()] if isinstance(root, Table) else []
     return any(isinstance(v, Table) and v.torch_class in ("nn.LanguageModel", *CELLS) for v in values)
 
 
 def torch_rnn_content(root: Table) -> dict[str, Any]:
-    """What a .t7 checkpoint of torch-rnn holds, as `util.checkpoint.checked` takes it.
+    """Returns the content of a torch-rnn .t7 checkpoint in the form that `util.checkpoint.content.from_content` takes.
 
-    The option `batchnorm` is 1 where a batch normalisation has become part of the weights. Raises ValueError with one
-    sentence where `root`, the object in the file, is no checkpoint, or a damaged one.
+    The option `batchnorm` is 1 if a batch normalization has been folded into the weights. Raises ValueError with a
+    one-sentence reason if `root`, the object in the file, is not a checkpoint, or is damaged.
     """
     model, opt, losses = (root.get(name) for name in ("model", "opt", "train_loss_history"))
     if not isinstance(model, Table) or model.torch_class != "nn.LanguageModel":
@@ -66,7 +66,7 @@ def torch_rnn_content(root: Table) -> dict[str, Any]:
     check_shapes(modules, len(vocabulary), H, len(GATES[cell]))
     options = read_options(opt) | {"model": cell, "rnn_size": H, "num_layers": len(cells)}
     options |= {"dropout": model.get("dropout", 0.0), "batchnorm": int(len(modules) > len(cells) + 2)}
-    # The oldest files do not count, and their runs began at 0.
+    # The oldest files have no count, and their runs began at 0.
     iteration = whole(root.get("i", float(len(losses))), "i")
     return {
         "format": FORMAT,
@@ -84,13 +84,13 @@ def torch_rnn_content(root: Table) -> dict[str, Any]:
 
 
 def remarks(options: dict[str, Any]) -> list[str]:
-    """What to say to somebody who trains on from a checkpoint with these options, ours or torch-rnn's."""
-    folded = "the batch normalisation of the checkpoint is now part of its weights, and will not be trained as such"
+    """Returns what to tell a user who trains on from a checkpoint with these options, ours or torch-rnn's."""
+    folded = "the checkpoint's batch normalization is now part of its weights, and will not be trained separately"
     return [folded] if options.get("batchnorm") else []
 
 
 def find_modules(model: Table) -> list[Table]:
-    """The modules with parameters: an embedding, cells, each with a batch normalisation or without, a decoder."""
+    """Returns the modules with parameters: an embedding, cells (each may have a batch normalization), a decoder."""
     table = follow(model, "net", "modules")
     if not isinstance(table, Table):
         raise ValueError("its model has no net with modules")
@@ -99,23 +99,23 @@ def find_modules(model: Table) -> list[Table]:
         name = module.torch_class if isinstance(module, Table) else None
         if name == "nn.TemporalAdapter":
             raise ValueError(
-                "torch-rnn wrote it in the first days of March 2016, when it put the last layer into a "
-                "nn.TemporalAdapter and never trained it; such a model has to be trained anew"
+                "torch-rnn wrote it in the first days of March 2016, when it put the last layer into an "
+                "nn.TemporalAdapter and never trained it; such a model has to be trained again"
             )
         if name not in ARRAYS:
-            raise ValueError(f"its net has {shown(name or module)}, which the networks of torch-rnn do not have")
+            raise ValueError(f"its net has {shown(name or module)}, which torch-rnn's networks do not have")
         if ARRAYS[name]:
             modules.append(module)
     if not re.fullmatch("Lo(LS(Ba)?)+Li|Lo(Va(Ba)?)+Li", "".join(module.torch_class[3:5] for module in modules)):
-        raise ValueError("its net is not an embedding, layers of one kind and a decoder, as those of torch-rnn are")
+        raise ValueError("its net is not an embedding, layers of one kind and a decoder, as torch-rnn's are")
     return modules
 
 
 def read_vocabulary(model: Table) -> tuple[str, str]:
-    """The tokens by their indices as characters, and how text becomes these: `bytes` or utf-8.
+    """Returns the tokens as characters in the order of their indices, and their encoding: `bytes` or utf-8.
 
-    A token is a character in UTF-8. After preprocess.py -encoding bytes those above 127 are written as numbers, such as
-    "[195]": bytes under Python 2, code points under Python 3.
+    A token is a character in UTF-8. With preprocess.py -encoding bytes, those above 127 are written as numbers, such
+    as "[195]": bytes under Python 2, code points under Python 3.
     """
     table = model.get("idx_to_token")
     if not isinstance(table, Table):
@@ -129,7 +129,7 @@ def read_vocabulary(model: Table) -> tuple[str, str]:
         except (TypeError, ValueError):
             character = ""
         if len(character) != 1:
-            raise ValueError(f"its vocabulary has {shown(token)}, and only single characters are known")
+            raise ValueError(f"its vocabulary contains {shown(token)}, but only single characters are supported")
         vocabulary += character
         numbered |= bool(number)
     return vocabulary, "bytes" if numbered and max(vocabulary) < "\u0100" else "utf-8"
@@ -141,23 +141,23 @@ def read_options(opt: Table) -> dict[str, Any]:
 
 
 def epoch(options: dict[str, Any], iteration: int) -> float:
-    """Where the run stood, which its files do not tell: at its end, if this is surely its last checkpoint; else 0.
+    """Returns the epoch of the checkpoint, which the file does not say: the last if it is surely the last one, else 0.
 
-    They come every so many iterations, and at the last one.
+    Checkpoints come every so many iterations, and at the last one.
     """
     every, last = options.get("eval_val_every", 0), options.get("max_epochs", 0)
     return float(last) if every > 0 and iteration % every else 0.0
 
 
 def read_val_losses(root: Table) -> dict[int, float]:
-    """The validation losses by iteration; none where the file does not tell of which they are."""
+    """Returns the validation losses by iteration; none if the file does not say which iterations they belong to."""
     tables = [root.get(name) for name in ("val_loss_history_it", "val_loss_history")]
     iterations, losses = (by_index(t, "val_loss_history") if isinstance(t, Table) else [] for t in tables)
     return {whole(iteration, "val_loss_history_it"): loss for iteration, loss in zip(iterations, losses)}
 
 
 def arrays(module: Table) -> list[np.ndarray]:
-    """The fields of a module that make its output; the last of a batch normalisation can be an old running_std."""
+    """Returns the fields that determine a module's output; a batch normalization's last may be an old running_std."""
     names = ARRAYS[module.torch_class or ""]
     if names[-1] == "running_var" and "running_std" in module:
         names = (*names[:-1], "running_std")
@@ -168,10 +168,10 @@ def arrays(module: Table) -> list[np.ndarray]:
 
 
 def check_shapes(modules: list[Table], V: int, H: int, G: int) -> None:
-    """Raises ValueError where the modules do not fit each other and the vocabulary, or share memory.
+    """Raises ValueError if the modules do not fit each other and the vocabulary, or share memory.
 
-    Where they fit, what the embedding makes of the first layer, (V, G·H), is G times the decoder's weight (V, H),
-    which the file holds: a small file cannot ask for much memory.
+    If they fit, the first layer's weight with the embedding folded in, (V, G·H), is G times the size of the decoder's
+    (V, H), which the file holds: a small file cannot ask for much memory.
     """
     check_arrays([array for module in modules for array in arrays(module)])
     inputs = arrays(modules[0])[0].shape[-1]
@@ -187,13 +187,13 @@ def check_shapes(modules: list[Table], V: int, H: int, G: int) -> None:
         shapes = [array.shape for array in arrays(module)]
         if shapes != expected:
             found, wanted = (" and ".join(map(str, some)) for some in (shapes, expected))
-            raise ValueError(f"it has a {name} of {found}, where its vocabulary and layers make that {wanted}")
+            raise ValueError(f"it has an {name} of {found}, but its vocabulary and layers call for {wanted}")
 
 
 def fold(modules: list[Table], H: int) -> dict[str, np.ndarray]:
-    """CharRNN's parameters by name, computed in float64 and stored in the file's precision.
+    """Returns CharRNN's parameters by name, computed in float64 and stored in the file's precision.
 
-    A layer computes x·W + b. In the first one x is a row of the embedding, so that a character adds a row of
+    A layer computes x·W + b. In the first one x is a row of the embedding, so a character adds a row of
     embedding·W; above it x is scale·h + shift, which makes it h·(scale·W) + (b + shift·W).
     """
     (embedding,), *layers, (weight, bias) = map(arrays, modules)
@@ -201,7 +201,7 @@ def fold(modules: list[Table], H: int) -> dict[str, np.ndarray]:
     parameters: dict[str, np.ndarray] = {}
     scale, shift = np.ones(H), np.zeros(H)
     layer = 0
-    with np.errstate(all="ignore"):  # `checked` refuses what is no number
+    with np.errstate(all="ignore"):  # `from_content` refuses values that are not finite
         for module, values in zip(modules[1:-1], layers):
             if module.torch_class not in CELLS:
                 scale, shift = scale_and_shift(module)
@@ -219,9 +219,9 @@ def fold(modules: list[Table], H: int) -> dict[str, np.ndarray]:
 
 
 def scale_and_shift(module: Table) -> tuple[np.ndarray, np.ndarray]:
-    """What a batch normalisation makes of its input when nothing is trained, float64 (H,) each."""
+    """Returns the scale and shift of a batch normalization outside training, float64 (H,) each."""
     weight, bias, mean, spread = (array.astype(np.float64) for array in arrays(module))
-    if "running_std" in module:  # of old files: the mean of 1 / sqrt(variance + eps)
+    if "running_std" in module:  # in old files: the mean of 1 / sqrt(variance + eps)
         scale = weight * spread
     elif isinstance(eps := module.get("eps"), float):
         scale = weight / np.sqrt(spread + eps)

@@ -1,4 +1,4 @@
-"""Where a model runs: a CUDA GPU, an OpenCL device, or the CPU. One call chooses the device and tries it."""
+"""Where a model runs: a CUDA GPU, an OpenCL device, or the CPU. One function chooses the device and tries it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ OPENCL_BACKEND = "pytorch_ocl"
 
 
 def choose_device(gpuid: int, opencl: int, say: Callable[[str], None]) -> str:
-    """Returns the device that -gpuid and -opencl ask for, tried, as a torch device string; or "cpu", and says why.
+    """Returns the device that -gpuid and -opencl ask for, as a torch device string; "cpu" if it fails, and says why.
 
-    Imports torch only where there seems to be a device. Of several processes that train together each takes a GPU of
-    its machine, in turn. Raises UserError where there are GPUs but not this one.
+    Imports torch only if there seems to be a device. Of several processes that train together, each takes one of its
+    machine's GPUs in turn. Raises UserError if there are GPUs but not this one.
     """
     if gpuid < 0:
         return "cpu"
@@ -31,7 +31,7 @@ def choose_device(gpuid: int, opencl: int, say: Callable[[str], None]) -> str:
         return "cpu"
     count = count_gpus()
     if count == 0:
-        say("no GPU found; continuing on the CPU (-gpuid -1 does so without this message)")
+        say("no GPU found; continuing on the CPU (-gpuid -1 silences this message)")
         return "cpu"
     if rank().total > 1:
         gpuid = rank().local % count
@@ -41,7 +41,7 @@ def choose_device(gpuid: int, opencl: int, say: Callable[[str], None]) -> str:
 
 
 def count_gpus() -> int:
-    """Returns how many GPUs there are. Asking the driver takes no time, while importing torch takes seconds."""
+    """Returns how many GPUs there are. Asking the driver is instant; importing torch takes seconds."""
     if is_rocm():
         import torch
 
@@ -56,7 +56,7 @@ def count_gpus() -> int:
 
 
 def is_rocm() -> bool:
-    """Whether the installed torch is one for AMD's GPUs, which it calls cuda as well."""
+    """Whether the installed torch is built for AMD's GPUs, which it calls cuda as well."""
     try:
         return "rocm" in importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
@@ -64,7 +64,7 @@ def is_rocm() -> bool:
 
 
 def tried(device: str, say: Callable[[str], None]) -> str:
-    """Returns the device after computing something there, or "cpu", and says why, where that fails."""
+    """Tries to compute on the device; returns it, or "cpu" after saying why that failed."""
     try:
         import torch
 

@@ -1,7 +1,7 @@
-"""Writing files: whole or not at all, and never over what must not be lost.
+"""Writes files whole or not at all, and never over one that must not be lost.
 
-`replacing` writes a file beside its place, flushes it to the disk and renames it. `output` is for every place that a
-user names: it knows what may be written over, and takes links, devices and pipes as they are.
+`replacing` writes to a temporary file beside the target, flushes it to disk, and renames it. `output` is for every
+file that a user names: it knows what may be overwritten, follows links, and writes to devices and pipes as they are.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import BinaryIO
 from util.errors import UserError, reason
 
 CHECKPOINT_STARTS = (b"PK\3\4", b"\3\0\0\0", b"\4\0\0\0")
-"""How a .pt file begins, and a .t7 file of Torch."""
+"""The first bytes of a .pt file, and of Torch's .t7 files."""
 
 
 @contextmanager
 def output(
     path: str | Path, flag: str = "", reads: Iterable[Path] = (), over_checkpoints: bool = False
 ) -> Iterator[BinaryIO]:
-    """Opens a place for writing that the user named with `flag`, if with any; `-` is standard output.
+    """Opens the file that the user named with `flag`, if there is such a flag, for writing; `-` is standard output.
 
-    A regular file appears at the end of the block, whole; until then, and after an error, it is what it was. It keeps
-    its mode, and a link still leads to it. Devices and pipes are written to as they are. Raises UserError where it
-    cannot be written, is one of the files that this run `reads`, or is a checkpoint, unless `over_checkpoints`.
+    A regular file is complete when the block ends; until then, and after an error, it is what it was. It keeps its
+    mode, and links to it still lead to it. Devices and pipes are written to directly. Raises UserError if it cannot
+    be written, is one of the files that this run `reads`, or is a checkpoint, unless `over_checkpoints`.
     """
     if str(path) == "-":
         yield sys.stdout.buffer
@@ -47,7 +47,7 @@ def output(
 
 
 def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), over_checkpoints: bool = False) -> None:
-    """Raises UserError where `output` would destroy something."""
+    """Raises UserError if `output` would destroy something."""
     path = Path(path)
     try:
         if path.is_dir():
@@ -63,11 +63,11 @@ def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), over_c
 
 
 def refusal(path: str | Path, why: str, flag: str) -> UserError:
-    return UserError(f"cannot write {path}: {why}" + (f"; name another file with {flag}" if flag else ""))
+    return UserError(f"cannot write {path}: {why}" + (f"; choose another file for {flag}" if flag else ""))
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Returns what is the same for a file under all its names; None where there is none."""
+    """Returns what a file has in common under all its names; None if there is no file."""
     with suppress(OSError):
         status = os.stat(path)
         return status.st_dev, status.st_ino
@@ -75,13 +75,13 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def own_code() -> list[Path]:
-    """Returns the files of the program and the libraries that it has loaded."""
+    """Returns the files of the program itself and of the libraries it has loaded."""
     files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     return [Path(file) for file in files if file]
 
 
 def is_stream(path: Path) -> bool:
-    """Whether a path leads to a device, a pipe or an open file such as /dev/stdout, which keep what they were given."""
+    """Whether a path leads to a device, a pipe or an open file such as /dev/stdout, which cannot be replaced."""
     parent = os.path.realpath(path.absolute().parent)
     if parent == "/dev" or parent.startswith("/proc/"):
         return True
@@ -92,7 +92,7 @@ def is_stream(path: Path) -> bool:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether a file is a checkpoint, by how it begins, or by its name where it is damaged."""
+    """Whether a file is a checkpoint, by its first bytes, or by its name in case it is damaged."""
     with path.open("rb") as file:
         start = file.read(4)
     return start in CHECKPOINT_STARTS or (path.suffix in (".pt", ".t7") and bool(start))
@@ -100,11 +100,10 @@ def is_checkpoint(path: Path) -> bool:
 
 @contextmanager
 def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> Iterator[BinaryIO]:
-    """Opens a new file, for writing and reading, that takes the place of `path` when the block ends well.
+    """Opens a new file, for reading and writing, that replaces `path` when the block ends without an exception.
 
-    Until then, and after any exception, `path` is what it was, and nothing is left beside it. The file has the mode
-    of the one before it. `commit` moves the finished file to its place: os.replace, `create` or `discard`. Raises
-    OSError.
+    Until then `path` is untouched, and after an exception no temporary file is left. The new file has the old one's
+    mode. `commit` moves the finished file into place: os.replace, `create` or `discard`. Raises OSError.
     """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
@@ -112,7 +111,7 @@ def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> I
             yield file
             file.flush()
             os.fsync(file.fileno())
-        with suppress(OSError):  # a file system may have no permissions
+        with suppress(OSError):  # not every file system has permissions
             os.chmod(temporary, _mode(path))
         commit(temporary, path)
     except BaseException:
@@ -123,28 +122,28 @@ def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> I
 
 
 def create(temporary: str, path: Path) -> None:
-    """Commits a file to a place where there is none yet; raises FileExistsError where there is."""
+    """Commits a file only if `path` does not exist yet; raises FileExistsError if it does."""
     try:
         os.link(temporary, path)
     except FileExistsError:
         raise
     except OSError:
-        # A file system without hard links: look first, with a moment in which another process could come between.
+        # No hard links on this file system: check first, though another process may slip in between.
         if path.exists():
             raise FileExistsError(path) from None
         os.replace(temporary, path)
     else:
-        with suppress(OSError):  # the file is in its place all the same
+        with suppress(OSError):  # the file is in place regardless
             os.unlink(temporary)
 
 
 def discard(temporary: str, path: Path) -> None:
-    """Commits nothing: only tries whether such a file can be written."""
+    """Commits nothing: only checks that such a file could be written."""
     os.unlink(temporary)
 
 
 def _mode(path: Path) -> int:
-    """Returns the mode of the file there, or that of a new one."""
+    """Returns the mode of the file at `path`, or the mode of a new file."""
     with suppress(OSError):
         return stat.S_IMODE(os.stat(path).st_mode)
     mask = os.umask(0o077)
@@ -153,7 +152,7 @@ def _mode(path: Path) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a rename last through a power cut, where the system lets a folder be flushed."""
+    """Makes a rename survive a power failure, on systems that can flush a folder."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,6 +1,6 @@
-"""Simple facts of a text, character by character: how far the line has come, whether a quotation is open.
+"""Simple facts about a text, character by character: how long the line is so far, whether a quotation is open.
 
-A fact is what can be said after reading a character. Those that look ahead say so in their names.
+A fact is what can be said after reading a character. Facts that look ahead say so in their names.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 Values = np.ndarray
 OPENING, CLOSING = "([{", ")]}"
-# Each of these ends with the first character that is no longer inside; see `inside`.
+# Each of these patterns ends with the first character that is no longer inside; see `inside`.
 COMMENT = re.compile(
     r"/\*.*?(?:\*/|\Z)|<!--.*?(?:-->|\Z)|(?:(?<!:)//|(?:^|(?<=\s))#(?=[ !]))[^\n]*\n", re.DOTALL | re.MULTILINE
 )
@@ -26,7 +26,7 @@ INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 
 @dataclass
 class Fact:
-    """`values` gives a passage's fact after each character, (T,): a number, or 0 and 1."""
+    """`values` returns the fact after each character of a passage, (T,): a number, or 0 or 1."""
 
     name: str
     is_number: bool
@@ -34,7 +34,7 @@ class Fact:
 
 
 def since(pattern: str) -> Callable[[str], Values]:
-    """Characters since the last match of a pattern ended; since the passage began, before the first."""
+    """Counts characters since the last match of a pattern ended, or since the passage began."""
 
     def values(text: str) -> Values:
         latest = np.zeros(len(text), int)
@@ -46,12 +46,12 @@ def since(pattern: str) -> Callable[[str], Values]:
 
 
 def whether(is_so: Callable[[str], bool]) -> Callable[[str], Values]:
-    """Whether a character is of some kind."""
+    """Says whether a character is of some kind."""
     return lambda text: np.array([is_so(c) for c in text], int)
 
 
 def inside(pattern: re.Pattern[str]) -> Callable[[str], Values]:
-    """Whether a match of the pattern goes on after a character. The text ends as if a line end followed."""
+    """Says whether a match of the pattern continues after a character. The text is read as if a newline followed."""
 
     def values(text: str) -> Values:
         result = np.zeros(len(text), int)
@@ -70,7 +70,7 @@ def word_length(text: str) -> Values:
 
 
 def indentation(text: str) -> Values:
-    """How many blanks the line began with."""
+    """Counts the blanks at the beginning of the line."""
     result = np.zeros(len(text), int)
     for match in INDENT.finditer(text):
         end = text.find("\n", match.end())

@@ -1,11 +1,11 @@
-"""Finds the cells that follow facts of a text, and says what that is worth.
+"""Finds the cells that follow facts about a text, and measures how well.
 
-A cell is chosen on one half of the passages and scored on the other. Beside its score stand two others: that of chance,
-and that of a guess from the last two characters alone.
+A cell is chosen on one half of the passages and scored on the other. Its score is compared with two others: that of
+chance, and that of a guess from the last two characters alone.
 
-A score is the area under the ROC curve (AUC) of a yes-or-no fact, Spearman's correlation of a number. Inside, both are
-a strength from -1 to 1: 2 AUC - 1, or the correlation. Either is a product of the cell's ranks with the fact, so those
-of all cells and facts are products of matrices. Letters: T characters, C cells, F facts.
+A score is the area under the ROC curve (AUC) for a yes-or-no fact, and Spearman's correlation for a number. Inside,
+both are a strength from -1 to 1: 2 AUC - 1, or the correlation. Either is a product of the cell's ranks with the fact,
+so those of all cells and facts are matrix products. Letters: T characters, C cells, F facts.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy as np
 from util.page.facts import FACTS, Fact
 
 SHIFTS = 24
-"""How often chance is tried: with the fact moved along the text, a cell is chosen and scored as it is without."""
+"""How many times chance is tried: a cell is chosen and scored in the same way, with the fact moved along the text."""
 RARE, TIMES = 0.005, 8
-"""A fact that fewer of the characters have in either half is left out, and one that comes fewer times."""
+"""A fact is left out if, in either half, a smaller fraction of characters has it, or it occurs fewer times."""
 MARGIN = 0.06
-"""By how much a strength must exceed those of chance and of the last two characters to be a finding."""
+"""By how much a strength must exceed chance and the last two characters to be a finding."""
 CELLS_AT_ONCE = 64
 
 
@@ -36,20 +36,20 @@ class Finding:
     score: float
     """On the half that the cell was not chosen on: an AUC, or a correlation."""
     rises: bool
-    """Whether the cell is high where the fact is there; the AUC is that of the cell turned round where it is not."""
+    """Whether the cell is high when the fact is true; if not, the AUC is that of the negated cell."""
     base: float
-    """The share of characters that have the fact, or its mean."""
+    """The fraction of characters that have the fact, or its mean."""
     chance: float
     pair: float
     """The score of a guess from the last two characters."""
     found: bool
-    """Whether the cell knows more than these."""
+    """Whether the cell knows more than chance and that guess."""
 
 
 def find(passages: Sequence[str], cells: np.ndarray) -> list[Finding]:
-    """Findings in passages, whose cells after each character are (T, C), the strongest first, and then what is none.
+    """Returns the findings in passages, whose cells after each character are (T, C).
 
-    There are none in fewer than two passages.
+    The strongest come first, then the facts without a finding. Fewer than two passages have none.
     """
     if len(passages) < 2:
         return []
@@ -84,7 +84,7 @@ def find(passages: Sequence[str], cells: np.ndarray) -> list[Finding]:
 
 
 def common_facts(passages: Sequence[str], halves: Sequence[slice]) -> tuple[list[Fact], list[np.ndarray]]:
-    """The facts that both halves of a text have, and lack, often enough to learn from; each with its values (T,)."""
+    """Returns the facts that are true and false often enough in both halves of a text, with their values (T,)."""
     facts, values = [], []
     for fact in FACTS:
         ours = np.concatenate([fact.values(passage) for passage in passages]).astype(float)
@@ -100,22 +100,22 @@ def is_common(values: np.ndarray) -> bool:
 
 
 def shifts(values: np.ndarray) -> np.ndarray:
-    """The values (T,), and then the same moved along the text and round its end: (T, 1 + SHIFTS)."""
+    """Returns the values (T,), and the same moved along the text and around its end: (T, 1 + SHIFTS)."""
     distances = np.linspace(0.05, 0.95, SHIFTS) * len(values)
     return np.stack([values, *(np.roll(values, int(distance)) for distance in distances)], axis=1)
 
 
 def strengths(cells: np.ndarray, facts: Sequence[np.ndarray], numbers: np.ndarray) -> np.ndarray:
-    """How well each cell (T, C) follows each fact, given in K versions (T, K): (C, F, K), 0 where either is constant.
+    """Returns how well each cell (T, C) follows each fact, given in K versions (T, K): (C, F, K), 0 if one is constant.
 
-    Which of the facts are numbers `numbers` (F,) says. Of T ranks r, P of which belong to a yes-or-no fact,
-    2 AUC - 1 = 2 / (P (T - P)) · sum over these of r - (T + 1) / 2; see Hanley and McNeil (1982).
+    `numbers` (F,) says which of the facts are numbers. If a yes-or-no fact is true for P of T ranks r,
+    2 AUC - 1 = 2 / (P (T - P)) · sum over those P of r - (T + 1) / 2; see Hanley and McNeil (1982).
     """
     T, C = cells.shape
     factors = np.stack([(scaled_ranks if number else scaled_events)(fact) for fact, number in zip(facts, numbers)], 1)
     result = np.empty((C, *factors.shape[1:]), np.float32)
     for start in range(0, C, CELLS_AT_ONCE):
-        ranks = centred_ranks(cells[:, start : start + CELLS_AT_ONCE])
+        ranks = centered_ranks(cells[:, start : start + CELLS_AT_ONCE])
         some = result[start : start + CELLS_AT_ONCE]
         some[:] = (ranks.T @ factors.reshape(T, -1)).reshape(some.shape)
         some[:, numbers] /= np.maximum(np.linalg.norm(ranks, axis=0), 1e-30)[:, None, None]
@@ -123,19 +123,19 @@ def strengths(cells: np.ndarray, facts: Sequence[np.ndarray], numbers: np.ndarra
 
 
 def scaled_events(values: np.ndarray) -> np.ndarray:
-    """Yes-or-no values (T, K) such that their product with centred ranks is 2 AUC - 1."""
+    """Scales yes-or-no values (T, K) so that their product with centered ranks is 2 AUC - 1."""
     yes, T = values.sum(axis=0), len(values)
     return (values * 2 / np.maximum(yes * (T - yes), 1)).astype(np.float32)
 
 
 def scaled_ranks(values: np.ndarray) -> np.ndarray:
-    """The centred ranks of values (T, K), of length 1."""
-    ranks = centred_ranks(values)
+    """Returns the centered ranks of values (T, K), scaled to length 1."""
+    ranks = centered_ranks(values)
     return ranks / np.maximum(np.linalg.norm(ranks, axis=0), 1e-30)
 
 
-def centred_ranks(values: np.ndarray) -> np.ndarray:
-    """The ranks of each column of (T, K), of equal values their mean, less the mean of all. float32."""
+def centered_ranks(values: np.ndarray) -> np.ndarray:
+    """Returns the ranks of each column of (T, K), minus their mean, as float32; ties get their mean rank."""
     T = len(values)
     result = np.empty(values.shape, np.float32)
     for column, ranks in zip(values.T, result.T):
@@ -148,13 +148,13 @@ def centred_ranks(values: np.ndarray) -> np.ndarray:
 
 
 def last_two(passage: str) -> np.ndarray:
-    """A number for each character with the one before it, (T,)."""
+    """Returns a number for each pair of a character and the one before it, (T,)."""
     codes = np.array([ord(c) for c in passage])
     return codes + 0x110000 * np.concatenate([[0], codes[:-1]])
 
 
 def guesses(pairs: np.ndarray, values: np.ndarray, other_pairs: np.ndarray) -> np.ndarray:
-    """For each of other pairs the mean of the values that the same pair has here; the mean of all where it is new."""
+    """Returns for each of other_pairs the mean value of the same pair here, or the overall mean if it is new."""
     known, places = np.unique(pairs, return_inverse=True)
     means = np.bincount(places, values) / np.bincount(places)
     at = np.minimum(np.searchsorted(known, other_pairs), len(known) - 1)

@@ -1,7 +1,7 @@
-"""Puts the page together: one file, in which everything is that it needs.
+"""Puts the page together: one file that contains everything it needs.
 
-What comes from a checkpoint or a text is data in it, never HTML or a script, and its Content-Security-Policy lets run
-only the script that is written here, and forbids every request.
+Whatever comes from a checkpoint or a text is data in it, never HTML or a script. Its Content-Security-Policy allows
+only the script written here to run, and forbids every request.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from util.page.shown import Shown
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("random", "model", "writing", "alphabet", "reading", "colours", "text", "panels", "view")
-"""The page's files of JavaScript, in the order in which they run, as one module."""
+"""The page's JavaScript files, in the order in which they run as one module."""
 
 
 def page_bytes(content: dict[str, Any], weights: str) -> bytes:
-    """The page, of `content` as page_content makes it and weights as packed_weights does."""
+    """Returns the page, given the results of page_content and packed_weights."""
     style = (FOLDER / "page.css").read_text("utf-8")
     script = "\n".join((FOLDER / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
     policy = (
@@ -40,7 +40,7 @@ def page_bytes(content: dict[str, Any], weights: str) -> bytes:
         policy=policy,
         title=escape(content["name"]),
         style=style,
-        # Of ASCII alone; without < nothing in it can end the element that it stands in.
+        # ASCII only; without < nothing in it can end the element it is in.
         content=json.dumps(content).replace("<", r"\u003c"),
         weights=weights,
         script=script,
@@ -49,18 +49,18 @@ def page_bytes(content: dict[str, Any], weights: str) -> bytes:
 
 
 def digest(source: str) -> str:
-    """What a Content-Security-Policy calls an element with this content."""
+    """Returns the name that a Content-Security-Policy gives to an element with this content."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
 
 
 def packed_weights(parameters: Parameters) -> str:
-    """All parameters one after the other, little-endian, in base64."""
+    """Returns all parameters, one after the other, little-endian, in base64."""
     arrays = (np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for array in parameters.values())
     return base64.b64encode(b"".join(array.tobytes() for array in arrays)).decode()
 
 
 def in_half_precision(parameters: Parameters) -> Parameters:
-    """The parameters in 16 bits, those beyond what these can hold at its end."""
+    """Returns the parameters in 16 bits, clipped to what those can hold."""
     most = np.finfo(np.float16).max
     return {name: np.clip(array, -most, most).astype(np.float16) for name, array in parameters.items()}
 
@@ -68,7 +68,7 @@ def in_half_precision(parameters: Parameters) -> Parameters:
 def page_content(
     checkpoint: Checkpoint, name: str, stored: str, shown: Shown, findings: Sequence[Finding], searched: int
 ) -> dict[str, Any]:
-    """Returns what the page shows. `stored` is the type of the weights in it; findings come from so many characters."""
+    """Returns what the page shows. `stored` is its weights' type; `searched` is how many characters were searched."""
     V, H, L, model = checkpoint.model_shape
     size = sum(array.size for array in checkpoint.parameters.values())
     loss = checkpoint.val_losses.get(checkpoint.iteration)
@@ -92,19 +92,20 @@ def page_content(
 
 
 def rounding(dtype: str, stored: str) -> str:
-    """How a text that the page writes compares with sample.py's."""
+    """Returns how a text that the page writes compares with sample.py's."""
     if stored == "float16":
-        return "The weights here are rounded to 16 bits, so sample.py writes another text."
+        return "The weights here are rounded to 16 bits, so sample.py writes a different text."
     if dtype == "float32":
         return (
-            "sample.py computes this model in single precision, this page in double: rounding may part the two texts."
+            "sample.py computes this model in single precision, this page in double; "
+            "rounding may make the texts differ."
         )
     return "With the same flags sample.py writes the same text, byte for byte."
 
 
 def facts_about(searched: int) -> str:
     return (
-        f"For each fact the cell that follows it best, chosen on one half of {searched:,} characters and scored on the "
-        "other: by the area under the ROC curve (0.5 is chance, 1 perfect), or for a number by Spearman's correlation "
-        "(0 to ±1). An arrow down means that the cell is low where the fact is there."
+        f"For each fact, the cell that follows it best, chosen on one half of {searched:,} characters and scored on "
+        "the other: by the area under the ROC curve (0.5 is chance, 1 is perfect) or, for a number, by Spearman's "
+        "correlation (0 to ±1). A down arrow means that the cell is low when the fact is true."
     )

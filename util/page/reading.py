@@ -1,6 +1,6 @@
 """Reads and writes texts with the network, several side by side, each from a zero state.
 
-Letters: N texts, T characters of a text, V of the vocabulary, C cells.
+Letters: N texts, T characters in a text, V in the vocabulary, C cells.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from util.sampling.drawing import drawing, sample
 
 
 def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequence[str]) -> tuple[float, np.ndarray]:
-    """Returns the mean loss in nats, of all but a passage's first character, and all cells after each one, (T, C).
+    """Returns the mean loss in nats, without each passage's first character, and all cells after each one, (T, C).
 
-    The model knows every character of the passages; `parameters` are its own, or others of the same shapes.
+    The model must know every character of the passages. `parameters` are its own, or others of the same shapes.
     """
     V, H, L, model = checkpoint.model_shape
     index, N, lengths = checkpoint.vocabulary.index, len(passages), np.array([len(passage) for passage in passages])
-    window = np.zeros((max(lengths, default=0), N), int)  # what follows a shorter passage counts for nothing
+    window = np.zeros((max(lengths, default=0), N), int)  # what follows a shorter passage is ignored
     for column, passage in zip(window.T, passages):
         column[: len(passage)] = [index[c] for c in passage]
     dtype = next(iter(parameters.values())).dtype
@@ -40,9 +40,9 @@ def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequ
 
 
 def written_texts(checkpoint: Checkpoint, length: int, seed: int, texts: int = 1) -> list[str]:
-    """Returns what the model writes of itself, in its own characters: what sample.py prints with this seed.
+    """Returns what the model writes by itself, in its own characters: what sample.py prints with this seed.
 
-    Several texts have seeds that follow each other.
+    Several texts use consecutive seeds.
     """
     V, _, L, model = checkpoint.model_shape
     step = Stepper(checkpoint.parameters, L, model, texts)
