@@ -60,6 +60,8 @@ def flags() -> Flags:
     add("dropout", dropped, 0.0, "probability of dropping an output of a hidden layer while training", role=RUN)
     add("dtype", str, "float32", "floating-point precision", choices=("float32", "float64"), role=RUN)
     add("init_from", text, "", "checkpoint to take the initial parameters from", role=RUN)
+    unseen = "what to do with characters of the text that this checkpoint has never seen"
+    add("new_chars", str, "error", unseen, choices=("error", "add"), role=RUN)
     add("resume", text, "", "continue the run of this checkpoint, or of the newest one in this folder", role=CALL)
     add = flags.group("optimization")
     add("learning_rate", positive_single, 2e-3, "learning rate", role=COURSE)
@@ -99,7 +101,7 @@ def main() -> int:
         folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep, known)
         folder.try_writing()
         text = load_text(input_text(start, HERE), options.encoding, start.text_sha256)
-        vocabulary = start.vocabulary or text.vocabulary
+        vocabulary = start.vocabulary_for(text.vocabulary)
         batches = make_batches(text, vocabulary, options, processes.share(options.batch_size))
         trainer = make_trainer(vocabulary, batches, device, processes, start)
         if start.resumed_from:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class CheckpointFolder:
         """The iteration of the last checkpoint that the run tried to write, or resumed from."""
         self.failed = False
         """Whether the last attempt to write a checkpoint failed."""
-        self._figures = flags.named(Role.RUN, Role.COURSE)
+        self._figures = flags.defaults(Role.RUN, Role.COURSE)
         self._elsewhere = flags.named(Role.TEXT, Role.CALL)
         self._validated: dict[Path, tuple[float, int]] = {}  # this run's: loss and iteration
         self._rolling: set[Path] = set()  # this run's others: at most one, or two for a moment
@@ -157,7 +157,7 @@ class CheckpointFolder:
             name = self.validated_path(epoch, checkpoint.val_losses.get(best, 0.0)).stem
             validated = f"{glob.escape(name)}*.pt"
         options = checkpoint.options
-        rolling_options = options.keys() - self._elsewhere
+        rolling_options = dict.fromkeys(options.keys() - self._elsewhere)
         for pattern, names in ((f"resume_{savefile}_iteration*.pt", rolling_options), (validated, self._figures)):
             for path in sorted(self.folder.glob(pattern)):
                 with suppress(UserError):
@@ -209,11 +209,14 @@ def without(names: set[str], options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in names}
 
 
-def is_earlier(earlier: Checkpoint, later: Checkpoint, names: Iterable[str]) -> bool:
-    """Whether a run at `earlier` may have led to `later`: the losses are the same, and so are these options."""
+def is_earlier(earlier: Checkpoint, later: Checkpoint, options: dict[str, Any]) -> bool:
+    """Whether a run that was once at `earlier` may have come to `later`: the same losses, and the same options.
+
+    `options` are those that must agree, with what holds for a checkpoint that is older than the flag.
+    """
     losses = later.train_losses[: earlier.iteration]
     return same(earlier.train_losses, losses) and all(
-        same(earlier.options.get(name), later.options.get(name)) for name in names
+        same(earlier.options.get(name, default), later.options.get(name, default)) for name, default in options.items()
     )
 
 
@@ -242,7 +245,7 @@ def newest_checkpoint(path: Path, flags: Flags) -> tuple[Path, Checkpoint]:
         if promises_more(other, found[1]):
             with suppress(UserError):
                 later = load_checkpoint(other)
-                if later.iteration > found[1].iteration and is_earlier(found[1], later, flags.named(Role.RUN)):
+                if later.iteration > found[1].iteration and is_earlier(found[1], later, flags.defaults(Role.RUN)):
                     found = other, later
     if found[0] != newest:
         warn(f"warning: {newest} was written last, but {found[0]} is from later in the same run; using that one")
