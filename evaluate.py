@@ -51,6 +51,9 @@ def flags() -> Flags:
     add("split", str, "val", "which split of the checkpoint's own text to predict", choices=SPLITS)
     add("data_dir", text, "", "folder with the checkpoint's text, if it has moved")
     add("file", text, "", "another text file to predict instead, as one stream")
+    add = flags.group("novelty")
+    add("novelty", text, "", "text written by sample.py: find what it copies from the training text, instead")
+    add("primetext", text, "", "primetext at the front of that text, which does not count")
     add = flags.group("output")
     per_char = "file to write each character and its surprise in bits to, tab-separated; - = standard output"
     add("per_char", text, "", per_char)

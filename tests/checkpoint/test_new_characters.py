@@ -9,7 +9,7 @@ from model.shapes import parameter_shapes
 from model.stepper import Stepper
 from tests.helpers.inputs import GOLDEN, SMALL, numbers
 from tests.helpers.runs import finish
-from util.checkpoint.content import FORMAT, VERSION, Checkpoint, from_content
+from util.checkpoint.content import Checkpoint, from_content, to_content
 from util.checkpoint.new_characters import SHARE, add_characters, unknown_characters
 from util.checkpoint.store import load_checkpoint
 from util.text.vocabulary import Vocabulary
@@ -33,7 +33,7 @@ def log_probs(checkpoint, indices):
 
 def sound(checkpoint):
     """Whether it could be saved and loaded."""
-    return from_content({"format": FORMAT, "version": VERSION, **vars(checkpoint)})
+    return from_content(to_content(checkpoint))
 
 
 @pytest.mark.parametrize("scale", [0.05, 2.0, 20.0])

@@ -175,7 +175,7 @@ def test_memory_does_not_grow_with_the_text():
     rng = np.random.RandomState(3)
     peaks = []
     for length in (2_000_000, 8_000_000):
-        text = Text("".join(map(chr, range(64))), rng.randint(0, 64, length).astype(np.uint8), "")
+        text = Text(Vocabulary("".join(map(chr, range(64))), "utf-8"), rng.randint(0, 64, length).astype(np.uint8), "")
         sample = "".join(text.vocabulary.characters[code] for code in text.indices[1000:3000])
         tracemalloc.start()
         assert novelty([sample], text, [(0, length)], []).copies[0].place == 1000
