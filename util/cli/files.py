@@ -28,9 +28,9 @@ def output(
     """Opens the place that the user named with `flag` for writing; `-` is standard output.
 
     A regular file appears at the end of the block, whole; until then, and after an error, it is what it was. It keeps
-    its mode, and a link still leads to it. Devices and pipes are written to as they are. Raises UserError where it
-    cannot be written, is one of the files that this run `reads`, or is a checkpoint (with `over_checkpoints`: where it
-    is something else).
+    its mode and its owner, and a link still leads to it. Devices and pipes are written to as they are. Raises
+    UserError where it cannot be written, is one of the files that this run `reads`, or is a checkpoint (with
+    `over_checkpoints`: where it is something else).
     """
     if str(path) == "-":
         yield sys.stdout.buffer
@@ -61,6 +61,7 @@ def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), over_c
             raise UserError(f"{flag} would write over {path}, which is a checkpoint; name another file")
         if over_checkpoints and not is_checkpoint(path) and path.stat().st_size:
             raise UserError(f"cannot write {path}: there is another file of that name; rename it, or remove it")
+        path.open("ab").close()  # a new file in its place would not ask whether this one may be written
     except OSError as error:
         raise UserError(f"cannot write {path}: {reason(error)}; name another file with {flag}") from error
 
@@ -102,8 +103,8 @@ def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> I
     """Opens a new file, for writing and reading, that takes the place of `path` when the block ends well.
 
     Until then, and after any exception, `path` is what it was, and nothing is left beside it. The file has the mode
-    of the one before it. `commit` moves the finished file to its place: os.replace, `create` or `discard`. Raises
-    OSError.
+    and the owner of the one before it. `commit` moves the finished file to its place: os.replace, `create` or
+    `discard`. Raises OSError.
     """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
@@ -111,8 +112,7 @@ def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> I
             yield file
             file.flush()
             os.fsync(file.fileno())
-        with suppress(OSError):  # a file system may have no permissions
-            os.chmod(temporary, _mode(path))
+        _give_permissions(temporary, path)
         commit(temporary, path)
     except BaseException:
         with suppress(OSError):
@@ -142,13 +142,18 @@ def discard(temporary: str, path: Path) -> None:
     os.unlink(temporary)
 
 
-def _mode(path: Path) -> int:
-    """Returns the mode of the file there, or that of a new one."""
-    with suppress(OSError):
-        return stat.S_IMODE(os.stat(path).st_mode)
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return 0o666 & ~mask
+def _give_permissions(temporary: str, path: Path) -> None:
+    """Gives a file the mode and the owner of the one at `path`, or else those of any new file."""
+    with suppress(OSError, AttributeError):  # a file system may have no permissions; Windows has no owners
+        try:
+            before = os.stat(path)
+        except FileNotFoundError:
+            mask = os.umask(0o077)
+            os.umask(mask)
+            os.chmod(temporary, 0o666 & ~mask)
+        else:
+            os.chmod(temporary, stat.S_IMODE(before.st_mode))
+            os.chown(temporary, before.st_uid, before.st_gid)
 
 
 def _sync_folder(folder: Path) -> None:

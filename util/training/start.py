@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import newest_checkpoint
 from util.checkpoint.store import load_checkpoint
@@ -31,9 +33,9 @@ class Start:
     """The flags that a resumed run has otherwise than before."""
 
     @property
-    def iteration(self) -> int:
-        """How many iterations the run has behind it."""
-        return self.checkpoint.iteration if self.checkpoint and self.resumed_from else 0
+    def train_losses(self) -> np.ndarray:
+        """The losses of the iterations that the run has behind it."""
+        return self.checkpoint.train_losses if self.checkpoint and self.resumed_from else np.zeros(0)
 
     @property
     def vocabulary(self) -> Vocabulary | None:
