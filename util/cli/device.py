@@ -16,7 +16,7 @@ OPENCL_BACKEND = "pytorch_ocl"
 """The package that adds OpenCL devices, called ocl:0 and so on, to PyTorch; github.com/artyom-beilis/pytorch_dlprim."""
 
 
-def choose_device(gpuid: int, opencl: int, say: Callable[[str], None]) -> str:
+def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
     """Returns the device that -gpuid and -opencl ask for, tried, as a torch device string; or "cpu", and says why.
 
     Imports torch only where there seems to be a device. Of several processes that train together each takes a GPU of
@@ -63,7 +63,7 @@ def is_rocm() -> bool:
         return False
 
 
-def tried(device: str, say: Callable[[str], None]) -> str:
+def tried(device: str, say: Callable[[str], object]) -> str:
     """Returns the device after computing something there, or "cpu", and says why, where that fails."""
     try:
         import torch
