@@ -12,7 +12,6 @@ if __name__ == "__main__":
 
 import math
 import shlex
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,7 +95,7 @@ def main() -> int:
     known = flags()
     start = starting_point(known.parse(), known)
     options = start.options
-    with Processes() as processes, Log(options, start.iteration) as figures:
+    with Processes() as processes, Log(options, start.train_losses) as figures:
         device = choose_device(options.gpuid, options.opencl, log)
         folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep, known)
         folder.try_writing()
@@ -234,9 +233,9 @@ def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
     stopped = trainer.stops(stop.received)
     if stopped and unfinished and folder.newest:
-        # Not to a pipe whose reader has gone away.
-        say = tell if stop.received == getattr(signal, "SIGPIPE", None) else log
-        say(f"stopped at iteration {folder.newest_iteration}; {way_on(folder)}")
+        sentence = f"stopped at iteration {folder.newest_iteration}; {way_on(folder)}"
+        if not log(sentence):
+            tell(sentence)
     elif trainer.val_losses and not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
         best = folder.validated_at(iteration)
