@@ -31,8 +31,9 @@ from util.cli.device import choose_device
 from util.cli.files import output
 from util.cli.flags import Flags, text
 from util.errors import UserError, reason
-from util.text.batches import SPLITS, Batches
-from util.text.cache import find_vocabulary, load_text
+from util.text.batches import SPLITS, TRAIN, VALIDATION, Batches
+from util.text.cache import Text, find_vocabulary, load_text
+from util.text.novelty import Span, line, novelty, sampled_texts
 from util.text.source import CACHE_FILES, Source, characters, find_text, text_of_run
 from util.text.vocabulary import Vocabulary
 
@@ -50,6 +51,9 @@ def flags() -> Flags:
     add("split", str, "val", "which split of the checkpoint's own text to predict", choices=SPLITS)
     add("data_dir", text, "", "folder with the checkpoint's text, if it has moved")
     add("file", text, "", "another text file to predict instead, as one stream")
+    add = flags.group("novelty")
+    add("novelty", text, "", "text written by sample.py: find what it copies from the training text, instead")
+    add("primetext", text, "", "primetext at the front of that text, which does not count")
     add = flags.group("output")
     per_char = "file to write each character and its surprise in bits to, tab-separated; - = standard output"
     add("per_char", text, "", per_char)
@@ -61,8 +65,11 @@ def main() -> None:
     options = flags().parse()
     if options.file and options.given & {"split", "data_dir"}:
         raise UserError("-file cannot be combined with -split or -data_dir; leave one or the other out")
-    device = choose_device(options.gpuid, options.opencl, warn)
     checkpoint = load_checkpoint(options.checkpoint)
+    if options.novelty:
+        show_novelty(checkpoint, options)
+        return
+    device = choose_device(options.gpuid, options.opencl, warn)
     task = predict_file(checkpoint, Path(options.file)) if options.file else predict_split(checkpoint, options)
     cache = [task.source.folder / name for name in CACHE_FILES]
 
@@ -111,10 +118,7 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
 
     Raises UserError if there is no text or the split is empty.
     """
-    source = input_text(checkpoint, options)
-    text = load_text(source, checkpoint.vocabulary.encoding)
-    if checkpoint.training and checkpoint.training.text_sha256 != text.sha256:
-        warn(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
+    source, text = learned_text(checkpoint, options)
     B, S = checkpoint.options["batch_size"], checkpoint.options["seq_length"]
     train_frac, val_frac = (checkpoint.options.get(name) for name in ("train_frac", "val_frac"))
     if not (is_fraction(train_frac) and is_fraction(val_frac)):
@@ -135,6 +139,15 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
 
 def is_fraction(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and 0 <= value <= 1
+
+
+def learned_text(checkpoint: Checkpoint, options: Namespace) -> tuple[Source, Text]:
+    """Returns the text that the checkpoint was trained on. Raises UserError if there is none."""
+    source = input_text(checkpoint, options)
+    text = load_text(source, checkpoint.vocabulary.encoding)
+    if checkpoint.training and checkpoint.training.text_sha256 != text.sha256:
+        warn(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
+    return source, text
 
 
 def input_text(checkpoint: Checkpoint, options: Namespace) -> Source:
@@ -180,6 +193,54 @@ def predict_file(checkpoint: Checkpoint, path: Path) -> Task:
             last = window[-1:, 0]
 
     return Task(source, "", 1, length - 1, batches())
+
+
+def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
+    """Prints how much of a sampled text stands word for word in the training text. Raises UserError."""
+    if options.given & {"file", "split", "per_char"}:
+        raise UserError("-novelty measures no loss; leave out -file, -split and -per_char")
+    vocabulary = checkpoint.vocabulary
+    try:
+        content = Path(options.novelty).read_bytes().decode("latin-1" if vocabulary.is_bytes else "utf-8")
+    except OSError as error:
+        raise UserError(f"cannot read {options.novelty}: {reason(error)}; -novelty names a sampled text") from error
+    except UnicodeError as error:
+        raise UserError(f"{options.novelty} is not UTF-8 text, as sample.py writes it for this model") from error
+    prime = vocabulary.from_argument(options.primetext)
+    if vocabulary.is_bytes:
+        prime = prime.encode("utf-8", "surrogateescape").decode("latin-1")
+    samples = sampled_texts(content, prime)
+    source, text = learned_text(checkpoint, options)
+    training, validation = learned_spans(checkpoint, text.indices)
+    result = novelty(samples, text, training, validation)
+
+    print(f"{options.novelty}: {sum(map(len, samples))} characters in {len(samples)} text{'s' * (len(samples) > 1)}")
+    print(f"{source}: {sum(stop - start for start, stop in training)} characters for training")
+    print("passages in the training text: of the sample, of the validation text")
+    for length, share in result.sampled.items():
+        print(f"{length:>4} characters: {percent(share)} {percent(result.validation[length])}")
+    print("longest copied passages:" if result.copies else "no passage of 10 characters or more is copied")
+    for copy in result.copies:
+        passage = copy.passage.encode("latin-1").decode("utf-8", "replace") if vocabulary.is_bytes else copy.passage
+        shown = repr(passage[:200]) + (" ..." if len(passage) > 200 else "")
+        often = f", and {copy.count - 1} times more" if copy.count > 1 else ""
+        print(f"{len(copy.passage):>4} characters, line {line(text, copy.place)}{often}: {shown}")
+
+
+def learned_spans(checkpoint: Checkpoint, indices: np.ndarray) -> tuple[list[Span], list[Span]]:
+    """Returns the parts of a text for training and validation: all and none of it if the checkpoint does not say."""
+    options = checkpoint.options
+    train_frac, val_frac = options.get("train_frac"), options.get("val_frac")
+    if is_fraction(train_frac) and is_fraction(val_frac):
+        batches = Batches(indices, options["batch_size"], options["seq_length"], train_frac, val_frac)
+        if batches.split_sizes[TRAIN]:
+            return batches.spans(TRAIN), batches.spans(VALIDATION)
+    warn("which part of the text was for training is not known, so all of it counts")
+    return [(0, len(indices))], []
+
+
+def percent(share: float) -> str:
+    return "      -" if math.isnan(share) else f"{share:7.2%}"
 
 
 class Table:

@@ -12,7 +12,6 @@ if __name__ == "__main__":
 
 import math
 import shlex
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +59,8 @@ def flags() -> Flags:
     add("dropout", dropped, 0.0, "probability of dropping an output of a hidden layer while training", role=RUN)
     add("dtype", str, "float32", "floating-point precision", choices=("float32", "float64"), role=RUN)
     add("init_from", text, "", "checkpoint to take the initial parameters from", role=RUN)
+    unseen = "what to do with characters of the text that this checkpoint has never seen"
+    add("new_chars", str, "error", unseen, choices=("error", "add"), role=RUN)
     add("resume", text, "", "continue the run of this checkpoint, or of the newest one in this folder", role=CALL)
     add = flags.group("optimization")
     add("learning_rate", positive_single, 2e-3, "learning rate", role=COURSE)
@@ -94,12 +95,12 @@ def main() -> int:
     known = flags()
     start = starting_point(known.parse(), known)
     options = start.options
-    with Processes() as processes, Log(options, start.iteration) as figures:
+    with Processes() as processes, Log(options, start.train_losses) as figures:
         device = choose_device(options.gpuid, options.opencl, log)
         folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep, known)
         folder.try_writing()
         text = load_text(input_text(start, HERE), options.encoding, start.text_sha256)
-        vocabulary = start.vocabulary or text.vocabulary
+        vocabulary = start.vocabulary_for(text.vocabulary)
         batches = make_batches(text, vocabulary, options, processes.share(options.batch_size))
         trainer = make_trainer(vocabulary, batches, device, processes, start)
         if start.resumed_from:
@@ -232,9 +233,9 @@ def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
     stopped = trainer.stops(stop.received)
     if stopped and unfinished and folder.newest:
-        # Not to a pipe whose reader has gone away.
-        say = tell if stop.received == getattr(signal, "SIGPIPE", None) else log
-        say(f"stopped at iteration {folder.newest_iteration}; {way_on(folder)}")
+        sentence = f"stopped at iteration {folder.newest_iteration}; {way_on(folder)}"
+        if not log(sentence):
+            tell(sentence)
     elif trainer.val_losses and not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
         best = folder.validated_at(iteration)

@@ -162,7 +162,7 @@ def speech_text(speaker: str, words: str) -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Puts content at path, whole or, if anything interrupts it, not at all. Raises OSError if it cannot be written."""
+    """Puts content at path, whole or, if anything interrupts it, not at all. Raises OSError if it cannot."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:

@@ -25,7 +25,8 @@ INSTALLATION = {"pip", "pytest", "git"}  # what CI does before it comes here
 
 def blocks(page: Path, language: str = "") -> list[str]:
     """The code blocks of a page in this language, those without one by default."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGES[page], flags=re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", PAGES[page], flags=re.DOTALL | re.MULTILINE)
+    return [block for name, block in found if name == language]
 
 
 def commands() -> list[str]:

@@ -16,7 +16,7 @@ OPENCL_BACKEND = "pytorch_ocl"
 """The package that adds OpenCL devices, called ocl:0 and so on, to PyTorch; github.com/artyom-beilis/pytorch_dlprim."""
 
 
-def choose_device(gpuid: int, opencl: int, say: Callable[[str], None]) -> str:
+def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
     """Returns the device that -gpuid and -opencl ask for, as a torch device string; "cpu" if it fails, and says why.
 
     Imports torch only if there seems to be a device. Of several processes that train together, each takes one of its
@@ -64,7 +64,7 @@ def is_rocm() -> bool:
         return False
 
 
-def tried(device: str, say: Callable[[str], None]) -> str:
+def tried(device: str, say: Callable[[str], object]) -> str:
     """Tries to compute on the device; returns it, or "cpu" after saying why that failed."""
     try:
         import torch

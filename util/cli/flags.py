@@ -146,6 +146,10 @@ class Flags(argparse.ArgumentParser):
         """Returns the names of the flags with these roles."""
         return {name for name, role in self.roles.items() if role in roles}
 
+    def defaults(self, *roles: Role) -> dict[str, Any]:
+        """Returns the flags with these roles, and their defaults."""
+        return {name: self.get_default(name) for name in self.named(*roles)}
+
     def accepts(self, name: str, value: Any) -> bool:
         """Whether the flag of that name could have this value."""
         action = self.actions[name]

@@ -21,7 +21,7 @@ SHIFTS = 24
 """How many times chance is tried: a cell is chosen and scored in the same way, with the fact moved along the text."""
 RARE, TIMES = 0.005, 8
 """A fact is left out if, in either half, a smaller fraction of characters has it, or it occurs fewer times."""
-MARGIN = 0.05
+MARGIN = 0.06
 """By how much a strength must exceed chance and the last two characters to be a finding."""
 CELLS_AT_ONCE = 64
 

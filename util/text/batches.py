@@ -75,6 +75,11 @@ class Batches:
         if isinstance(mapped, mmap.mmap) and mapped.size() < self.indices.nbytes:
             raise UserError("the indexed text, data.bin, was truncated while it was in use; start again with -resume")
 
+    def spans(self, split: int) -> list[tuple[int, int]]:
+        """Returns the parts of the text that make a split: of each stream the first place, and that after the last."""
+        first, last = (sum(self.split_sizes[:end]) * self.seq_length for end in (split, split + 1))
+        return [(start + first, start + last) for start in self._offsets[0].tolist()] if self.length else []
+
 
 def release(indices: np.ndarray) -> None:
     """Releases the pages read from a memory-mapped array, which would count as this process's memory.
@@ -99,7 +104,9 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
 
     Raises UserError for a character that is not in the vocabulary, or if a split is empty.
     """
-    translation = vocabulary.translation_from(text.vocabulary, "the text")
+    translation = vocabulary.translation_from(
+        text.vocabulary, "the text", "remove them, or give them room with -new_chars add"
+    )
     B, S, characters = options.batch_size, options.seq_length, len(text.indices)
     batches = Batches(text.indices, B, S, options.train_frac, options.val_frac, translation, streams)
     train, val, test = batches.split_sizes

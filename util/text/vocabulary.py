@@ -106,23 +106,28 @@ class Vocabulary:
         symbols = text.encode("utf-8", "surrogateescape").decode("latin-1") if self.is_bytes else text
         return [self.index[c] for c in symbols] if all(c in self.index for c in symbols) else None
 
-    def indices_of(self, codes: np.ndarray, what: str) -> np.ndarray:
-        """Returns the indices of characters, given by code point. Raises UserError if `what` contains unknown ones."""
+    def named(self, characters: str, most: int = 5) -> str:
+        """Returns characters for a message, as Python writes them; those of a byte model as bytes."""
+        shown = ", ".join(repr(c.encode("latin-1") if self.is_bytes else c) for c in characters[:most])
+        return shown + (", ..." if len(characters) > most else "")
+
+    def indices_of(self, codes: np.ndarray, what: str, way_out: str = "remove them") -> np.ndarray:
+        """Returns the index of each character, given as its number. Raises UserError if `what` has unknown ones."""
         indices = self._by_code[codes]
-        unknown = [chr(code) for code in np.unique(codes[indices < 0])]
+        unknown = "".join(chr(code) for code in np.unique(codes[indices < 0]))
         if unknown:
-            some = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-            raise UserError(f"{what} contains characters that the model has never seen: {some}; remove them")
+            some = self.named(unknown)
+            raise UserError(f"{what} contains characters that the model has never seen: {some}; {way_out}")
         return indices
 
-    def translation_from(self, other: Vocabulary, what: str) -> np.ndarray | None:
+    def translation_from(self, other: Vocabulary, what: str, way_out: str = "remove them") -> np.ndarray | None:
         """Returns this vocabulary's index for each index of another; None if they are the same.
 
-        Raises UserError if the other has characters that this one lacks; `what` names the text in it.
+        Raises UserError, which names the text as `what`, if the other has characters that this one lacks.
         """
         if other.characters == self.characters:
             return None
-        return self.indices_of(np.array([ord(c) for c in other.characters]), what)
+        return self.indices_of(np.array([ord(c) for c in other.characters]), what, way_out)
 
     @cached_property
     def _by_code(self) -> np.ndarray:

@@ -9,8 +9,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import newest_checkpoint
+from util.checkpoint.new_characters import add_characters, unknown_characters
 from util.checkpoint.store import load_checkpoint
 from util.checkpoint.torch_rnn_t7 import remarks
 from util.cli.console import log, tell
@@ -32,15 +35,18 @@ class Start:
     """The names of the flags that were changed on resuming."""
 
     @property
-    def iteration(self) -> int:
-        """How many iterations the run has already done."""
-        return self.checkpoint.iteration if self.checkpoint and self.resumed_from else 0
+    def train_losses(self) -> np.ndarray:
+        """The losses of the iterations that the run has already done."""
+        return self.checkpoint.train_losses if self.checkpoint and self.resumed_from else np.zeros(0)
 
-    @property
-    def vocabulary(self) -> Vocabulary | None:
-        """The checkpoint's vocabulary, if there is a checkpoint, in the encoding that the flags name."""
+    def vocabulary_for(self, text: Vocabulary) -> Vocabulary:
+        """Returns the model's characters, given those of the text; -new_chars add gives room to unknown ones."""
         if not self.checkpoint:
-            return None
+            return text
+        unknown = unknown_characters(self.checkpoint, text.characters)
+        if unknown and self.options.new_chars == "add" and not self.resumed_from:
+            self.checkpoint = add_characters(self.checkpoint, unknown, self.options.seed)
+            log(f"added {len(unknown)} characters that the checkpoint does not know: {text.named(unknown, most=20)}")
         return Vocabulary(self.checkpoint.vocabulary.characters, self.options.encoding)
 
     @property
