@@ -254,7 +254,8 @@ def test_messages_go_to_standard_error_only():
     done = run("-verbose=1", "-length=10")
     assert len(done.stdout) == 11
     assert re.fullmatch(
-        rb"sampling from lstm with 2 layers of 24, trained for 2.00 epochs\nno -primetext given: .* uniformly\n", done.stderr
+        rb"sampling from lstm with 2 layers of 24, trained for 2.00 epochs\nno -primetext given: .* uniformly\n",
+        done.stderr,
     )
 
 
