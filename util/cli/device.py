@@ -8,8 +8,9 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable
+from functools import partial
 
-from util.cli.console import rank
+from util.cli.console import rank, warn
 from util.errors import UserError
 
 OPENCL_BACKEND = "pytorch_ocl"
@@ -24,6 +25,8 @@ def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
     """
     if gpuid < 0:
         return "cpu"
+    if rank().number:  # what is about this process alone is not for the first to say
+        say = partial(warn, everywhere=True)
     if opencl:
         if importlib.util.find_spec(OPENCL_BACKEND):
             return tried(f"ocl:{gpuid}", say)
