@@ -39,7 +39,8 @@ def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
     if rank().total > 1:
         gpuid = rank().local % count
     if gpuid >= count:
-        raise UserError(f"there is no GPU {gpuid}; -gpuid takes 0 to {count - 1}, or -1 for the CPU")
+        numbers = "0" if count == 1 else f"0 to {count - 1}"
+        raise UserError(f"there is no GPU {gpuid}; -gpuid takes {numbers}, or -1 for the CPU")
     return tried(f"cuda:{gpuid}", say)
 
 
