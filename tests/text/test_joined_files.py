@@ -21,18 +21,18 @@ from util.text.source import Source, find_text
 def test_a_packed_text_is_the_text(chunk_bytes, tmp_path, monkeypatch):
     monkeypatch.setattr("util.text.source.CHUNK_BYTES", chunk_bytes)
     content = MIXED.encode()
-    (tmp_path / "input.txt.gz").write_bytes(gzip.compress(content[:50]) + gzip.compress(content[50:]))
+    (tmp_path / "input.txt.gz").write_bytes(gzip.compress(content[:50], mtime=0) + gzip.compress(content[50:], mtime=0))
     packed = load_text(find_text(tmp_path), "utf-8")
     assert characters(packed) == MIXED
     assert sorted(os.listdir(tmp_path)) == ["data.bin", "input.txt.gz", "vocab.json"]
     (tmp_path / "input.txt").write_bytes(content)
     monkeypatch.setattr("util.text.cache.make_cache", lambda *arguments: pytest.fail("the cache was made again"))
-    (tmp_path / "input.txt.gz").write_bytes(gzip.compress(b"another"))  # input.txt comes first
+    (tmp_path / "input.txt.gz").write_bytes(gzip.compress(b"another", mtime=0))  # input.txt comes first
     unpacked = load_text(find_text(tmp_path), "utf-8", expected_sha256=packed.sha256)
     assert characters(unpacked) == MIXED
 
 
-PACKED = gzip.compress(bytes(range(256)) * 8)
+PACKED = gzip.compress(bytes(range(256)) * 8, mtime=0)
 
 
 @pytest.mark.parametrize(
