@@ -438,7 +438,7 @@ FOREIGN = {
     "vocabulary from 0": (lambda root: root | {"vocab": {"a": 0, "b": 1}}, "number its 2 characters"),
     "vocabulary with a gap": (lambda root: root | {"vocab": {"a": 1, "b": 3}}, "number its 2 characters"),
     "vocabulary with a number twice": (lambda root: root | {"vocab": {"a": 1, "b": 1}}, "number its 2 characters"),
-    "vocabulary of tables": (lambda root: root | {"vocab": {"a": {}}}, "vocabulary contains a Table"),
+    "vocabulary of tables": (lambda root: root | {"vocab": {"a": {}}}, "vocabulary has a Table"),
     "larger vocabulary": (
         lambda root: root | {"vocab": {chr(65 + index): index + 1 for index in range(6)}},
         r"weight \(12, 5\) and bias \(12,\), but its opt and vocab call for \(12, 6\) and \(12,\)",
@@ -493,7 +493,7 @@ def test_parameters_of_other_types(tmp_path, kind):
 def test_deep_values_in_messages(root, tmp_path):
     """A table that is shown in a message is named, not printed."""
     root["vocab"] = {"a": root}
-    with pytest.raises(ValueError, match="vocabulary contains a Table"):
+    with pytest.raises(ValueError, match="vocabulary has a Table"):
         content(root, tmp_path)
 
 
