@@ -171,8 +171,9 @@ def kept_rows(path: Path, train_losses: np.ndarray) -> list[list[str]]:
         of_this_run = all(float(row[2]) == train_losses[int(row[0]) - 1] for row in kept)
     except (ValueError, IndexError, csv.Error) as error:
         raise UserError(f"{path} exists but is not a log of this program; choose another file for -log_csv") from error
-    if rows and not (kept and of_this_run):
-        way_out = "" if len(train_losses) else ", or continue that run with -resume"
+    resumed = len(train_losses) > 0
+    if rows and not (resumed and of_this_run):
+        way_out = "" if resumed else ", or continue that run with -resume"
         raise UserError(f"{path} is the log of another run; choose another file for -log_csv{way_out}")
     return kept
 
