@@ -258,7 +258,7 @@ def test_nothing_is_copied(trained, tmp_path):
     )
 
 
-def test_a_checkpoint_that_does_not_tell_its_splits(trained, tmp_path):
+def test_a_checkpoint_that_does_not_say_how_its_text_was_split(trained, tmp_path):
     shutil.copy(ROOT / "tests" / "golden" / "torch_rnn" / "rnn_2x32.t7", tmp_path / "x.t7")
     (tmp_path / "input.txt").write_text("to be, or not to be, that is the question\n")
     (tmp_path / "sample.txt").write_text("or not to be, they said\n")
