@@ -52,8 +52,8 @@ def flags() -> Flags:
     add("data_dir", text, "", "folder with the checkpoint's text, if it has moved")
     add("file", text, "", "another text file to predict instead, as one stream")
     add = flags.group("novelty")
-    add("novelty", text, "", "text written by sample.py: find what it copies from the training text, instead")
-    add("primetext", text, "", "primetext at the front of that text, which does not count")
+    add("novelty", text, "", "text written by sample.py; find what it copies from the training text instead")
+    add("primetext", text, "", "primetext at the front of that text, which is not counted")
     add = flags.group("output")
     per_char = "file to write each character and its surprise in bits to, tab-separated; - = standard output"
     add("per_char", text, "", per_char)
@@ -196,16 +196,16 @@ def predict_file(checkpoint: Checkpoint, path: Path) -> Task:
 
 
 def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
-    """Prints how much of a sampled text stands word for word in the training text. Raises UserError."""
+    """Prints how much of a sampled text is copied word for word from the training text. Raises UserError."""
     if options.given & {"file", "split", "per_char"}:
         raise UserError("-novelty measures no loss; leave out -file, -split and -per_char")
     vocabulary = checkpoint.vocabulary
     try:
         content = Path(options.novelty).read_bytes().decode("latin-1" if vocabulary.is_bytes else "utf-8")
     except OSError as error:
-        raise UserError(f"cannot read {options.novelty}: {reason(error)}; -novelty names a sampled text") from error
+        raise UserError(f"cannot read {options.novelty}: {reason(error)}; -novelty takes a sampled text") from error
     except UnicodeError as error:
-        raise UserError(f"{options.novelty} is not UTF-8 text, as sample.py writes it for this model") from error
+        raise UserError(f"{options.novelty} is not UTF-8 text, which sample.py writes for this model") from error
     prime = vocabulary.from_argument(options.primetext)
     if vocabulary.is_bytes:
         prime = prime.encode("utf-8", "surrogateescape").decode("latin-1")
@@ -223,19 +223,19 @@ def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
     for copy in result.copies:
         passage = copy.passage.encode("latin-1").decode("utf-8", "replace") if vocabulary.is_bytes else copy.passage
         shown = repr(passage[:200]) + (" ..." if len(passage) > 200 else "")
-        often = f", and {copy.count - 1} times more" if copy.count > 1 else ""
+        often = f", and {copy.count - 1} more times" if copy.count > 1 else ""
         print(f"{len(copy.passage):>4} characters, line {line(text, copy.place)}{often}: {shown}")
 
 
 def learned_spans(checkpoint: Checkpoint, indices: np.ndarray) -> tuple[list[Span], list[Span]]:
-    """Returns the parts of a text for training and validation: all and none of it if the checkpoint does not say."""
+    """Returns the parts of a text for training and validation; if the checkpoint does not say, all and none of it."""
     options = checkpoint.options
     train_frac, val_frac = options.get("train_frac"), options.get("val_frac")
     if is_fraction(train_frac) and is_fraction(val_frac):
         batches = Batches(indices, options["batch_size"], options["seq_length"], train_frac, val_frac)
         if batches.split_sizes[TRAIN]:
             return batches.spans(TRAIN), batches.spans(VALIDATION)
-    warn("which part of the text was for training is not known, so all of it counts")
+    warn("the checkpoint does not say which part of its text was for training, so all of it counts")
     return [(0, len(indices))], []
 
 

@@ -26,13 +26,13 @@ from tests.helpers.runs import Run, fails_saves, finish
 FLAGS = [*SMALL, *f"-max_epochs 1 -eval_val_every {EPOCH // 3}".split()]
 """Three validated checkpoints."""
 DISPENSABLE = {"chmod", "link", "mkdir", "unlink"}
-"""Operations without which a file is written all the same: `link` by renaming; `unlink` leaves a hidden file behind."""
+"""Operations without which a file is written anyway: `link` by renaming; `unlink` leaves a hidden file behind."""
 UNUSED = {"replace"}
 """How another run's file is not overwritten: never by this operation, unless there are no links."""
 
 
 def campaign(operations: Collection[str], numbers_: Collection[int], folder: Path) -> Counter[str]:
-    """Three runs for each operation and error; how they ended, counted."""
+    """Does three runs for each operation and error; returns counts of how they ended."""
     (folder / "input.txt").write_bytes(numbers(140))
     flags = [*FLAGS, "-data_dir", folder]
     (folder / "whole").mkdir()
@@ -61,7 +61,7 @@ def ending(missing: Collection[int]) -> str:
 
 
 def check(run: Run, whole: Run, folder: Path, missing: Collection[int], reason: str) -> None:
-    """Holds a run whose `missing` checkpoints could not be written against the undisturbed one."""
+    """Compares a run whose `missing` checkpoints could not be written with the undisturbed one."""
     assert log([run.out]) == log([whole.out])
     every = saved(whole.out)
     there = [name for number, name in enumerate(every) if number not in missing]

@@ -27,7 +27,7 @@ EDGE = 4096
 
 
 def campaign(count: int, seed: int, checkpoint: Path, scratch: Path) -> Counter[str]:
-    """So many damages; what came of them, counted."""
+    """Damages the checkpoint `count` times; returns counts of what came of it."""
     dice, figures = random.Random(seed), Counter[str]()
     content, whole = checkpoint.read_bytes(), load_checkpoint(checkpoint)
     for number in range(count):

@@ -28,11 +28,11 @@ from util.checkpoint.folder import newest_checkpoint
 CONFIGURATIONS = list(itertools.product(("lstm", "gru", "rnn"), (0, 0.3), ("float32", "float64")))
 FLAGS = [*SMALL, *["-max_epochs", "2", "-learning_rate_decay_after", "1", "-eval_val_every", "6", "-save_every", "2"]]
 SAVE_SECONDS = 0.001
-"""About what saving takes, from the moment on when the file is there under its temporary name."""
+"""About how long saving takes once the file exists under its temporary name."""
 
 
 def campaign(kills: int, seed: int, folder: Path) -> Counter[str]:
-    """So many kills, spread over all configurations; what happened, counted."""
+    """Spreads kills over all configurations; returns counts of what happened."""
     dice, figures = random.Random(seed), Counter[str]()
     (folder / "input.txt").write_bytes(numbers(140))
     configurations = dice.sample(CONFIGURATIONS, len(CONFIGURATIONS))
@@ -47,7 +47,7 @@ def campaign(kills: int, seed: int, folder: Path) -> Counter[str]:
 
 
 def survive(kills: int, flags: list, folder: Path, dice: random.Random) -> Counter[str]:
-    """So many kills of runs with these flags."""
+    """Kills runs with these flags that many times."""
     figures = Counter[str]()
     (folder / "whole").mkdir(parents=True)
     whole = finish(folder / "whole", *flags)
@@ -59,7 +59,7 @@ def survive(kills: int, flags: list, folder: Path, dice: random.Random) -> Count
 
 
 def survive_once(kills: int, flags: list, whole: Run, folder: Path, dice: random.Random) -> Counter[str]:
-    """One run from its first iteration to its last, killed at most so many times."""
+    """Takes one run from its first iteration to its last, killing it at most `kills` times."""
     figures = Counter[str]()
     folder.mkdir()
     runs: list[Run] = []
@@ -89,7 +89,7 @@ def survive_once(kills: int, flags: list, whole: Run, folder: Path, dice: random
 
 
 def strike(run: Run, folder: Path, dice: random.Random) -> None:
-    """Kills a run that writes to `folder` at a moment of a random kind, unless it is over before."""
+    """Kills a run that writes to `folder` at a moment of a random kind, unless it has ended."""
     match dice.randrange(3):
         case 0:
             time.sleep(dice.uniform(0, 0.3))
@@ -106,7 +106,7 @@ def strike(run: Run, folder: Path, dice: random.Random) -> None:
 
 
 def compare(runs: list[Run], whole: Run, resumed_from: set[int], folder: Path) -> None:
-    """Holds what killed runs printed and wrote together against what the undisturbed one did."""
+    """Compares what killed runs printed and wrote together with what the undisturbed one did."""
     expected, found = log([whole.out]), log(run.out for run in runs)
     # An iteration's line is printed after its checkpoint: a kill between them takes the line.
     assert {iteration: found.get(iteration, line) for iteration, line in expected.items()} == expected | found

@@ -35,7 +35,7 @@ SPARE = 10 * GIGABYTE
 
 
 def write_text(path: Path, size: int) -> None:
-    """A text of so many bytes, a multiple of BLOCK: each block begins with its number, names of numbers follow."""
+    """Writes a text of `size` bytes, a multiple of BLOCK: each block is its number, then names of numbers."""
     names = numbers(10_000)
     filler = names * (BLOCK // len(names) + 1)
     with open(path, "wb") as file:

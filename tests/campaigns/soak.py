@@ -1,4 +1,4 @@
-"""Trains the default model for some epochs and watches what the process holds: memory and open files.
+"""Trains the default model for some epochs and watches the process's memory and open files.
 
     python -m tests.campaigns.soak FOLDER_WITH_INPUT_TXT [EPOCHS] [ITERATIONS]
 
@@ -21,7 +21,7 @@ from tests.helpers.logs import LINE
 
 MOST_GROWTH = 0.02
 VALIDATIONS = 10
-"""How often it validates and saves, at least."""
+"""The least number of times it validates and saves."""
 
 
 def measure(pid: int) -> tuple[int, int]:

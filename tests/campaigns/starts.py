@@ -20,7 +20,7 @@ from tests.helpers.runs import Run, finish
 
 
 def campaign(count: int, folder: Path) -> Counter[str]:
-    """So many runs at once; what they did, counted."""
+    """Starts `count` runs at once; returns counts of what they did."""
     together, alone = folder / "together", folder / "alone"
     for place in (together, alone):
         place.mkdir()

@@ -23,7 +23,7 @@ from util.checkpoint.store import read_content
 
 MAX_SECONDS = 2.0
 MAX_MEMORY = 16
-"""Bytes of memory for a byte of the file, beside a constant."""
+"""Bytes of memory per byte of the file, besides a constant."""
 CONSTANT_MEMORY = 200_000
 
 
@@ -57,7 +57,7 @@ def swap(data: bytearray, rng: random.Random) -> None:
 
 
 def replace(data: bytearray, rng: random.Random) -> None:
-    """Puts in a number: a size that is huge, negative, or just another."""
+    """Puts in a number: a size that is huge, negative, or just different."""
     size, at = rng.choice((4, 8)), place(data, rng)
     number = rng.choice((-1, 0, 1, 2, 3, 4, 2**15, 2**24, 2**31 - 1, -(2**31), rng.randrange(10**6)))
     if size == 8:
@@ -69,7 +69,7 @@ MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (flip, cut, 
 
 
 def loads(path: Path) -> bool:
-    """Whether a file is a sound checkpoint; otherwise it was refused as it should be."""
+    """Whether a file is a valid checkpoint; otherwise it was refused as it should be."""
     try:
         from_content(read_content(path))
     except ValueError as error:

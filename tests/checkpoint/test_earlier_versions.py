@@ -1,4 +1,4 @@
-"""Checkpoints that an earlier version wrote load, sample and go on exactly.
+"""Checkpoints that an earlier version wrote load, sample and resume exactly.
 
 golden/lstm_rmsprop.pt and gru_adam.pt were saved at iteration 40 of 114, in double precision, with all that training
 adds; golden/resumed.json holds what that version printed from there on, and what it sampled from them.
@@ -19,7 +19,7 @@ EXPECTED = json.loads((GOLDEN / "resumed.json").read_text())
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_resuming_goes_on_exactly(name, tmp_path):
+def test_resuming_is_exact(name, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "input.txt").write_bytes(numbers(140))
     shutil.copy(GOLDEN / f"{name}.pt", tmp_path)

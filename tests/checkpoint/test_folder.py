@@ -135,7 +135,7 @@ def test_a_name_that_something_else_has_is_left_alone(taken, at, tmp_path):
 
 
 def test_the_same_checkpoint_is_not_written_twice(at, tmp_path, capsys):
-    """As when a run was stopped between two checkpoints and goes on from the older one."""
+    """As when a run was stopped between two checkpoints and continues from the older one."""
     rolling(folder_of(tmp_path, "s"), at(1))
     folder = folder_of(tmp_path, "s")
     rolling(folder, at(1, data_dir="another way to the same folder"))
@@ -187,7 +187,7 @@ def test_a_file_that_goes_while_it_is_compared_leaves_its_name(at, tmp_path, mon
 
 
 def test_a_crash_between_writing_and_deleting_leaves_nothing_behind(at, tmp_path):
-    """Both checkpoints are there then; the run goes on from the newer one."""
+    """Both checkpoints are there then; the run continues from the newer one."""
     rolling(folder_of(tmp_path, "s"), at(1))
     validated(folder_of(tmp_path, "s"), at(2, {2: 2.0}))
     folder_of(tmp_path, "s").adopt(*newest_checkpoint(tmp_path, FLAGS))
@@ -228,14 +228,14 @@ def test_a_failure_costs_a_warning_and_no_file(operation, number, at, tmp_path, 
 
 
 @pytest.mark.parametrize("operation", ["open", "fsync"])
-def test_a_folder_that_cannot_be_written_to_is_told_beforehand(operation, tmp_path):
+def test_a_folder_that_cannot_be_written_to_is_reported_beforehand(operation, tmp_path):
     with failing(operation, errno.EACCES), pytest.raises(UserError, match=r"cannot write checkpoints to .*-checkpoint"):
         folder_of(tmp_path / "cv", "s").try_writing()
     assert names(tmp_path / "cv") == set()
 
 
 @pytest.mark.parametrize("savefile", ["", ".", "a/b", "/a", "a\0", "x" * 230])
-def test_a_savefile_that_is_no_part_of_a_name(savefile, tmp_path):
+def test_a_savefile_that_cannot_be_part_of_a_name(savefile, tmp_path):
     with pytest.raises(UserError):
         folder_of(tmp_path / "cv", savefile).try_writing()
 

@@ -90,7 +90,7 @@ def test_a_dtype_that_numpy_lacks_is_refused(tmp_path):
 
 
 def outcome(path: Path, content: bytes) -> Checkpoint | None:
-    """What a checkpoint file of this content holds; None where that is refused as a user is told."""
+    """Returns what a checkpoint file with this content holds; None if it is refused with a UserError."""
     path.write_bytes(content)
     try:
         return load_checkpoint(path)
@@ -118,7 +118,7 @@ def test_a_damaged_checkpoint_is_refused_or_the_same(checkpoint, tmp_path):
             found = outcome(tmp_path / "x.pt", bytes(changed))
             assert found is None or same(found, whole), (trial, place)
             outcomes.append(found is None)
-    assert sum(outcomes) > 200  # a flip in the padding between members harms nothing
+    assert sum(outcomes) > 200  # a flip in the padding between members does no harm
 
 
 def test_a_damaged_directory_or_pickle_is_refused_or_the_same(checkpoint, tmp_path):

@@ -1,4 +1,4 @@
-"""The reader of .pt files meets what somebody could write who means harm."""
+"""The reader of .pt files meets what an attacker could write."""
 
 import pickle
 import tracemalloc
@@ -26,7 +26,7 @@ def write_zip(path: Path, program: bytes, storages: dict[str, bytes] | None = No
 
 
 def refused(path: Path) -> str:
-    """Why a file is refused. It must be, and with no more memory than a few times the file's size."""
+    """Returns why a file is refused; it must be, with no more memory than a few times the file's size."""
     tracemalloc.start()
     try:
         with pytest.raises(ValueError) as error:
@@ -175,7 +175,7 @@ def test_values_that_are_endless_to_walk_are_not_walked(program, tmp_path):
     refused(write_zip(tmp_path / "x.pt", b"\x80\x02" + program, ONES))
 
 
-def test_deep_and_cyclic_values_are_no_checkpoint(tmp_path):
+def test_deep_and_cyclic_values_are_not_a_checkpoint(tmp_path):
     for program in (
         b"N" + b"\x85" * 300_000 + b".",
         b"]q\x00h\x00a.",
@@ -276,7 +276,7 @@ def test_a_directory_that_lies_about_sizes_is_refused(field, value, tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"x", b"PK\5\6" + bytes(18), b"PK\3\4" * 10, b"PK\5\6" + b"\xff" * 18, bytes(9999)]
 )
-def test_what_is_no_zip_file_is_refused(content, tmp_path):
+def test_what_is_not_a_zip_file_is_refused(content, tmp_path):
     (tmp_path / "x.pt").write_bytes(content)
     refused(tmp_path / "x.pt")
 

@@ -1,4 +1,4 @@
-"""Torch7 files: the format with files of our own making, checkpoints with those that the original wrote, and damage."""
+"""Torch7 files: the format, in files made here; checkpoints that the original wrote; and damage."""
 
 import gc
 import json

@@ -99,7 +99,7 @@ def test_it_is_inspected_and_converted(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["lstm_2x32_dropout_bn", "rnn_2x32"])
-def test_training_goes_on_from_it(tmp_path, name):
+def test_training_continues_from_it(tmp_path, name):
     (tmp_path / "input.txt").write_text(REFERENCE[name + ".t7"]["passage"])
     flags = ["-gpuid=-1", "-batch_size=4", "-seq_length=10", "-max_epochs=4", f"-data_dir={tmp_path}"]
     done = finish(tmp_path, *flags, f"-init_from={GOLDEN / name}.t7", f"-checkpoint_dir={tmp_path}")
@@ -224,7 +224,7 @@ def test_tokens(load):
 
 
 @pytest.mark.parametrize("token", ["", "the", "[195", "[55296]", "[1114112]", "[9999999]", b"\xc3", 5, {}, None])
-def test_tokens_that_are_no_characters(load, token):
+def test_tokens_that_are_not_characters(load, token):
     with pytest.raises(ValueError, match=r"only single characters|does not number its"):
         vocabulary(load, "a", "b", token, "c", "d")
 
@@ -247,7 +247,7 @@ def test_history_without_an_end(root, load):
 
 
 def test_history_after_another(root, load):
-    """-init_from counts on from the iteration of its checkpoint, and begins the table of losses anew."""
+    """-init_from counts on from the iteration of its checkpoint, and starts a new table of losses."""
     checkpoint = load(root | {"i": 5})
     assert np.array_equal(checkpoint.train_losses, [np.nan, np.nan, 3.5, 3.25, 3.0], equal_nan=True)
 

@@ -1,4 +1,4 @@
-"""Which device is taken, and what is said where there is none."""
+"""Which device is chosen, and what is said if there is none."""
 
 import sys
 import types
@@ -15,7 +15,7 @@ def said():
     return []
 
 
-def test_the_cpu_needs_no_word(said):
+def test_the_cpu_needs_no_message(said):
     assert choose_device(-1, 0, said.append) == choose_device(-1, 1, said.append) == "cpu"
     assert said == []
 

@@ -1,4 +1,4 @@
-"""A file is there whole, or it is what it was before."""
+"""A file is complete, or it is what it was before."""
 
 import errno
 import os
@@ -88,7 +88,7 @@ def test_permissions_are_those_of_any_new_file(umask, mode, tmp_path):
 
 
 HARMLESS = {"chmod", "link", "mkdir", "unlink"}
-"""Operations that do without: `link` by renaming, `unlink` leaves a hidden file behind."""
+"""Operations that a file can do without: `link` by renaming, `unlink` leaves a hidden file behind."""
 
 
 @pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.get)

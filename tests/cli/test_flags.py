@@ -19,7 +19,7 @@ def sampling(*arguments: str):
 
 
 def refused_flags(parse, *arguments: str, capsys: pytest.CaptureFixture) -> str:
-    """The one sentence that is printed for arguments that are not right."""
+    """Returns the one sentence that is printed for bad arguments."""
     with pytest.raises(SystemExit) as stop:
         parse(arguments)
     captured = capsys.readouterr()
@@ -80,7 +80,7 @@ def test_defaults_of_the_reference_s_sampler():
         "opencl": 0, "verbose": 1,
     }  # fmt: skip
     assert options.items() >= expected.items()
-    # A GPU is slower at one character at a time, so it is used only where it is asked for.
+    # A GPU is slower at one character at a time, so it is used only on request.
     assert options["gpuid"] == -1
 
 

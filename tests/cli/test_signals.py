@@ -1,4 +1,4 @@
-"""The first signal asks a run to stop, the second one stops it."""
+"""The first signal asks a run to stop; the second one stops it."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""data/tinyshakespeare/prepare.py: the download, and what comes in its place."""
+"""data/tinyshakespeare/prepare.py: the download, and what replaces it."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The text that is rebuilt from the plays, where there is no network."""
+"""The text that is rebuilt from the plays if there is no network."""
 
 import importlib.util
 import re

@@ -1,4 +1,4 @@
-"""The code in docs/library.md, run as it stands there."""
+"""The code in docs/library.md, run as it is."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Checkpoints: all in a folder, compared to the last bit, and changed as a stranger might."""
+"""Checkpoints: listed, compared to the last bit, and changed as a stranger might."""
 
 import dataclasses
 from pathlib import Path
@@ -11,12 +11,12 @@ from util.checkpoint.store import load_checkpoint
 
 
 def checkpoints(folder: Path) -> dict[str, Checkpoint]:
-    """Each checkpoint of a folder, by name. Raises UserError where one is damaged."""
+    """Each checkpoint of a folder, by name. Raises UserError if one is damaged."""
     return {path.name: load_checkpoint(path) for path in sorted(folder.glob("*.pt"))}
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values are equal and of equal types, in all that is in them, arrays to the last bit."""
+    """Whether two values and everything in them are equal and of equal types, arrays to the last bit."""
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
     if type(a) is not type(b):

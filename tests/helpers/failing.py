@@ -1,4 +1,4 @@
-"""A file system that fails: every operation with which a file is written, one at a time."""
+"""A file system that fails, in one of the operations that write a file."""
 
 import errno
 import io
@@ -43,13 +43,13 @@ PATCHED = {
     "replace": (os, "replace"),
     "unlink": (os, "unlink"),
 }
-"""The function that each operation is reached through. Data is written when the buffer is flushed, too."""
+"""The function through which each operation is reached. Data is also written when the buffer is flushed."""
 OPERATIONS = tuple(PATCHED)
 
 
 @contextmanager
 def failing(operation: str, number: int, after: int = 0, times: int | None = None) -> Iterator[list[int]]:
-    """While this lasts, an operation fails with an errno: after so many calls that do not, and so many times.
+    """Makes an operation fail with an errno: after `after` calls that succeed, and `times` times.
 
     Gives the numbers of the calls that have failed.
     """

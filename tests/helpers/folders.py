@@ -5,12 +5,12 @@ from pathlib import Path
 
 
 def names(folder: Path) -> set[str]:
-    """Every name in a folder, hidden ones too; none where it is not made yet."""
+    """Returns every name in a folder, including hidden ones; none if it does not exist yet."""
     return set(os.listdir(folder)) if folder.is_dir() else set()
 
 
 def files(folder: Path) -> set[str]:
-    """All that is in a folder and below."""
+    """Returns everything in a folder and below."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 

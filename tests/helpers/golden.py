@@ -1,4 +1,4 @@
-"""The runs of the original in golden/runs.json, and what it takes to equal one.
+"""The original's runs in golden/runs.json, and how to compare with them.
 
 They are in double precision; see golden/numbers_corpus.py for their text, `numbers(1500)`.
 """
@@ -19,18 +19,18 @@ LINE = re.compile(
 
 
 def flags_of(run: dict[str, Any], folder: Path, checkpoint_dir: Path) -> list[object]:
-    """The flags of a golden run, in double precision on a CPU."""
+    """Returns the flags of a golden run, in double precision on a CPU."""
     flags = shlex.split(run["flags"].replace("-init_from CHECKPOINT_OF_lstm", ""))
     return [*flags, "-data_dir", folder, "-checkpoint_dir", checkpoint_dir, "-dtype", "float64", "-gpuid", "-1"]
 
 
 def last_checkpoint(name: str) -> str:
-    """What the last checkpoint of a golden run is called here."""
+    """Returns the name of a golden run's last checkpoint here."""
     return RUNS[name]["checkpoints"][-1].replace(".t7", ".pt")
 
 
 def check_log(out: str, run: dict[str, Any], cv: Path) -> None:
-    """Holds what a run printed, and the names of its checkpoints, against the original."""
+    """Compares what a run printed, and the names of its checkpoints, with the original."""
     train_batches, val_batches, test_batches = run["batches"]
     assert f"vocab size: {run['vocab_size']}\n" in out
     assert f"number of parameters in the model: {run['parameters']}\n" in out

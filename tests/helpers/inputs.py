@@ -11,11 +11,11 @@ GOLDEN = ROOT / "tests" / "golden"
 TINY = ("-gpuid=-1", "-rnn_size=4", "-num_layers=1", "-batch_size=5", "-seq_length=5")
 """Flags of the smallest model there is."""
 SMALL = ("-gpuid=-1", "-rnn_size=8", "-batch_size=4", "-seq_length=10", "-savefile=s")
-"""Flags for a text of `numbers(140)`, in which an epoch takes so many iterations:"""
+"""Flags for a text of `numbers(140)`, for which an epoch has EPOCH iterations."""
 EPOCH = 57
 
 
 @cache
 def numbers(count: int) -> bytes:
-    """The names of the first numbers, in ASCII: 140 of them are 2471 bytes, 200 are 4341 of 32 different characters."""
+    """Names the first numbers in ASCII: 140 of them are 2471 bytes, 200 are 4341 of 32 different characters."""
     return corpus(count).encode()

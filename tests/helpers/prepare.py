@@ -1,4 +1,4 @@
-"""data/tinyshakespeare/prepare.py as a module, and what a server answers that is asked for the text."""
+"""data/tinyshakespeare/prepare.py as a module, and what a server may answer to its request."""
 
 import importlib.util
 import threading

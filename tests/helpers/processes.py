@@ -1,4 +1,4 @@
-"""Several processes of train.py, as torchrun starts them."""
+"""Starts several processes of train.py, as torchrun does."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from tests.helpers.scripts import environment
 
 
 def start(cwd: Path, size: int, *flags: object, prepare: Callable[[int], None] | None = None) -> list[Run]:
-    """Runs of `python train.py` as torchrun starts them, the first first, without the seconds that it takes.
+    """Starts runs of `python train.py` the way torchrun does, without the seconds that it takes; rank 0 comes first.
 
     `prepare`, if given, is called in each process with its rank; multiprocessing must be able to pickle it.
     """
@@ -42,21 +42,21 @@ def join(rank: int, size: int, port: int, prepare: Callable[[int], None] | None)
 
 
 def finish(cwd: Path, size: int, *flags: object, prepare: Callable[[int], None] | None = None) -> Run:
-    """The first of several runs that have all come to a good end; the others have printed nothing."""
+    """Returns the first of several runs that have all ended well; the others have printed nothing."""
     first, *others = [run.wait() for run in start(cwd, size, *flags, prepare=prepare)]
     assert [(run.status, run.out, run.err) for run in others] == [(first.status, "", "")] * (size - 1), first.err
     return first
 
 
 def torchrun(cwd: Path, size: int, *flags: object) -> subprocess.Popen:
-    """`torchrun train.py` with so many processes of one thread. Its output is in the files `out` and `err`."""
+    """Starts `torchrun train.py` with `size` processes of one thread. Its output goes to the files `out` and `err`."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(size), str(ROOT / "train.py")]
     with open(cwd / "out", "wb") as out, open(cwd / "err", "wb") as err:
         return subprocess.Popen([*command, *map(str, flags)], cwd=cwd, stdout=out, stderr=err, env=environment())
 
 
 def wait_for(cwd: Path, process: subprocess.Popen, text: str, seconds: float = 60) -> None:
-    """Until a run under torchrun has printed something."""
+    """Waits until a run under torchrun has printed something."""
     end = time.monotonic() + seconds
     while text not in (cwd / "out").read_text():
         if process.poll() is not None or time.monotonic() > end:
@@ -65,7 +65,7 @@ def wait_for(cwd: Path, process: subprocess.Popen, text: str, seconds: float = 6
 
 
 def child(process: subprocess.Popen, rank: int) -> int:
-    """The number of the process that torchrun has started with this rank."""
+    """Returns the id of the process that torchrun started with this rank."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parent = int(re.sub(r".*\) ", "", (folder / "stat").read_text()).split()[1])
@@ -77,7 +77,7 @@ def child(process: subprocess.Popen, rank: int) -> int:
 
 
 def check_golden(name: str, size: int, data: Path, folder: Path) -> None:
-    """Holds a golden run of several processes against the original's figures. `folder` is for its files."""
+    """Compares a golden run of several processes with the original's figures. `folder` is for its files."""
     run, cv = RUNS[name], folder / "cv"
     flags: list[object] = []
     if name == "lstm_init_from":

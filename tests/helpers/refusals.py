@@ -1,4 +1,4 @@
-"""What a script says of a mistake: one sentence that names the thing and the way out, and no traceback."""
+"""What a script says about a mistake: one sentence that names the thing and the way out, and no traceback."""
 
 from subprocess import CompletedProcess
 

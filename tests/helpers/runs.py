@@ -1,4 +1,4 @@
-"""Training runs for tests and campaigns: started in no time, stopped at any moment, and made to fail."""
+"""Training runs for tests and campaigns: started quickly, stopped at any moment, and made to fail."""
 
 import itertools
 import os
@@ -65,7 +65,7 @@ class Run:
         return CompletedProcess([], self.status, self.out, self.err)
 
     def wait_for(self, text: str, count: int = 1, seconds: float = 30) -> None:
-        """Until the run has printed something so many times, or has ended."""
+        """Waits until the run has printed something `count` times, or has ended."""
         end = time.monotonic() + seconds
         while self.out.count(text) < count and self.running:
             if time.monotonic() > end:
@@ -74,32 +74,32 @@ class Run:
 
 
 def finish(cwd: Path, *flags: object, prepare: Prepare | None = None) -> Run:
-    """A run that has come to its end."""
+    """Returns a run that has ended."""
     return Run(cwd, *flags, prepare=prepare).wait()
 
 
 def before_steps(call: Callable[[int], None]) -> Prepare:
-    """To prepare a run with: `call` is called before each iteration, with its number."""
+    """Prepares a run so that `call` is called with the number of each iteration before it."""
     return partial(_before_steps, call)
 
 
 def signals_at(iteration: int, *numbers: int) -> Prepare:
-    """To prepare a run with: it gets these signals while it is in that iteration."""
+    """Prepares a run so that it gets these signals during that iteration."""
     return before_steps(partial(_raise_signals, iteration, numbers))
 
 
 def lists_folder(folder: Path) -> Prepare:
-    """To prepare a run with: before each iteration it prints, on standard error, what is in a folder."""
+    """Prepares a run to print the names in a folder on standard error before each iteration."""
     return before_steps(partial(_list_folder, folder))
 
 
 def fails_saves(operation: str, number: int, which: Collection[int]) -> Prepare:
-    """To prepare a run with: an operation fails while it saves some of its checkpoints, counted from 0."""
+    """Prepares a run so that an operation fails while it saves some of its checkpoints, counted from 0."""
     return partial(_fails_saves, operation, number, which)
 
 
 def limits_file_size(count: int) -> Prepare:
-    """To prepare a run with: it can write files of so many bytes, and no more."""
+    """Prepares a run so that it can write files of at most `count` bytes."""
     return partial(resource.setrlimit, resource.RLIMIT_FSIZE, (count, count))
 
 

@@ -1,4 +1,4 @@
-"""The scripts as a user runs them: as commands, or, in a fraction of the time, as forks.
+"""Runs the scripts as a user does: as commands or, in a fraction of the time, as forks.
 
 Importing torch takes seconds. So a server does it once, in one thread, and each run is a fork of it; in all else it is
 a process as if `python SCRIPT ARGUMENTS` had been typed.
@@ -32,12 +32,12 @@ def command(script: str, *arguments: object) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Of the scripts: one thread, since the models are too small for a second to help."""
+    """Returns the scripts' environment: one thread, since the models are too small for a second to help."""
     return os.environ | {"OMP_NUM_THREADS": "1"} | more
 
 
 def run_command(script: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess:
-    """`python SCRIPT ARGUMENTS`, finished. The options are those of subprocess.run."""
+    """Runs `python SCRIPT ARGUMENTS`. The options are those of subprocess.run."""
     settings = {"capture_output": True, "text": True, "timeout": 60, "env": environment()}
     return subprocess.run(command(script, *arguments), **settings | options)
 
@@ -45,7 +45,7 @@ def run_command(script: str, *arguments: object, **options: Any) -> subprocess.C
 def run(
     script: str, *arguments: object, cwd: Path | None = None, prepare: Prepare | None = None
 ) -> subprocess.CompletedProcess:
-    """The same as a fork. It runs in an empty folder unless told where.
+    """Runs the same as a fork, in an empty folder by default.
 
     `prepare`, if given, is called in the process before the script; multiprocessing must be able to pickle it.
     """
@@ -62,7 +62,7 @@ def run(
 
 
 def run_here(script: str, *arguments: object) -> subprocess.CompletedProcess:
-    """The same in this process, with the bytes that it has written: the fastest, where nothing can leak."""
+    """Runs the same in this process and returns what it wrote as bytes: the fastest way, if nothing can leak."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     with patch.multiple(sys, stdout=out, stderr=err, argv=[]):
         try:
@@ -75,14 +75,14 @@ def run_here(script: str, *arguments: object) -> subprocess.CompletedProcess:
 
 
 def call(script: str, arguments: Any) -> None:
-    """What `python SCRIPT ARGUMENTS` does once Python has started; ends with SystemExit."""
+    """Does what `python SCRIPT ARGUMENTS` does once Python has started; ends with SystemExit."""
     module = importlib.import_module(script.removesuffix(".py"))
     sys.argv = [script, *map(str, arguments)]
     module.console.run(module.main)
 
 
 def fork(script: str, arguments: Any, cwd: Path, out: Path, err: Path, prepare: Prepare | None) -> BaseProcess:
-    """A script that has been started, with its output going to two files."""
+    """Starts a script with its output going to two files."""
     for path in (out, err):
         path.touch()
     arguments = [str(argument) for argument in arguments]
@@ -92,7 +92,7 @@ def fork(script: str, arguments: Any, cwd: Path, out: Path, err: Path, prepare: 
 
 
 def server() -> Any:
-    """What processes are forked from, with all imported that train.py and torch import at some time."""
+    """Returns what processes are forked from, with everything imported that train.py and torch ever import."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["train", "torch", "torch._dynamo", "util.training.trainer", "model.char_rnn"])
     os.environ["OMP_NUM_THREADS"] = "1"  # more would only wait for each other, and do not survive a fork
@@ -102,7 +102,7 @@ def server() -> Any:
 def _run(script: str, arguments: list[str], cwd: Path, out: Path, err: Path, prepare: Prepare | None) -> None:
     """The process of a run."""
     importlib.import_module(script.removesuffix(".py"))  # from the checkout, not from `cwd`
-    tqdm.set_lock(threading.RLock())  # its own is one between processes, which a killed process would leave behind
+    tqdm.set_lock(threading.RLock())  # its own is shared between processes, and a killed process would leave it locked
     os.chdir(cwd)
     for path, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_TRUNC), descriptor)
@@ -113,14 +113,14 @@ def _run(script: str, arguments: list[str], cwd: Path, out: Path, err: Path, pre
 
 
 def imported(script: str, *arguments: object) -> set[str]:
-    """The modules that a script has imported when it ends well."""
+    """Returns the modules that a script has imported by its end."""
     python, *rest = command(script, *arguments)
     done = subprocess.run([python, "-X", "importtime", *rest], capture_output=True, text=True, check=True)
     return set(re.findall(r"\| +(\S+)\n", done.stderr))
 
 
 def become_nobody() -> None:
-    """To prepare a script with: a user who is not root, since root may write everywhere."""
+    """Prepares a script to run as a user who is not root, since root may write everywhere."""
     if os.geteuid() == 0:
         # What is imported later on: Python and the packages may lie where only root can read.
         late = ["mmap", "encodings.latin_1", "numpy.ma"]

@@ -1,4 +1,4 @@
-"""The three cells once more, as obvious as possible: plain autograd, one step after the other."""
+"""The three cells again, as obvious as possible: plain autograd, step by step."""
 
 import torch
 

@@ -7,7 +7,7 @@ from util.text.source import Source
 
 
 def text_of(folder: Path, content: bytes, encoding: str = "utf-8") -> str:
-    """The text that the loader gives for a file of this content."""
+    """Returns the text that the loader makes of a file with this content."""
     (folder / "input.txt").write_bytes(content)
     return characters(load_text(Source(folder / "input.txt"), encoding))
 

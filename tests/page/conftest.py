@@ -19,7 +19,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator:
-    """Skips the tests that need it where there is none; with the variable BROWSER_REQUIRED set, they fail."""
+    """Skips the tests that need it if there is none; with the variable BROWSER_REQUIRED set, they fail."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:

@@ -97,7 +97,7 @@ def test_noise_follows_nothing(drift):
         assert len(findings) > 4 and not any(finding.found for finding in findings)
 
 
-def test_what_the_last_character_tells_is_no_finding():
+def test_what_the_last_character_says_is_not_a_finding():
     passages = prose(4)
     is_capital = np.concatenate([FACTS["a capital"].values(passage) for passage in passages]).astype(float)
     cells = np.random.default_rng(5).normal(size=(len(is_capital), 5))
@@ -107,7 +107,7 @@ def test_what_the_last_character_tells_is_no_finding():
     assert finding.pair == pytest.approx(1, abs=0.01)
 
 
-def test_a_cell_that_is_good_on_one_half_only_is_no_finding():
+def test_a_cell_that_is_good_on_one_half_only_is_not_a_finding():
     passages, random = prose(6), np.random.default_rng(7)
     fact = np.concatenate([FACTS["characters since the line began"].values(passage) for passage in passages])
     cells = random.normal(size=(len(fact), 20))
@@ -126,7 +126,7 @@ def test_rare_facts_are_left_out():
     assert {finding.name for finding in find(passages, cells)} == names
 
 
-def test_one_passage_tells_nothing():
+def test_one_passage_says_nothing():
     assert find([prose(1)[0]], np.zeros((800, 3))) == [] == find([], np.zeros((0, 3)))
 
 

@@ -169,7 +169,7 @@ def test_flags_and_texts_that_make_no_sense(trained, tmp_path):
     assert names(tmp_path) == {"x.txt"}
 
 
-def test_a_checkpoint_that_does_not_tell_the_splits(trained, tmp_path):
+def test_a_checkpoint_that_does_not_say_how_its_text_was_split(trained, tmp_path):
     found = torch.load(trained, weights_only=True)
     del found["options"]["val_frac"]
     torch.save(found, tmp_path / "x.pt")

@@ -1,4 +1,4 @@
-"""Which characters are drawn, and from what they are drawn."""
+"""Which characters are drawn, and from what."""
 
 import numpy as np
 import pytest

@@ -10,13 +10,13 @@ from tests.helpers.runs import finish, signals_at
 
 @pytest.fixture
 def flags(small_text):
-    """Two epochs, in which all that is carried on changes: validations, decays, the random stream."""
+    """Two epochs, in which everything that is carried on changes: validations, decays, the random stream."""
     return [*SMALL, "-data_dir", small_text, "-max_epochs", 2, "-eval_val_every", 40, "-learning_rate_decay_after", 1]
 
 
 @pytest.fixture(scope="session")
 def finished(small_text, tmp_path_factory):
-    """A run that has come to its end: its folder."""
+    """The folder of a run that has ended."""
     folder = tmp_path_factory.mktemp("finished")
     assert finish(folder, *SMALL, "-data_dir", small_text, "-max_epochs", 1, "-eval_val_every", 40).status == 0
     return folder

@@ -1,4 +1,4 @@
-"""The converter: the same checkpoint with nothing on a GPU, whole or not at all."""
+"""The converter writes the same checkpoint with nothing on a GPU, whole or not at all."""
 
 import atexit
 import errno
@@ -83,7 +83,7 @@ def test_where_it_cannot_be_written_all_stays_as_it_was(operation, checkpoint, t
 
 
 def fails(operation: str) -> None:
-    """To prepare the script with: until its end an operation on files finds the disk full."""
+    """Prepares the script: until its end, an operation on files finds the disk full."""
     context = failing(operation, errno.ENOSPC)
     context.__enter__()
     atexit.register(context.__exit__, None, None, None)

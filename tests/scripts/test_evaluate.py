@@ -1,4 +1,4 @@
-"""evaluate.py: the trainer's own loss to the last digit, and what an independent model says of every character."""
+"""evaluate.py: the trainer's own loss to the last digit, and an independent model's loss for every character."""
 
 import ast
 import math
@@ -28,7 +28,7 @@ from util.text import batches
 
 TEXT = (numbers(140).decode() + "für Bücher - 道😀\r\n") * 2
 RUNS = {
-    # Each with something that another has not.
+    # Each has something that the others lack.
     "lstm": ("-dropout=0.2", "-optim=adam"),
     "gru": ("-encoding=bytes", "-val_frac=0.03"),
     "rnn": ("-dtype=float64", "-train_frac=0.5", "-val_frac=0.3"),
@@ -61,7 +61,7 @@ def score(*arguments: object, cwd: Path, prepare: Prepare | None = None) -> Comp
 
 
 def measured(done) -> float:
-    """The loss that the script printed, of whose figures each follows from the others."""
+    """Returns the loss that the script printed; its other figures must follow from it."""
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     pattern = r".*: \d+ characters\nloss per character: (.*) nats\nbits per character: (.*)\nperplexity: +(.*)\n"
     loss, bits, perplexity = map(float, re.fullmatch(pattern, done.stdout).groups())
@@ -196,7 +196,7 @@ def test_a_text_that_is_gone(trained, tmp_path):
 
 
 @pytest.mark.parametrize("value", [None, "x", -0.1, 2, math.nan])
-def test_a_checkpoint_that_does_not_tell_the_splits(value, trained, tmp_path):
+def test_a_checkpoint_that_does_not_say_how_its_text_was_split(value, trained, tmp_path):
     options = load_checkpoint(trained["lstm"]).options | {"val_frac": value}
     if value is None:
         del options["val_frac"]
@@ -250,7 +250,7 @@ def test_a_reader_of_the_table_that_has_gone(trained, text, tmp_path):
 
 
 def lose_the_reader() -> None:
-    """To prepare the script with: its standard output is a pipe that nobody reads."""
+    """Prepares the script: its standard output is a pipe that nobody reads."""
     reader, writer = os.pipe()
     os.close(reader)
     sys.stdout = os.fdopen(writer, "w")

@@ -1,4 +1,4 @@
-"""inspect_checkpoint.py: everything in a checkpoint, for eyes and terminals."""
+"""inspect_checkpoint.py shows everything in a checkpoint, safely for terminals."""
 
 import importlib.util
 import math
@@ -96,7 +96,7 @@ def test_in_the_terminal(plot, checkpoint, tmp_path):
 
 
 def lose_matplotlib() -> None:
-    """To prepare the script with: a terminal of a known size, and no matplotlib."""
+    """Prepares the script: a terminal of a known size, and no matplotlib."""
     os.environ |= {"COLUMNS": "70", "LINES": "25"}
     found = importlib.util.find_spec
     importlib.util.find_spec = lambda name, *rest: None if name == "matplotlib" else found(name, *rest)

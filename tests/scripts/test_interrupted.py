@@ -22,7 +22,7 @@ def test_a_closed_terminal_saves(flags, tmp_path):
     assert "cv/resume_s_iteration7.pt" in run.out
 
 
-def test_nohup_goes_on(flags, tmp_path):
+def test_nohup_keeps_running(flags, tmp_path):
     run = finish(tmp_path, *flags, "-max_epochs=1", prepare=ignores_hangup)
     assert (run.status, max(log([run.out]))) == (0, 57)
 

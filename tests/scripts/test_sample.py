@@ -32,7 +32,7 @@ def run(*flags: object, checkpoint: Path = LSTM, **options: object) -> subproces
 
 
 def written(*flags: object, **options: object) -> str:
-    """The standard output of sample.py, where it ends well and has nothing to say."""
+    """Returns the standard output of sample.py, which must end well and print no messages."""
     done = run(*flags, **options)
     assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout.decode()
@@ -274,7 +274,7 @@ def test_torch_is_not_imported(flags, unicode_checkpoint, tmp_path):
 
 @pytest.mark.parametrize("flags", [["-num_samples=1"], ["-num_samples=3"], ["-sample=0", "-primetext=one"]])
 def test_a_gpu_writes_the_same_text(monkeypatch, flags):
-    """By way of torch, as on a GPU; torch takes this name of the CPU for a device like any other."""
+    """Through torch, as on a GPU: to torch this name of the CPU is a device like any other."""
     expected = written("-length=100", *flags)
     asked = []
     monkeypatch.setattr(sample, "choose_device", lambda *settings: asked.append(settings) or "cpu:0")

@@ -16,7 +16,7 @@ def test_a_folder_in_the_place_of_a_checkpoint(tmp_path):
     told(sample(tmp_path), str(tmp_path), "is a folder", ".pt")
 
 
-def test_files_that_are_no_checkpoint(data_dir):
+def test_files_that_are_not_checkpoints(data_dir):
     told(sample(data_dir / "input.txt"), str(data_dir / "input.txt"), "is not a char-rnn checkpoint")
     told(sample("/dev/zero"), "/dev/zero", "is not a regular file")
 

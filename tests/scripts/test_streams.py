@@ -1,4 +1,4 @@
-"""Ctrl-C, and readers and disks behind the output that fail."""
+"""Ctrl-C, and output whose reader goes away or whose disk is full."""
 
 import re
 import signal
@@ -38,7 +38,7 @@ def test_ctrl_c(flags, data_dir, tmp_path):
 
 @pytest.mark.parametrize("module", ["numpy", "torch"])
 def test_ctrl_c_while_it_starts(flags, tmp_path, module):
-    # In the place of the module, whose import takes a while, one in whose middle Ctrl-C is pressed.
+    # Replaces the module, whose import takes a while, by one during whose import Ctrl-C is pressed.
     (tmp_path / f"{module}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     done = run_command("train.py", *flags, env=environment(PYTHONPATH=str(tmp_path)))
     assert done.returncode in (130, -signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Checkpoints between validations, how many stay, and a folder that takes none."""
+"""Checkpoints between validations, how many are kept, and a folder that cannot be written to."""
 
 import errno
 import functools
@@ -16,7 +16,7 @@ from tests.helpers.inputs import EPOCH
 from tests.helpers.logs import best, log, saved
 from tests.helpers.runs import before_steps, fails_saves, finish, limits_file_size, lists_folder, signals_at
 
-# Checkpoints between validations, and how many stay
+# Checkpoints between validations, and how many are kept
 
 
 def test_one_rolling_checkpoint_which_goes_when_a_validated_one_is_there(flags, tmp_path):
@@ -52,7 +52,7 @@ def test_a_copy_that_a_run_is_resumed_from_stays(stopped, tmp_path):
     assert (run.status, names(tmp_path)) == (0, {copy.name, *saved(run.out), run._out.name, run._err.name})
 
 
-# A folder that takes no files
+# A folder that cannot be written to
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_real_disk_that_is_full(flags, small_disk, tmp_path):
     assert run.err.endswith(
         f"the newest one on disk is {small_disk}/{next(n for n, c in found.items() if c is newest)}\n"
     )
-    # With room again, it goes on.
+    # With space again, it continues.
     (small_disk / saved(run.out)[0]).unlink()
     resumed = finish(tmp_path, "-resume", small_disk, "-keep", 1, "-eval_val_every", 100, "-save_every", 0)
     assert (resumed.status, resumed.err) == (0, "")

@@ -25,7 +25,7 @@ def flags(small_text):
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", numbers(20), b"\xff\xfe\0", b'iteration,epoch\n1,"\n'])
-def test_a_file_that_is_no_log_stays(content, flags, tmp_path):
+def test_a_file_that_is_not_a_log_stays(content, flags, tmp_path):
     (tmp_path / "x").write_bytes(content)
     refused_to_train(finish(tmp_path, *flags, "-log_csv=x").done, "x", "-log_csv")
     assert (tmp_path / "x").read_bytes() == content
@@ -133,7 +133,7 @@ def test_a_closed_pipe_ends_the_run(lines, flags, tmp_path):
         assert names(tmp_path / "cv") == {os.path.basename(place)}
 
 
-def test_how_to_go_on_is_said_where_the_log_is_lost(flags, tmp_path):
+def test_how_to_resume_is_said_if_the_log_is_lost(flags, tmp_path):
     """Ctrl-C ends what reads the log as well, such as tee."""
     run = Run(tmp_path, *flags, "-max_epochs", 100_000, prepare=breaks_its_pipe)
     run.wait()

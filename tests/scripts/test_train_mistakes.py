@@ -98,7 +98,7 @@ def test_bad_flags():
 
 
 @pytest.mark.parametrize("name", ["a/b", "/x", "../x", "", "x/"])
-def test_a_savefile_that_is_no_part_of_a_file_name(train, name):
+def test_a_savefile_that_cannot_be_part_of_a_file_name(train, name):
     told(train("-savefile", name), "-savefile", repr(name), "-checkpoint_dir")
 
 
@@ -136,7 +136,7 @@ def test_a_file_in_the_place_of_the_checkpoint_folder(train, data_dir):
 # Runs that end in the middle
 
 
-def test_a_loss_that_is_no_number(train, tmp_path):
+def test_a_loss_that_is_not_a_number(train, tmp_path):
     told(train("-learning_rate", "1e37"), "the loss is not a number", "no checkpoint", "-learning_rate")
     assert files(tmp_path / "cv") == set()
 

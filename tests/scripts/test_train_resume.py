@@ -1,4 +1,4 @@
-"""A run that was stopped goes on as if nothing had happened."""
+"""A run that was stopped continues as if nothing had happened."""
 
 import os
 import re

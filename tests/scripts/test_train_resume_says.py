@@ -98,7 +98,7 @@ def test_the_name_that_is_said_is_the_one_that_is_written(flags, tmp_path):
     assert (tmp_path / "cv" / taken).read_text() == "somebody's"
 
 
-def test_own_later_checkpoints_are_no_other_runs(trained):
+def test_own_later_checkpoints_are_not_called_another_run_s(trained):
     first, last = sorted((trained / "cv").iterdir())
     run = finish(trained, "-resume", first)
     assert (run.status, run.err, saved(run.out)) == (0, "", [last.name])
@@ -111,7 +111,7 @@ def test_empty_flags_are_said_in_words(trained, stopped):
 
 
 @pytest.mark.parametrize("count", [140, 50, 30])
-def test_smaller_batches_make_as_many_as_is_said(count, tmp_path):
+def test_smaller_batches_make_as_many_as_promised(count, tmp_path):
     (tmp_path / "input.txt").write_bytes(numbers(count))
     tiny = ["-gpuid=-1", "-rnn_size=4", "-num_layers=1", "-data_dir=.", "-max_epochs=1"]
     refusal = finish(tmp_path, *tiny)

@@ -1,4 +1,4 @@
-"""Signals and kills: a run stops with a checkpoint, or leaves one that it goes on from."""
+"""Signals and kills: a run stops with a checkpoint, or leaves one to resume from."""
 
 import fcntl
 import os
@@ -22,8 +22,8 @@ from tests.helpers.scripts import command, environment
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_with_a_checkpoint_and_the_command_to_go_on(number, small_text, tmp_path):
-    """As a user types it, and the printed command as well."""
+def test_a_signal_stops_with_a_checkpoint_and_the_command_to_resume(number, small_text, tmp_path):
+    """As a user types it; the printed command is run as well."""
     here = folder_in(tmp_path, "a folder's name")
     flags = [*SMALL, "-data_dir", small_text, "-max_epochs", 1000, "-checkpoint_dir", here]
     printed, told = tmp_path / "out", tmp_path / "err"
@@ -95,7 +95,7 @@ def later(measure, *args):
 
 @pytest.mark.parametrize("learning_rate", [1e3, 9.9e37])
 def test_an_exploding_loss_ends_the_run_and_names_the_last_good_checkpoint(learning_rate, stopped, tmp_path):
-    """The larger one makes parameters that are no numbers, which would be no checkpoint to go on from."""
+    """The larger one makes parameters that are not finite, which no run could resume from."""
     copy = tmp_path / stopped.name
     copy.write_bytes(stopped.read_bytes())
     more = ["-save_every", 1] if learning_rate > 1e3 else []
@@ -114,6 +114,6 @@ def test_a_ratio_of_0_never_stops(stopped, tmp_path):
     assert finish(tmp_path, *wild, "-savefile", "c", "-max_loss_ratio", 0).status == 0
 
 
-def test_a_killed_run_goes_on_exactly(tmp_path):
+def test_a_killed_run_resumes_exactly(tmp_path):
     figures = kills(4, 1, tmp_path)
     assert figures["kills"] == 4

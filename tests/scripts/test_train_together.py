@@ -29,7 +29,7 @@ def test_two_runs_at_once_in_one_folder_keep_out_of_each_others_way(keep, flags,
     pattern = r"warning: cv/(\S+)\.pt already exists; writing \1_2\.pt instead"
     assert [line for line in told if not re.fullmatch(pattern, line)] == []
     if not keep:
-        # Whoever came second to one of the two names of the first epoch has said so.
+        # Whichever run came second to one of the two names of the first epoch has said so.
         assert sum("lm_s_" in line for line in told) == 2
 
 

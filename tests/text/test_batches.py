@@ -1,4 +1,4 @@
-"""Batches are columns of the text as so many streams."""
+"""Batches are columns of the text, cut into streams."""
 
 import numpy as np
 import pytest

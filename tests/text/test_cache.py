@@ -1,4 +1,4 @@
-"""The indexed text is kept, and never gives another text than the file's."""
+"""The indexed text is cached, and never yields another text than the file's."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from util.text.source import Source
 
 
 def cache_files(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Content and inode of the cache files: a file that was written anew has another inode."""
+    """Content and inode of the cache files: a file that was written again has another inode."""
     paths = [folder / "vocab.json", folder / "data.bin"]
     return {path.name: (path.read_bytes(), path.stat().st_ino) for path in paths}
 
@@ -26,7 +26,7 @@ def cache_files(folder: Path) -> dict[str, tuple[bytes, int]]:
     ("size", "dtype"), [(1, "u1"), (2, "u1"), (256, "u1"), (257, "u2"), (65536, "u2"), (65537, "u4")]
 )
 def test_indices_take_as_few_bytes_as_the_vocabulary_allows(size, dtype, tmp_path):
-    # Without the surrogates, which are no characters.
+    # Without the surrogates, which are not characters.
     text = "".join(chr(c) for c in range(size + 2048) if not 0xD800 <= c < 0xE000)[:size]
     assert text_of(tmp_path, text.encode()) == text
     assert load_text(Source(tmp_path / "input.txt"), "utf-8").indices.dtype == np.dtype(dtype)
@@ -103,7 +103,7 @@ def test_a_damaged_cache_is_made_again(name, damage, data_dir, corpus):
     "header",
     [b"[]", b"{}", b"null", b"1", b'"x"', b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe", b"NaN", b"1" * 10_000],
 )
-def test_a_header_of_nonsense_is_no_cache(header, data_dir, corpus):
+def test_a_header_of_nonsense_is_not_a_cache(header, data_dir, corpus):
     (data_dir / "vocab.json").write_bytes(header)
     assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == corpus.decode()
 
@@ -115,7 +115,7 @@ def test_a_header_of_nonsense_is_no_cache(header, data_dir, corpus):
     + [{"vocabulary": v} for v in ("", None, 5, ["a"])]
     + [{"crc32": None}, {"extra": 1}],
 )
-def test_a_header_that_does_not_fit_is_no_cache(change, data_dir, corpus):
+def test_a_header_that_does_not_fit_is_not_a_cache(change, data_dir, corpus):
     load_text(Source(data_dir / "input.txt"), "utf-8")
     path = data_dir / "vocab.json"
     path.write_text(json.dumps(json.loads(path.read_bytes()) | change))

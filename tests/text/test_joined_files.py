@@ -1,4 +1,4 @@
-"""Packed files, and several that are joined to one text."""
+"""Compressed files, and several files that are joined to one text."""
 
 import gzip
 import json
@@ -49,7 +49,7 @@ def test_a_damaged_packed_text_is_one_sentence(content, what, tmp_path):
 
 
 def write_parts(folder: Path) -> None:
-    """Four files to be joined, and others that are none of them."""
+    """Writes four files to be joined, and others that are not."""
     (folder / "sub").mkdir()
     parts = {"b.txt": "β", "a.txt": "א", "c.txt": "道\n", "sub/d.txt": "d", ".hidden.txt": "x", "other.md": "y"}
     for name, text in parts.items():
@@ -102,7 +102,7 @@ def test_what_is_joined_is_another_text_with_other_content_borders_or_separator(
     assert len(found) == 6
 
 
-def test_a_mistake_in_a_joined_file_is_told_with_its_name(tmp_path):
+def test_an_error_in_a_joined_file_names_it(tmp_path):
     (tmp_path / "1.txt").write_bytes("道".encode())
     (tmp_path / "2.txt").write_bytes("道".encode() + b"\xff")
     with pytest.raises(UserError, match=r"2\.txt is not utf-8 text \(first bad byte at offset 3\)"):

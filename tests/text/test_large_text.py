@@ -15,7 +15,7 @@ MANY = 5 * 2**30 + 12345
 
 
 def sparse(path: Path, count: int, dtype: type, known: dict[int, int]) -> np.ndarray:
-    """A memory-mapped array of zeros, but for known numbers at some places, which takes hardly any disk."""
+    """Returns a memory-mapped array of zeros, except for known numbers at some places; it takes hardly any disk."""
     size = np.dtype(dtype).itemsize
     with open(path, "wb") as file:
         file.truncate(count * size)
@@ -66,5 +66,5 @@ def test_memory_does_not_grow_with_what_was_read(bounded, tmp_path, monkeypatch)
     for k in range(batches.split_sizes[0]):
         batches.batch(0, k)
         most = max(most, resident() - before)
-    # Without letting go it does grow: so this measures what it is meant to.
+    # Without releasing pages it does grow, so this measures what it is meant to.
     assert most < 8 * megabyte if bounded else most > 50 * megabyte

@@ -258,13 +258,13 @@ def test_nothing_is_copied(trained, tmp_path):
     )
 
 
-def test_a_checkpoint_that_does_not_tell_its_splits(trained, tmp_path):
+def test_a_checkpoint_that_does_not_say_how_its_text_was_split(trained, tmp_path):
     shutil.copy(ROOT / "tests" / "golden" / "torch_rnn" / "rnn_2x32.t7", tmp_path / "x.t7")
     (tmp_path / "input.txt").write_text("to be, or not to be, that is the question\n")
     (tmp_path / "sample.txt").write_text("or not to be, they said\n")
     done = run("evaluate.py", "x.t7", "-novelty=sample.txt", "-data_dir=.", cwd=tmp_path)
     assert done.returncode == 0
-    assert done.stderr == "which part of the text was for training is not known, so all of it counts\n"
+    assert done.stderr == "the checkpoint does not say which part of its text was for training, so all of it counts\n"
     assert "  17 characters, line 1: 'or not to be, tha'\n" not in done.stdout
     assert "  16 characters, line 1: 'or not to be, th'\n" in done.stdout
 

@@ -1,4 +1,4 @@
-"""Files become characters: encodings, and what is none."""
+"""Files become characters: encodings, and what is not one."""
 
 import os
 
@@ -85,7 +85,7 @@ def test_invalid_text_names_the_offset_and_the_way_out(encoding, content, offset
         *("", "klingon", "utf-9", "os", "aliases", "../x", "utf-8/../../x", "encodings.utf_8", "\udcff", "x" * 100_000),
     ],
 )
-def test_what_is_no_text_encoding(encoding, tmp_path):
+def test_what_is_not_a_text_encoding(encoding, tmp_path):
     with pytest.raises(UserError, match="is not a text encoding; -encoding takes"):
         text_of(tmp_path, b"abc", encoding)
 

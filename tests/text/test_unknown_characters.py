@@ -1,4 +1,4 @@
-"""Characters that a model does not know, and those nearest to them."""
+"""Characters that a model does not know, and the ones nearest to them."""
 
 import unicodedata
 

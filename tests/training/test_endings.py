@@ -20,7 +20,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_misspelt_flag_is_told_once(folder):
+def test_a_misspelt_flag_is_reported_once(folder):
     runs = [run.wait() for run in start(folder, 3, *SMALL, "-data_dir=.", "-max_epoch=1")]
     assert [run.status for run in runs] == [2, 2, 2]
     assert [run.err.count("\n") for run in runs] == [1, 0, 0] and "-max_epochs" in runs[0].err

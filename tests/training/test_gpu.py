@@ -1,4 +1,4 @@
-"""A CUDA GPU gives what the CPU gives; skipped where there is none."""
+"""A CUDA GPU computes what the CPU computes; skipped if there is none."""
 
 import os
 import re
@@ -58,7 +58,7 @@ def test_losses_that_are_not_printed_are_not_lost(tmp_path):
     assert seldom == often[9::10]
 
 
-def test_a_run_goes_on_from_a_gpu_on_a_cpu(tmp_path):
+def test_a_run_on_a_gpu_resumes_on_a_cpu(tmp_path):
     (tmp_path / "input.txt").write_bytes(numbers(140))
     losses(tmp_path, *SMALL[1:], "-gpuid", 0, "-max_epochs", 1)
     run = finish(tmp_path, "-resume", "cv", "-max_epochs", 2, "-gpuid", -1, "-data_dir", ".")

@@ -1,4 +1,4 @@
-"""Several processes train as one does: the same log, the same end, and one voice. See tests/campaigns/processes.py."""
+"""Several processes train as one does, with the same log, the same end and one voice. See also the campaign."""
 
 import os
 import re
@@ -59,7 +59,7 @@ def test_streams_that_do_not_divide_evenly(folder):
     assert len(figures(one.out)) == 40
     assert figures(several.out) == figures(one.out)
     assert progress(several.out.replace("/three/", "/cv/")) == progress(one.out)
-    # Both checkpoints are of one run: nothing in them tells of processes.
+    # Both could be of one run: nothing in them says how many processes there were.
     (name, theirs), (other, ours) = (next(iter(checkpoints(folder / cv).items())) for cv in ("three", "cv"))
     assert name == other
     assert theirs.training.random["pos"] == ours.training.random["pos"]
@@ -69,7 +69,7 @@ def test_streams_that_do_not_divide_evenly(folder):
         np.testing.assert_allclose(theirs.parameters[parameter], values, rtol=0, atol=1e-12)
 
 
-def test_a_signal_to_torchrun_saves_and_another_number_of_processes_goes_on(folder):
+def test_a_signal_to_torchrun_saves_and_another_number_of_processes_resumes(folder):
     process = torchrun(folder, 2, *small(folder, "-dropout=0.3", "-max_epochs=10000"))
     wait_for(folder, process, "\n30/")
     process.send_signal(signal.SIGTERM)
@@ -117,7 +117,7 @@ def test_a_process_that_hangs_ends_the_others(folder):
 
 
 def differ(how: str, rank: int) -> None:
-    """Makes the last of two processes another than the first."""
+    """Makes the second of two processes different from the first."""
     if rank == 0:
         return
     match how:
@@ -154,7 +154,7 @@ def test_more_processes_than_streams(folder):
 
 
 def test_one_process_indexes_the_text(folder):
-    """The others wait for it: a large text would else take its room on the disk once for each of them."""
+    """The others wait for it: otherwise a large text would take its space on the disk once for each of them."""
     first = finish(folder, 4, *small(folder, "-max_epochs=1"), prepare=count_indexing)
     assert first.status == 0
     assert (folder / "indexed").read_text() == "x"
@@ -166,7 +166,7 @@ def count_indexing(rank: int) -> None:
     def counting(*arguments):
         with open("indexed", "a") as file:
             file.write("x")
-        time.sleep(0.5)  # so that the others come meanwhile
+        time.sleep(0.5)  # so that the others arrive meanwhile
         return make_cache(*arguments)
 
     cache.make_cache = counting

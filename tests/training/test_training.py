@@ -1,4 +1,4 @@
-"""What a run does beside its log: other optimizers, early stopping, records, the bar on a terminal."""
+"""What a run does besides its log: other optimizers, early stopping, records, the bar on a terminal."""
 
 import csv
 import importlib.util
@@ -146,7 +146,7 @@ def test_a_bar_on_a_terminal_and_none_in_the_log(folder):
 
 
 def test_losses_are_looked_at_only_when_due_on_another_device(folder):
-    """As on a GPU, where to look at a loss is to wait for it; here the CPU is taken for such a device."""
+    """As on a GPU, where reading a loss means waiting for it; here the CPU stands in for such a device."""
     flags = [*FLAGS, "-eval_val_every", 20, "-max_epochs", 1]
     always = finish(folder, *flags, "-checkpoint_dir", "a")
     seldom = finish(folder, *flags, "-checkpoint_dir", "b", "-print_every", 7, prepare=another_device)

@@ -50,7 +50,7 @@ def test_replaying_the_graph_is_training(graphs, model, dropout, optim):
     assert len(graphs) == 1 and graphs[0].replays == 27
 
 
-def test_what_cannot_be_captured_goes_on_without_a_graph(graphs, capsys):
+def test_what_cannot_be_captured_runs_without_a_graph(graphs, capsys):
     def looks(trainer):
         function = trainer._graph._function
         trainer._graph._function = lambda *inputs: (function(*inputs), trainer.finite())[0]
@@ -63,7 +63,7 @@ def test_what_cannot_be_captured_goes_on_without_a_graph(graphs, capsys):
     assert said.count("\n") == 1 and "could not be captured as a CUDA graph" in said and graphs[0].replays == 0
 
 
-def test_too_little_memory_for_the_graph_is_told_as_that(graphs):
+def test_too_little_memory_for_the_graph_is_reported_as_such(graphs):
     def fails(*inputs):
         if graphs:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")

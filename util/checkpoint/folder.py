@@ -43,7 +43,7 @@ class CheckpointFolder:
         self._elsewhere = flags.named(Role.TEXT, Role.CALL)
         self._validated: dict[Path, tuple[float, int]] = {}  # this run's: loss and iteration
         self._rolling: set[Path] = set()  # this run's others: at most one, or two for a moment
-        self._best_before: tuple[int, list[Path]] = 0, []  # where a resumed run had its lowest loss, and in which files
+        self._best_before: tuple[int, list[Path]] = 0, []  # a resumed run's lowest loss: iteration, files
         self._signatures: dict[Path, tuple[int, int, int]] = {}  # this run's files, as it left them
 
     def try_writing(self) -> None:
@@ -151,7 +151,7 @@ class CheckpointFolder:
         """Yields the checkpoints in the folder that the run of `checkpoint` has written up to this one.
 
         When in doubt a file counts as another run's and stays. A rolling one must match this run in all options, a
-        validated one in those that affect its figures; without `keep` no validated one will go, so none is read.
+        validated one in those that affect its figures; without `keep` no validated one is deleted, so none is read.
         """
         savefile = glob.escape(self.savefile)
         patterns = {f"resume_{savefile}_iteration*.pt": dict.fromkeys(checkpoint.options.keys() - self._elsewhere)}
@@ -169,7 +169,7 @@ class CheckpointFolder:
                         yield path, other
 
     def _validated_then(self, iteration: int, folders: set[Path], checkpoint: Checkpoint) -> Iterator[Path]:
-        """Yields the checkpoints of an earlier validation of the run of `checkpoint`, whatever was changed since."""
+        """Yields the checkpoints of an earlier validation of this run, whatever was changed since."""
         epoch = checkpoint.epoch / max(checkpoint.iteration, 1) * iteration
         name = f"lm_*_epoch{epoch:.2f}_{checkpoint.val_losses.get(iteration, 0.0):.4f}*.pt"
         for path in sorted(path for folder in folders for path in folder.glob(name)):
@@ -219,9 +219,9 @@ def without(names: set[str], options: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_earlier(earlier: Checkpoint, later: Checkpoint, options: dict[str, Any]) -> bool:
-    """Whether a run that was once at `earlier` may have come to `later`: the same losses, and the same options.
+    """Whether a run at `earlier` may have led to `later`: the losses are the same, and so are these options.
 
-    `options` are those that must agree, with what holds for a checkpoint that is older than the flag.
+    `options` are those that must agree, with their values for a checkpoint that is older than the flag.
     """
     losses = later.train_losses[: earlier.iteration]
     return same(earlier.train_losses, losses) and all(

@@ -1,4 +1,4 @@
-"""Room in a trained model for characters that it has never seen, without disturbing what it has learned."""
+"""Makes room in a trained model for characters that it has never seen, without disturbing what it has learned."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from util.text.vocabulary import Vocabulary
 from util.torch7_random import Torch7Random
 
 SHARE = 0.001
-"""What all new characters together are given of the probability, at most."""
+"""The most probability that all new characters together are given."""
 RANGE = 0.08
-"""New input rows are uniform within plus and minus this, as all parameters of a new model are."""
+"""New input rows are uniform between minus and plus this, like all parameters of a new model."""
 
 
 def add_characters(checkpoint: Checkpoint, new: str, seed: int) -> Checkpoint:
-    """Returns the checkpoint with characters added that it does not know, behind those that it does.
+    """Returns the checkpoint with unknown characters added after those it knows.
 
-    With V known characters and n new ones a new one has the logit m + ln(SHARE·V / n), where m is the mean of the known
-    logits. Since the mean of exponentials is at least the exponential of the mean, all new ones together weigh at most
-    SHARE times as much as the known ones, after any text. So no log-probability of a known one falls by more than
-    ln(1 + SHARE), and no new one is so unlikely that it could not be learned. Logits are linear: the mean of the rows
-    and biases of the decoder is what gives their mean.
+    With V known characters and n new ones, a new one has the logit m + ln(SHARE·V / n), where m is the mean of the
+    known logits. Since the mean of exponentials is at least the exponential of the mean, all new ones together weigh at
+    most SHARE times as much as the known ones, after any text. So no log-probability of a known one falls by more than
+    ln(1 + SHARE), and no new one is too unlikely to be learned. Logits are linear, so the mean of the decoder's rows
+    and biases gives their mean.
     """
     old, known = checkpoint.parameters, checkpoint.vocabulary
     V, n = len(known), len(new)
@@ -45,5 +45,5 @@ def add_characters(checkpoint: Checkpoint, new: str, seed: int) -> Checkpoint:
 
 
 def unknown_characters(checkpoint: Checkpoint, characters: str) -> str:
-    """Returns those of some characters that a checkpoint does not know, in order."""
+    """Returns the characters that a checkpoint does not know, sorted."""
     return "".join(sorted(set(characters) - set(checkpoint.vocabulary.characters)))

@@ -45,7 +45,7 @@ def log(sentence: str) -> bool:
 
     Only the first of several processes prints. If the log cannot be written, it warns and the run carries on without
     a log. If the log's reader has gone away, util.cli.signals.StopSignals takes that as a request to stop; before there
-    is anything to save, the program ends. Returns whether somebody may read the line.
+    is anything to save, the program ends. Returns whether the line may reach a reader.
     """
     if rank().number:
         return True
@@ -58,7 +58,7 @@ def log(sentence: str) -> bool:
         drop_output()
         if not isinstance(error, BrokenPipeError):
             warn(f"warning: cannot write the log ({reason(error)}); training continues without it")
-        elif hasattr(signal, "SIGPIPE") and signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN:  # as Python starts
+        elif hasattr(signal, "SIGPIPE") and signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN:  # Python's default
             raise SystemExit(128 + signal.SIGPIPE) from None
     return getattr(sys.stdout, "name", "") != os.devnull
 

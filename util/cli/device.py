@@ -25,7 +25,7 @@ def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
     """
     if gpuid < 0:
         return "cpu"
-    if rank().number:  # what is about this process alone is not for the first to say
+    if rank().number:  # not the first process, but this is about its own device
         say = partial(warn, everywhere=True)
     if opencl:
         if importlib.util.find_spec(OPENCL_BACKEND):

@@ -21,23 +21,23 @@ def tell(kind: type[BaseException], error: BaseException, traceback: TracebackTy
 
 
 class RoomForTorch:
-    """Tries whether there is room for torch's libraries when it is about to be imported.
+    """Checks that there is room for torch's libraries just before it is imported.
 
-    Where a limit (ulimit -v) leaves too little, they would end the process in the midst of loading.
+    If a limit (ulimit -v) leaves too little, they would kill the process in the middle of loading.
     """
 
     def find_spec(self, name: str, *_: object) -> None:
-        """Finds nothing, as a finder of modules. Raises UserError."""
+        """Finds nothing; called before each import. Raises UserError if it is torch and there is no room."""
         if name != "torch":
             return
         sys.meta_path.remove(self)  # type: ignore[arg-type]
         torch = find_spec("torch")
         if torch and torch.origin and hasattr(mmap, "MAP_ANONYMOUS"):
             libraries = sum(file.stat().st_size for file in Path(torch.origin).parent.glob("lib/*.so*"))
-            size = libraries + libraries // 10  # what they take to start, measured with torch 2.13
+            size = libraries + libraries // 10  # what they need to start, measured with torch 2.13
             try:
                 if size:
-                    mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, 0).close()  # address space, no memory
+                    mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, 0).close()  # address space only
             except OSError as error:
                 raise UserError(f"out of memory: PyTorch alone needs {size >> 20} MB of address space") from error
 

@@ -58,7 +58,7 @@ def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), over_c
             raise refusal(path, "this command reads it", flag)
         if is_checkpoint(path) and not over_checkpoints:
             raise refusal(path, "it is a checkpoint", flag)
-        path.open("ab").close()  # a new file in its place would not ask whether this one may be written
+        path.open("ab").close()  # replacing it would not check whether this one is writable
     except OSError as error:
         raise refusal(path, reason(error), flag) from error
 
@@ -143,8 +143,8 @@ def discard(temporary: str, path: Path) -> None:
 
 
 def _give_permissions(temporary: str, path: Path) -> None:
-    """Gives a file the mode and the owner of the one at `path`, or else those of any new file."""
-    with suppress(OSError, AttributeError):  # a file system may have no permissions; Windows has no owners
+    """Gives a file the mode and owner of the one at `path`, or if there is none, those of a new file."""
+    with suppress(OSError, AttributeError):  # not every file system has permissions; Windows has no owners
         try:
             before = os.stat(path)
         except FileNotFoundError:

@@ -76,7 +76,7 @@ class Batches:
             raise UserError("the indexed text, data.bin, was truncated while it was in use; start again with -resume")
 
     def spans(self, split: int) -> list[tuple[int, int]]:
-        """Returns the parts of the text that make a split: of each stream the first place, and that after the last."""
+        """Returns a split's part of each stream: its first position in the text, and the one after its last."""
         first, last = (sum(self.split_sizes[:end]) * self.seq_length for end in (split, split + 1))
         return [(start + first, start + last) for start in self._offsets[0].tolist()] if self.length else []
 

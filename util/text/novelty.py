@@ -1,7 +1,7 @@
-"""How much of a sampled text is copied: which of its passages stand word for word in the text that the model learned.
+"""Measures how much of a sampled text is copied: which of its passages are word for word in the training text.
 
-The training text goes by in pieces. A hash tells which of its places may begin with a known passage of 10 characters,
-a look at the characters whether they do; and from there on only those places matter.
+The training text is read in pieces. A hash finds the places that may begin with a known passage of 10 characters, and
+comparing the characters confirms them; from there on only those places matter.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from util.text.passages import Finder, Longer, Windows, longest
 from util.text.source import progress_bar
 
 LENGTHS = (10, 20, 30, 50)
-"""Characters of the passages that are counted; each at most twice the one before."""
+"""The lengths in characters of the passages to count; each at most twice the one before."""
 COPIES = 5
 LONGEST_SAMPLE = 10_000_000
 YARDSTICK = 100_000
-"""So many characters of the validation text are as good as all of it."""
+"""How many characters of the validation text are as good as all of it."""
 MANY = 1 << 23
-"""Of so many copied places only the longer are kept, which keeps the memory within some 200 MB."""
+"""With more copied places than this only the longer ones are kept, which limits the memory to about 200 MB."""
 CHUNK = 1 << 18
-"""Characters of the training text that are looked at together: so many that the arrays stay in a processor's cache."""
+"""How many characters of the training text to look at together, so that the arrays stay in a processor's cache."""
 
 Span = tuple[int, int]
-"""A part of a text: its first place, and the one after its last."""
+"""A part of a text: its first position, and the one after its last."""
 
 
 @dataclass
 class Copy:
-    """A passage of a sampled text that stands in the training text, `count` times, first at `place`."""
+    """A passage of a sampled text that is in the training text `count` times, first at `place`."""
 
     passage: str
     place: int
@@ -45,24 +45,24 @@ class Copy:
 
 @dataclass
 class Novelty:
-    """Of passages of each length the share that stands in the training text; NaN where there are none that long."""
+    """The fraction of passages of each length that are in the training text; NaN if there are none that long."""
 
     sampled: dict[int, float]
     validation: dict[int, float]
     copies: list[Copy]
-    """The longest copied passages, which do not overlap."""
+    """The longest copied passages, without overlaps."""
 
 
 def novelty(samples: Sequence[str], text: Text, training: Sequence[Span], validation: Sequence[Span]) -> Novelty:
-    """Compares sampled texts, and as a yardstick the validation text, with the training text."""
+    """Compares sampled texts, and the validation text as a yardstick, with the training text."""
     if sum(map(len, samples)) > LONGEST_SAMPLE:
-        raise UserError(f"the sampled text has more than {LONGEST_SAMPLE:,} characters; a part of it tells as much")
+        raise UserError(f"the sampled text has more than {LONGEST_SAMPLE:,} characters; a part of it will do")
     pieces = [encode(sample, text) for sample in samples]
     yardstick = [text.indices[start:stop].astype(np.int64) for start, stop in thinned(validation)]
     codes = np.concatenate([np.append(piece, -1) for piece in (*pieces, *yardstick)] or [np.zeros(0, int)])
     border = sum(len(piece) + 1 for piece in pieces)
     passages = Passages(codes, border, text.indices.dtype)
-    for shortest in LENGTHS[1::-1]:  # there are seldom fewer than five of the longer, which are fewer places
+    for shortest in LENGTHS[1::-1]:  # the longer ones have fewer places, and there are seldom fewer than five
         theirs = passages.search(text.indices, training, shortest)
         copies = [
             Copy("".join(text.vocabulary.characters[code] for code in codes[place : place + length]), *found)
@@ -75,15 +75,15 @@ def novelty(samples: Sequence[str], text: Text, training: Sequence[Span], valida
 
 
 def line(text: Text, place: int) -> int:
-    """The number of the line, from 1, that a place of a text is in."""
+    """Returns the number, from 1, of the line that a position of a text is in."""
     line_end = text.vocabulary.characters.find("\n")
     return 1 + sum(int((codes == line_end).sum()) for _, _, codes in chunks(text.indices, [(0, place)], 0))
 
 
 def sampled_texts(content: str, primetext: str = "") -> list[str]:
-    """The texts in a file that sample.py wrote, without the lines between them and the primetext at their front.
+    """Returns the texts in a file that sample.py wrote, without the lines between them and the primetext.
 
-    Raises UserError where one of them begins with something else.
+    Raises UserError if one of them does not begin with the primetext.
     """
     parts = re.split(r"^----- (\d+) -----\n", content, flags=re.MULTILINE)
     if parts[0] or parts[1::2] != [str(number) for number in range(1, len(parts) // 2 + 1)]:
@@ -96,7 +96,7 @@ def sampled_texts(content: str, primetext: str = "") -> list[str]:
 
 
 def thinned(spans: Sequence[Span]) -> list[Span]:
-    """Parts of a text, or about YARDSTICK characters of them, spread over all."""
+    """Returns parts of a text, or about YARDSTICK characters spread over all of them."""
     total = sum(stop - start for start, stop in spans)
     if total <= YARDSTICK:
         return list(spans)
@@ -105,16 +105,16 @@ def thinned(spans: Sequence[Span]) -> list[Span]:
 
 
 def encode(sample: str, text: Text) -> np.ndarray:
-    """The indices of characters in the vocabulary of a text; -1 for those that it does not have."""
+    """Returns the indices of characters in a text's vocabulary; -1 for those it lacks."""
     index = np.full(UNICODE_SIZE, -1)
     index[[ord(c) for c in text.vocabulary.characters]] = np.arange(len(text.vocabulary))
     return index[np.frombuffer(sample.encode("utf-32-le", "surrogatepass"), "<u4")]
 
 
 class Passages:
-    """The passages of sampled texts, which end before the place `border`, and of the validation text after it.
+    """The passages of sampled texts, which end before the position `border`, and of the validation text after it.
 
-    `codes` are characters as indices, of the type `dtype` in the training text; -1 stands in no passage.
+    `codes` are characters as indices, whose type in the training text is `dtype`; no passage contains a -1.
     """
 
     def __init__(self, codes: np.ndarray, border: int, dtype: np.dtype) -> None:
@@ -129,9 +129,9 @@ class Passages:
             self.longer[following] = Longer(self.windows[length], following - length)
             self.windows[following] = self.longer[following].windows
         self.found = {length: np.zeros(len(w.names), bool) for length, w in self.windows.items()}
-        """Whether the passage of each name stands in the training text."""
+        """Whether the passage with each name is in the training text."""
         self.wanted = {length: np.zeros(len(w.names), bool) for length, w in self.windows.items()}
-        """Whether it stands in a sampled text."""
+        """Whether it is in a sampled text."""
         for length, wanted in self.wanted.items():
             wanted[self.sampled(length).names] = True
 
@@ -142,7 +142,7 @@ class Passages:
     def search(self, text: np.ndarray, spans: Sequence[Span], shortest: int) -> Windows:
         """Finds the passages in parts of a text.
 
-        Gives where those of the sampled texts stand, of the length `shortest`, or longer ones where these are many.
+        Returns where those of the sampled texts are, of the length `shortest`, or longer ones if there are too many.
         """
         kept: dict[int, list[Windows]] = {length: [] for length in LENGTHS if length >= shortest}
         with progress_bar("reading the training text", sum(stop - start for start, stop in spans)) as bar:
@@ -164,7 +164,7 @@ class Passages:
         return Windows(none.length, np.concatenate(places), np.concatenate(names))
 
     def shares(self, pieces: Sequence[np.ndarray], start: int, stop: int) -> dict[int, float]:
-        """Of the passages between two places, which hold these pieces, the share that was found, by length."""
+        """Returns by length the fraction found of the passages between two positions, which hold these pieces."""
         shares = {}
         for length, windows in self.windows.items():
             here = windows[(start <= windows.places) & (windows.places < stop)]
@@ -174,7 +174,7 @@ class Passages:
 
 
 def chunks(text: np.ndarray, spans: Sequence[Span], more: int) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Parts of a text in pieces from one place to another, with their characters and up to so `more` behind them."""
+    """Yields parts of a text in pieces: where each starts and stops, and its characters with up to `more` after it."""
     for start, end in spans:
         for at in range(start, end, CHUNK):
             stop = min(at + CHUNK, end)
@@ -183,9 +183,9 @@ def chunks(text: np.ndarray, spans: Sequence[Span], more: int) -> Iterator[tuple
 
 
 def longest_copies(mine: Windows, theirs: Windows) -> Iterator[tuple[int, int, int, int]]:
-    """The longest passages of my text that are in their text as well, from shorter ones under common names.
+    """Yields the longest passages of my text that are also in theirs, built from shorter ones with common names.
 
-    Gives for each its place in my text, its length, its first place in theirs, and how often it stands there.
+    Each comes as its position in my text, its length, its first position in theirs, and how often it is there.
     """
     for _ in range(COPIES):
         theirs = theirs[np.isin(theirs.names, mine.names)]
@@ -196,7 +196,7 @@ def longest_copies(mine: Windows, theirs: Windows) -> Iterator[tuple[int, int, i
         name = here.names[first]
         places = there.places[there.names == name]
         yield int(here.places[first]), here.length, int(places[0]), len(places)
-        # What overlaps this passage, wherever it stands, is no copy of its own.
+        # Whatever overlaps this passage, in any place, does not count as another copy.
         taken = here.places[here.names == name]
         before = np.searchsorted(taken, mine.places + mine.length) - 1
         mine = mine[(before < 0) | (taken[before] + here.length <= mine.places)]

@@ -1,7 +1,7 @@
-"""Passages of a text under names: equal ones have the same, a number from 0.
+"""Names passages of a text: equal passages have the same name, a number from 0.
 
-A passage twice as long is a pair of such names (Karp, Miller, Rosenberg 1972), so that the names of passages of a few
-characters lead to those of any length, without ever comparing texts again.
+A passage twice as long is a pair of such names (Karp, Miller, Rosenberg 1972), so the names of short passages lead to
+those of any length without comparing the texts again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 @dataclass
 class Windows:
-    """Passages of one length: where they begin, in rising order, and their names, int64 (N,) each."""
+    """Passages of one length: where they begin, in ascending order, and their names, int64 (N,) each."""
 
     length: int
     places: np.ndarray
@@ -25,7 +25,7 @@ class Windows:
 
 
 class Longer:
-    """The passages of a text that are `step` characters longer than some others of it, at most twice as long."""
+    """The passages of a text that are `step` characters longer than given ones, at most twice as long."""
 
     def __init__(self, windows: Windows, step: int) -> None:
         self.step, self.base = step, windows.names.max(initial=0) + 1
@@ -34,28 +34,28 @@ class Longer:
         self.windows = Windows(windows.length + step, places, names)
 
     def pairs(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-        """Where passages go on for `step` characters, and the names of what stands there and `step` further, in one."""
+        """Returns where passages continue for `step` characters, and the two names there as one number."""
         further = np.searchsorted(windows.places, windows.places + self.step)
         further[further == len(further)] = 0
         on = windows.places[further] == windows.places + self.step
         return windows.places[on], windows.names[on] * self.base + windows.names[further[on]]
 
     def among(self, other: Windows) -> Windows:
-        """Those of another text that this one has as well, from its shorter passages under the names of this one."""
+        """Returns those that another text has too, given its shorter passages by the names of this text."""
         places, pairs = self.pairs(other)
         names, there = look_up(pairs, self.known)
         return Windows(self.windows.length, places[there], names[there])
 
 
 def look_up(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where values stand in a sorted array, and whether they do."""
+    """Returns the positions of values in a sorted array, and whether they are there."""
     where = np.searchsorted(known, values)
     where[where == len(known)] = 0
     return where, known[where] == values if len(known) else np.zeros(len(values), bool)
 
 
 def longest(mine: Windows, theirs: Windows) -> tuple[Windows, Windows]:
-    """The longest passages that are in both texts, in each of them."""
+    """Returns the longest passages that are in both texts, in each of them."""
     step, limit = mine.length, 0
     while step:
         longer = Longer(mine, step)
@@ -69,7 +69,7 @@ def longest(mine: Windows, theirs: Windows) -> tuple[Windows, Windows]:
 
 
 class Finder:
-    """Finds passages in another text: by a hash that is different for each, and then by their characters."""
+    """Finds passages in another text: by a hash that differs for each, and then by their characters."""
 
     def __init__(self, windows: Windows, codes: np.ndarray) -> None:
         self.length = windows.length
@@ -83,7 +83,7 @@ class Finder:
             if np.all(self.known[1:] > self.known[:-1]):
                 break
         else:
-            raise AssertionError("no hash tells the passages apart")
+            raise AssertionError("no hash distinguishes the passages")
         self.examples = examples
         bits = max(16, (16 * len(hashes)).bit_length())
         self.shift = np.uint64(64 - bits)
@@ -91,7 +91,7 @@ class Finder:
         self.may_be[self.known >> self.shift] = True
 
     def words(self, codes: np.ndarray) -> list[np.ndarray]:
-        """The passage at each place as numbers of 64 bits, which together cover its bytes: views, (N,) each."""
+        """Returns the passage at each position as 64-bit numbers that together cover its bytes: views, (N,) each."""
         count, size = max(len(codes) - self.length + 1, 0), self.length * codes.itemsize
         offsets = [*range(0, size - 8, 8), size - 8]
         data = codes.tobytes() + bytes(size)
@@ -101,7 +101,7 @@ class Finder:
         return sum((word * factor for word, factor in zip(words, self.factors)), np.zeros(1, np.uint64))
 
     def find(self, codes: np.ndarray) -> Windows:
-        """The passages that stand in these characters."""
+        """Returns the passages that occur in these characters."""
         words = self.words(codes)
         hashes = self.hashes(words)
         places = np.flatnonzero(self.may_be[hashes >> self.shift])

@@ -107,12 +107,12 @@ class Vocabulary:
         return [self.index[c] for c in symbols] if all(c in self.index for c in symbols) else None
 
     def named(self, characters: str, most: int = 5) -> str:
-        """Returns characters for a message, as Python writes them; those of a byte model as bytes."""
+        """Returns characters for a message, as Python writes them; a byte model's as bytes."""
         shown = ", ".join(repr(c.encode("latin-1") if self.is_bytes else c) for c in characters[:most])
         return shown + (", ..." if len(characters) > most else "")
 
     def indices_of(self, codes: np.ndarray, what: str, way_out: str = "remove them") -> np.ndarray:
-        """Returns the index of each character, given as its number. Raises UserError if `what` has unknown ones."""
+        """Returns the indices of characters, given by code point. Raises UserError if `what` contains unknown ones."""
         indices = self._by_code[codes]
         unknown = "".join(chr(code) for code in np.unique(codes[indices < 0]))
         if unknown:

@@ -31,7 +31,7 @@ class Log:
     """
 
     def __init__(self, options: Namespace, train_losses: np.ndarray) -> None:
-        """`train_losses` are those that a resumed run has behind it, one for each iteration."""
+        """`train_losses` are those of a resumed run so far, one for each iteration."""
         self.options, first, start = options, rank().number == 0, len(train_losses)
         self._csv = CSVFile(Path(options.log_csv), train_losses) if options.log_csv and first else None
         self._tensorboard = open_tensorboard(options.tensorboard, start) if options.tensorboard and first else None
@@ -118,9 +118,8 @@ def open_tensorboard(folder: str, start: int) -> Any:
 class CSVFile:
     """A table with a row for each log line.
 
-    A new run takes only a new or empty file; a resumed one keeps the rows up to where it stands, which have its losses.
-    Devices and pipes are written to as they are. If a row cannot be written, warns and carries on without. Raises
-    UserError.
+    A new run takes only a new or empty file; a resumed one keeps the rows so far, if they have its losses. Devices and
+    pipes are written to as they are. If a row cannot be written, warns and carries on without. Raises UserError.
     """
 
     def __init__(self, path: Path, train_losses: np.ndarray) -> None:
@@ -166,7 +165,7 @@ def kept_rows(path: Path, train_losses: np.ndarray) -> list[list[str]]:
             header, *rows = list(csv.reader(file))
         if tuple(header) != COLUMNS:
             raise ValueError
-        # The last one may have been cut off by a full disk.
+        # The last row may have been cut off by a full disk.
         rows = [row for row in rows if len(row) == len(COLUMNS)]
         kept = [row for row in rows if int(row[0]) <= len(train_losses)]
         of_this_run = all(float(row[2]) == train_losses[int(row[0]) - 1] for row in kept)

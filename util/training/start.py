@@ -47,7 +47,7 @@ class Start:
         return self.checkpoint.train_losses if self.checkpoint and self.resumed_from else np.zeros(0)
 
     def vocabulary_for(self, text: Vocabulary) -> Vocabulary:
-        """Returns the model's characters, given those of the text; -new_chars add gives room to unknown ones."""
+        """Returns the model's vocabulary, given the text's; -new_chars add makes room for unknown characters."""
         if not self.checkpoint:
             return text
         unknown = unknown_characters(self.checkpoint, text.characters)
