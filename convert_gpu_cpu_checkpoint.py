@@ -1,9 +1,9 @@
-"""Turns a checkpoint that lies on a GPU into one that lies on the CPU.
+"""Converts a checkpoint made on a GPU to one that loads on a CPU.
 
     python convert_gpu_cpu_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt
 
-Writes the same checkpoint to its name with _cpu.pt behind it. Our scripts load either on any machine; the converted
-one also opens in other programs where there is no GPU.
+Writes the same checkpoint under its name plus _cpu.pt. The scripts here load either kind on any machine; the
+converted one also opens in other programs on a machine without a GPU.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from util.cli.flags import Flags
 
 
 def flags() -> Flags:
-    flags = Flags("Turns a GPU checkpoint into a CPU one.", "python convert_gpu_cpu_checkpoint.py CHECKPOINT")
+    flags = Flags("Converts a GPU checkpoint to a CPU checkpoint.", "python convert_gpu_cpu_checkpoint.py CHECKPOINT")
     flags.add_checkpoint()
     flags.add_unused_machine()
     return flags
@@ -30,7 +30,7 @@ def main() -> None:
     source: Path = flags().parse().checkpoint
     content = to_file(load_checkpoint(source))
     target = source.with_name(source.name + "_cpu.pt")
-    with output(target, "the converted checkpoint", [source], over_checkpoints=True) as file:
+    with output(target, reads=[source], over_checkpoints=True) as file:
         file.write(content)
     print(f"saved {target}")
 

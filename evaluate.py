@@ -2,8 +2,8 @@
 
     python evaluate.py cv/lm_lstm_epoch50.00_1.3500.pt -file other.txt
 
-Prints the loss per character in nats, the same in bits, and the perplexity: on a part of the text that the checkpoint
-was trained on, or on any other text.
+Prints the loss per character in nats and in bits, and the perplexity, on a split of the text that the checkpoint was
+trained on or on any other text.
 """
 
 from __future__ import annotations
@@ -31,27 +31,32 @@ from util.cli.device import choose_device
 from util.cli.files import output
 from util.cli.flags import Flags, text
 from util.errors import UserError, reason
-from util.text.batches import SPLITS, Batches
-from util.text.cache import find_vocabulary, load_text
+from util.text.batches import SPLITS, TRAIN, VALIDATION, Batches
+from util.text.cache import Text, find_vocabulary, load_text
+from util.text.novelty import Span, line, novelty, sampled_texts
 from util.text.source import CACHE_FILES, Source, characters, find_text, text_of_run
 from util.text.vocabulary import Vocabulary
 
 HERE = Path(__file__).parent
 PIECE = 1000
-"""How many characters of a file go through the model at once."""
+"""How many characters of a file to feed to the model at once."""
 PIECE_LOG_PROBS = 1 << 24
-"""How many log-probabilities that may be at most; a large vocabulary makes the pieces shorter."""
+"""The most log-probabilities to compute at once; a large vocabulary makes the pieces shorter."""
 
 
 def flags() -> Flags:
     flags = Flags("Measures how well a checkpoint predicts a text.", "python evaluate.py CHECKPOINT -split test")
     flags.add_checkpoint()
     add = flags.group("text")
-    add("split", str, "val", "part of the text that the checkpoint was trained on", choices=SPLITS)
-    add("data_dir", text, "", "folder that holds its input.txt, if not the one it was trained from")
-    add("file", text, "", "a text file to predict instead, as one stream")
+    add("split", str, "val", "which split of the checkpoint's own text to predict", choices=SPLITS)
+    add("data_dir", text, "", "folder with the checkpoint's text, if it has moved")
+    add("file", text, "", "another text file to predict instead, as one stream")
+    add = flags.group("novelty")
+    add("novelty", text, "", "text written by sample.py: find what it copies from the training text, instead")
+    add("primetext", text, "", "primetext at the front of that text, which does not count")
     add = flags.group("output")
-    add("per_char", text, "", "file for each character and its surprise in bits, tab separated; - = standard output")
+    per_char = "file to write each character and its surprise in bits to, tab-separated; - = standard output"
+    add("per_char", text, "", per_char)
     flags.add_machine()
     return flags
 
@@ -59,14 +64,17 @@ def flags() -> Flags:
 def main() -> None:
     options = flags().parse()
     if options.file and options.given & {"split", "data_dir"}:
-        raise UserError("-file takes the place of -split and -data_dir; leave out one or the other")
-    device = choose_device(options.gpuid, options.opencl, warn)
+        raise UserError("-file cannot be combined with -split or -data_dir; leave one or the other out")
     checkpoint = load_checkpoint(options.checkpoint)
+    if options.novelty:
+        show_novelty(checkpoint, options)
+        return
+    device = choose_device(options.gpuid, options.opencl, warn)
     task = predict_file(checkpoint, Path(options.file)) if options.file else predict_split(checkpoint, options)
     cache = [task.source.folder / name for name in CACHE_FILES]
 
     with table(options.per_char, [options.checkpoint, *task.source.files, *cache], checkpoint, task) as rows:
-        import torch  # takes seconds, so only now that flags, checkpoint and text are known to be right
+        import torch  # takes seconds, so not before flags, checkpoint and text have been checked
 
         from model.char_rnn import CharRNN
         from util.training.evaluation import batch_loss
@@ -99,25 +107,22 @@ class Task:
 
     source: Source
     part: str
-    """Which part of the file, for people; empty for all of it."""
+    """Which part of the text, as printed; empty for all of it."""
     batch_size: int
     length: int
     batches: Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
-    """Returns a split of the text that the checkpoint was trained on, in the batches of its run: the loss is the run's.
+    """Returns a split of the checkpoint's own text in the run's own batches, so the loss equals the run's.
 
-    Raises UserError if there is no text, or nothing in that split.
+    Raises UserError if there is no text or the split is empty.
     """
-    source = input_text(checkpoint, options)
-    text = load_text(source, checkpoint.vocabulary.encoding)
-    if checkpoint.training and checkpoint.training.text_sha256 != text.sha256:
-        warn(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
+    source, text = learned_text(checkpoint, options)
     B, S = checkpoint.options["batch_size"], checkpoint.options["seq_length"]
     train_frac, val_frac = (checkpoint.options.get(name) for name in ("train_frac", "val_frac"))
     if not (is_fraction(train_frac) and is_fraction(val_frac)):
-        raise UserError(f"{options.checkpoint} does not say which part of its text is which; name a text with -file")
+        raise UserError(f"{options.checkpoint} does not say how its text was split; give a text with -file")
     translation = checkpoint.vocabulary.translation_from(text.vocabulary, str(source))
     batches = Batches(text.indices, B, S, train_frac, val_frac, translation)
     split = SPLITS.index(options.split)
@@ -125,8 +130,8 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
     if not count:
         train, val, test = batches.split_sizes
         raise UserError(
-            f"there is nothing in the split {options.split}: {source} makes {train} batches of {B} x {S} for training, "
-            f"{val} for validation and {test} for testing; take another -split, or name a text with -file"
+            f"the {options.split} split is empty: {source} makes {train} batches of {B} x {S} for training, "
+            f"{val} for validation and {test} for testing; choose another -split, or give a text with -file"
         )
     part = f", {options.split} split, {count} batches of {B} x {S}"
     return Task(source, part, B, count * B * S, (batches.batch(split, number) for number in range(count)))
@@ -136,8 +141,17 @@ def is_fraction(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and 0 <= value <= 1
 
 
+def learned_text(checkpoint: Checkpoint, options: Namespace) -> tuple[Source, Text]:
+    """Returns the text that the checkpoint was trained on. Raises UserError if there is none."""
+    source = input_text(checkpoint, options)
+    text = load_text(source, checkpoint.vocabulary.encoding)
+    if checkpoint.training and checkpoint.training.text_sha256 != text.sha256:
+        warn(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
+    return source, text
+
+
 def input_text(checkpoint: Checkpoint, options: Namespace) -> Source:
-    """Returns where the checkpoint's text is. Raises UserError if nobody says, or it is gone."""
+    """Finds the checkpoint's text. Raises UserError if it has moved and -data_dir does not say where."""
     if options.data_dir:
         files, separator = (str(checkpoint.options.get(name, "")) for name in ("files", "separator"))
         return find_text(Path(options.data_dir), files, separator)
@@ -146,25 +160,25 @@ def input_text(checkpoint: Checkpoint, options: Namespace) -> Source:
         return found
     stored = str(checkpoint.options.get("data_dir", ""))
     raise UserError(
-        f"the text of {options.checkpoint} is not where it was ({stored!r}); name its folder with -data_dir, "
+        f"the text of {options.checkpoint} is no longer in {stored!r}; give its folder with -data_dir, "
         "or another text with -file"
     )
 
 
 def predict_file(checkpoint: Checkpoint, path: Path) -> Task:
-    """Returns a file as one stream, from a zero state, in which every character after the first is predicted.
+    """Returns a file as one stream, starting from a zero state; every character after the first is predicted.
 
-    Raises UserError if it is not a text, or has characters that the model does not know.
+    Raises UserError if it is not text, or has characters that the model does not know.
     """
     source, vocabulary = Source(path), checkpoint.vocabulary
     try:
         if not path.is_file():
-            raise UserError(f"there is no file {path}; -file names a text")
+            raise UserError(f"there is no file {path}; -file takes the name of a text file")
         found, length = find_vocabulary(source, vocabulary.encoding)
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
     if length < 2:
-        raise UserError(f"{path} is too short; it takes two characters to predict one from the other")
+        raise UserError(f"{path} is too short: predicting takes at least two characters")
     vocabulary.translation_from(Vocabulary(found, vocabulary.encoding), str(path))
     piece = max(1, min(PIECE, PIECE_LOG_PROBS // len(vocabulary)))
 
@@ -181,10 +195,58 @@ def predict_file(checkpoint: Checkpoint, path: Path) -> Task:
     return Task(source, "", 1, length - 1, batches())
 
 
+def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
+    """Prints how much of a sampled text stands word for word in the training text. Raises UserError."""
+    if options.given & {"file", "split", "per_char"}:
+        raise UserError("-novelty measures no loss; leave out -file, -split and -per_char")
+    vocabulary = checkpoint.vocabulary
+    try:
+        content = Path(options.novelty).read_bytes().decode("latin-1" if vocabulary.is_bytes else "utf-8")
+    except OSError as error:
+        raise UserError(f"cannot read {options.novelty}: {reason(error)}; -novelty names a sampled text") from error
+    except UnicodeError as error:
+        raise UserError(f"{options.novelty} is not UTF-8 text, as sample.py writes it for this model") from error
+    prime = vocabulary.from_argument(options.primetext)
+    if vocabulary.is_bytes:
+        prime = prime.encode("utf-8", "surrogateescape").decode("latin-1")
+    samples = sampled_texts(content, prime)
+    source, text = learned_text(checkpoint, options)
+    training, validation = learned_spans(checkpoint, text.indices)
+    result = novelty(samples, text, training, validation)
+
+    print(f"{options.novelty}: {sum(map(len, samples))} characters in {len(samples)} text{'s' * (len(samples) > 1)}")
+    print(f"{source}: {sum(stop - start for start, stop in training)} characters for training")
+    print("passages in the training text: of the sample, of the validation text")
+    for length, share in result.sampled.items():
+        print(f"{length:>4} characters: {percent(share)} {percent(result.validation[length])}")
+    print("longest copied passages:" if result.copies else "no passage of 10 characters or more is copied")
+    for copy in result.copies:
+        passage = copy.passage.encode("latin-1").decode("utf-8", "replace") if vocabulary.is_bytes else copy.passage
+        shown = repr(passage[:200]) + (" ..." if len(passage) > 200 else "")
+        often = f", and {copy.count - 1} times more" if copy.count > 1 else ""
+        print(f"{len(copy.passage):>4} characters, line {line(text, copy.place)}{often}: {shown}")
+
+
+def learned_spans(checkpoint: Checkpoint, indices: np.ndarray) -> tuple[list[Span], list[Span]]:
+    """Returns the parts of a text for training and validation: all and none of it if the checkpoint does not say."""
+    options = checkpoint.options
+    train_frac, val_frac = options.get("train_frac"), options.get("val_frac")
+    if is_fraction(train_frac) and is_fraction(val_frac):
+        batches = Batches(indices, options["batch_size"], options["seq_length"], train_frac, val_frac)
+        if batches.split_sizes[TRAIN]:
+            return batches.spans(TRAIN), batches.spans(VALIDATION)
+    warn("which part of the text was for training is not known, so all of it counts")
+    return [(0, len(indices))], []
+
+
+def percent(share: float) -> str:
+    return "      -" if math.isnan(share) else f"{share:7.2%}"
+
+
 class Table:
     """Writes a line for each character, in the order of the text: the character as Python writes it, and its surprise.
 
-    With several streams each is a passage of its own, so the lines are held back until all are known.
+    With several streams, lines are held back until the end, since each stream is a passage of its own.
     """
 
     def __init__(self, file: BinaryIO, checkpoint: Checkpoint, batch_size: int) -> None:
@@ -192,13 +254,13 @@ class Table:
         self._held: list[tuple[np.ndarray, np.ndarray]] = []
 
     def add(self, targets: np.ndarray, bits: np.ndarray) -> None:
-        """Takes the next batch: indices and surprises in bits, (S, B) each."""
+        """Adds the next batch: indices and surprises in bits, (S, B) each."""
         self._held.append((targets, bits))
         if self._streamed:
             self.flush()
 
     def flush(self) -> None:
-        """Writes what is held back."""
+        """Writes the lines held back."""
         if self._held:
             indices, bits = (np.concatenate(parts).T.ravel().tolist() for parts in zip(*self._held))
             lines = (f"{self._shown[i]}\t{surprise:.4f}\n" for i, surprise in zip(indices, bits))
@@ -208,7 +270,7 @@ class Table:
 
 @contextmanager
 def table(name: str, reads: list[Path], checkpoint: Checkpoint, task: Task) -> Iterator[Table | None]:
-    """Opens the table that -per_char names, if it does. Raises UserError if it cannot, or must not, be written."""
+    """Opens the table if -per_char names a file for it. Raises UserError if it cannot or must not be written."""
     if not name:
         yield None
         return

@@ -1,10 +1,10 @@
-"""Shows what is in a checkpoint, or draws how its run went.
+"""Shows what a checkpoint contains, or plots the losses of its run.
 
     python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt
     python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt cv/lm_gru_epoch50.00_1.3600.pt -plot curves.png
 
-Prints the flags of its run, the model's size and vocabulary, and the losses; or draws the losses of one or several
-runs over their epochs.
+Prints the flags of its run, the model's size and vocabulary, and the losses; or plots the losses of one or more runs
+over their epochs.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from util.errors import UserError
 
 
 def flags() -> Flags:
-    flags = Flags("Shows what is in checkpoints.", "python inspect_checkpoint.py CHECKPOINT -plot curves.png")
+    flags = Flags("Shows what checkpoints contain.", "python inspect_checkpoint.py CHECKPOINT -plot curves.png")
     flags.add_checkpoint(several=True)
     add = flags.group("output")
-    add("plot", text, "", "draw the losses into this .png, .svg or .pdf file, or - for the terminal")
+    add("plot", text, "", "plot the losses to this .png, .svg or .pdf file; - = the terminal")
     flags.add_unused_machine()
     return flags
 
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def show(checkpoint: Checkpoint) -> None:
-    """Prints what is in a checkpoint. What a stranger may have written there is shown as Python writes it."""
+    """Prints what a checkpoint contains. Strings are shown escaped (repr), since they may come from a stranger."""
     print("options:")
     for name, value in sorted(checkpoint.options.items()):
         print(f"  {name if name.isprintable() else repr(name):<26} {value!r}")
@@ -67,12 +67,12 @@ def show(checkpoint: Checkpoint) -> None:
 
 
 def draw(paths: list[Path], plot: str) -> None:
-    """Draws the losses of the checkpoints' runs into the file `plot`, or in the terminal. Raises UserError."""
+    """Plots the losses of the checkpoints' runs to the file `plot`, or in the terminal. Raises UserError."""
     if plot != "-" and Path(plot).suffix.lower() not in SUFFIXES:
-        raise UserError(f"-plot {plot} names no picture; it takes a name that ends in .png, .svg or .pdf, or -")
+        raise UserError(f"-plot takes a name that ends in .png, .svg or .pdf, or - for the terminal; {plot} is neither")
     runs = [curves(name, load_checkpoint(path)) for name, path in zip(short_names(paths), paths)]
     if not any(losses.size for run in runs for _, losses in (run.train, run.val)):
-        raise UserError("there are no losses to draw in " + ", ".join(map(str, paths)))
+        raise UserError("there are no losses to plot in " + ", ".join(map(str, paths)))
     if plot != "-" and importlib.util.find_spec("matplotlib"):
         save_picture(runs, Path(plot), paths)
         print(f"saved {plot}")
@@ -80,11 +80,11 @@ def draw(paths: list[Path], plot: str) -> None:
     size = shutil.get_terminal_size()
     print(draw_text(runs, max(40, size.columns), max(10, min(24, size.lines - 5))))
     if plot != "-":
-        raise UserError(f"{plot} takes the package matplotlib; pip install -e '.[plot]' brings it")
+        raise UserError(f"writing {plot} needs the package matplotlib; run: pip install -e '.[plot]'")
 
 
 def short_names(paths: list[Path]) -> list[str]:
-    """The files' names without folders and endings, or all of it where they would not tell the files apart."""
+    """Returns the file names without folder and suffix, or the full paths if those would clash."""
     stems = [path.stem for path in paths]
     return stems if len(set(stems)) == len(paths) else list(map(str, paths))
 

@@ -10,13 +10,12 @@ import os
 if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
-    # A matrix times a vector waits for memory: a second thread has nothing to gain, and on a busy machine much to lose.
+    # A matrix-vector product is bound by memory: a second thread gains nothing, and on a busy machine loses much.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import io
 from argparse import Namespace
 from pathlib import Path
-from typing import BinaryIO
 
 from model.stepper import Stepper
 from util.checkpoint.content import Checkpoint
@@ -37,30 +36,30 @@ def flags() -> Flags:
     flags = Flags("Samples text from a checkpoint.", 'python sample.py CHECKPOINT -length 500 -primetext "The "')
     flags.add_checkpoint()
     add = flags.group("sampling")
-    add("seed", seed, 123, "seed of the random numbers")
-    add("sample", switch, 1, "1 = draw each character; 0 = take the most likely")
+    add("seed", seed, 123, "seed for the random numbers")
+    add("sample", switch, 1, "1 = draw each character at random; 0 = always take the most likely")
     add("length", whole(0), 2000, "number of characters to sample")
     add("temperature", positive, 1.0, "below 1 = safer text, above 1 = wilder text")
-    add("top_k", whole(0), 0, "draw only from the N most likely characters; 0 = from all")
-    nucleus = real(lambda x: 0 < x <= 1, "a number above 0, up to 1")
+    add("top_k", whole(0), 0, "draw only from the N most likely characters; 0 = all")
+    nucleus = real(lambda x: 0 < x <= 1, "a number above 0 and at most 1")
     add("top_p", nucleus, 1.0, "draw only from the most likely characters that together have this probability")
-    add("stop", text, "", r"end a text once it has sampled this; \n is a line end")
-    add("num_samples", whole(1), 1, "number of texts, side by side; text k has the seed -seed + k - 1")
+    add("stop", text, "", r"end a text once it has produced this; \n is a newline")
+    add("num_samples", whole(1), 1, "number of texts to sample side by side; text k uses seed -seed + k - 1")
     add = flags.group("primetext")
-    add("primetext", text, "", "text to feed to the model first; it is printed too")
-    add("primetext_file", text, "", "file with the text to feed to the model first")
+    add("primetext", text, "", "text to start with; it is printed as well")
+    add("primetext_file", text, "", "file to read the primetext from")
     add(
         "unknown_chars",
         str,
         "error",
-        "what to do with a character that the model has never seen",
+        "what to do with a character of the primetext that the model has never seen",
         choices=("error", "skip", "nearest"),
     )
     add = flags.group("output")
-    add("output", text, "", "file to write the text to; - = standard output, as without it")
-    add("color", switch, 0, "1 = color characters that the model found unlikely, for a terminal")
-    add("verbose", switch, 1, "0 = print the text and nothing else")
-    flags.add_machine("machine", -1, "which GPU; -1 = CPU, which is faster unless the model is very large")
+    add("output", text, "", "file to write the text to; - = standard output, the default")
+    add("color", switch, 0, "1 = color the characters that the model found unlikely, for a terminal")
+    add("verbose", switch, 1, "0 = print nothing but the text")
+    flags.add_machine("machine", -1, "GPU to use; -1 = CPU, which is faster unless the model is very large")
     return flags
 
 
@@ -75,9 +74,9 @@ def main() -> int:
     V, H, L, model = checkpoint.model_shape
     say(f"sampling from {model} with {L} layers of {H}, trained for {checkpoint.epoch:.2f} epochs")
     if not prime:
-        say("no -primetext: the first character is drawn uniformly")
+        say("no -primetext given: the first character is drawn uniformly")
     if N > 1 and not options.sample:
-        say("with -sample 0 all texts are the same")
+        say("with -sample 0 all texts will be the same")
 
     step = stepper(checkpoint, device, N)
     draw = drawing(options.seed, N, options.temperature, options.top_k, options.top_p)
@@ -85,34 +84,37 @@ def main() -> int:
     show = colored(vocabulary) if options.color else plain(vocabulary)
     reads = [options.checkpoint, *([Path(options.primetext_file)] if options.primetext_file else [])]
     with output(options.output or "-", "-output", reads) as file, StopSignals(silent=True) as signals:
-        # A single text is written as it grows; several are kept until all are complete.
-        places: list[BinaryIO] = [file] if N == 1 else [io.BytesIO() for _ in range(N)]
-        grow([GrowingText(place, show, prime, stop) for place in places], sampled, lambda: bool(signals.received))
-        for number, place in enumerate(places, 1):
-            if N > 1:
-                assert isinstance(place, io.BytesIO)
-                file.write(b"----- %d -----\n%b" % (number, place.getvalue()))
+        # A single text is written as it grows; several are held until all are complete.
+        held = [io.BytesIO() for _ in range(N)] if N > 1 else []
+        texts = [GrowingText(place, show, prime, stop) for place in held or (file,)]
+        grow(texts, sampled, lambda: bool(signals.received))
+        for number, place in enumerate(held, 1):
+            file.write(b"----- %d -----\n%b\n" % (number, place.getvalue()))
+        if not held:
             file.write(b"\n")
     return signals.exit_status
 
 
 def primetext(options: Namespace, vocabulary: Vocabulary) -> str:
-    """Returns the text of -primetext or -primetext_file. Raises UserError."""
+    """Returns the text of -primetext or -primetext_file. Raises UserError if it cannot be read."""
     path = options.primetext_file
     if not path:
         return vocabulary.from_argument(options.primetext)
     if options.primetext:
-        raise UserError("-primetext and -primetext_file cannot both be fed first; leave one out")
+        raise UserError("-primetext and -primetext_file cannot be combined; leave one out")
     try:
         return vocabulary.from_file(Path(path).read_bytes())
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
     except UnicodeError as error:
-        raise UserError(f"{path} is not {vocabulary.encoding} text, as the model's was") from error
+        raise UserError(f"{path} is not {vocabulary.encoding} text, which is what the model was trained on") from error
 
 
 def stepper(checkpoint: Checkpoint, device: str, texts: int) -> Step:
-    """Returns what feeds characters to the model and gives the log-probabilities of the next: numpy's on a CPU."""
+    """Returns a function that feeds a character to the model and returns the next one's log-probabilities.
+
+    On a CPU it needs only numpy.
+    """
     if device == "cpu":
         return Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"], texts)
     from model.char_rnn import CharRNN

@@ -2,7 +2,7 @@
 
     python train.py -data_dir data/tinyshakespeare -rnn_size 256 -dropout 0.2
 
-Prints the loss of every iteration, and every so often validates and writes a checkpoint for sample.py.
+Prints the loss of each iteration; validates and writes a checkpoint for sample.py at regular intervals.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.shapes import count_parameters
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
 from util.cli import console
@@ -24,15 +23,14 @@ from util.cli.console import log, tell
 from util.cli.device import choose_device
 from util.cli.flags import Flags, Role, fraction, path, positive, positive_single, real, seed, switch, text, whole
 from util.cli.signals import StopSignals
-from util.errors import UserError, physical_memory
-from util.text.batches import TRAIN, VALIDATION, Batches, make_batches
+from util.errors import UserError
+from util.text.batches import TRAIN, VALIDATION, make_batches
 from util.text.cache import load_text
-from util.text.vocabulary import Vocabulary
-from util.torch7_random import Torch7Random
+from util.training.facts import facts
 from util.training.log import Log, tell_sizes
-from util.training.processes import LostProcess, Processes, facts
+from util.training.processes import LostProcess, Processes
 from util.training.schedule import due, without_improvement
-from util.training.start import Start, input_text, saved_options, starting_point
+from util.training.start import input_text, make_trainer, saved_options, starting_point, take_up
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
@@ -45,22 +43,22 @@ def flags() -> Flags:
     RUN, COURSE, PACE, TEXT, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.CALL
     add = flags.group("data")
     add("data_dir", path, Path("data/tinyshakespeare"), "folder that holds input.txt or input.txt.gz", role=TEXT)
-    files = (
-        "pattern in quotes, such as '*.txt': train on all matching files of data_dir, joined in order of their names"
-    )
+    files = "pattern in quotes, such as '*.txt': train on all matching files in data_dir, joined in name order"
     add("files", text, "", files, role=TEXT)
     add("separator", text, "", r"text to put between these files; \n is a newline, \t a tab", role=TEXT)
-    add("encoding", text, "utf-8", "encoding of the text: any that Python knows, or bytes", role=RUN)
+    add("encoding", text, "utf-8", "encoding of the text: any Python codec, or bytes", role=RUN)
     add("train_frac", fraction, 0.95, "fraction of the text to train on", role=RUN)
     add("val_frac", fraction, 0.05, "fraction to validate on; what is left is the test split", role=RUN)
     add = flags.group("model")
     add("model", str, "lstm", "recurrent cell", choices=("lstm", "gru", "rnn"), role=RUN)
     add("rnn_size", whole(1), 128, "size of each hidden layer", role=RUN)
     add("num_layers", whole(1), 2, "number of hidden layers", role=RUN)
-    dropped = real(lambda x: 0 <= x < 1, "a number from 0 to below 1")
+    dropped = real(lambda x: 0 <= x < 1, "a number of at least 0 and below 1")
     add("dropout", dropped, 0.0, "probability of dropping an output of a hidden layer while training", role=RUN)
     add("dtype", str, "float32", "floating-point precision", choices=("float32", "float64"), role=RUN)
     add("init_from", text, "", "checkpoint to take the initial parameters from", role=RUN)
+    unseen = "what to do with characters of the text that this checkpoint has never seen"
+    add("new_chars", str, "error", unseen, choices=("error", "add"), role=RUN)
     add("resume", text, "", "continue the run of this checkpoint, or of the newest one in this folder", role=CALL)
     add = flags.group("optimization")
     add("learning_rate", positive_single, 2e-3, "learning rate", role=COURSE)
@@ -72,8 +70,8 @@ def flags() -> Flags:
     add("batch_size", whole(1), 50, "number of streams of text to train on in parallel", role=RUN)
     add("max_epochs", whole(1), 50, "number of passes over the training text", role=PACE)
     add("grad_clip", positive_single, 5.0, "clamp each element of the gradient to plus or minus this", role=RUN)
-    ratio = real(lambda x: x >= 0, "a number from 0 up")
-    add("max_loss_ratio", ratio, 3.0, "stop when the loss exceeds this many times the first one; 0 = never", role=PACE)
+    ratio = real(lambda x: x >= 0, "a number of at least 0")
+    add("max_loss_ratio", ratio, 3.0, "stop if the loss exceeds this many times the first one; 0 = never", role=PACE)
     add("early_stop", whole(0), 0, "stop after this many validations without a lower loss; 0 = never", role=PACE)
     add("seed", seed, 123, "seed for the random numbers", role=RUN)
     add = flags.group("output")
@@ -100,7 +98,7 @@ def main() -> int:
         folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep, known)
         folder.try_writing()
         text = load_text(input_text(start, HERE), options.encoding, start.text_sha256)
-        vocabulary = start.vocabulary or text.vocabulary
+        vocabulary = start.vocabulary_for(text.vocabulary)
         batches = make_batches(text, vocabulary, options, processes.share(options.batch_size))
         trainer = make_trainer(vocabulary, batches, device, processes, start)
         if start.resumed_from:
@@ -113,10 +111,10 @@ def main() -> int:
 
         iterations = options.max_epochs * batches.split_sizes[TRAIN]
         if trainer.iteration >= iterations:
-            log(f"the run is complete after {trainer.iteration} iterations; a higher -max_epochs trains it for longer")
+            log(f"the run is already complete after {trainer.iteration} iterations; a higher -max_epochs adds more")
         tell_sizes(len(text.indices), trainer.size)
         figures.begin(trainer.iteration, iterations)
-        with StopSignals() as stop:
+        with StopSignals(silent=not processes.first) as stop:
             try:
                 learn(trainer, iterations, folder, save, figures, stop)
             except LostProcess as error:
@@ -135,7 +133,7 @@ def learn(
     figures: Log,
     stop: StopSignals,
 ) -> None:
-    """The loop: an iteration, and what is due after it. Raises UserError if the loss goes wrong."""
+    """Runs the loop: an iteration, then whatever is due after it. Raises UserError if the loss goes wrong."""
     options = trainer.options
     while trainer.iteration < iterations and not trainer.stops(stop.received):
         trainer.step(stop.received)
@@ -155,49 +153,12 @@ def learn(
         if not sound:
             raise UserError(trouble(trainer, folder))
         if now.validation and 0 < options.early_stop <= without_improvement(trainer.val_losses):
-            log(f"no lower validation loss in {options.early_stop} validations; stopping early")
+            log(f"no improvement in the last {options.early_stop} validations; stopping early")
             break
 
 
-def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processes: Processes, start: Start) -> Trainer:
-    """Returns the model on its device, new or with the parameters of the checkpoint to start from, in its trainer."""
-    import torch  # takes seconds, so only now that flags and data are known to be right
-
-    from model.char_rnn import CharRNN
-    from util.training.trainer import Trainer
-
-    options = start.options
-    needed = 8 * count_parameters(len(vocabulary), options.rnn_size, options.num_layers, options.model)
-    if needed > physical_memory():
-        raise UserError(f"this model needs more than {needed >> 30} GB of memory, which is more than there is")
-    log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
-    random = Torch7Random(options.seed)
-    model = CharRNN(len(vocabulary), options.rnn_size, options.num_layers, options.model)
-    model.to(device=device, dtype=getattr(torch, options.dtype))
-    size = sum(parameter.numel() for parameter in model.parameters())
-    if start.checkpoint:
-        model.load_arrays(start.checkpoint.parameters)
-    else:
-        random.skip(size)  # the reference initialises twice, and keeps the second
-        model.initialize(lambda count: torch.from_numpy(random.uniform(count, -0.08, 0.08)))
-    log(f"number of parameters in the model: {size}")
-    return Trainer(model, batches, random, processes, options)
-
-
-def take_up(start: Start, trainer: Trainer, folder: CheckpointFolder) -> None:
-    """Continues where the run of the checkpoint stood."""
-    checkpoint, training = start.checkpoint, start.checkpoint and start.checkpoint.training
-    assert checkpoint and training and start.resumed_from
-    trainer.restore(checkpoint)
-    if "learning_rate" in start.changed:
-        trainer.learning_rate = start.options.learning_rate
-    folder.adopt(start.resumed_from, checkpoint)
-    if training.device != trainer.device.type:
-        log(f"this run was on {training.device}; on another device its last digits will differ")
-
-
 def validate(trainer: Trainer, folder: CheckpointFolder, save: Callable[[Path], None]) -> bool:
-    """Validates and writes a checkpoint; returns whether the model is still sound, without which there is none."""
+    """Validates and writes a checkpoint, unless the model is broken; returns whether it is sound."""
     log("evaluating loss over split index 2")
     val_loss = trainer.evaluate(VALIDATION)
     if not (math.isfinite(val_loss) and trainer.finite()):
@@ -208,7 +169,7 @@ def validate(trainer: Trainer, folder: CheckpointFolder, save: Callable[[Path], 
 
 
 def trouble(trainer: Trainer, folder: CheckpointFolder) -> str:
-    """Returns what to say of a loss that ends the run."""
+    """Returns the message for a loss that ends the run."""
     loss = trainer.train_losses[-1]
     what = "is exploding" if trainer.loss_bound < loss < math.inf else "is not a number"
     good = f"the last good checkpoint is {folder.newest}" if folder.newest else "there is no checkpoint yet"
@@ -226,7 +187,7 @@ def way_on(folder: CheckpointFolder) -> str:
 
 
 def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop: StopSignals) -> None:
-    """Says how to go on, or which checkpoint is the best. Raises UserError if the last one could not be written."""
+    """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
     stopped = trainer.stops(stop.received)
     if stopped and unfinished and folder.newest:
         sentence = f"stopped at iteration {folder.newest_iteration}; {way_on(folder)}"
@@ -235,12 +196,11 @@ def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop:
     elif trainer.val_losses and not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
         best = folder.validated_at(iteration)
-        where = f"sample from it: python sample.py {shlex.quote(str(best))}" if best else "its checkpoint is gone"
-        tell(f"best validation loss: {loss:.4f}; {where}")
+        sampling = f"sample from it with: python sample.py {shlex.quote(str(best))}"
+        tell(f"best validation loss: {loss:.4f}; {sampling if best else 'its checkpoint no longer exists'}")
     if folder.failed and not stop.received:
-        raise UserError(
-            f"the last checkpoint could not be written; the newest one is {folder.newest or 'missing, too'}"
-        )
+        newest = f"; the newest one on disk is {folder.newest}" if folder.newest else ", and there is no earlier one"
+        raise UserError(f"the last checkpoint could not be written{newest}")
 
 
 if __name__ == "__main__":

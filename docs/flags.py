@@ -14,8 +14,9 @@ import evaluate
 import inspect_checkpoint
 import sample
 import train
+import visualize
 
-SCRIPTS = (train, sample, evaluate, inspect_checkpoint, convert_gpu_cpu_checkpoint)
+SCRIPTS = (train, sample, evaluate, visualize, inspect_checkpoint, convert_gpu_cpu_checkpoint)
 HEAD = """\
 # Every flag
 

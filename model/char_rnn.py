@@ -35,7 +35,7 @@ class CharRNN(nn.Module):
         nn.init.zeros_(self.decoder.bias)
 
     def forward(self, x: Tensor, state: Tensor, masks: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """Log-probabilities (S, B, V) of the characters that follow x (S, B), and the state after them.
+        """Returns log-probabilities (S, B, V) of the characters that follow x (S, B), and the state after them.
 
         state is (L, num_states, B, H); see `zero_state`. masks, for training with dropout, hold a tensor (S, B, H)
         of factors for the output of each layer. No gradient goes into the state.
@@ -49,11 +49,11 @@ class CharRNN(nn.Module):
         return torch.log_softmax(self.decoder(h), dim=-1), torch.stack(states)
 
     def zero_state(self, batch: int) -> Tensor:
-        """The state before the first character of `batch` streams: zeros (L, num_states, B, H)."""
+        """Returns the state before the first character of `batch` streams, zeros (L, num_states, B, H)."""
         return self.decoder.weight.new_zeros(self.num_layers, self.num_states, batch, self.rnn_size)
 
     def torch7_parameters(self) -> Iterator[Tensor]:
-        """Views of the parameters in the flat order of the reference, weights as (outputs, inputs)."""
+        """Yields views of the parameters in the flat order of the reference, weights as (outputs, inputs)."""
         layer: RecurrentLayer
         for layer in self.layers:  # type: ignore[assignment]
             yield from layer.torch7_parameters()
@@ -62,7 +62,7 @@ class CharRNN(nn.Module):
 
     @torch.no_grad()
     def initialize(self, uniform: Callable[[int], Tensor]) -> None:
-        """All parameters from `uniform`, which gives that many numbers; then LSTM forget gates biased to remember."""
+        """Draws all parameters from `uniform`, which returns so many numbers; LSTM forget gates start open."""
         for parameter in self.torch7_parameters():
             parameter.copy_(uniform(parameter.numel()).view(parameter.shape))
         for layer in self.layers:
@@ -78,7 +78,7 @@ class CharRNN(nn.Module):
 
     @classmethod
     def from_arrays(cls, shape: tuple[int, int, int, str], arrays: Mapping[str, np.ndarray]) -> CharRNN:
-        """The model of this shape (V, H, L, cell) with the arrays of its parameters' names, in their precision."""
+        """Returns the model of this shape (V, H, L, cell) with these parameters by name, in their precision."""
         model = cls(*shape).to(torch.tensor(arrays["decoder.bias"]).dtype)
         model.load_arrays(arrays)
         return model

@@ -25,7 +25,7 @@ class UnrolledGRU(Unrolled):
         S, B, H = self.S, self.B, self.H
         self.rh = self.new(S, B, H)
         self.d_rh = self.new(B, H)
-        self.dh_dh = self.new(S, B, H)
+        self.dh_dh = self.new(S, B, H)  # the slope of h' in h, with z and n held
         self.all = GRUStep(self, slice(None))
         self.steps = [GRUStep(self, t) for t in range(S)]
 
@@ -45,14 +45,14 @@ class UnrolledGRU(Unrolled):
     def backward(self, dh_above: Tensor, h2h_weight: Tensor) -> None:
         weight_zr, weight_n = self.h2h_weight_t.copy_(h2h_weight.t()).tensor_split([2 * self.H])
         dh, d_rh = self.dh.zero_(), self.d_rh  # no gradient from beyond the last step
-        dh_twice = dh.unsqueeze(1)  # for two gates
+        dh_twice = dh.unsqueeze(1)  # (B, 1, H), for z and n at once
         self._slopes()
         for s, dh_t in zip(reversed(self.steps), reversed(dh_above.unbind())):
             dh.add_(dh_t)
             s.d_zn.mul_(dh_twice)  # da_z = dh (n - h) z (1 - z), da_n = dh z (1 - n²)
             torch.mm(s.d_n, weight_n, out=d_rh)  # d(rh) = W_hn^T da_n
             s.d_r.mul_(d_rh)  # da_r = d(rh) h r (1 - r)
-            dh.mul_(s.dh_dh).addcmul_(d_rh, s.r)  # dh = dh (1 - z) + d(rh) r
+            dh.mul_(s.dh_dh).addcmul_(d_rh, s.r)  # from here on of the step before: dh = dh (1 - z) + d(rh) r
             dh.addmm_(s.d_zr, weight_zr)  # + W_hz^T da_z + W_hr^T da_r
         d_zr, d_n = self.d_gates.flatten(0, 1).tensor_split([2 * self.H], dim=1)
         d_weight_zr, d_weight_n = self.d_h2h_weight.tensor_split([2 * self.H], dim=1)
@@ -60,14 +60,16 @@ class UnrolledGRU(Unrolled):
         torch.mm(self.rh.flatten(0, 1).t(), d_n, out=d_weight_n)
 
     def _slopes(self) -> None:
-        """Fills `d_gates` with what the loop multiplies by dh (for z, n) or d(rh) (for r), and `dh_dh`, for all steps.
+        """Computes for all steps what needs no gradient: what the loop multiplies by dh (z, n) or d(rh) (r), and dh_dh.
 
-        The slope of a sigmoid s is s (1 - s), that of tanh is 1 - tanh².
+        The slope of a sigmoid s is s (1 - s), that of tanh is 1 - tanh². A slope is wanted once, so it may lie in
+        `d_gates`, where the loop turns it into the gradient; `gates` stays as it is.
         """
         s = self.all
-        torch.addcmul(s.gates, s.gates, s.gates, value=-1, out=s.d_gates)  # s (1 - s), for n of no use
-        s.d_z.mul_(torch.sub(s.n, s.h_prev, out=s.dh_dh))  # in its place until the last line
-        s.d_r.mul_(s.h_prev)
+        torch.addcmul(s.gates, s.gates, s.gates, value=-1, out=s.d_gates)  # s (1 - s); n is overwritten below
+        n_minus_h = torch.sub(s.n, s.h_prev, out=s.dh_dh)  # in the place of what comes last
+        s.d_z.mul_(n_minus_h)  # (n - h) z (1 - z)
+        s.d_r.mul_(s.h_prev)  # h r (1 - r)
         torch.addcmul(s.z, torch.mul(s.n, s.n, out=s.d_n), s.z, value=-1, out=s.d_n)  # z - n² z
         torch.add(self.one, s.z, alpha=-1, out=s.dh_dh)  # 1 - z
 
@@ -80,7 +82,7 @@ class GRUStep:
         self.z, self.r, self.n = self.gates.split(all.H, dim=-1)
         self.d_z, self.d_r, self.d_n = self.d_gates.split(all.H, dim=-1)
         self.zr, self.d_zr = self.gates[..., : 2 * all.H], self.d_gates[..., : 2 * all.H]  # (B, 2H)
-        self.d_zn = self.d_gates.unflatten(-1, (3, all.H))[..., ::2, :]  # (B, 2, H)
+        self.d_zn = self.d_gates.unflatten(-1, (-1, all.H))[..., ::2, :]  # (B, 2, H)
         self.rh, self.dh_dh = all.rh[t], all.dh_dh[t]
         self.h_prev, self.h = all.h[:-1][t], all.h[1:][t]
 

@@ -26,13 +26,14 @@ class UnrolledLSTM(Unrolled):
         self.C = self.new(S + 1, B, H)  # C[t] goes into step t, and C[t + 1] comes out of it
         self.q = self.new(S, B, H)
         self.dc = self.new(B, H)
-        self.dc_dh = self.new(S, B, H)
+        self.dh_dc = self.new(S, B, H)  # the slope of h' in c'
         self.all = LSTMStep(self, slice(None))
         self.steps = [LSTMStep(self, t) for t in range(S)]
 
     def forward(self, state: Tensor, h2h_weight: Tensor) -> Tensor:
         weight = self.h2h_weight.copy_(h2h_weight)
-        weight.split(self.H, dim=1)[3].mul_(2)  # for g = 2 sigmoid(2 a_g) - 1; see recurrent.py
+        *_, weight_g = weight.split(self.H, dim=1)
+        weight_g.mul_(2)  # for g = 2 sigmoid(2 a_g) - 1; see recurrent.py
         self.all.g.mul_(2)
         torch.mul(state[0], -2, out=self.C[0])
         self.h[0].copy_(state[1])
@@ -47,31 +48,32 @@ class UnrolledLSTM(Unrolled):
     def backward(self, dh_above: Tensor, h2h_weight: Tensor) -> None:
         weight = self.h2h_weight_t.copy_(h2h_weight.t())
         dc, dh = self.dc.zero_(), self.dh.zero_()  # no gradient from beyond the last step
-        dc_twice = dc.unsqueeze(1)  # for two gates side by side
+        dc_twice = dc.unsqueeze(1)  # (B, 1, H), for i and f at once
         self._slopes()
         for s, dh_t in zip(reversed(self.steps), reversed(dh_above.unbind())):
             dh.add_(dh_t)
-            dc.addcmul_(dh, s.dc_dh)  # dc = f dc of the step after + dh o (1 - tanh² c')
+            dc.addcmul_(dh, s.dh_dc)  # dc += dh o (1 - tanh² c')
             s.d_if.mul_(dc_twice)  # da_i = dc g i (1 - i), da_f = dc c f (1 - f)
             s.d_g.mul_(dc)  # da_g = dc i (1 - g²)
             s.d_o.mul_(dh)  # da_o = dh tanh c' o (1 - o)
-            dc.mul_(s.f)
-            torch.mm(s.d_gates, weight, out=dh)  # dh = W_h2h^T da
+            dc.mul_(s.f)  # from here on of the step before: dc = dc f
+            torch.mm(s.d_gates, weight, out=dh)  # and dh = W_h2h^T da
         torch.mm(self.h[:-1].flatten(0, 1).t(), self.d_gates.flatten(0, 1), out=self.d_h2h_weight)
 
     def _slopes(self) -> None:
-        """Fills `d_gates` with what the loop multiplies by dc (for i, f, g) or dh (for o), and `dc_dh`, for all steps.
+        """Computes for all steps what needs no gradient: what the loop multiplies by dc (i, f, g) or dh (o), and dh_dc.
 
-        The slope of a sigmoid s is s (1 - s), that of tanh is 1 - tanh².
+        The slope of a sigmoid s is s (1 - s), that of tanh is 1 - tanh². A slope is wanted once, so it may lie in
+        `d_gates`, where the loop turns it into the gradient; `gates` stays as it is.
         """
         s = self.all
-        torch.addcmul(s.gates, s.gates, s.gates, value=-1, out=s.d_gates)  # s (1 - s), for g of no use
-        s.d_i.mul_(s.g)
-        s.d_f.mul_(s.C_prev).mul_(-0.5)
-        tanh_c = torch.add(self.one, s.q, alpha=-2, out=s.dc_dh)  # in its place until the last two lines
-        s.d_o.mul_(tanh_c)
+        torch.addcmul(s.gates, s.gates, s.gates, value=-1, out=s.d_gates)  # s (1 - s); g is overwritten below
+        s.d_i.mul_(s.g)  # g i (1 - i)
+        s.d_f.mul_(s.C_prev).mul_(-0.5)  # c f (1 - f)
+        tanh_c = torch.add(self.one, s.q, alpha=-2, out=s.dh_dc)  # in the place of what is made of it
+        s.d_o.mul_(tanh_c)  # tanh c' o (1 - o)
         torch.addcmul(s.i, torch.mul(s.g, s.g, out=s.d_g), s.i, value=-1, out=s.d_g)  # i - g² i
-        torch.addcmul(s.o, tanh_c.square_(), s.o, value=-1, out=s.dc_dh)  # o - tanh² c' o
+        torch.addcmul(s.o, tanh_c.square_(), s.o, value=-1, out=s.dh_dc)  # o - tanh² c' o
 
 
 class LSTMStep:
@@ -81,8 +83,8 @@ class LSTMStep:
         self.gates, self.d_gates = all.gates[t], all.d_gates[t]  # (B, 4H), in the order i, f, o, g
         self.i, self.f, self.o, self.g = self.gates.split(all.H, dim=-1)
         self.d_i, self.d_f, self.d_o, self.d_g = self.d_gates.split(all.H, dim=-1)
-        self.d_if = self.d_gates.unflatten(-1, (4, all.H))[..., :2, :]  # (B, 2, H)
-        self.C_prev, self.C, self.q, self.dc_dh = all.C[:-1][t], all.C[1:][t], all.q[t], all.dc_dh[t]
+        self.d_if = self.d_gates.unflatten(-1, (-1, all.H))[..., :2, :]  # (B, 2, H)
+        self.C_prev, self.C, self.q, self.dh_dc = all.C[:-1][t], all.C[1:][t], all.q[t], all.dh_dc[t]
         self.h_prev, self.h = all.h[:-1][t], all.h[1:][t]
 
 

@@ -30,11 +30,12 @@ class UnrolledRNN(Unrolled):
     def backward(self, dh_above: Tensor, h2h_weight: Tensor) -> None:
         weight = self.h2h_weight_t.copy_(h2h_weight.t())
         dh = self.dh.zero_()  # no gradient from beyond the last step
-        torch.mul(self.h[1:], self.h[1:], out=self.d_gates).neg_().add_(1)  # 1 - h'², the slope of tanh
+        # The slope of tanh, 1 - h'², in the place of the gradient that the loop turns it into.
+        torch.mul(self.h[1:], self.h[1:], out=self.d_gates).neg_().add_(1)
         for s, dh_t in zip(reversed(self.steps), reversed(dh_above.unbind())):
             dh.add_(dh_t)
             s.d_gates.mul_(dh)  # da = dh (1 - h'²)
-            torch.mm(s.d_gates, weight, out=dh)  # dh = W_h2h^T da
+            torch.mm(s.d_gates, weight, out=dh)  # from here on of the step before: dh = W_h2h^T da
         torch.mm(self.h[:-1].flatten(0, 1).t(), self.d_gates.flatten(0, 1), out=self.d_h2h_weight)
 
 

@@ -21,12 +21,13 @@ class Stepper:
     """Feeds characters to a model, from a zero state, and gives the log-probabilities of the next ones.
 
     `parameters` are those of model.char_rnn.CharRNN by name, float32 or float64, and `model` names the cell.
-    `texts` is how many go side by side, each from a state of its own.
+    `texts` is how many go side by side, each from a state of its own. `layers` are the cells of each layer, whose
+    `shown` (..., H) is tanh c of an LSTM, h of the others.
     """
 
     def __init__(self, parameters: Parameters, num_layers: int, model: str, texts: int = 1) -> None:
         shape = (texts,) if texts > 1 else ()
-        self._layers = [CELLS[model](parameters, layer, shape) for layer in range(num_layers)]
+        self.layers = [CELLS[model](parameters, layer, shape) for layer in range(num_layers)]
         self._weight = np.ascontiguousarray(parameters["decoder.weight"].T)
         self._bias = parameters["decoder.bias"]
         self._log_probs = np.empty((*shape, *self._bias.shape), self._bias.dtype)
@@ -35,8 +36,8 @@ class Stepper:
 
     def __call__(self, indices: np.ndarray) -> np.ndarray:
         """Returns the log-probabilities (N, V) after a character of each text, (N,); the next call overwrites them."""
-        h = self._layers[0].step(self._layers[0].rows[indices if len(indices) > 1 else indices[0]])
-        for layer in self._layers[1:]:
+        h = self.layers[0].step(self.layers[0].rows[indices if len(indices) > 1 else indices[0]])
+        for layer in self.layers[1:]:
             h = layer.step_above(h)
         log_probs = np.dot(h, self._weight, out=self._log_probs)
         log_probs += self._bias
@@ -67,6 +68,7 @@ class Cell:
         self.from_below = np.empty((*shape, width), h2h.dtype)
         self.gates = np.empty_like(self.from_below)
         self.h = np.zeros((*shape, H), h2h.dtype)
+        self.shown = self.h  # to people who want to see what the cells do
 
     def step_above(self, h_below: np.ndarray) -> np.ndarray:
         """The output after an input (..., H) from the layer below."""
@@ -85,7 +87,8 @@ class LSTMCell(Cell):
     def __init__(self, parameters: Parameters, layer: int, shape: Shape) -> None:
         super().__init__(parameters, layer, shape)
         self.i, self.f, self.o, self.g = np.split(self.gates, 4, axis=-1)
-        self.c, self.tanh_c = np.zeros_like(self.h), np.empty_like(self.h)
+        self.c, self.tanh_c = np.zeros_like(self.h), np.zeros_like(self.h)
+        self.shown = self.tanh_c
 
     def step(self, from_below: np.ndarray) -> np.ndarray:
         gates = np.dot(self.h, self.h2h, out=self.gates)

@@ -4,10 +4,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 
 from tests.helpers.inputs import TINY, numbers
 from tests.helpers.scripts import run, run_command
+from util.checkpoint.content import Checkpoint
+from util.checkpoint.store import save_checkpoint
+from util.text.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="session")
@@ -55,19 +59,14 @@ def checkpoint(corpus: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def unicode_checkpoint(tmp_path_factory) -> Path:
     """A model of characters, not bytes, untrained: it draws all sorts of them."""
-    import torch
-
     from model.char_rnn import CharRNN
-    from util.checkpoint.content import Checkpoint
-    from util.checkpoint.store import save_checkpoint
 
-    vocabulary = "\n aeAéß道😀\u05d0\u0301"
+    vocabulary = Vocabulary("\n aeAéß道😀\u05d0\u0301", "utf-8")
     network = CharRNN(len(vocabulary), 3, 1, "gru")
     path = tmp_path_factory.mktemp("unicode") / "x.pt"
     options = {"model": "gru", "rnn_size": 3, "num_layers": 1, "batch_size": 1, "seq_length": 1, "dropout": 0.0}
-    parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
-    losses = torch.zeros(0, dtype=torch.float64)
-    save_checkpoint(Checkpoint(options, vocabulary, "utf-8", parameters, 0, 0.0, losses, {}, None), path)
+    parameters = {name: parameter.detach().numpy() for name, parameter in network.named_parameters()}
+    save_checkpoint(Checkpoint(options, vocabulary, parameters, 0, 0.0, np.zeros(0), {}, None), path)
     return path
 
 

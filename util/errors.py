@@ -1,4 +1,4 @@
-"""One type for every mistake that a user can make."""
+"""The one error type for everything that a user can get wrong."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class UserError(Exception):
     """One sentence that says what is wrong and what to do about it."""
 
     everywhere = False
-    """Whether each of several processes that train together must say it, not only the first of a machine."""
+    """Whether every process of a run prints it, not just the first on each machine."""
 
 
 def reason(error: OSError) -> str:
-    """Returns what the system says of an error, without its number and path."""
+    """Returns the system's own words for an error, without its number and path."""
     return (error.strerror or str(error)).lower()
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether numpy, torch on a CPU or a GPU, or the loader of a library asked for memory in vain."""
+    """Whether numpy, torch on a CPU or GPU, or the loader of a library ran out of memory."""
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY)
 
 
 def physical_memory() -> int:
-    """Returns the bytes of memory in this machine; without bound if the system does not say."""
+    """Returns how many bytes of memory this machine has; sys.maxsize if the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError):

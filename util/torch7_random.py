@@ -1,4 +1,4 @@
-"""The random stream of Torch7 on a CPU: a Mersenne Twister of which every draw takes one 32-bit output u.
+"""Torch7's random numbers on a CPU: a Mersenne Twister, with one 32-bit output u per draw.
 
 Matsumoto and Nishimura (1998), seeded with their init_genrand. The distributions are those of Torch7's TH library.
 """
@@ -12,11 +12,11 @@ from numpy.random.bit_generator import ISeedSequence
 
 
 class Torch7Random:
-    """Draws what Torch7 draws from `seed` (0 to 2**32 - 1), whole arrays at a time."""
+    """Reproduces Torch7's random numbers for a seed from 0 to 2**32 - 1, an array at a time."""
 
     def __init__(self, seed: int) -> None:
         self._bits = np.random.MT19937(NoSeed())  # type: ignore[arg-type]
-        # numpy promises that the streams of RandomState stay as they are, which it does not of Generator's.
+        # numpy promises to keep RandomState's streams as they are; it makes no such promise for Generator.
         self._stream = np.random.RandomState(self._bits)
         self._stream.seed(seed)
 
@@ -25,7 +25,7 @@ class Torch7Random:
         return self._stream.randint(0, 2**32, count, dtype=np.uint32)
 
     def skip(self, count: int) -> None:
-        """Passes over `count` draws."""
+        """Skips `count` draws."""
         self._bits.random_raw(count, output=False)
 
     def uniform(self, count: int, low: float = 0.0, high: float = 1.0) -> np.ndarray:
@@ -33,16 +33,16 @@ class Torch7Random:
         return self.raw(count) / 2.0**32 * (high - low) + low
 
     def bernoulli(self, count: int, p: float) -> np.ndarray:
-        """Returns `count` booleans, each true with probability p: where u / 2**32 <= p."""
+        """Returns `count` booleans, each true with probability p, namely if u / 2**32 <= p."""
         return self.raw(count) <= np.uint32(min(p * 2.0**32, 2**32 - 1))
 
     def state(self) -> dict[str, Any]:
-        """Returns the generator's place in its stream: 624 words `key` (uint32) and `pos`."""
+        """Returns the position in the stream: 624 words `key` (uint32), and `pos`."""
         state = self._bits.state["state"]
         return {"key": state["key"].copy(), "pos": int(state["pos"])}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continues from what `state` gave."""
+        """Continues from a position returned by `state`."""
         self._bits.state = {"bit_generator": "MT19937", "state": state}  # type: ignore[typeddict-item]
 
 

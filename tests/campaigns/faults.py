@@ -67,10 +67,10 @@ def check(run: Run, whole: Run, folder: Path, missing: Collection[int], reason: 
     there = [name for number, name in enumerate(every) if number not in missing]
     undisturbed = checkpoints(folder.parent.parent / "whole" / "cv")
     assert same(checkpoints(folder), {name: undisturbed[name] for name in sorted(there)})
-    expected = [f"warning: cannot write cv/{every[n]} ({reason}); training goes on" for n in sorted(missing)]
+    expected = [f"warning: cannot write cv/{every[n]} ({reason}); training continues" for n in sorted(missing)]
     if 2 in missing:
-        newest = f"cv/{there[-1]}" if there else "missing, too"
-        expected.append(f"error: the last checkpoint could not be written; the newest one is {newest}")
+        newest = f"; the newest one on disk is cv/{there[-1]}" if there else ", and there is no earlier one"
+        expected.append(f"error: the last checkpoint could not be written{newest}")
     found = run.err.splitlines()
     assert len(found) == len(expected), run.err
     assert all(line.startswith(start) for line, start in zip(found, expected, strict=True)), run.err

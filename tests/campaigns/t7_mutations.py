@@ -18,9 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.helpers.inputs import GOLDEN
-from util.checkpoint.char_rnn_t7 import t7_content
 from util.checkpoint.content import from_content
-from util.checkpoint.t7 import read_t7
+from util.checkpoint.store import read_content
 
 MAX_SECONDS = 2.0
 MAX_MEMORY = 16
@@ -72,19 +71,19 @@ MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (flip, cut, 
 def loads(path: Path) -> bool:
     """Whether a file is a sound checkpoint; otherwise it was refused as it should be."""
     try:
-        from_content(t7_content(read_t7(path)))
+        from_content(read_content(path))
     except ValueError as error:
         assert 0 < len(str(error)) < 400 and str(error).isprintable(), f"no sentence: {error!r}"
         return False
     return True
 
 
-def campaign(count: int, measure_every: int = 1) -> dict[str, float]:
-    """Tries `count` damages, and measures the memory of every so many of them, which takes twice the time.
+def campaign(count: int, measure_every: int = 1, files: str = "**/*.t7") -> dict[str, float]:
+    """Tries `count` damages of the golden files, and measures the memory of every so many, which takes twice the time.
 
     Gives figures: how many were accepted and refused, the slowest in seconds, the most memory for a byte of file.
     """
-    originals = [path.read_bytes() for path in sorted(GOLDEN.glob("*.t7"))]
+    originals = [path.read_bytes() for path in sorted(GOLDEN.glob(files))]
     outcomes: Counter[bool] = Counter()
     slowest = largest = 0.0
     with tempfile.TemporaryDirectory() as folder:

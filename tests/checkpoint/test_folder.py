@@ -114,8 +114,7 @@ def test_a_name_that_is_taken_brings_another_one_and_a_warning(at, tmp_path, cap
         rolling(folder, content)
     assert names(tmp_path) == {path.name, "resume_s_iteration1_2.pt", "resume_s_iteration1_3.pt"}
     assert capsys.readouterr().err.splitlines() == [
-        f"warning: {path} is there already, from another run; writing resume_s_iteration1_{number}.pt instead"
-        for number in (2, 3)
+        f"warning: {path} already exists; writing resume_s_iteration1_{number}.pt instead" for number in (2, 3)
     ]
     found = checkpoints(tmp_path)
     assert [content.options["seed"] for content in found.values()] == [1, 2, 3]
@@ -153,7 +152,7 @@ def test_a_checkpoint_that_differs_anywhere_is_another(field, at, tmp_path):
         case "parameters":
             changed: Any = {name: np.nextafter(array, array.dtype.type(9)) for name, array in value.items()}
         case "training":
-            changed = value | {"learning_rate": 0.5}
+            changed = dataclasses.replace(value, learning_rate=0.5)
         case "val_losses":
             changed = value | {1: 3.0}
         case _:
@@ -221,7 +220,7 @@ def test_a_failure_costs_a_warning_and_no_file(operation, number, at, tmp_path, 
         assert load_checkpoint(tmp_path / "resume_s_iteration2.pt").iteration == 2
     else:
         path, reason = folder.rolling_path(2), os.strerror(number).lower()
-        assert err == f"warning: cannot write {path} ({reason}); training goes on, and the next one is tried again\n"
+        assert err == f"warning: cannot write {path} ({reason}); training continues and will try again next time\n"
         assert (folder.failed, folder.newest_iteration) == (True, 1)
         assert names(tmp_path) == before.keys() and same(checkpoints(tmp_path), before)
     rolling(folder, at(3))

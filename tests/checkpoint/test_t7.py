@@ -167,7 +167,7 @@ def test_any_depth(read):
 
 
 def test_ascii_form(read):
-    with pytest.raises(ValueError, match=r"at byte 0 .*ASCII form.*torch\.save\("):
+    with pytest.raises(ValueError, match=r"ASCII format.*torch\.save\("):
         read(b"4\n1\n3\nV 1\n18\ntorch.DoubleTensor\n1\n2\n1\n1\n")
 
 
@@ -188,19 +188,19 @@ def double_tensor(sizes, strides, offset=1, storage_kind="Double"):
 
 TENSOR_HEAD = ints(4, 1, 3) + b"V 1" + ints(18) + b"torch.DoubleTensor"
 MALFORMED = {
-    "empty": (b"", 0, "has 0"),
+    "empty": (b"", 0, "but 0 are left"),
     "tag": (ints(9), 4, "tag 9"),
     "negative tag": (ints(-1), 4, "tag -1"),
     "zip": (b"PK\x03\x04", 4, "tag"),
-    "number cut": (ints(1, 0), 4, "8 bytes and has 4"),
-    "string cut": (ints(2, 5) + b"abcd", 8, "5 bytes and has 4"),
+    "number cut": (ints(1, 0), 4, "8 bytes, but 4 are left"),
+    "string cut": (ints(2, 5) + b"abcd", 8, "5 bytes, but 4 are left"),
     "string of negative length": (ints(2, -1), 8, "-1 bytes"),
     "huge string": (ints(2, 2**31 - 1), 8, "2147483647 bytes"),
-    "table cut": (t7_bytes({"a": 1})[:-1], 25, "8 bytes and has 7"),
+    "table cut": (t7_bytes({"a": 1})[:-1], 25, "8 bytes, but 7 are left"),
     "huge table": (ints(3, 1, 2**31 - 1), 12, "2147483647 entries"),
     "table of negative size": (ints(3, 1, -1), 12, "-1 entries"),
     "nil key": (ints(3, 1, 1, 0, 0, 0), 16, "nil"),
-    "key that is no number": (t7_bytes({float("nan"): 1}), 24, "not-a-number"),
+    "key that is no number": (t7_bytes({float("nan"): 1}), 24, "NaN"),
     "tensor for a key": (ints(3, 9, 1) + double_tensor((6,), (1,)) + ints(0, 0, 0), 171, "a tensor"),
     "key twice": (ints(3, 1, 2, 5, 1, 0, 5, 1, 0), 32, "same key twice"),
     "more after the end": (t7_bytes(1.0) + b"\0", 12, "after its end"),
@@ -360,7 +360,7 @@ def test_models_compute_what_the_file_says(tmp_path, model, num_layers, kind):
     assert checkpoint.model_shape == (V, H, num_layers, model)
     step = Stepper(checkpoint.parameters, num_layers, model)
     for index in (1, 4, 0, 2):
-        log_probs = step(index)
+        (log_probs,) = step(np.array([index]))
     expected = log_probs_by_the_equations(model, flat, num_layers, (1, 4, 0, 2))
     assert np.abs(log_probs - expected).max() < (1e-12 if kind == "Double" else 1e-5)
 
@@ -385,13 +385,13 @@ def test_files_of_machines_with_32_bits(root, tmp_path):
 
 
 def test_options(root, tmp_path):
-    root["opt"] |= {"gpuid": -1, "seed": 5, "learning_rate": 1, "savefile": "é".encode(), "flag": True, "list": [1]}
+    root["opt"] |= {"gpuid": -1, "seed": 5, "decay_rate": 0.5, "savefile": "é".encode(), "flag": True, "list": [1]}
     del root["opt"]["model"], root["opt"]["dropout"]
     options = from_content(content(root, tmp_path)).options
     assert (options["model"], options["dropout"]) == ("lstm", 0.0)
     assert (options["savefile"], options["flag"]) == ("é", 1)
     assert "list" not in options
-    names = ("rnn_size", "gpuid", "seed", "learning_rate", "dropout", "flag")
+    names = ("rnn_size", "gpuid", "seed", "decay_rate", "dropout", "flag")
     assert [type(options[name]) for name in names] == [int, int, int, float, float, int]
 
 
@@ -418,38 +418,38 @@ def linears(root):
 
 FOREIGN = {
     "a number": (lambda root: 1.0, "holds a float"),
-    "torch-rnn": (lambda root: {"model": Object("nn.LanguageModel"), "i": 5}, "torch-rnn .*nn.LanguageModel"),
-    "torch-rnn's LSTM": (lambda root: {"model": Object("nn.LSTM")}, "torch-rnn .*nn.LSTM"),
-    "a model of torch-rnn": (lambda root: Object("nn.VanillaRNN"), "torch-rnn .*nn.VanillaRNN"),
     "a network": (lambda root: Object("nn.Sequential", root), "an object of class 'nn.Sequential'"),
-    "something else": (lambda root: {"epoch": 5, "net": {}}, "has no opt .*'epoch', 'net'"),
-    "an empty table": (lambda root: {}, "has no opt .*nothing"),
-    "no rnn": (lambda root: root | {"protos": {"net": 1}}, "no rnn made with nngraph"),
-    "no nngraph": (lambda root: root | {"protos": {"rnn": Object("nn.Sequential")}}, "no rnn made with nngraph"),
+    "something else": (lambda root: {"epoch": 5, "net": {}}, "lacks the field opt .*'epoch', 'net'"),
+    "an empty table": (lambda root: {}, "lacks the field opt .*no fields"),
+    "no rnn": (lambda root: root | {"protos": {"net": 1}}, "no nngraph network called rnn"),
+    "no nngraph": (lambda root: root | {"protos": {"rnn": Object("nn.Sequential")}}, "no nngraph network called rnn"),
     "no nodes": (
         lambda root: root | {"protos": {"rnn": {"forwardnodes": {}}}},
-        "0 nn.Linear, .* has 5",
+        "0 nn.Linear modules, .* has 5",
     ),
     "fractional iteration": (lambda root: root | {"i": 2.5}, "i has 2.5"),
-    "negative iteration": (lambda root: root | {"i": -1}, "3 train_losses, .* -1 iterations"),
-    "huge iteration": (lambda root: root | {"i": 1e15}, r"3 train_losses, .* 1e\+15 iterations"),
+    "negative iteration": (lambda root: root | {"i": -1}, "3 training losses, .* -1 iterations"),
+    "huge iteration": (lambda root: root | {"i": 1e15}, r"3 training losses, .* 1e\+15 iterations"),
     "losses beyond the iteration": (lambda root: root | {"i": 2}, "iterations 1 to 2"),
-    "losses that are no numbers": (lambda root: root | {"train_losses": ["x"]}, "train_losses are not"),
+    "losses that are no numbers": (lambda root: root | {"train_losses": ["x"]}, "training losses are not"),
     "validation losses that are no numbers": (lambda root: root | {"val_losses": ["x"]}, "val_losses"),
     "characters of several bytes": (lambda root: root | {"vocab": {"é".encode(): 1}}, r"'\\xc3\\xa9'.*single bytes"),
-    "numbered vocabulary": (lambda root: root | {"vocab": [1, 2]}, "vocabulary has 1,"),
-    "vocabulary from 0": (lambda root: root | {"vocab": {"a": 0, "b": 1}}, "count its 2 characters"),
-    "vocabulary with a gap": (lambda root: root | {"vocab": {"a": 1, "b": 3}}, "count its 2 characters"),
-    "vocabulary with a number twice": (lambda root: root | {"vocab": {"a": 1, "b": 1}}, "count its 2 characters"),
-    "vocabulary of tables": (lambda root: root | {"vocab": {"a": {}}}, "vocabulary has a Table"),
+    "numbered vocabulary": (lambda root: root | {"vocab": [1, 2]}, "vocabulary contains 1,"),
+    "vocabulary from 0": (lambda root: root | {"vocab": {"a": 0, "b": 1}}, "number its 2 characters"),
+    "vocabulary with a gap": (lambda root: root | {"vocab": {"a": 1, "b": 3}}, "number its 2 characters"),
+    "vocabulary with a number twice": (lambda root: root | {"vocab": {"a": 1, "b": 1}}, "number its 2 characters"),
+    "vocabulary of tables": (lambda root: root | {"vocab": {"a": {}}}, "vocabulary contains a Table"),
     "larger vocabulary": (
         lambda root: root | {"vocab": {chr(65 + index): index + 1 for index in range(6)}},
-        r"weight \(12, 5\) and a bias \(12,\) where its opt and vocab make that \(12, 6\) and \(12,\)",
+        r"weight \(12, 5\) and bias \(12,\), but its opt and vocab call for \(12, 6\) and \(12,\)",
     ),
     "unknown model": (lambda root: root | {"opt": root["opt"] | {"model": "irnn"}}, "model is 'irnn'"),
-    "other size": (lambda root: root | {"opt": root["opt"] | {"rnn_size": 4}}, r"make that \(16, 5\)"),
+    "other size": (lambda root: root | {"opt": root["opt"] | {"rnn_size": 4}}, r"call for \(16, 5\)"),
     "fractional size": (lambda root: root | {"opt": root["opt"] | {"rnn_size": 3.5}}, "no rnn_size"),
-    "other layers": (lambda root: root | {"opt": root["opt"] | {"num_layers": 3}}, "5 nn.Linear, .*3 layers has 7"),
+    "other layers": (
+        lambda root: root | {"opt": root["opt"] | {"num_layers": 3}},
+        "5 nn.Linear modules, .*3 layers has 7",
+    ),
     "dropout of 1": (lambda root: root | {"opt": root["opt"] | {"dropout": 1}}, "dropout"),
 }
 
@@ -464,10 +464,10 @@ def test_what_is_not_char_rnns(root, tmp_path, name):
 CHANGES = {
     "no bias": (lambda linears: linears[1].pop("bias"), "no weight or no bias"),
     "a table for a weight": (lambda linears: linears[1].update(weight=[1]), "no weight or no bias"),
-    "decoder": (lambda linears: linears[-1].update(bias=tensor("Double", [0.0] * 4)), r"bias \(4,\) .* \(5,\)"),
+    "decoder": (lambda linears: linears[-1].update(bias=tensor("Double", [0.0] * 4)), r"bias \(4,\),.* \(5,\)"),
     "shared": (lambda linears: linears[1].update(linears[3]), "share memory"),
     "mixed types": (lambda linears: linears[1].update(bias=tensor("Float", [0.0] * 12)), "more than one type"),
-    "no number": (lambda linears: linears[1].update(bias=tensor("Double", [np.nan] * 12)), "no numbers"),
+    "no number": (lambda linears: linears[1].update(bias=tensor("Double", [np.nan] * 12)), "not finite"),
     "overlapping": (
         lambda linears: linears[1].update(weight=Tensor("Double", (12, 3), (1, 1), 1, Storage("Double", range(36)))),
         "share memory",
@@ -493,7 +493,7 @@ def test_parameters_of_other_types(tmp_path, kind):
 def test_deep_values_in_messages(root, tmp_path):
     """A table that is shown in a message is named, not printed."""
     root["vocab"] = {"a": root}
-    with pytest.raises(ValueError, match="vocabulary has a Table"):
+    with pytest.raises(ValueError, match="vocabulary contains a Table"):
         content(root, tmp_path)
 
 
@@ -501,7 +501,7 @@ def test_deep_values_in_messages(root, tmp_path):
 
 
 def test_damaged_files():
-    figures = campaign(500, measure_every=10)
+    figures = campaign(500, measure_every=10, files="*.t7")
     assert figures["accepted"] + figures["refused"] == 500
     assert figures["refused"] > 250  # the damage does reach what matters
     assert figures["accepted"] > 25  # and the weights, where any bit will do

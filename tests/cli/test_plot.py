@@ -11,10 +11,12 @@ from tests.helpers.inputs import GOLDEN
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
 from util.cli.plot import COLORS, curves, draw_text, loss_range, save_picture
+from util.text.vocabulary import Vocabulary
 
 
 def run_of(train_losses: list[float], val_losses: dict[int, float], epoch: float) -> Checkpoint:
-    return Checkpoint({}, "ab", "utf-8", {}, len(train_losses), epoch, np.array(train_losses, float), val_losses, None)
+    losses = np.array(train_losses, float)
+    return Checkpoint({}, Vocabulary("ab", "utf-8"), {}, len(train_losses), epoch, losses, val_losses, None)
 
 
 def test_curves_over_epochs():
@@ -88,7 +90,7 @@ def test_what_is_in_a_picture(matplotlib, checkpoint, tmp_path):
     shutil.copy(checkpoint, tmp_path / "_a $x^2$ run.pt")
     paths = [tmp_path / "_a $x^2$ run.pt", GOLDEN / "gru.t7"]
     with matplotlib.rc_context({"svg.fonttype": "none"}):  # so that text is text
-        save_picture([curves(path.stem, load_checkpoint(path)) for path in paths], tmp_path / "x.svg")
+        save_picture([curves(path.stem, load_checkpoint(path)) for path in paths], tmp_path / "x.svg", paths)
     picture = (tmp_path / "x.svg").read_text()
     texts = re.findall(r"<text [^>]*>([^<]*)</text>", picture)
     assert {"epochs", "loss (nats per character)", "bits per character"} <= set(texts)
@@ -101,7 +103,7 @@ def test_what_is_in_a_picture(matplotlib, checkpoint, tmp_path):
 
 
 def test_runs_differ_in_black_and_white(matplotlib, checkpoint, tmp_path):
-    save_picture([curves(name, load_checkpoint(checkpoint)) for name in "abcd"], tmp_path / "x.svg")
+    save_picture([curves(name, load_checkpoint(checkpoint)) for name in "abcd"], tmp_path / "x.svg", [])
     dashes = re.findall(r"stroke-dasharray: ([^;\"]*)", (tmp_path / "x.svg").read_text())
     assert len(set(dashes)) == 6  # three lines that are not solid, thin and thick
     brightness = [np.dot([0.299, 0.587, 0.114], [int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in COLORS]

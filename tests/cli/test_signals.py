@@ -12,4 +12,4 @@ def test_the_second_signal_meets_the_default(capfd):
         assert (stop.received, stop.exit_status) == (signal.SIGTERM, 143)
         assert {signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)} == {signal.SIG_DFL}
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert capfd.readouterr().err == "stopping after this iteration; once more stops at once, without saving\n"
+    assert capfd.readouterr().err == "stopping after this iteration; interrupt again to stop at once, without saving\n"

@@ -30,4 +30,4 @@ def saved(out: str) -> list[str]:
 
 def best(saved: list[str], count: int) -> set[str]:
     """Of these checkpoints those with the lowest losses."""
-    return set(sorted(saved, key=lambda name: float(name[:-3].rpartition("_")[2]))[:count])
+    return set(sorted(saved, key=lambda name: float(re.search(r"_(\d+\.\d+)(_\d+)?\.pt$", name)[1]))[:count])

@@ -1,9 +1,10 @@
-"""Writes Torch7's binary files for the tests, checkpoints of char-rnn among them; see util/checkpoint/t7.py."""
+"""Writes Torch7's binary files for the tests, checkpoints of char-rnn and torch-rnn; see util/checkpoint/t7.py."""
 
 from __future__ import annotations
 
 import itertools
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -200,4 +201,66 @@ def char_rnn_checkpoint(
         "vocab": {bytes([byte]): index for index, byte in enumerate(vocabulary, 1)},
         "i": 3,
         "epoch": 0.5,
+    }
+
+
+def torch_rnn_checkpoint(
+    cell: str,
+    embedding: np.ndarray,
+    layers: list[dict[str, np.ndarray]],
+    decoder: tuple[np.ndarray, np.ndarray],
+    kind: str = "Float",
+    tokens: Iterable[str | bytes] = "\n abc",
+    cleared: bool = True,
+    **model: Any,
+) -> dict[str, Any]:
+    """A checkpoint as torch-rnn writes it, with flags in `opt` that are not the model's.
+
+    A layer has the weight and bias of its cell, and, where there is a batch normalization, its fields as bn_weight,
+    bn_bias, running_mean and running_var or running_std. Parameters lie in one storage of `kind`. `cleared` tells
+    whether modules have let go of what they computed last.
+    """
+    learned = [embedding, *decoder]
+    learned += [a for layer in layers for name, a in layer.items() if not name.startswith("running")]
+    storage = Storage(kind, np.concatenate([array.ravel() for array in learned]))
+    offset = 1
+
+    def view(array: np.ndarray) -> Tensor:
+        nonlocal offset
+        offset += array.size
+        return Tensor(kind, array.shape, (*array.shape[1:], 1), offset - array.size, storage)
+
+    def module(name: str, **fields: Any) -> Object:
+        last = Tensor(kind, (), (), 1, None) if cleared else tensor(kind, np.full((3, 7), np.nan))
+        return Object(f"nn.{name}", fields | {"output": last, "gradInput": last, "train": True})
+
+    weight, bias = decoder
+    modules = [module("LookupTable", weight=view(embedding))]
+    # The storage is in another order than the modules, which must not matter.
+    last = [module("View"), module("Linear", weight=view(weight), bias=view(bias)), module("View")]
+    rnns = []
+    for layer in layers:
+        rnns.append(module(cell, weight=view(layer["weight"]), bias=view(layer["bias"]), remember_states=True))
+        modules.append(rnns[-1])
+        if "bn_weight" in layer:
+            fields = {name: tensor(kind, a) for name, a in layer.items() if name.startswith("running")}
+            fields |= {"weight": view(layer["bn_weight"]), "bias": view(layer["bn_bias"]), "eps": 1e-5}
+            modules += [module("View"), module("BatchNormalization", **fields), module("View")]
+        modules.append(module("Dropout", p=0.5, v2=True))
+    content = {
+        "idx_to_token": list(tokens),
+        "net": Object("nn.Sequential", {"modules": [*modules, *last]}),
+        "rnns": rnns,
+        "dropout": 0,
+    }
+    opt = {"rnn_size": 999, "num_layers": 9, "wordvec_size": 99, "dropout": 0.9, "batchnorm": 5, "model_type": "gru"}
+    opt |= {"batch_size": 3, "seq_length": 7, "max_epochs": 4, "checkpoint_every": 2, "learning_rate": 2e-3}
+    return {
+        "model": Object("nn.LanguageModel", content | model),
+        "opt": opt | {"lr_decay_factor": 0.5, "lr_decay_every": 5, "grad_clip": 5},
+        "i": 3,
+        "train_loss_history": [3.5, 3.25, 3.0],
+        "val_loss_history": [3.125, 2.75],
+        "val_loss_history_it": [2, 3],
+        "memory_usage": [],
     }

@@ -41,9 +41,9 @@ def test_a_text_as_the_model_reads_it(make, cell, num_layers, dtype):
     with torch.no_grad():
         expected, _ = model(torch.from_numpy(text)[:, None], model.zero_state(1))
     step = Stepper(parameters, num_layers, cell)
-    found = np.array([step(int(index)).copy() for index in text])
-    assert found.shape == (STEPS, V) and found.dtype == expected.numpy().dtype
-    assert np.abs(found - expected[:, 0].numpy()).max() < TOLERANCE[dtype]
+    found = np.array([step(text[[t]]).copy() for t in range(STEPS)])
+    assert found.shape == (STEPS, 1, V) and found.dtype == expected.numpy().dtype
+    assert np.abs(found - expected.numpy()).max() < TOLERANCE[dtype]
     assert np.ptp(found, axis=0).min() > 0.01  # it does depend on the text
 
 
@@ -58,17 +58,18 @@ def test_texts_side_by_side_are_those_of_each_alone(make, cell, num_layers, dtyp
     assert found.shape == (STEPS, N, V)
     for k in range(N):
         alone = Stepper(parameters, num_layers, cell)
-        expected = np.array([alone(int(index)).copy() for index in texts[:, k]])
-        assert np.abs(found[:, k] - expected).max() < TOLERANCE[dtype]
+        expected = np.array([alone(texts[t, [k]]).copy() for t in range(STEPS)])
+        assert np.abs(found[:, [k]] - expected).max() < TOLERANCE[dtype]
 
 
 @cells
-def test_one_character_for_all_texts(make, cell):
+def test_texts_are_equal_until_they_read_different_characters(make, cell):
     _, parameters = make(cell, 2, torch.float64)
-    one, each = Stepper(parameters, 2, cell, N), Stepper(parameters, 2, cell, N)
+    step = Stepper(parameters, 2, cell, N)
     for index in characters(5):
-        assert np.array_equal(one(int(index)), each(np.full(N, index)))
-    assert np.ptp(one(characters(N)), axis=0).max() > 0.01  # the states are the texts' own
+        assert np.ptp(step(np.full(N, index)), axis=0).max() == 0
+    assert np.ptp(step(np.arange(N)), axis=0).max() > 0.01
+    assert np.ptp(step(np.full(N, 0)), axis=0).max() > 0.001  # the states are the texts' own
 
 
 @cells
@@ -76,10 +77,10 @@ def test_one_character_for_all_texts(make, cell):
 def test_the_model_s_own_stepper(make, cell, dtype):
     """The one for a GPU, with torch: the same shapes and the same figures."""
     model, parameters = make(cell, 2, dtype)
-    for texts, inputs in ((None, characters(STEPS).tolist()), (N, [3, *characters(STEPS, N)])):
+    for texts in (1, N):
         ours, theirs = Stepper(parameters, 2, cell, texts), model.stepper(texts)
-        for index in inputs:
-            found, expected = ours(index), theirs(index)
+        for indices in characters(STEPS, texts):
+            found, expected = ours(indices), theirs(indices)
             assert found.shape == expected.shape and found.dtype == expected.dtype
             assert np.abs(found - expected).max() < TOLERANCE[dtype]
 
@@ -88,8 +89,8 @@ def test_the_model_s_own_stepper(make, cell, dtype):
 def test_log_probabilities_sum_to_one_however_large_the_weights(make, cell):
     _, parameters = make(cell, 2, torch.float32)
     parameters["decoder.weight"] = parameters["decoder.weight"] * np.float32(1000)
-    for texts in (None, N):
-        log_probs = Stepper(parameters, 2, cell, texts)(3)
+    for texts in (1, N):
+        log_probs = Stepper(parameters, 2, cell, texts)(np.full(texts, 3))
         assert np.abs(np.exp(log_probs.astype(np.float64)).sum(axis=-1) - 1).max() < 1e-5
         assert log_probs.min() < -100
 
@@ -98,6 +99,6 @@ def test_the_parameters_stay_as_they_are(make):
     _, parameters = make("lstm", 2, torch.float32)
     before = {name: array.copy() for name, array in parameters.items()}
     step = Stepper(parameters, 2, "lstm")
-    step(1)
-    step(2)
+    step(np.array([1]))
+    step(np.array([2]))
     assert all(np.array_equal(before[name], array) for name, array in parameters.items())

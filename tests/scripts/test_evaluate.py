@@ -76,7 +76,7 @@ def surprises(path: Path, passages: list[str]) -> list[tuple[str, float]]:
     for passage in passages:
         step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"])
         for before, after in pairwise(passage):
-            log_probs = step(checkpoint.vocabulary.index[before])
+            (log_probs,) = step(np.array([checkpoint.vocabulary.index[before]]))
             found.append((after, -log_probs[checkpoint.vocabulary.index[after]] / math.log(2)))
     return found
 
@@ -146,7 +146,7 @@ def test_every_character_of_a_split_in_the_order_of_the_text(model, split, train
     arguments = (path, f"-split={split}", "-per_char=x.tsv")
     done = score(*arguments, cwd=tmp_path)
     if start == stop:
-        refused(done, "nothing in the split test", "0 for testing", "-split", "-file")
+        refused(done, "the test split is empty", "0 for testing", "-split", "-file")
         assert names(tmp_path) == set()
         return
     # After a stream's last character comes the next one's first, and after the last stream's the text's first.
@@ -159,7 +159,8 @@ def test_another_text_costs_a_warning(trained, tmp_path):
     (tmp_path / "input.txt").write_bytes(TEXT.encode()[50:])
     done = score(trained["lstm"], "-data_dir", tmp_path, cwd=tmp_path)
     assert done.stderr == (
-        f"warning: {tmp_path / 'input.txt'} is not the text that the checkpoint was trained on; its splits are others\n"
+        f"warning: {tmp_path / 'input.txt'} is not the text that the checkpoint was trained on, "
+        "so its splits are different\n"
     )
     done.stderr = ""
     assert 0 < measured(done) < 5
@@ -200,7 +201,7 @@ def test_a_checkpoint_that_does_not_tell_the_splits(value, trained, tmp_path):
     if value is None:
         del options["val_frac"]
     rewrite(trained["lstm"], tmp_path / "x.pt", options=options)
-    refused(score("x.pt", cwd=tmp_path), "x.pt does not tell", "-file")
+    refused(score("x.pt", cwd=tmp_path), "x.pt does not say", "-file")
 
 
 # A file of one's own
@@ -222,13 +223,14 @@ def test_every_character_of_a_file_after_the_first(model, trained, tmp_path):
 @pytest.mark.parametrize("chunk_bytes", [1, 2, 40, 41, 1000])
 def test_a_file_in_pieces_is_one_stream(chunk_bytes, trained, tmp_path, monkeypatch):
     monkeypatch.setattr("util.text.source.CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(evaluate, "PIECE", 40)
     (tmp_path / "other.txt").write_bytes(TEXT.encode()[:200])
     checkpoint = load_checkpoint(trained["lstm"])
     task = evaluate.predict_file(checkpoint, tmp_path / "other.txt")
     batches = list(task.batches)
     x, y = (np.concatenate(parts) for parts in zip(*batches))
     assert x.shape == y.shape == (task.length, 1) == (199, 1)
-    assert max(len(x) for x, _ in batches) <= 40  # no more at once than a batch in training: 4 x 10
+    assert max(len(x) for x, _ in batches) <= 40
     assert "".join(checkpoint.vocabulary.characters[i] for i in [x[0, 0], *y[:, 0]]) == TEXT[:200]
     assert np.array_equal(x[1:], y[:-1])
 
@@ -261,10 +263,10 @@ def test_texts_that_the_model_cannot_predict(trained, tmp_path):
     path, file = trained["lstm"], tmp_path / "x.txt"
     options = (path, "-file=x.txt")
     file.write_bytes(b"one Z two A B C D E F G")
-    refused(score(*options, cwd=tmp_path), "x.txt has characters", "'A', 'C', 'D', 'E', 'F', ...", "never seen")
+    refused(score(*options, cwd=tmp_path), "x.txt contains characters", "'A', 'C', 'D', 'E', 'F', ...", "never seen")
     shutil.copy(file, tmp_path / "input.txt")
     done = score(path, f"-data_dir={tmp_path}", cwd=tmp_path)
-    assert done.returncode == 1 and f"{tmp_path / 'input.txt'} has characters" in done.stderr
+    assert done.returncode == 1 and f"{tmp_path / 'input.txt'} contains characters" in done.stderr
     for content, words in ((b"one\xff", ("offset 3", "utf-8")), (b"", ("too short",)), (b"o", ("too short",))):
         file.write_bytes(content)
         refused(score(*options, cwd=tmp_path), "x.txt", *words)
@@ -288,8 +290,12 @@ def test_places_that_the_table_cannot_go_to(trained, tmp_path, read_only_dir):
     options = ("x.pt", "-file=x.txt")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for name in ("x.txt", "x.pt", f"{tmp_path.parent}/{tmp_path.name}/x.txt"):
-        refused(score(*options, f"-per_char={name}", cwd=tmp_path), "-per_char would write over", name)
-    refused(score(*options, "-per_char=.", cwd=tmp_path), "cannot write .", "directory", "-per_char")
+        refused(
+            score(*options, f"-per_char={name}", cwd=tmp_path),
+            f"cannot write {name}: this command reads it",
+            "-per_char",
+        )
+    refused(score(*options, "-per_char=.", cwd=tmp_path), "cannot write .: it is a folder", "-per_char")
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     place = read_only_dir / "x.tsv"
     (read_only_dir).chmod(0o755)

@@ -73,7 +73,7 @@ def test_a_run_that_has_not_begun(checkpoint, tmp_path):
     nothing = {"iteration": 0, "epoch": 0.0, "train_losses": torch.zeros(0, dtype=torch.float64), "val_losses": {}}
     done = run(SCRIPT, rewrite(checkpoint, tmp_path / "x.pt", training=None, **nothing), cwd=tmp_path)
     assert done.stdout.endswith("iteration: 0 (epoch 0.000)\nvalidation losses:\n") and done.stderr == ""
-    refused(run(SCRIPT, "x.pt", "-plot=-", cwd=tmp_path), "no losses to draw in x.pt")
+    refused(run(SCRIPT, "x.pt", "-plot=-", cwd=tmp_path), "no losses to plot in x.pt")
 
 
 def test_it_takes_neither_torch_nor_matplotlib(checkpoint):
@@ -91,7 +91,7 @@ def test_in_the_terminal(plot, checkpoint, tmp_path):
         assert (done.returncode, done.stderr) == (0, "")
     else:
         done.stdout = ""
-        refused(done, "x.png takes the package matplotlib; pip install -e '.[plot]'")
+        refused(done, "writing x.png needs the package matplotlib; run: pip install -e '.[plot]'")
     assert names(tmp_path) == set()
 
 
@@ -104,9 +104,7 @@ def lose_matplotlib() -> None:
 
 def test_mistakes(checkpoint, tmp_path):
     for name in ("x.jpg", "x", ".png", "/dev/null"):
-        refused(
-            run(SCRIPT, checkpoint, "-plot", name, cwd=tmp_path), f"-plot {name} names no picture", ".png, .svg or .pdf"
-        )
+        refused(run(SCRIPT, checkpoint, "-plot", name, cwd=tmp_path), f"{name} is neither", ".png, .svg or .pdf")
     refused(run(SCRIPT, checkpoint, "x.pt", "-plot=-", cwd=tmp_path), "there is no checkpoint x.pt")
     refused(run(SCRIPT, "-plot=-", cwd=tmp_path), "CHECKPOINT", status=2)
     assert names(tmp_path) == set()
@@ -123,6 +121,6 @@ def test_pictures(name, start, matplotlib, checkpoint, tmp_path):
 
 def test_a_place_that_takes_no_picture(matplotlib, checkpoint, tmp_path):
     (tmp_path / "x.png").mkdir()
-    refused(run(SCRIPT, checkpoint, "-plot=x.png", cwd=tmp_path), "cannot write x.png", "directory", "-plot")
+    refused(run(SCRIPT, checkpoint, "-plot=x.png", cwd=tmp_path), "cannot write x.png: it is a folder", "-plot")
     refused(run(SCRIPT, checkpoint, "-plot=no/x.png", cwd=tmp_path), "cannot write no/x.png", "-plot")
     assert names(tmp_path) == {"x.png"}

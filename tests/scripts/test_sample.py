@@ -61,7 +61,7 @@ def test_several_texts_without_draws_are_all_the_same():
         r"----- 1 -----\n(.*)\n----- 2 -----\n(.*)\n", done.stdout.decode(), re.DOTALL
     ).groups()
     assert first == second and len(first) == 20
-    assert b"all texts are the same" in done.stderr
+    assert b"all texts will be the same" in done.stderr
 
 
 def test_several_texts_that_stop():
@@ -92,9 +92,9 @@ def test_a_stop_lies_in_what_is_sampled():
 
 def test_a_stop_that_never_comes():
     assert written("-length=20", "-stop=9-9-9-9-9") == written("-length=20")
-    refused(run("-stop=QUIT"), "-stop has 'Q'", "leave it out")
-    refused(run(r"-stop=\t"), r"-stop has '\t'")
-    refused(run(r"-stop=\\"), r"-stop has '\\'")
+    refused(run("-stop=QUIT"), "-stop contains 'Q'", "leave it out")
+    refused(run(r"-stop=\t"), r"-stop contains '\t'")
+    refused(run(r"-stop=\\"), r"-stop contains '\\'")
 
 
 @pytest.mark.parametrize("prime", ["", "one"])
@@ -154,7 +154,7 @@ def test_a_primetext_file_is_in_the_checkpoint_s_encoding(unicode_checkpoint, tm
     path.write_bytes(b"\xe9")
     refused(run(*flags, checkpoint=unicode_checkpoint), str(path), "is not utf-8 text")
     # A model of bytes takes any; this one knows none of them.
-    refused(run(*flags), r"the primetext has '\udce9'")
+    refused(run(*flags), r"the primetext contains '\udce9'")
     assert written(*flags, "-unknown_chars=skip") == "\n"
 
 
@@ -166,9 +166,9 @@ def test_primetext_files_that_cannot_be_fed(tmp_path):
 
 def test_unknown_characters():
     flags = ("-length=0", "-primetext", "One – ‘two’ Q9é")  # noqa: RUF001
-    refused(run(*flags), "the primetext has 'O'", "-unknown_chars skip")
+    refused(run(*flags), "the primetext contains 'O'", "-unknown_chars skip")
     assert written(*flags, "-unknown_chars=skip") == "ne  two 9\n"
-    refused(run(*flags, "-unknown_chars=nearest"), "has '‘'", "none near it")  # noqa: RUF001
+    refused(run(*flags, "-unknown_chars=nearest"), "contains '‘'", "nor anything close to it")  # noqa: RUF001
     assert written("-length=0", "-primetext=ONE – Éé", "-unknown_chars=nearest") == "one - ee\n"  # noqa: RUF001
 
 
@@ -193,9 +193,13 @@ def test_an_output_file_holds_what_would_have_been_printed(tmp_path):
 
 
 def test_outputs_that_cannot_be_written(tmp_path):
-    refused(run("-output", tmp_path), str(tmp_path), "is no file")
-    refused(run("-output=/dev/null"), "/dev/null", "is no file")
+    refused(run("-output", tmp_path), f"cannot write {tmp_path}: it is a folder", "-output")
     refused(run("-output", tmp_path / "none" / "x.txt"), str(tmp_path / "none" / "x.txt"), "no such file")
+
+
+def test_a_device_as_output_is_written_to():
+    assert written("-length=30", "-output=/dev/stdout", env=os.environ) == written("-length=30", "-output=-")
+    assert written("-output=/dev/null") == ""
 
 
 def test_characters_are_utf_8_in_any_locale(unicode_checkpoint):
@@ -250,7 +254,8 @@ def test_messages_go_to_standard_error_only():
     done = run("-verbose=1", "-length=10")
     assert len(done.stdout) == 11
     assert re.fullmatch(
-        rb"sampling from a lstm of 2 layers of 24, trained for 2.00 epochs\nno -primetext: .* uniformly\n", done.stderr
+        rb"sampling from lstm with 2 layers of 24, trained for 2.00 epochs\nno -primetext given: .* uniformly\n",
+        done.stderr,
     )
 
 

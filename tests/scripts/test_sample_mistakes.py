@@ -17,8 +17,8 @@ def test_a_folder_in_the_place_of_a_checkpoint(tmp_path):
 
 
 def test_files_that_are_no_checkpoint(data_dir):
-    told(sample(data_dir / "input.txt"), str(data_dir / "input.txt"), "is no checkpoint of char-rnn")
-    told(sample("/dev/zero"), "/dev/zero", "is no file")
+    told(sample(data_dir / "input.txt"), str(data_dir / "input.txt"), "is not a char-rnn checkpoint")
+    told(sample("/dev/zero"), "/dev/zero", "is not a regular file")
 
 
 @pytest.mark.parametrize("left", [0, 100, 0.5, -1])
@@ -26,13 +26,13 @@ def test_a_truncated_checkpoint(checkpoint, tmp_path, left):
     content = checkpoint.read_bytes()
     path = tmp_path / "x.pt"
     path.write_bytes(content[: int(left * len(content)) if isinstance(left, float) else left])
-    told(sample(path), str(path), "is no checkpoint of char-rnn")
+    told(sample(path), str(path), "is not a char-rnn checkpoint")
 
 
 @pytest.mark.parametrize("prime", ["ABC", "one\U0001f600", "é"])
 def test_a_primetext_with_an_unknown_character(checkpoint, prime):
     done = sample(checkpoint, "-primetext", prime, "-verbose", "0")
-    told(done, f"the primetext has {prime.lstrip('one')[0]!r}", "leave it out")
+    told(done, f"the primetext contains {prime.lstrip('one')[0]!r}", "leave it out")
     assert done.stdout == ""
 
 

@@ -50,7 +50,7 @@ def test_a_folder_stands_for_its_newest_whole_checkpoint(finished, tmp_path):
     run = finish(finished, "-resume", folder)
     assert run.status == 0
     assert f"{path.name}, iteration 40\n" in run.out
-    assert run.err.startswith(f"warning: {folder / newest.name} is no checkpoint of char-rnn, or a damaged one")
+    assert run.err.startswith(f"warning: {folder / newest.name} is not a char-rnn checkpoint, or is damaged")
     assert list(log([run.out])) == list(range(41, EPOCH + 1))
 
 
@@ -100,7 +100,7 @@ FIXED = {
     "grad_clip": 1.0,
     "train_frac": 0.8,
     "val_frac": 0.2,
-    "encoding": "latin-1",
+    "encoding": "utf-16",
     "seed": 1,
     "optim": "adam",
 }
@@ -124,7 +124,7 @@ def test_flags_that_may_change_are_said(stopped, small_text, tmp_path):
     more = [word for name, value in changes.items() for word in (f"-{name}", value)]
     run = finish(tmp_path, "-resume", stopped, *more)
     assert run.status == 0, run.err
-    said = dict(re.findall(r"going on with (\w+)=(.*) instead of .*", run.out))
+    said = dict(re.findall(r"continuing with (\w+)=(.*) instead of .*", run.out))
     assert said == {name: str(value) for name, value in changes.items()}
     assert list(log([run.out])) == [*range(8, 2 * EPOCH + 1, 2)]
     # The other learning rate counts at once, and no decay came before the third epoch.
@@ -138,13 +138,15 @@ def test_flags_that_may_change_are_said(stopped, small_text, tmp_path):
 
 def test_a_flag_that_is_repeated_unchanged_says_nothing(finished):
     run = finish(finished, "-resume", "cv", "-rnn_size", 8, "-seed", 123, "-checkpoint_dir", "cv")
-    assert (run.status, "going on with" in run.out) == (0, False)
+    assert (run.status, "continuing with" in run.out) == (0, False)
 
 
 @pytest.mark.parametrize("name", FIXED)
 def test_flags_that_make_another_run_are_refused(name, stopped, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py", "-resume", str(stopped), f"-{name}", str(FIXED[name])])
-    with pytest.raises(UserError, match=f"^-{name} {FIXED[name]} would make it another run.*-init_from {stopped}$"):
+    with pytest.raises(
+        UserError, match=f"^-{name} {FIXED[name]} cannot be combined with -resume.*-init_from {stopped}$"
+    ):
         train.main()
 
 

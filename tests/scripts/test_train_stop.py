@@ -34,11 +34,11 @@ def test_a_signal_stops_with_a_checkpoint_and_the_command_to_go_on(number, small
         time.sleep(0.01)
     run.send_signal(number)
     assert run.wait(60) == 128 + number
-    assert told.read_text() == "stopping after this iteration; once more stops at once, without saving\n"
+    assert told.read_text() == "stopping after this iteration; interrupt again to stop at once, without saving\n"
     out = printed.read_text()
     iteration = max(log([out]))
     assert names(here) == {f"resume_s_iteration{iteration}.pt"}
-    words = re.search(rf"stopped at iteration {iteration}; go on with: python (train.py .*)\n$", out)[1]
+    words = re.search(rf"stopped at iteration {iteration}; resume with: python (train.py .*)\n$", out)[1]
     last_epoch = iteration // EPOCH + 1
     resumed = finish(tmp_path, *shlex.split(words)[1:], "-max_epochs", last_epoch, "-print_every", 1)
     assert resumed.status == 0, resumed.err
@@ -61,7 +61,7 @@ def test_a_signal_in_an_iteration_that_is_saved_anyway_adds_no_file(flags, tmp_p
     run = finish(tmp_path, *flags, "-save_every", 30, prepare=signals_at(40, signal.SIGTERM))
     (name,) = names(tmp_path / "cv")
     assert (run.status, saved(run.out)) == (143, [name])
-    assert run.out.endswith(f"stopped at iteration 40; go on with: python train.py -resume cv/{name}\n")
+    assert run.out.endswith(f"stopped at iteration 40; resume with: python train.py -resume cv/{name}\n")
 
 
 def test_a_signal_finds_output_that_nobody_reads(small_text, tmp_path):
@@ -101,7 +101,9 @@ def test_an_exploding_loss_ends_the_run_and_names_the_last_good_checkpoint(learn
     more = ["-save_every", 1] if learning_rate > 1e3 else []
     run = finish(tmp_path, "-resume", copy, "-learning_rate", learning_rate, *more)
     assert (run.status, list(log([run.out]))) == (1, [8, 9])
-    assert re.fullmatch(rf"error: the loss is .*; the last good checkpoint is {copy}\. .*\n", run.err)
+    assert re.fullmatch(
+        rf"error: the loss is .*; the last good checkpoint is {copy}; try a lower -learning_rate .*\n", run.err
+    )
     assert checkpoints(tmp_path).keys() == {copy.name}
 
 

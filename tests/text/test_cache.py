@@ -142,6 +142,7 @@ import sys
 from pathlib import Path
 from tests.helpers.scripts import become_nobody
 from util.text.cache import load_text
+from util.text.source import Source
 if "as_nobody" in sys.argv:
     become_nobody()
 text = load_text(Source(Path(sys.argv[1])), "utf-8")
@@ -173,5 +174,5 @@ def test_who_comes_second_waits_and_finds_the_text_indexed(data_dir, corpus):
 def test_a_folder_that_cannot_be_written_to_costs_a_warning(read_only_dir, corpus):
     output, warning = start_loading(read_only_dir, "as_nobody").communicate()
     assert output == corpus
-    assert warning.startswith(b"warning: cannot keep the indexed text in ") and warning.count(b"\n") == 1
+    assert warning.startswith(b"warning: cannot cache the indexed text in ") and warning.count(b"\n") == 1
     assert os.listdir(read_only_dir) == ["input.txt"]

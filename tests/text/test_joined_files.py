@@ -37,13 +37,13 @@ PACKED = gzip.compress(bytes(range(256)) * 8)
 
 @pytest.mark.parametrize(
     ("content", "what"),
-    [(PACKED[:length], "ends too early") for length in (5, 10, 11, len(PACKED) - 8, len(PACKED) - 1)]
+    [(PACKED[:length], "is cut off") for length in (5, 10, 11, len(PACKED) - 8, len(PACKED) - 1)]
     + [(PACKED[:-1] + b"?", "is damaged"), (PACKED[:20] + b"????" + PACKED[24:], "is damaged"), (b"text", "is damaged")]
     + [(PACKED + b"?", "is damaged")],
 )
 def test_a_damaged_packed_text_is_one_sentence(content, what, tmp_path):
     (tmp_path / "input.txt.gz").write_bytes(content)
-    with pytest.raises(UserError, match=rf"input\.txt\.gz {what}.*; fetch it anew"):
+    with pytest.raises(UserError, match=rf"input\.txt\.gz {what}.*; download it again"):
         load_text(find_text(tmp_path), "latin-1")
     assert os.listdir(tmp_path) == ["input.txt.gz"]
 
@@ -105,10 +105,10 @@ def test_what_is_joined_is_another_text_with_other_content_borders_or_separator(
 def test_a_mistake_in_a_joined_file_is_told_with_its_name(tmp_path):
     (tmp_path / "1.txt").write_bytes("道".encode())
     (tmp_path / "2.txt").write_bytes("道".encode() + b"\xff")
-    with pytest.raises(UserError, match=r"2\.txt is not utf-8 text \(see the byte at offset 3\)"):
+    with pytest.raises(UserError, match=r"2\.txt is not utf-8 text \(first bad byte at offset 3\)"):
         load_text(find_text(tmp_path, "*.txt"), "utf-8")
     (tmp_path / "1.txt").write_bytes("道".encode()[:2])  # the next file does not complete it
-    with pytest.raises(UserError, match=r"1\.txt is not utf-8 text \(see the byte at offset 0\)"):
+    with pytest.raises(UserError, match=r"1\.txt is not utf-8 text \(first bad byte at offset 0\)"):
         load_text(find_text(tmp_path, "*.txt"), "utf-8")
     for name in ("1.txt", "2.txt"):
         (tmp_path / name).write_bytes(b"")
@@ -130,11 +130,11 @@ def test_a_pattern_that_matches_nothing(pattern, tmp_path):
 def test_without_a_text_the_files_that_could_be_joined_are_proposed(tmp_path):
     write_parts(tmp_path)
     for call in (lambda: load_text(find_text(tmp_path), "utf-8"), lambda: find_text(tmp_path, "*.tex")):
-        with pytest.raises(UserError, match=r"; -files '\*\.txt' takes the 3 files there that match, joined in order"):
+        with pytest.raises(UserError, match=r"; -files '\*\.txt' would join the 3 files there in name order"):
             call()
     for path in tmp_path.glob("*.txt"):
         path.unlink()
-    with pytest.raises(UserError, match=r"there is no .*input\.txt; -files '\*' takes the 2 files"):
+    with pytest.raises(UserError, match=r"there is no .*input\.txt; -files '\*' would join the 2 files"):
         load_text(find_text(tmp_path), "utf-8")
 
 
@@ -154,4 +154,4 @@ def test_train_learns_joined_files_and_resumes(tmp_path):
     assert resumed.status == 0, resumed.err
     assert min(log([resumed.out])) == max(log([done.out])) + 1
     another = finish(tmp_path, "-resume", "cv", "-max_epochs=3", "-separator=")
-    refused_to_train(another.done, "is not the text that the run learned from")
+    refused_to_train(another.done, "is not the text that the run was trained on")

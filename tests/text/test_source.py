@@ -73,7 +73,7 @@ def test_invalid_text_names_the_offset_and_the_way_out(encoding, content, offset
     with pytest.raises(UserError) as error:
         text_of(tmp_path, content, encoding)
     sentence = str(error.value)
-    assert f"not {encoding} text (see the byte at offset {offset})" in sentence
+    assert f"not {encoding} text (first bad byte at offset {offset})" in sentence
     assert "-encoding latin-1 or bytes" in sentence and str(tmp_path / "input.txt") in sentence
     assert os.listdir(tmp_path) == ["input.txt"]
 
@@ -86,7 +86,7 @@ def test_invalid_text_names_the_offset_and_the_way_out(encoding, content, offset
     ],
 )
 def test_what_is_no_text_encoding(encoding, tmp_path):
-    with pytest.raises(UserError, match="is no text encoding; -encoding takes"):
+    with pytest.raises(UserError, match="is not a text encoding; -encoding takes"):
         text_of(tmp_path, b"abc", encoding)
 
 
@@ -125,10 +125,10 @@ def test_a_huge_vocabulary_costs_a_warning(tmp_path, capsys):
 
 def test_what_is_not_there_or_not_a_file(tmp_path):
     for source in (Source(tmp_path / "input.txt"), find_text(tmp_path)):
-        with pytest.raises(UserError, match=r"there is no .*input\.txt; put the text to learn there"):
+        with pytest.raises(UserError, match=r"there is no .*input\.txt; put your text there"):
             load_text(source, "utf-8")
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UserError, match="is a file; -data_dir wants a folder"):
+    with pytest.raises(UserError, match="is a file; -data_dir takes the folder"):
         load_text(Source(tmp_path / "file" / "input.txt"), "utf-8")
     with pytest.raises(UserError, match=r"cannot read .*file name too long"):
         load_text(Source(tmp_path / ("x" * 300) / "input.txt"), "utf-8")

@@ -16,7 +16,7 @@ from util.text.vocabulary import alike
 def test_the_nearest_character(unicode_checkpoint, text, near):
     vocabulary = load_checkpoint(unicode_checkpoint).vocabulary
     if near is None:
-        with pytest.raises(Exception, match="none near it"):
+        with pytest.raises(Exception, match="nor anything close to it"):
             vocabulary.encode(text, "nearest")
     else:
         assert vocabulary.decode(vocabulary.encode(text, "nearest")) == near

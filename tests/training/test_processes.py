@@ -22,7 +22,9 @@ from tests.helpers.processes import check_golden, finish, start, torchrun, wait_
 from util.text import cache
 from util.training import processes
 
-SENTENCE = re.compile("error: process 0 has lost another process, which died or has not answered for .* -resume .*\n")
+SENTENCE = re.compile(
+    "error: process 0 lost contact with another process, which has died or not answered for .* -resume .*\n"
+)
 
 
 @pytest.fixture
@@ -73,7 +75,9 @@ def test_a_signal_to_torchrun_saves_and_another_number_of_processes_goes_on(fold
     process.send_signal(signal.SIGTERM)
     process.wait(60)
     out, err = ((folder / name).read_text() for name in ("out", "err"))
-    (stopped,) = re.findall(r"^stopped at iteration (\d+); go on with: python train.py -resume .*\.pt$", out, re.M)
+    (stopped,) = re.findall(
+        r"^stopped at iteration (\d+); resume with: torchrun --nproc_per_node=2 train.py -resume .*\.pt$", out, re.M
+    )
     assert err.count("stopping after this iteration") == 1, err
     assert list(checkpoints(folder / "cv")) == [f"resume_s_iteration{stopped}.pt"]
     epochs = int(stopped) // EPOCH + 2
@@ -105,8 +109,11 @@ def test_a_process_that_hangs_ends_the_others(folder):
         assert first.wait(20).status == 1
     finally:
         second.send(signal.SIGKILL)
-    assert SENTENCE.fullmatch(first.err), first.err
-    assert "for 2 seconds" in first.err
+    # No checkpoint was written, so there is none to resume from.
+    assert first.err == (
+        "error: process 0 lost contact with another process, which has died or not answered for 2 seconds; "
+        "there is no checkpoint yet, so start again\n"
+    )
 
 
 def differ(how: str, rank: int) -> None:
@@ -114,29 +121,29 @@ def differ(how: str, rank: int) -> None:
     if rank == 0:
         return
     match how:
-        case "text (by content)":
+        case "text":
             sys.argv += ["-data_dir", "other"]
-        case "flag":
+        case "flags":
             sys.argv += ["-dropout", "0.1"]
-        case "version of the code":
+        case "source code":
             train.HERE = Path("other")
-        case "checkpoint to start from":
+        case "starting checkpoint":
             os.chdir("other")
 
 
-@pytest.mark.parametrize("what", ["text (by content)", "flag", "version of the code", "checkpoint to start from"])
+@pytest.mark.parametrize("what", ["text", "flags", "source code", "starting checkpoint"])
 def test_processes_that_differ_are_noticed_at_the_start(what, folder):
     (folder / "other").mkdir()
     (folder / "other" / "input.txt").write_bytes(numbers(139))
     flags = small(folder)
-    if what == "checkpoint to start from":
+    if what == "starting checkpoint":
         for place, seed in ((folder, 1), (folder / "other", 2)):
             assert runs.finish(place, *small(folder, "-checkpoint_dir=.", "-max_epochs=1", "-seed", seed)).status == 0
             next(place.glob("*.pt")).rename(place / "start.pt")
         flags += ["-init_from", "start.pt"]
     both = [run.wait() for run in start(folder, 2, *flags, prepare=partial(differ, what))]
     assert [run.status for run in both] == [1, 1]
-    assert both[0].err == f"error: process 1 has another {what} than process 0; all must have the same\n"
+    assert both[0].err == f"error: process 1 differs from process 0 in its {what}; all must have the same\n"
     assert both[1].err == both[1].out == "" and "train_loss" not in both[0].out
 
 
@@ -170,7 +177,7 @@ def test_only_the_first_process_speaks_and_writes(folder):
     flags = ["-seq_length=20", "-max_epochs=2", "-log_csv", folder / "log.csv", "-save_every=5"]
     first = finish(folder, 3, *small(folder, *flags))
     assert first.status == 0
-    assert first.err.startswith("warning: the text is small") and first.err.count("\n") == 1
+    assert first.err.startswith("warning: the text is short") and first.err.count("\n") == 1
     assert len((folder / "log.csv").read_text().splitlines()) == 1 + len(figures(first.out))
     assert names(folder / "cv") == set(saved(first.out))
     written = {name for name in names(folder) if not name.endswith((".out", ".err"))}

@@ -12,13 +12,13 @@ import termios
 import pytest
 import torch
 
-import train
 from tests.helpers.inputs import ROOT, SMALL, numbers
 from tests.helpers.runs import finish
 from util.checkpoint.store import load_checkpoint
 from util.text.batches import smaller_batches
 from util.training.optimizer import Adam, RMSprop
 from util.training.schedule import without_improvement
+from util.training.trainer import Trainer
 
 FLAGS = (*SMALL, "-data_dir", ".")
 
@@ -68,7 +68,7 @@ def test_early_stop_ends_after_validations_without_improvement(folder):
     run = finish(folder, *flags, "-early_stop", 3)
     assert run.status == 0
     losses = [float(loss) for loss in re.findall(r"epoch\S+_(\S+)\.pt", run.out)]
-    assert "no lower validation loss for 3 validations; stopping early\n" in run.out
+    assert "no improvement in the last 3 validations; stopping early\n" in run.out
     assert losses.index(min(losses)) == len(losses) - 4
 
 
@@ -112,7 +112,7 @@ def without_tensorboard():
 def test_the_end_names_the_best_checkpoint(folder):
     command = [sys.executable, ROOT / "train.py", *FLAGS, "-eval_val_every", "20", "-max_epochs", "1"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    told = re.fullmatch(r"best validation loss: (\S+); sample from it: python sample.py (\S+)\n", done.stderr)
+    told = re.fullmatch(r"best validation loss: (\S+); sample from it with: python sample.py (\S+)\n", done.stderr)
     losses = re.findall(r"saving checkpoint to \S+_(\S+)\.pt", done.stdout)
     assert told[1] == min(losses) and told[2].endswith(f"_{min(losses)}.pt")
     sampled = subprocess.run(
@@ -140,13 +140,13 @@ def test_a_bar_on_a_terminal_and_none_in_the_log(folder):
     os.close(ours)
     shown = terminal.decode()
     assert re.search(r"epoch \d\.\d\d, loss \d\.\d{3}", shown) and " characters/s" in shown and "left" in shown
-    assert "the text has 2,471 characters, the model" in shown
+    assert "the text has 2,471 characters and the model" in shown
     assert len(re.findall(r"^\d+/228 \(epoch", log, flags=re.MULTILINE)) == 22
     assert not re.search(r"\r|\x1b|left|best", log)
 
 
 def test_losses_are_looked_at_only_when_due_on_another_device(folder):
-    """As on a GPU, where to look at a loss is to wait for it; here the other device is the CPU by another name."""
+    """As on a GPU, where to look at a loss is to wait for it; here the CPU is taken for such a device."""
     flags = [*FLAGS, "-eval_val_every", 20, "-max_epochs", 1]
     always = finish(folder, *flags, "-checkpoint_dir", "a")
     seldom = finish(folder, *flags, "-checkpoint_dir", "b", "-print_every", 7, prepare=another_device)
@@ -159,7 +159,7 @@ def test_losses_are_looked_at_only_when_due_on_another_device(folder):
 
 
 def another_device():
-    train.choose_device = lambda *settings: "cpu:0"
+    Trainer.runs_ahead = property(lambda self: True)
 
 
 @pytest.mark.parametrize("characters", [50, 51, 99, 1000, 12345, 124_000])
@@ -175,4 +175,4 @@ def test_a_text_too_short_for_any_batches():
 
 def test_rule_of_thumb(folder):
     run = finish(folder, *FLAGS, "-rnn_size", 300, "-max_epochs", 1, "-eval_val_every", 1000)
-    assert run.status == 0 and "the model is far larger than the text" in run.err
+    assert run.status == 0 and "the model is much larger than the text" in run.err

@@ -1,1 +1,1 @@
-"""Checkpoints: what they hold, how they are read without trusting them, and where a run keeps its own."""
+"""Checkpoints: what they hold, how to read them without trusting them, and where a run keeps its own."""

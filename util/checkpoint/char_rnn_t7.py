@@ -1,4 +1,4 @@
-"""Checkpoints of the original char-rnn, as util.checkpoint.t7 reads them, in the form of util.checkpoint.
+"""Converts checkpoints of the original char-rnn, as util.checkpoint.t7 reads them.
 
 Letters: V characters in the vocabulary, H outputs of a layer, L layers.
 """
@@ -12,25 +12,25 @@ import numpy as np
 from model.shapes import GATES
 from util.checkpoint.content import FORMAT, VERSION
 from util.checkpoint.t7 import Table
+from util.checkpoint.torch_objects import check_arrays, follow, read_train_losses, shown, text, whole
 
 LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
-    # A layer's linear maps, numbered in the order of the original's graph: which of them, side by side, are our i2h
-    # and h2h. A GRU has six, for x to z, h to z, x to n, x to r, h to r, r h to n.
+    # A layer's linear maps, numbered in the order of the original's graph: those that side by side make our i2h and
+    # h2h. A GRU has six: x to z, h to z, x to n, x to r, h to r, r h to n.
     "lstm": {"i2h": (0,), "h2h": (1,)},
     "gru": {"i2h": (0, 3, 2), "h2h": (1, 4, 5)},
     "rnn": {"i2h": (0,), "h2h": (1,)},
 }
-TORCH_RNN_CLASSES = ("nn.LanguageModel", "nn.LSTM", "nn.VanillaRNN")
 
 Linear = tuple[np.ndarray, np.ndarray]
 
 
 def t7_content(root: Any) -> dict[str, Any]:
-    """What a .t7 checkpoint of char-rnn holds, as `util.checkpoint.content.from_content` takes it.
+    """Returns the content of a char-rnn .t7 checkpoint in the form that `util.checkpoint.content.from_content` takes.
 
-    The vocabulary is one of bytes; the parameters are float64 where the file's are Double, and float32 where they are
-    Float or come from a GPU. Iterations of which the file has no loss have the training loss NaN. Raises ValueError
-    with one sentence where `root`, the object in the file, is something else.
+    The vocabulary is one of bytes. The parameters are float64 if the file's are Double, and float32 if they are Float
+    or come from a GPU. Iterations without a loss in the file get NaN. Raises ValueError with a one-sentence reason if
+    `root`, the object in the file, is anything else.
     """
     check_origin(root)
     options = read_options(root["opt"])
@@ -52,23 +52,20 @@ def t7_content(root: Any) -> dict[str, Any]:
 
 
 def check_origin(root: Any) -> None:
-    """Raises ValueError, with what was found, where char-rnn did not write the object."""
+    """Raises ValueError, saying what was found, if the object was not written by char-rnn."""
     if not isinstance(root, Table):
-        raise ValueError(f"it holds a {type(root).__name__} and no checkpoint")
-    for value in (root, *root.values()):
-        if isinstance(value, Table) and value.torch_class in TORCH_RNN_CLASSES:
-            raise ValueError(f"it comes from torch-rnn (its model is a {value.torch_class}), whose models are others")
+        raise ValueError(f"it holds a {type(root).__name__}, not a checkpoint")
     if root.torch_class is not None:
-        raise ValueError(f"it holds an object of class {shown(root.torch_class)} and not char-rnn's table")
+        raise ValueError(f"it holds an object of class {shown(root.torch_class)}, not char-rnn's table")
     kinds = {"opt": Table, "vocab": Table, "protos": Table, "i": float, "epoch": float}
     for name, kind in (kinds | {"train_losses": Table, "val_losses": Table}).items():
         if not isinstance(root.get(name), kind):
             found = ", ".join(sorted(map(shown, root))[:10])
-            raise ValueError(f"it has no {name} such as char-rnn's checkpoints have, but {found or 'nothing'}")
+            raise ValueError(f"it lacks the field {name} of a char-rnn checkpoint; it has {found or 'no fields'}")
 
 
 def read_options(opt: Table) -> dict[str, Any]:
-    """The run's flags; the model is an LSTM in files from before there was a choice."""
+    """Returns the run's flags; files from before there was a choice hold an LSTM."""
     options: dict[str, Any] = {"model": "lstm", "dropout": 0.0}
     for name, value in opt.items():
         if isinstance(name, str) and isinstance(value, str | float):
@@ -76,7 +73,7 @@ def read_options(opt: Table) -> dict[str, Any]:
         elif isinstance(name, str) and isinstance(value, bool):
             options[text(name)] = int(value)
     if options["model"] not in LAYERS:
-        raise ValueError(f"its model is {shown(options['model'])}, and only lstm, gru and rnn are known")
+        raise ValueError(f"its model is {shown(options['model'])}, but only lstm, gru and rnn are supported")
     for name in ("rnn_size", "num_layers"):
         if type(options.get(name)) is not int:
             raise ValueError(f"its opt has no {name}")
@@ -84,49 +81,31 @@ def read_options(opt: Table) -> dict[str, Any]:
 
 
 def as_number(value: float) -> int | float:
-    """Returns a Lua number as Python's kind: Lua does not tell whole numbers from others."""
+    """Returns a Lua number as an int if it is whole: Lua does not distinguish the two."""
     return int(value) if value.is_integer() else value
 
 
-def text(string: str) -> str:
-    """A string of the file, given byte by byte, in characters."""
-    return string.encode("latin-1").decode("utf-8", "replace")
-
-
 def read_vocabulary(vocab: Table) -> str:
-    """The characters by their indices, which the file counts from 1."""
+    """Returns the characters in the order of their indices, which the file counts from 1."""
     for character in vocab:
         if not isinstance(character, str) or len(character) != 1:
-            raise ValueError(f"its vocabulary has {shown(character)}, and only single bytes are known")
+            raise ValueError(f"its vocabulary contains {shown(character)}, but only single bytes are supported")
     characters = {whole(index, "vocabulary"): character for character, index in vocab.items()}
     if sorted(characters) != list(range(1, len(vocab) + 1)):
-        raise ValueError(f"its vocabulary does not count its {len(vocab)} characters from 1 to {len(vocab)}")
+        raise ValueError(f"its vocabulary does not number its {len(vocab)} characters from 1 to {len(vocab)}")
     return "".join(characters[index] for index in sorted(characters))
 
 
-def read_train_losses(table: Table, iteration: int) -> np.ndarray:
-    """The loss of each iteration from 1 on, float64 (iteration,)."""
-    # Somebody may have kept the loss of every hundredth iteration, but a few numbers are no reason to fill the memory.
-    if not 0 <= iteration <= 100 * len(table) + 100_000:
-        raise ValueError(f"it has {len(table)} train_losses, which does not go with {iteration:.6g} iterations")
-    losses = np.full(iteration, np.nan)
-    for key, value in table.items():
-        if not isinstance(key, int) or not 1 <= key <= iteration or type(value) is not float:
-            raise ValueError(f"its train_losses are not numbers for the iterations 1 to {iteration}")
-        losses[key - 1] = value
-    return losses
-
-
 def read_parameters(protos: Table, V: int, options: dict[str, Any]) -> dict[str, np.ndarray]:
-    """CharRNN's parameters by name, weights as (inputs, outputs) and a GRU's gates in the order z, r, n."""
+    """Returns CharRNN's parameters by name, weights as (inputs, outputs) and a GRU's gates in the order z, r, n."""
     model, H, L = options["model"], options["rnn_size"], options["num_layers"]
     linears = find_linears(protos)
     per_layer = sum(len(numbers) for numbers in LAYERS[model].values())
     if len(linears) != L * per_layer + 1:
-        raise ValueError(f"it has {len(linears)} nn.Linear, and a {model} of {L} layers has {L * per_layer + 1}")
-    if len({array.dtype for linear in linears for array in linear}) > 1:
-        raise ValueError("its parameters are of more than one type")
-    check_memory(linears)
+        raise ValueError(
+            f"it has {len(linears)} nn.Linear modules, but a {model} with {L} layers has {L * per_layer + 1}"
+        )
+    check_arrays([array for linear in linears for array in linear])
     parameters = {}
     outputs = len(GATES[model]) * H * 2 // per_layer
     for layer in range(L):
@@ -143,10 +122,10 @@ def read_parameters(protos: Table, V: int, options: dict[str, Any]) -> dict[str,
 
 
 def find_linears(protos: Table) -> list[Linear]:
-    """Weight (outputs, inputs) and bias of the linear maps, in the order in which the network computes them."""
+    """Returns weight (outputs, inputs) and bias of each linear map, in the order of the network's computation."""
     nodes = follow(protos, "rnn", "forwardnodes")
     if not isinstance(nodes, Table):
-        raise ValueError("its protos have no rnn made with nngraph")
+        raise ValueError("its protos contain no nngraph network called rnn")
     linears = []
     for number in range(1, len(nodes) + 1):
         module = follow(nodes, number, "data", "module")
@@ -158,40 +137,10 @@ def find_linears(protos: Table) -> list[Linear]:
     return linears
 
 
-def follow(table: Any, *keys: str | int) -> Any:
-    """What a path of keys leads to from a table; None where it ends before."""
-    for key in keys:
-        table = table.get(key) if isinstance(table, Table) else None
-    return table
-
-
 def check_shape(linear: Linear, inputs: int, outputs: int) -> None:
     weight, bias = linear
     if weight.shape != (outputs, inputs) or bias.shape != (outputs,):
         raise ValueError(
-            f"it has a nn.Linear with a weight {weight.shape} and a bias {bias.shape} "
-            f"where its opt and vocab make that {(outputs, inputs)} and {(outputs,)}"
+            f"it has an nn.Linear with weight {weight.shape} and bias {bias.shape}, "
+            f"but its opt and vocab call for {(outputs, inputs)} and {(outputs,)}"
         )
-
-
-def check_memory(linears: list[Linear]) -> None:
-    """Raises ValueError where parameters share memory: then copies of them could be far larger than the file."""
-    arrays = [array for linear in linears for array in linear if array.size]
-    end = 0
-    for (low, high), size in sorted((np.lib.array_utils.byte_bounds(array), array.nbytes) for array in arrays):
-        if low < end or high - low < size:
-            raise ValueError("its parameters share memory with each other")
-        end = high
-
-
-def whole(value: Any, name: str) -> int:
-    if type(value) is not float or not value.is_integer():
-        raise ValueError(f"its {name} has {shown(value)}, which is no whole number")
-    return int(value)
-
-
-def shown(value: Any) -> str:
-    """Something from the file for a message: short, and with nothing in it that steers a terminal."""
-    if isinstance(value, str):
-        return ascii(value[:50])
-    return f"{value:.6g}" if isinstance(value, int | float) else f"a {type(value).__name__}"

@@ -1,7 +1,7 @@
-"""What a checkpoint holds, and the check of it, down to the last key, before anything is done with it.
+"""What a checkpoint holds, checked down to the last key before use: a checkpoint is data from a stranger.
 
-A checkpoint is data from a stranger. In a file it is one dictionary of plain values and tensors, see
-util/checkpoint/store.py; here its arrays are numpy's. Letters: V characters, H outputs of a layer, L layers, B streams.
+A file holds one dictionary of plain values and tensors, see util/checkpoint/store.py; here the arrays are numpy's.
+Letters: V characters, H outputs of a layer, L layers, B streams.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ FORMAT = "char-rnn checkpoint"
 VERSION = 1
 DEVICES = ("cpu", "cuda", "ocl", "privateuseone")
 OPTIMIZER_STATE = {"rmsprop": {"square_avg"}, "adam": {"square_avg", "avg"}}
-"""What each optimizer keeps for every parameter, by the names in util/training/optimizer.py."""
+"""What each optimizer keeps for every parameter; the names are those of util/training/optimizer.py."""
 
 
 class ModelShape(NamedTuple):
-    """What CharRNN is made of."""
+    """CharRNN's arguments."""
 
     vocab_size: int
     rnn_size: int
@@ -33,7 +33,7 @@ class ModelShape(NamedTuple):
 
 @dataclass
 class Training:
-    """What an exact continuation needs beside the model."""
+    """What resuming exactly needs besides the model."""
 
     learning_rate: float
     optimizer: dict[str, np.ndarray]
@@ -41,10 +41,10 @@ class Training:
     state: np.ndarray
     """(L, states, B, H), carried into the next batch."""
     random: dict[str, Any]
-    """The place in the stream of random numbers: key int64 (624,), pos."""
+    """The position in the stream of random numbers: key, int64 (624,), and pos."""
     text_sha256: str
     device: str
-    """One of DEVICES: only on the same kind does a run continue bit for bit."""
+    """One of DEVICES: a run continues bit for bit only on the same kind of device."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Checkpoint:
     """The flags of the run: values of type str, int, float."""
     vocabulary: Vocabulary
     parameters: dict[str, np.ndarray]
-    """The parameters of model.char_rnn.CharRNN by their names there, all float32 or all float64."""
+    """The parameters of model.char_rnn.CharRNN by name, all float32 or all float64."""
     iteration: int
     epoch: float
     train_losses: np.ndarray
@@ -63,7 +63,7 @@ class Checkpoint:
     val_losses: dict[int, float]
     """Loss per character on the validation split, by iteration."""
     training: Training | None
-    """None in checkpoints that came from elsewhere."""
+    """None for checkpoints from other programs."""
 
     @property
     def model_shape(self) -> ModelShape:
@@ -85,14 +85,14 @@ def to_content(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def from_content(content: Any) -> Checkpoint:
-    """Returns the checkpoint that a file's content stands for. Raises ValueError with the reason if it is unsound."""
+    """Builds a checkpoint from a file's content. Raises ValueError with the reason if it is not valid."""
     if not isinstance(content, dict) or not isinstance(content.get("format"), str) or content["format"] != FORMAT:
-        raise ValueError("another program wrote it")
+        raise ValueError("it was written by another program")
     version = content.get("version")
     if type(version) is not int or version != VERSION:
-        # Only a number is worth showing; another value may be endless, or steer a terminal.
+        # Show only a number: any other value could be endless, or contain terminal control codes.
         shown = version if isinstance(version, int) and 0 < version < 2**32 else "?"
-        raise ValueError(f"it has version {shown} of the format, and this program reads {VERSION}")
+        raise ValueError(f"it uses version {shown} of the format, and this program reads version {VERSION}")
     names = [field.name for field in fields(Checkpoint)]
     for name in (*names, "encoding"):
         if name not in content:
@@ -111,7 +111,7 @@ def from_content(content: Any) -> Checkpoint:
 
 
 def check_run(checkpoint: Checkpoint) -> None:
-    """Raises ValueError where options and losses are not those of a run."""
+    """Raises ValueError if the options or losses cannot be a run's."""
     options = checkpoint.options
     require(is_dict(options, str, (str, int, float)), "options")
     require(all(abs(value) < 2**63 for value in options.values() if type(value) is int), "options")
@@ -126,12 +126,12 @@ def check_run(checkpoint: Checkpoint) -> None:
 
 
 def check_parameters(checkpoint: Checkpoint) -> None:
-    """Raises ValueError where the parameters are not those of the model that the options describe."""
+    """Raises ValueError if the parameters are not those of the model that the options describe."""
     parameters = checkpoint.parameters
     require(is_dict(parameters, str, (np.ndarray,)), "parameters")
     L = checkpoint.model_shape.num_layers
     if len(parameters) != 4 * L + 2:
-        raise ValueError(f"it holds {len(parameters)} parameters where {L} layers have {4 * L + 2}")
+        raise ValueError(f"it holds {len(parameters)} parameter arrays, but {L} layers have {4 * L + 2}")
     dtypes = {array.dtype for array in parameters.values()}
     if dtypes not in ({np.dtype(np.float32)}, {np.dtype(np.float64)}):
         raise ValueError("its parameters are neither all float32 nor all float64")
@@ -139,17 +139,17 @@ def check_parameters(checkpoint: Checkpoint) -> None:
         if name not in parameters:
             raise ValueError(f"it has no parameter {name}")
         if parameters[name].shape != shape:
-            raise ValueError(f"its parameter {name} has the shape {parameters[name].shape} instead of {shape}")
+            raise ValueError(f"its parameter {name} has shape {parameters[name].shape} instead of {shape}")
         if not np.isfinite(parameters[name]).all():
-            raise ValueError(f"its parameter {name} has values that are no numbers")
+            raise ValueError(f"its parameter {name} has values that are not finite")
 
 
 def read_training(content: Any, checkpoint: Checkpoint) -> Training:
-    """Returns what training added to a checkpoint. Raises ValueError where a run could not go on from it."""
+    """Returns what training added to a checkpoint. Raises ValueError if a run could not be resumed from it."""
     names = {field.name for field in fields(Training)}
     require(isinstance(content, dict) and content.keys() == names, "training")
     training = Training(**content)
-    # The bound is what a float32 can hold.
+    # The bound keeps it within a float32.
     require(is_number(training.learning_rate) and 0 <= training.learning_rate < 1e38, "learning_rate")
     require(isinstance(training.text_sha256, str), "text_sha256")
     require(isinstance(training.device, str) and training.device in DEVICES, "device")

@@ -1,11 +1,11 @@
-"""The checkpoints of one run in its folder: which there are, which go, and none of another run's touched."""
+"""Manages one run's checkpoints in a folder: writes them, deletes superseded ones, and never touches another run's."""
 
 from __future__ import annotations
 
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,15 @@ from util.cli.flags import Flags, Role
 from util.errors import UserError, reason
 
 LONGEST_ITERATION = 10**9
-"""For trying whether a name can be written; no run will have a longer one."""
+"""For checking that file names can be written; no run will have a longer one."""
 
 
 class CheckpointFolder:
     """Where a run writes its checkpoints.
 
-    A validated checkpoint is named by its loss. Between two of them there may be one to resume from, named by its
-    iteration, which goes when the next one is written. `keep`, if not 0, is how many of the validated ones stay:
-    those with the lowest losses, and the newest. `flags` are those of train.py, whose roles tell runs apart.
+    A validated checkpoint is named by its loss. Between two of these there may be a rolling one to resume from, named
+    by its iteration and deleted when the next checkpoint is written. `keep`, if not 0, is how many validated ones to
+    keep: those with the lowest losses, and the newest. `flags` are train.py's, whose roles tell runs apart.
     """
 
     def __init__(self, folder: Path, savefile: str, keep: int, flags: Flags) -> None:
@@ -35,24 +35,24 @@ class CheckpointFolder:
         """The last checkpoint written or resumed from."""
         self.newest_iteration = 0
         self.attempted = 0
-        """The iteration of the last checkpoint that was to be written, or resumed from."""
+        """The iteration of the last checkpoint that the run tried to write, or resumed from."""
         self.failed = False
-        """Whether the last attempt to write one failed."""
-        self._fixed = flags.named(Role.RUN)
-        self._figures = flags.named(Role.RUN, Role.COURSE)
+        """Whether the last attempt to write a checkpoint failed."""
+        self._fixed = flags.defaults(Role.RUN)
+        self._figures = flags.defaults(Role.RUN, Role.COURSE)
         self._elsewhere = flags.named(Role.TEXT, Role.CALL)
         self._validated: dict[Path, tuple[float, int]] = {}  # this run's: loss and iteration
-        self._rolling: set[Path] = set()  # its others: one at most, or two for a moment
+        self._rolling: set[Path] = set()  # this run's others: at most one, or two for a moment
         self._best_before: tuple[int, list[Path]] = 0, []  # where a resumed run had its lowest loss, and in which files
         self._signatures: dict[Path, tuple[int, int, int]] = {}  # this run's files, as it left them
 
     def try_writing(self) -> None:
-        """Raises UserError if checkpoints could not be written; better known before hours of training."""
+        """Raises UserError if checkpoints cannot be written, before hours of training are spent."""
         if rank().number:
             return
         if not self.savefile or Path(self.savefile).name != self.savefile:
             raise UserError(
-                f"-savefile {self.savefile!r} cannot be part of a file name; -checkpoint_dir names the folder"
+                f"-savefile {self.savefile!r} cannot be part of a file name; use -checkpoint_dir for the folder"
             )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -61,23 +61,23 @@ class CheckpointFolder:
         except (OSError, ValueError) as error:
             why = reason(error) if isinstance(error, OSError) else str(error)
             raise UserError(
-                f"cannot write checkpoints to {self.folder}: {why}; name another -checkpoint_dir"
-                " (or a shorter -savefile, where the name is too long)"
+                f"cannot write checkpoints to {self.folder}: {why}; choose another -checkpoint_dir"
+                " (or a shorter -savefile, if the name is too long)"
             ) from error
 
     def adopt(self, path: Path, checkpoint: Checkpoint) -> None:
-        """Takes over the files of the run that `checkpoint`, loaded from `path`, goes on with."""
+        """Takes over the files of the run being resumed from `checkpoint`, which was loaded from `path`."""
         self.newest, self.newest_iteration = path, checkpoint.iteration
         self.attempted = checkpoint.iteration
         for other, earlier in self._written_by(checkpoint):
             self._remember(other, earlier)
             if other in self._rolling and earlier.iteration < checkpoint.iteration:
-                self._delete(other)  # as would have been done, had the run not ended before
+                self._delete(other)  # the run was stopped before it could do this itself
         best = min(checkpoint.val_losses, key=checkpoint.val_losses.__getitem__, default=0)
         self._best_before = best, list(self._validated_then(best, {path.parent, self.folder}, checkpoint))
 
     def save(self, checkpoint: Checkpoint, path: Path) -> bool:
-        """Writes a checkpoint, as the first of several processes. A failure costs a warning, and not the run."""
+        """Writes a checkpoint, in the first of several processes. A failure only prints a warning."""
         self.attempted = checkpoint.iteration
         if rank().number:
             self.newest, self.newest_iteration = path, checkpoint.iteration
@@ -87,7 +87,7 @@ class CheckpointFolder:
             path = self._write(checkpoint, path)
         except OSError as error:
             self.failed = True
-            warn(f"warning: cannot write {path} ({reason(error)}); training continues, and the next one is tried again")
+            warn(f"warning: cannot write {path} ({reason(error)}); training continues and will try again next time")
             return False
         self.failed = False
         self.newest, self.newest_iteration = path, checkpoint.iteration
@@ -99,31 +99,32 @@ class CheckpointFolder:
         return True
 
     def validated_path(self, epoch: float, val_loss: float) -> Path:
-        """Returns the name of a checkpoint after a validation, in nats per character: the original's, but for .pt."""
+        """Returns the path of a checkpoint with a validation loss: the original's name, but with .pt."""
         return self.folder / f"lm_{self.savefile}_epoch{epoch:.2f}_{val_loss:.4f}.pt"
 
     def rolling_path(self, iteration: int) -> Path:
-        """Returns the name of a checkpoint without a validation: it says so, and holds no loss."""
+        """Returns the path of a checkpoint made without validation, so its name has no loss."""
         return self.folder / f"resume_{self.savefile}_iteration{iteration}.pt"
 
     def validated_at(self, iteration: int) -> Path | None:
-        """Returns the run's checkpoint of a validation, where it is known and still there."""
+        """Returns this run's checkpoint of a validation, if it is known and still there."""
         best, files = self._best_before
         known = [path for path, (_, at) in self._validated.items() if at == iteration]
         return next((path for path in (*known, *(files if best == iteration else ())) if path.exists()), None)
 
     def _write(self, checkpoint: Checkpoint, wanted: Path) -> Path:
-        """Writes to a place, or beside it where something else has that name; returns where, and says it beforehand."""
+        """Writes to the wanted path, or to a numbered one if that is taken; logs and returns the path used."""
         path, number = wanted, 1
         while True:
             ours = self._is_ours(path)
             there = not ours and os.path.lexists(path)
             if there and not self._holds(path, checkpoint):
-                number += 1
-                path = wanted.with_name(f"{wanted.stem}_{number}.pt")
+                if os.path.lexists(path):  # otherwise its run has just deleted it
+                    number += 1
+                    path = wanted.with_name(f"{wanted.stem}_{number}.pt")
                 continue
             if path != wanted:
-                warn(f"warning: there is another {wanted} already; writing {path.name} instead")
+                warn(f"warning: {wanted} already exists; writing {path.name} instead")
             if checkpoint.iteration in checkpoint.val_losses:
                 log(f"saving checkpoint to {path}")
             if there:
@@ -135,9 +136,9 @@ class CheckpointFolder:
             return path
 
     def _holds(self, path: Path, checkpoint: Checkpoint) -> bool:
-        """Whether the file holds this very checkpoint already: the same run may have written it before it was stopped.
+        """Whether the file already holds exactly this checkpoint, written by the same run before it was stopped.
 
-        Another run's would lead elsewhere when it is resumed, even where the model is still the same.
+        Another run's checkpoint may hold the same model but would resume differently.
         """
         try:
             other = load_checkpoint(path)
@@ -149,21 +150,21 @@ class CheckpointFolder:
     def _written_by(self, checkpoint: Checkpoint) -> Iterator[tuple[Path, Checkpoint]]:
         """Yields the checkpoints in the folder that the run of `checkpoint` has written up to this one.
 
-        In doubt a file is another run's: it stays. A rolling one must have all options of this run, a validated one
-        those that its figures depend on; without `keep` no validated one will go, so none is read.
+        When in doubt a file counts as another run's and stays. A rolling one must match this run in all options, a
+        validated one in those that affect its figures; without `keep` no validated one will go, so none is read.
         """
         savefile = glob.escape(self.savefile)
-        patterns = {f"resume_{savefile}_iteration*.pt": checkpoint.options.keys() - self._elsewhere}
+        patterns = {f"resume_{savefile}_iteration*.pt": dict.fromkeys(checkpoint.options.keys() - self._elsewhere)}
         if self.keep:
             patterns[f"lm_{savefile}_epoch*.pt"] = self._figures
-        for pattern, names in patterns.items():
+        for pattern, options in patterns.items():
             for path in sorted(self.folder.glob(pattern)):
                 with suppress(UserError):
                     other = load_checkpoint(path)
                     if (
                         other.iteration
                         and other.iteration <= checkpoint.iteration
-                        and is_earlier(other, checkpoint, names)
+                        and is_earlier(other, checkpoint, options)
                     ):
                         yield path, other
 
@@ -208,7 +209,7 @@ class CheckpointFolder:
 
 
 def signature(path: Path) -> tuple[int, int, int]:
-    """Returns what changes when another process puts another file in a file's place."""
+    """Returns a fingerprint of a file that changes if another process replaces it."""
     status = os.stat(path)
     return status.st_ino, status.st_mtime_ns, status.st_size
 
@@ -217,19 +218,22 @@ def without(names: set[str], options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in names}
 
 
-def is_earlier(earlier: Checkpoint, later: Checkpoint, names: Iterable[str]) -> bool:
-    """Whether a run that was once at `earlier` may have come to `later`: the same losses, and these options."""
+def is_earlier(earlier: Checkpoint, later: Checkpoint, options: dict[str, Any]) -> bool:
+    """Whether a run that was once at `earlier` may have come to `later`: the same losses, and the same options.
+
+    `options` are those that must agree, with what holds for a checkpoint that is older than the flag.
+    """
     losses = later.train_losses[: earlier.iteration]
     return same(earlier.train_losses, losses) and all(
-        same(earlier.options.get(name), later.options.get(name)) for name in names
+        same(earlier.options.get(name, default), later.options.get(name, default)) for name, default in options.items()
     )
 
 
 def newest_checkpoint(path: Path, flags: Flags) -> tuple[Path, Checkpoint]:
-    """Returns the checkpoint at `path` or, where that is a folder, the last one of the run that wrote there last.
+    """Returns the checkpoint at `path` or, if that is a folder, the latest one of the run that wrote there last.
 
-    A file may have been touched or copied since: so where a later checkpoint of the newest one's run is found by its
-    name, that one is taken, and a warning says so. Damaged ones are named. Raises UserError where there is none.
+    The newest file may have been touched or copied, so if a name there promises a later checkpoint of the same run,
+    that one is used, with a warning. Warns about damaged files. Raises UserError if there is no checkpoint.
     """
     if not path.is_dir():
         return path, load_checkpoint(path)
@@ -250,15 +254,15 @@ def newest_checkpoint(path: Path, flags: Flags) -> tuple[Path, Checkpoint]:
         if promises_more(other, found[1]):
             with suppress(UserError):
                 later = load_checkpoint(other)
-                if later.iteration > found[1].iteration and is_earlier(found[1], later, flags.named(Role.RUN)):
+                if later.iteration > found[1].iteration and is_earlier(found[1], later, flags.defaults(Role.RUN)):
                     found = other, later
     if found[0] != newest:
-        warn(f"warning: {newest} was written last, but {found[0]} is a later one of the same run; taking that")
+        warn(f"warning: {newest} was written last, but {found[0]} is from later in the same run; using that one")
     return found
 
 
 def promises_more(path: Path, checkpoint: Checkpoint) -> bool:
-    """Whether a file's name, as `CheckpointFolder` gives it, speaks of a later place in a run."""
+    """Whether a file's name, as `CheckpointFolder` makes them, promises a later place in a run."""
     epoch = re.match(r"lm_.*_epoch(\d+\.\d+)_", path.name)
     iteration = re.match(r"resume_.*_iteration(\d+)", path.name)
     if epoch:
@@ -267,7 +271,7 @@ def promises_more(path: Path, checkpoint: Checkpoint) -> bool:
 
 
 def modified(path: Path) -> int:
-    """Returns when a file was last written, in nanoseconds; 0 where another run has deleted it meanwhile."""
+    """Returns when a file was last written, in nanoseconds; 0 if another run has just deleted it."""
     try:
         return path.stat().st_mtime_ns
     except OSError:

@@ -1,8 +1,8 @@
 """Reads PyTorch's .pt files with numpy alone, as data: plain values and tensors, nothing else.
 
 A .pt file is a zip file of uncompressed members: data.pkl, a pickle in which each tensor names its storage, and one
-member with the bytes of each storage. The few pickle opcodes that such data needs are interpreted here, so there is
-nothing in a file that could be called; every size is held against the file's own before memory is taken.
+member with the bytes of each storage. Only the few pickle opcodes that such data needs are interpreted, so
+nothing in a file can be called; every size is checked against the file's own before memory is allocated.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import pickletools
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +28,28 @@ STORAGES = {
     "torch ByteStorage": "u1",
     "torch BoolStorage": "?",
 }
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 TENSOR_BYTES = 64
-"""What each tensor takes at least, in a file and in memory, beside its elements."""
+"""The least that a tensor takes in a file and in memory, on top of its elements."""
 
 
 def read_pt(path: Path) -> Any:
-    """The object in a .pt file, its tensors as read-only numpy arrays.
+    """Returns the object in a .pt file, with its tensors as read-only numpy arrays.
 
-    Raises ValueError with the reason where the file is damaged or holds anything but plain values and tensors,
-    and OSError where it cannot be read.
+    Raises ValueError with the reason if the file is damaged or holds anything but plain values and tensors, and
+    OSError if it cannot be read.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it is no regular file")  # a device may have no end
+        raise ValueError("it is not a regular file")  # a device may be endless
     try:
         with zipfile.ZipFile(path) as archive:
             return unpickle(Storages(archive, status.st_size))
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(str(error) or "it is cut off") from error
+        raise ValueError(str(error) or "it is truncated") from error
     except (KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError("its parts do not fit together") from error
+        raise ValueError("its parts are inconsistent") from error
 
 
 class Storages:
@@ -59,7 +62,7 @@ class Storages:
         if sum(m.file_size for m in members) > file_size:
             raise ValueError("its members are larger than the file")
         if any(not 0 <= m.header_offset < file_size for m in members):
-            raise ValueError("its members lie outside of the file")
+            raise ValueError("its members lie outside the file")
         self._archive = archive
         self._folder = members[0].filename.partition("/")[0]
         self._arrays: dict[str, np.ndarray] = {}
@@ -68,13 +71,13 @@ class Storages:
             raise ValueError("it was written on a big-endian machine")
 
     def member(self, name: str) -> bytes:
-        """A member's content, of which the zip file's checksum is right."""
+        """Returns a member's content, checked against the zip file's checksum."""
         return self._archive.read(f"{self._folder}/{name}")
 
     def tensor(
         self, storage: tuple[str, np.dtype, int], offset: int, size: tuple[int, ...], stride: tuple[int, ...]
     ) -> np.ndarray:
-        """A view of a storage. All tensors together are never larger than the file."""
+        """Returns a view of a storage. All tensors together are never larger than the file."""
         key, dtype, count = storage
         numbers = (offset, *size, *stride)
         if not isinstance(dtype, np.dtype) or any(type(n) is not int or not 0 <= n < 2**63 for n in numbers):
@@ -95,22 +98,42 @@ class Storages:
 
 
 class Name(str):
-    """A global that the pickle refers to, `module name`; it is only ever compared."""
+    """A global that the pickle refers to, as `module name`; it is only compared, never looked up."""
 
     def readable(self) -> str:
-        """For a message; a stranger's text could be long, or steer a terminal."""
+        """Returns the name made safe for a message: short and without control codes."""
         return ascii(self.replace(" ", "."))[1:-1][:80]
 
 
 def plain(key: Any) -> str | int:
-    """The key of a dictionary. Raises ValueError for others than text and numbers: a nested tuple may hash for ages."""
+    """Returns the key of a dictionary. Raises ValueError if it is not text or a number, which could hash forever."""
     if type(key) not in (str, int):
-        raise ValueError("its parts do not fit together")
+        raise ValueError("its parts are inconsistent")
     return key
 
 
+def storage(kind: Any, storage_type: Any, key: Any, _location: Any, count: Any) -> tuple[str, np.dtype, int]:
+    """Returns which storage a persistent id names. Raises ValueError for anything else."""
+    if kind != "storage" or not isinstance(storage_type, Name) or not isinstance(key, str):
+        raise ValueError("its parts are inconsistent")
+    if storage_type not in STORAGES:
+        raise ValueError(f"it holds a {storage_type.readable()}")
+    return key, np.dtype(STORAGES[storage_type]), count
+
+
+def result(name: Any, arguments: Any, storages: Storages) -> Any:
+    """Returns what one of the two calls that plain data needs would give. Raises ValueError for any other."""
+    if not isinstance(name, Name):
+        raise ValueError("its parts are inconsistent")
+    if name == "torch._utils _rebuild_tensor_v2":
+        return storages.tensor(*arguments[:4])
+    if name == "collections OrderedDict" and arguments == ():
+        return {}
+    raise ValueError(f"it tries to call {name.readable()}, which is never allowed")
+
+
 def unpickle(storages: Storages) -> Any:
-    """Interprets data.pkl. The stack machine is that of Python's pickle, less everything that runs code."""
+    """Interprets data.pkl on a stack machine like that of Python's pickle, without everything that runs code."""
     stack: list[Any] = []
     marks: list[int] = []
     memo: dict[int, Any] = {}
@@ -130,16 +153,10 @@ def unpickle(storages: Storages) -> Any:
                 marks.append(len(stack))
             case "BINUNICODE" | "BININT" | "BININT1" | "BININT2" | "LONG1" | "LONG4" | "BINFLOAT":
                 stack.append(argument)
-            case "NONE":
-                stack.append(None)
-            case "NEWTRUE" | "NEWFALSE":
-                stack.append(opcode.name == "NEWTRUE")
-            case "EMPTY_DICT":
-                stack.append({})
-            case "EMPTY_LIST":
-                stack.append([])
-            case "EMPTY_TUPLE":
-                stack.append(())
+            case "NONE" | "NEWTRUE" | "NEWFALSE":
+                stack.append(CONSTANTS[opcode.name])
+            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
+                stack.append(EMPTY[opcode.name]())
             case "TUPLE":
                 stack.append(tuple(pop_to_mark()))
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
@@ -164,24 +181,12 @@ def unpickle(storages: Storages) -> Any:
             case "GLOBAL":
                 stack.append(Name(argument))
             case "BINPERSID":
-                kind, storage_type, key, _location, count = stack.pop()
-                if kind != "storage" or not isinstance(storage_type, Name) or not isinstance(key, str):
-                    raise ValueError("its parts do not fit together")
-                if storage_type not in STORAGES:
-                    raise ValueError(f"it holds a {storage_type.readable()}")
-                stack.append((key, np.dtype(STORAGES[storage_type]), count))
+                stack.append(storage(*stack.pop()))
             case "REDUCE":
                 arguments, name = stack.pop(), stack.pop()
-                if not isinstance(name, Name):
-                    raise ValueError("its parts do not fit together")
-                if name == "torch._utils _rebuild_tensor_v2":
-                    stack.append(storages.tensor(*arguments[:4]))
-                elif name == "collections OrderedDict" and arguments == ():
-                    stack.append({})
-                else:
-                    raise ValueError(f"it wants to call {name.readable()}, which is never done")
+                stack.append(result(name, arguments, storages))
             case "STOP":
                 return stack.pop()
             case other:
                 raise ValueError(f"it holds more than plain values and tensors ({other})")
-    raise ValueError("it is cut off")
+    raise ValueError("it is truncated")

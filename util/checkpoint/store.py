@@ -1,6 +1,6 @@
 """Saves checkpoints, and loads them, whichever program wrote them.
 
-Ours are PyTorch's .pt files, which torch.load opens as well, with weights_only=True. They are read without torch.
+Ours are PyTorch's .pt files, which torch.load also opens, with weights_only=True. They are read here without torch.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from util.checkpoint.char_rnn_t7 import t7_content
 from util.checkpoint.content import Checkpoint, from_content, to_content
 from util.checkpoint.pt import read_pt
 from util.checkpoint.t7 import read_t7
+from util.checkpoint.torch_rnn_t7 import is_torch_rnn, torch_rnn_content
 from util.cli.files import replacing
 from util.errors import UserError, reason
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path, commit: Callable[[str, Path], None] = os.replace) -> None:
-    """Writes a checkpoint, whole or not at all; `commit` as for util.cli.files.replacing. Raises OSError."""
+    """Writes a checkpoint, whole or not at all; `commit` is as in util.cli.files.replacing. Raises OSError."""
     content = to_file(checkpoint)
     with replacing(path, commit) as file:
         file.write(content)
@@ -32,7 +33,7 @@ def to_file(checkpoint: Checkpoint) -> memoryview:
     """Returns the bytes of a checkpoint's .pt file."""
     import torch
 
-    # By way of memory: torch's writer hides an error of the file system behind one of its own.
+    # Written to memory first: torch's writer hides file system errors behind its own.
     archive = io.BytesIO()
     torch.save(as_tensors(to_content(checkpoint)), archive)
     return archive.getbuffer()
@@ -48,12 +49,12 @@ def as_tensors(value: Any) -> Any:
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
-    """Reads and checks a checkpoint. Raises UserError with one sentence where there is no sound one at `path`."""
+    """Reads and checks a checkpoint. Raises UserError if there is no valid one at `path`."""
     path = Path(path)
     if path.is_dir():
-        raise UserError(f"{path} is a folder; name a checkpoint in it, a file like lm_lstm_epoch1.00_1.5000.pt")
+        raise UserError(f"{path} is a folder; give the name of a checkpoint in it, such as lm_lstm_epoch1.00_1.5000.pt")
     if path.exists() and not path.is_file():
-        raise UserError(f"{path} is not a file; name a checkpoint")
+        raise UserError(f"{path} is not a regular file; give the name of a checkpoint")
     try:
         content = read_content(path)
     except FileNotFoundError:
@@ -61,19 +62,23 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
     except ValueError as error:
-        raise UserError(f"{path} is not a checkpoint of char-rnn, or a damaged one: {error}") from error
+        raise UserError(f"{path} is not a char-rnn checkpoint, or is damaged: {error}") from error
     try:
         return from_content(content)
     except ValueError as error:
-        raise UserError(f"{path} is not a sound checkpoint of char-rnn: {error}") from error
+        raise UserError(f"{path} is not a valid char-rnn checkpoint: {error}") from error
 
 
 def read_content(path: Path) -> Any:
-    """Returns what a .pt file holds, or a .t7 file, as `from_content` takes it. Raises ValueError and OSError."""
+    """Returns the content of a .pt file, or of a .t7 file of char-rnn or torch-rnn, as `from_content` takes it.
+
+    Raises ValueError and OSError.
+    """
     with path.open("rb") as file:
         start = file.read(4)
     if start[:2] == b"PK":
         return read_pt(path)
     if start[:1] in (b"\3", b"\4", b"3", b"4"):  # a table or an object, in binary or in ASCII
-        return t7_content(read_t7(path))
+        root = read_t7(path)
+        return torch_rnn_content(root) if is_torch_rnn(root) else t7_content(root)
     raise ValueError("it is neither a .pt nor a .t7 file")

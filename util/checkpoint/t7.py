@@ -1,9 +1,9 @@
 """Reads Torch7's binary files (.t7) with numpy alone, as data: nothing in a file is ever run.
 
-A file is one object: an int32 tag, and what the tag calls for. Tables, Torch objects and functions carry an index, by
-which the same object is meant wherever it turns up again, inside itself as well. Everything is little-endian. A C
-`long` has 64 bits, or 32 where the machine that wrote the file had such; no file tells which, but a file with tensors
-makes sense in one of the two readings only. The format is that of File.lua and of Tensor.c and Storage.c in Torch7.
+A file holds one object: an int32 tag, then what the tag calls for. Tables, Torch objects and functions carry an index;
+the same index later, even inside the object itself, refers to the same object. Everything is little-endian. A C `long`
+has 64 or 32 bits, depending on the machine that wrote the file. The file does not say which, but one with tensors makes
+sense in only one of the two. The format is that of File.lua, Tensor.c and Storage.c in Torch7.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ ELEMENTS = {
 GPUS = ("Cuda", "Cl")
 MAX_DIMENSIONS = 32
 SMALLEST_ENTRY = 12
-"""Bytes of a table's entry at the least: a boolean key and a nil value."""
+"""The least number of bytes in a table entry: a boolean key and a nil value."""
 
 INT, DOUBLE = struct.Struct("<i"), struct.Struct("<d")
 
 
 class Table(dict):
-    """A Lua table or, where `torch_class` names its class, an object of Torch.
+    """A Lua table or, if `torch_class` names its class, a Torch object.
 
-    As in Lua a table can itself be a key, for what it is and not for what is in it; nngraph does so with its nodes.
+    As in Lua, a table can itself be a key, compared by identity; nngraph uses its nodes that way.
     """
 
     __slots__ = ("torch_class",)
@@ -54,21 +54,21 @@ class Table(dict):
 
 
 def read_t7(path: Path) -> Any:
-    """The object in a .t7 file.
+    """Returns the object in a .t7 file.
 
-    Tables and objects of Torch become `Table`s, with int for keys that are whole numbers. Numbers are float. A string
-    is a str with one character, 0 to 255, for each byte. Tensors and storages are read-only views of the file's bytes
-    as numpy arrays, a tensor without dimensions one of shape (0,). Functions become None.
+    Tables and Torch objects become `Table`s, with int for keys that are whole numbers. Numbers are float. A string is
+    a str with one character, 0 to 255, per byte. Tensors and storages are read-only views of the file's bytes as numpy
+    arrays; a tensor without dimensions has shape (0,). Functions become None.
 
-    Raises ValueError with one sentence, with how many bytes were read until then, where the file is malformed or has
-    the ASCII form of the format, and OSError where it cannot be read.
+    Raises ValueError, with the byte position, if the file is malformed or in Torch's ASCII format, and OSError if it
+    cannot be read.
     """
     if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("it is no regular file")  # a device may have no end
+        raise ValueError("it is not a regular file")  # a device may be endless
     data = path.read_bytes()
     if re.match(rb"\d\s", data):
         raise ValueError(
-            "at byte 0 it has the ASCII form of Torch's files, of which only the binary one is read; "
+            "it is in Torch's ASCII format, and only the binary format can be read; "
             "convert it in Torch: torch.save('binary.t7', torch.load('ascii.t7', 'ascii'))"
         )
     errors = []
@@ -78,12 +78,12 @@ def read_t7(path: Path) -> Any:
             return reader.read()
         except ValueError as error:
             errors.append((reader.at, str(error)))
-    raise ValueError(max(errors)[1])  # of the reading that went further
+    raise ValueError(max(errors)[1])  # from the attempt that got further
 
 
 @dataclass(slots=True)
 class Unfinished:
-    """A table of which `left` entries are still to be read, and the key of the next one, if it has been read."""
+    """A table with `left` entries still to read, and the key of the next one if that has been read."""
 
     table: Table
     left: int
@@ -92,7 +92,7 @@ class Unfinished:
 
 
 class Reader:
-    """The bytes of a file, read up to `at`. Tables wait on a stack of their own, so they can be nested at any depth."""
+    """Reads a file's bytes; `at` is the position. Unfinished tables wait on a stack, so they can nest to any depth."""
 
     def __init__(self, data: bytes, long: np.dtype) -> None:
         self.data, self.at, self.long = data, 0, long
@@ -106,7 +106,7 @@ class Reader:
         self.storage_classes = {f"torch.{name}Storage": dtype for name, dtype in names.items()}
 
     def read(self) -> Any:
-        """The file's object, whole. Raises ValueError."""
+        """Returns the file's object, complete. Raises ValueError."""
         root = self.begin_object()
         while self.unfinished:
             top = self.unfinished[-1]
@@ -118,11 +118,11 @@ class Reader:
                 top.table[top.key] = self.begin_object()
                 top.left, top.has_key = top.left - 1, False
         if self.at < len(self.data):
-            raise self.malformed("it goes on after its end")
+            raise self.malformed("there is more data after its end")
         return root
 
     def begin_object(self) -> Any:
-        """The next object; the entries of its table, if it is one, are left for `read` to fill in."""
+        """Returns the next object; if it is a table, its entries are left for `read` to fill in."""
         tag = self.int32()
         if tag == NIL:
             return None
@@ -135,7 +135,7 @@ class Reader:
         if tag == FUNCTION:
             return self.function()
         if tag not in (TABLE, TORCH, *INDEXED_FUNCTIONS):
-            raise self.malformed(f"there is no type of object with the tag {tag}")
+            raise self.malformed(f"the type tag {tag} is unknown")
         index = self.int32()
         if index in self.objects:
             return self.objects[index]
@@ -147,12 +147,12 @@ class Reader:
         return self.function()
 
     def key(self, table: Table) -> Any:
-        """The key of a table's next entry."""
+        """Returns the key of a table's next entry."""
         key = self.begin_object()
         if isinstance(key, float) and key.is_integer():
             key = int(key)
         if key is None or isinstance(key, np.ndarray) or (isinstance(key, float) and math.isnan(key)):
-            raise self.malformed("a table has nil, a tensor, a function or not-a-number for a key")
+            raise self.malformed("a table key is nil, a tensor, a function or NaN")
         if key in table:
             raise self.malformed("a table has the same key twice")
         return key
@@ -160,13 +160,13 @@ class Reader:
     def table(self, index: int, table: Table) -> Table:
         count = self.int32()
         if not 0 <= count <= (len(self.data) - self.at) // SMALLEST_ENTRY:
-            raise self.malformed(f"a table of {count} entries is more than the rest of the file can hold")
+            raise self.malformed(f"a table claims {count} entries, more than the rest of the file can hold")
         self.objects[index] = table
         self.unfinished.append(Unfinished(table, count))
         return table
 
     def function(self) -> None:
-        """Passes over a function's bytecode, and over the table of its upvalues, which some old files do not have."""
+        """Skips a function's bytecode and its table of upvalues, which some old files lack."""
         self.skip(self.int32())
         if self.data[self.at : self.at + INT.size] == INT.pack(TABLE):
             self.begin_object()
@@ -185,10 +185,10 @@ class Reader:
 
     def class_name(self) -> str:
         name = self.string()
-        return self.string() if re.fullmatch(r"V \d+", name) else name  # the oldest files have no version before it
+        return self.string() if re.fullmatch(r"V \d+", name) else name  # the oldest files have no version string
 
     def tensor(self, dtype: np.dtype) -> np.ndarray:
-        """A view of a storage. It is never larger than that, so strides cannot make much out of a small file."""
+        """Returns a view of a storage, never larger than it, so strides cannot blow up a small file."""
         dimensions = self.int32()
         if not 0 <= dimensions <= MAX_DIMENSIONS:
             raise self.malformed(f"a tensor has {dimensions} dimensions")
@@ -210,7 +210,7 @@ class Reader:
         return np.ndarray(sizes, dtype, storage, offset * dtype.itemsize, steps)
 
     def tensor_storage(self, dtype: np.dtype) -> np.ndarray:
-        """The storage that ends a tensor: written out here, one that came before, or nil."""
+        """Returns a tensor's storage: written here, a reference to an earlier one, or nil."""
         tag = self.int32()
         if tag == NIL:
             return np.empty(0, dtype)
@@ -243,10 +243,10 @@ class Reader:
         return format.unpack_from(self.data, self.skip(format.size))[0]
 
     def skip(self, size: int) -> int:
-        """Passes over `size` bytes. Gives the place of the first."""
+        """Skips `size` bytes and returns the position of the first."""
         start = self.at
         if not 0 <= size <= len(self.data) - start:
-            raise self.malformed(f"it should go on for {size} bytes and has {len(self.data) - start}")
+            raise self.malformed(f"it should continue for {size} bytes, but {len(self.data) - start} are left")
         self.at += size
         return start
 

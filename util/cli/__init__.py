@@ -1,1 +1,1 @@
-"""What the scripts share with a terminal: flags, devices, files, signals, messages, pictures."""
+"""Everything between the scripts and the user: flags, messages, signals, devices, files, pictures."""

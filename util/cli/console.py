@@ -1,6 +1,6 @@
-"""What the scripts say, and how they end.
+"""What the scripts print, and how they end.
 
-Several processes may train one model, as torchrun starts them; this is the one place that knows which of them speaks.
+torchrun may start several processes that train one model; only this module knows which of them prints.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from util.errors import UserError, is_out_of_memory, reason
 
 
 class Rank(NamedTuple):
-    """This process among those that train together, and among those of its machine."""
+    """This process's place among those that train together, and among those on its machine."""
 
     number: int = 0
     total: int = 1
@@ -26,7 +26,7 @@ class Rank(NamedTuple):
 
 
 def rank() -> Rank:
-    """Returns what torchrun says; without torchrun a process is the only one."""
+    """Returns the rank that torchrun gave this process; without torchrun it is the only one."""
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     if any(name not in os.environ for name in (*names, "MASTER_ADDR")):
         return Rank()
@@ -34,18 +34,18 @@ def rank() -> Rank:
 
 
 def launcher() -> str:
-    """Returns the command that starts a script as this one was started."""
+    """Returns the command that starts a script the way this one was started."""
     if rank().total == 1:
         return "python"
     return "torchrun " + (f"--nproc_per_node={rank().total}" if rank().total == rank().local_total else "(as before)")
 
 
 def log(sentence: str) -> bool:
-    """Prints a line of the log on standard output, above any progress bar; the first process speaks for all.
+    """Prints a log line on standard output, above any progress bar, and flushes it so that a pipe gets it at once.
 
-    A line appears at once, in a pipe as well. A log that can no longer be written costs a warning and not the run.
-    Where its reader has gone, util.cli.signals.StopSignals takes that as a wish to stop; before there is anything to
-    save, the program ends. Returns whether somebody may read it.
+    Only the first of several processes prints. If the log cannot be written, it warns and the run carries on without
+    a log. If the log's reader has gone away, util.cli.signals.StopSignals takes that as a request to stop; before there
+    is anything to save, the program ends. Returns whether somebody may read the line.
     """
     if rank().number:
         return True
@@ -64,15 +64,15 @@ def log(sentence: str) -> bool:
 
 
 def tell(sentence: str) -> None:
-    """Says something that is no part of the log, on standard error; the first process speaks for all."""
+    """Prints a sentence that is not part of the log on standard error; only the first process prints."""
     if rank().number == 0:
         warn(sentence)
 
 
 def warn(sentence: str, everywhere: bool = False) -> None:
-    """Says something on standard error, after what standard output holds so far.
+    """Prints a sentence on standard error, after flushing standard output.
 
-    Of several processes the first of each machine says it, or each one where it is about that one.
+    Of several processes only the first on each machine prints, unless `everywhere` is set.
     """
     if everywhere or rank().local == 0:
         with suppress(OSError):
@@ -82,9 +82,9 @@ def warn(sentence: str, everywhere: bool = False) -> None:
 
 
 def drop_output() -> None:
-    """Lets what is still to come on standard output vanish, after an error there.
+    """Discards standard output from now on, after an error there.
 
-    What Python holds back of it would fail again at its end, and be told as a traceback.
+    Otherwise Python would try to flush its buffer again at exit, fail again, and print a traceback.
     """
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -92,7 +92,7 @@ def drop_output() -> None:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Calls `main` and leaves the process with its exit status: 1 after a UserError, 130 after Ctrl-C."""
+    """Calls `main` and exits with its status: 1 after a UserError, 130 after Ctrl-C."""
     sys.stdout, sys.stderr = usable(sys.stdout), Unfailing(usable(sys.stderr))  # type: ignore[assignment]
     try:
         status = status_of(main)
@@ -101,7 +101,7 @@ def run(main: Callable[[], int | None]) -> None:
         status = 130
     except OSError as error:
         drop_output()
-        status = 0 if isinstance(error, BrokenPipeError) else 1  # a reader that has gone: nothing is wrong
+        status = 0 if isinstance(error, BrokenPipeError) else 1  # a reader that has gone away is not an error
         if status:
             where = f": {error.filename}" if error.filename else " while writing output"
             warn(f"error: {reason(error)}{where}", everywhere=True)
@@ -109,7 +109,7 @@ def run(main: Callable[[], int | None]) -> None:
 
 
 def status_of(main: Callable[[], int | None]) -> int:
-    """Returns the exit status of `main`, after telling its mistakes."""
+    """Runs `main`, reports its errors, and returns the exit status."""
     try:
         return main() or 0
     except UserError as error:
@@ -117,14 +117,14 @@ def status_of(main: Callable[[], int | None]) -> int:
     except (MemoryError, RuntimeError, ImportError) as error:
         if not is_out_of_memory(error):
             raise
-        warn("error: out of memory; a smaller model, -batch_size or -seq_length needs less", everywhere=True)
-    except SystemExit as stop:  # of argparse, after -help or a mistake in the flags
+        warn("error: out of memory; try a smaller model, -batch_size or -seq_length", everywhere=True)
+    except SystemExit as stop:  # from argparse, after -help or a bad flag
         return int(stop.code or 0)
     return 1
 
 
 def usable(stream: TextIO | None) -> TextIO:
-    """Returns a standard stream that takes any character, or one that swallows them where it is closed."""
+    """Returns the stream, made to accept any character; a null device if it is closed."""
     if stream is None:
         return open(os.devnull, "w")
     if isinstance(stream, io.TextIOWrapper):
@@ -133,7 +133,7 @@ def usable(stream: TextIO | None) -> TextIO:
 
 
 class Unfailing:
-    """A stream for messages, which may have lost its terminal: then they vanish, and nothing else is lost."""
+    """A stream for messages that ignores errors: if its terminal is gone, only the messages are lost."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

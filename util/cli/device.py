@@ -1,4 +1,4 @@
-"""Where a model runs: a CUDA GPU, an OpenCL device, or the CPU. One call chooses the device and tries it."""
+"""Where a model runs: a CUDA GPU, an OpenCL device, or the CPU. One function chooses the device and tries it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable
+from functools import partial
 
-from util.cli.console import rank
+from util.cli.console import rank, warn
 from util.errors import UserError
 
 OPENCL_BACKEND = "pytorch_ocl"
@@ -17,13 +18,15 @@ OPENCL_BACKEND = "pytorch_ocl"
 
 
 def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
-    """Returns the device that -gpuid and -opencl ask for, tried, as a torch device string; or "cpu", and says why.
+    """Returns the device that -gpuid and -opencl ask for, as a torch device string; "cpu" if it fails, and says why.
 
-    Imports torch only where there seems to be a device. Of several processes that train together each takes a GPU of
-    its machine, in turn. Raises UserError where there are GPUs but not this one.
+    Imports torch only if there seems to be a device. Of several processes that train together, each takes one of its
+    machine's GPUs in turn. Raises UserError if there are GPUs but not this one.
     """
     if gpuid < 0:
         return "cpu"
+    if rank().number:  # what is about this process alone is not for the first to say
+        say = partial(warn, everywhere=True)
     if opencl:
         if importlib.util.find_spec(OPENCL_BACKEND):
             return tried(f"ocl:{gpuid}", say)
@@ -31,17 +34,18 @@ def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
         return "cpu"
     count = count_gpus()
     if count == 0:
-        say("no GPU found; continuing on the CPU (-gpuid -1 does so without this message)")
+        say("no GPU found; continuing on the CPU (-gpuid -1 silences this message)")
         return "cpu"
     if rank().total > 1:
         gpuid = rank().local % count
     if gpuid >= count:
-        raise UserError(f"there is no GPU {gpuid}; -gpuid takes 0 to {count - 1}, or -1 for the CPU")
+        numbers = "0" if count == 1 else f"0 to {count - 1}"
+        raise UserError(f"there is no GPU {gpuid}; -gpuid takes {numbers}, or -1 for the CPU")
     return tried(f"cuda:{gpuid}", say)
 
 
 def count_gpus() -> int:
-    """Returns how many GPUs there are. Asking the driver takes no time, while importing torch takes seconds."""
+    """Returns how many GPUs there are. Asking the driver is instant; importing torch takes seconds."""
     if is_rocm():
         import torch
 
@@ -56,7 +60,7 @@ def count_gpus() -> int:
 
 
 def is_rocm() -> bool:
-    """Whether the installed torch is one for AMD's GPUs, which it calls cuda as well."""
+    """Whether the installed torch is built for AMD's GPUs, which it calls cuda as well."""
     try:
         return "rocm" in importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
@@ -64,13 +68,14 @@ def is_rocm() -> bool:
 
 
 def tried(device: str, say: Callable[[str], object]) -> str:
-    """Returns the device after computing something there, or "cpu", and says why, where that fails."""
+    """Tries to compute on the device; returns it, or "cpu" after saying why that failed."""
     try:
         import torch
 
         if device.startswith("ocl"):
             importlib.import_module(OPENCL_BACKEND)
         else:
+            torch.cuda.init()
             torch.cuda.set_device(device)
         torch.ones(1, device=device).add_(1).item()
     except (ImportError, OSError, RuntimeError, AssertionError) as error:

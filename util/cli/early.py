@@ -1,6 +1,6 @@
-"""Makes Ctrl-C quiet, and too little memory one sentence, while a script imports what it needs, which takes a while.
+"""Keeps Ctrl-C quiet, and running out of memory to one sentence, during the imports of a script, which take a while.
 
-Every script imports this first, if it is the program that runs.
+Every script imports this first when it is run as a program.
 """
 
 import mmap
@@ -13,7 +13,7 @@ from util.errors import UserError, is_out_of_memory
 
 
 def tell(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Takes the place of sys.excepthook until util.cli.console.run does better."""
+    """Replaces sys.excepthook until util.cli.console.run takes over."""
     if is_out_of_memory(error):
         sys.stderr.write("error: out of memory while the program was starting\n")
     elif not issubclass(kind, KeyboardInterrupt):

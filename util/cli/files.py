@@ -1,7 +1,7 @@
-"""Writing files: whole or not at all, and never over what must not be lost.
+"""Writes files whole or not at all, and never over one that must not be lost.
 
-`replacing` writes a file beside its place, flushes it to the disk and renames it. `output` is for every place that a
-user names: it knows what may be written over, and takes links, devices and pipes as they are.
+`replacing` writes to a temporary file beside the target, flushes it to disk, and renames it. `output` is for every
+file that a user names: it knows what may be overwritten, follows links, and writes to devices and pipes as they are.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ from typing import BinaryIO
 from util.errors import UserError, reason
 
 CHECKPOINT_STARTS = (b"PK\3\4", b"\3\0\0\0", b"\4\0\0\0")
-"""How a .pt file begins, and a .t7 file of Torch."""
+"""The first bytes of a .pt file, and of Torch's .t7 files."""
 
 
 @contextmanager
 def output(
-    path: str | Path, flag: str, reads: Iterable[Path] = (), over_checkpoints: bool = False
+    path: str | Path, flag: str = "", reads: Iterable[Path] = (), over_checkpoints: bool = False
 ) -> Iterator[BinaryIO]:
-    """Opens the place that the user named with `flag` for writing; `-` is standard output.
+    """Opens the file that the user named with `flag`, if there is such a flag, for writing; `-` is standard output.
 
-    A regular file appears at the end of the block, whole; until then, and after an error, it is what it was. It keeps
-    its mode and its owner, and a link still leads to it. Devices and pipes are written to as they are. Raises
-    UserError where it cannot be written, is one of the files that this run `reads`, or is a checkpoint (with
-    `over_checkpoints`: where it is something else).
+    A regular file is complete when the block ends; until then, and after an error, it is what it was. It keeps its
+    mode and its owner, and links to it still lead to it. Devices and pipes are written to directly. Raises UserError
+    if it cannot be written, is one of the files that this run `reads`, or is a checkpoint, unless `over_checkpoints`.
     """
     if str(path) == "-":
         yield sys.stdout.buffer
@@ -44,30 +43,32 @@ def output(
             with replacing(Path(os.path.realpath(path))) as file:
                 yield file
     except OSError as error:
-        raise UserError(f"cannot write {path}: {reason(error)}; name another file with {flag}") from error
+        raise refusal(path, reason(error), flag) from error
 
 
 def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), over_checkpoints: bool = False) -> None:
-    """Raises UserError where `output` would destroy something."""
+    """Raises UserError if `output` would destroy something."""
     path = Path(path)
     try:
         if path.is_dir():
-            raise UserError(f"{flag} {path} is a folder; name a file")
+            raise refusal(path, "it is a folder", flag)
         if not path.exists() or is_stream(path):
             return
         if identity(path) in {identity(other) for other in (*reads, *own_code())}:
-            raise UserError(f"{flag} would write over {path}, which this command reads; name another file")
+            raise refusal(path, "this command reads it", flag)
         if is_checkpoint(path) and not over_checkpoints:
-            raise UserError(f"{flag} would write over {path}, which is a checkpoint; name another file")
-        if over_checkpoints and not is_checkpoint(path) and path.stat().st_size:
-            raise UserError(f"cannot write {path}: there is another file of that name; rename it, or remove it")
+            raise refusal(path, "it is a checkpoint", flag)
         path.open("ab").close()  # a new file in its place would not ask whether this one may be written
     except OSError as error:
-        raise UserError(f"cannot write {path}: {reason(error)}; name another file with {flag}") from error
+        raise refusal(path, reason(error), flag) from error
+
+
+def refusal(path: str | Path, why: str, flag: str) -> UserError:
+    return UserError(f"cannot write {path}: {why}" + (f"; choose another file for {flag}" if flag else ""))
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Returns what is the same for a file under all its names; None where there is none."""
+    """Returns what a file has in common under all its names; None if there is no file."""
     with suppress(OSError):
         status = os.stat(path)
         return status.st_dev, status.st_ino
@@ -75,13 +76,13 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def own_code() -> list[Path]:
-    """Returns the files of the program and the libraries that it has loaded."""
+    """Returns the files of the program itself and of the libraries it has loaded."""
     files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     return [Path(file) for file in files if file]
 
 
 def is_stream(path: Path) -> bool:
-    """Whether a path leads to a device, a pipe or an open file such as /dev/stdout, which keep what they were given."""
+    """Whether a path leads to a device, a pipe or an open file such as /dev/stdout, which cannot be replaced."""
     parent = os.path.realpath(path.absolute().parent)
     if parent == "/dev" or parent.startswith("/proc/"):
         return True
@@ -92,7 +93,7 @@ def is_stream(path: Path) -> bool:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether a file is a checkpoint, by how it begins, or by its name where it is damaged."""
+    """Whether a file is a checkpoint, by its first bytes, or by its name in case it is damaged."""
     with path.open("rb") as file:
         start = file.read(4)
     return start in CHECKPOINT_STARTS or (path.suffix in (".pt", ".t7") and bool(start))
@@ -100,11 +101,10 @@ def is_checkpoint(path: Path) -> bool:
 
 @contextmanager
 def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> Iterator[BinaryIO]:
-    """Opens a new file, for writing and reading, that takes the place of `path` when the block ends well.
+    """Opens a new file, for reading and writing, that replaces `path` when the block ends without an exception.
 
-    Until then, and after any exception, `path` is what it was, and nothing is left beside it. The file has the mode
-    and the owner of the one before it. `commit` moves the finished file to its place: os.replace, `create` or
-    `discard`. Raises OSError.
+    Until then `path` is untouched, and after an exception no temporary file is left. The new file has the old one's
+    mode and owner. `commit` moves the finished file into place: os.replace, `create` or `discard`. Raises OSError.
     """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
@@ -122,23 +122,23 @@ def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> I
 
 
 def create(temporary: str, path: Path) -> None:
-    """Commits a file to a place where there is none yet; raises FileExistsError where there is."""
+    """Commits a file only if `path` does not exist yet; raises FileExistsError if it does."""
     try:
         os.link(temporary, path)
     except FileExistsError:
         raise
     except OSError:
-        # A file system without hard links: look first, with a moment in which another process could come between.
+        # No hard links on this file system: check first, though another process may slip in between.
         if path.exists():
             raise FileExistsError(path) from None
         os.replace(temporary, path)
     else:
-        with suppress(OSError):  # the file is in its place all the same
+        with suppress(OSError):  # the file is in place regardless
             os.unlink(temporary)
 
 
 def discard(temporary: str, path: Path) -> None:
-    """Commits nothing: only tries whether such a file can be written."""
+    """Commits nothing: only checks that such a file could be written."""
     os.unlink(temporary)
 
 
@@ -157,7 +157,7 @@ def _give_permissions(temporary: str, path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a rename last through a power cut, where the system lets a folder be flushed."""
+    """Makes a rename survive a power failure, on systems that can flush a folder."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,7 +1,7 @@
-"""Flags as Torch's command line has them: `-name value`; `--name value` and `-name=value` do as well.
+"""Flags in the style of Torch's command line: `-name value`. `--name value` and `-name=value` work as well.
 
-A flag of train.py also says once, by its `Role`, what it means for a run. What -resume may change, what several
-processes must agree on, and what a checkpoint may never say all follow from that.
+Each flag of train.py also has a `Role`, which says what it means for a run. What -resume may change, what several
+processes must agree on, and what is never taken from a checkpoint all follow from it.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ class Role(Enum):
     """What a flag means for a run."""
 
     RUN = "fixed"
-    """What the run is: -resume refuses another value."""
+    """Defines the run: -resume refuses another value."""
     COURSE = "may change, and the figures with it"
-    """How the run goes on: -resume may change it, and the figures follow it from there."""
+    """Affects the figures, but -resume may change it from there on."""
     PACE = "may change"
-    """When the run prints, validates, saves and stops: no figure depends on it."""
+    """When the run prints, validates, saves and stops; no figure depends on it."""
     TEXT = "may change, if the text is the same"
-    """Where the text is found; its content is what counts, and is compared."""
+    """Where to find the text; only its content matters, and that is compared."""
     MACHINE = "may change with the machine"
-    """What computes the run. Each process may have its own."""
+    """What the run is computed on. Each process may have its own."""
     CALL = "give it again"
-    """Of this command alone: a place to write to. No checkpoint says it, nor would it be obeyed."""
+    """For this command only: a place to write to, which is never taken from a checkpoint."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a flag takes: how a value is read from a word, and which values are right."""
+    """The kind of value that a flag takes: how to read one from a word, and which ones are valid."""
 
     read: Callable[[str], Any]
     accepts: Callable[[Any], bool]
@@ -57,21 +57,21 @@ class Kind:
 
 
 def whole(low: int, high: int | None = None) -> Kind:
-    """A kind of flag: whole numbers from low up, to high if given."""
-    wanted = f"a whole number from {low} " + ("up" if high is None else f"to {high}")
-    bound = 10**40 if high is None else high  # longer ones could not even be printed after a multiplication
+    """A kind of value: whole numbers of at least `low`, and at most `high` if given."""
+    wanted = f"a whole number of at least {low}" if high is None else f"a whole number from {low} to {high}"
+    bound = 10**40 if high is None else high  # Python refuses to print numbers that are much longer
     return Kind(int, lambda x: type(x) is int and low <= x <= bound, wanted, "N")
 
 
 def real(accepts: Callable[[float], bool], wanted: str) -> Kind:
-    """A kind of flag: finite numbers that `accepts` takes; `wanted` says which those are."""
+    """A kind of value: finite numbers that `accepts` approves; `wanted` describes them."""
     return Kind(float, lambda x: type(x) in (int, float) and math.isfinite(x) and accepts(x), wanted, "X")
 
 
 text = Kind(str, lambda x: isinstance(x, str), "text", "TEXT")
 path = Kind(Path, lambda x: isinstance(x, str | Path) and "\0" not in str(x), "a path", "PATH")
 positive = real(lambda x: x > 0, "a number above 0")
-positive_single = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # fits into a float32
+positive_single = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # fits in a float32
 fraction = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
 switch = whole(0, 1)
 seed = whole(0, 2**32 - 1)
@@ -79,13 +79,13 @@ gpu_id = whole(-1)
 
 
 def unescape(value: str) -> str:
-    r"""Returns the text with \n, \t, \r and \\ as what they stand for, which a command line cannot easily say."""
+    r"""Returns the text with \n, \t, \r and \\, for what is hard to type in a shell, replaced by what they mean."""
     meanings = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
     return re.sub(r"\\([ntr\\])", lambda escape: meanings[escape[1]], value)
 
 
 class Flags(argparse.ArgumentParser):
-    """The flags of one script. A mistake in them is one sentence on standard error and exit status 2."""
+    """The flags of one script. A bad flag prints one sentence on standard error and exits with status 2."""
 
     def __init__(self, description: str, example: str) -> None:
         super().__init__(
@@ -97,10 +97,10 @@ class Flags(argparse.ArgumentParser):
         )
         self.roles: dict[str, Role] = {}
         self.actions: dict[str, argparse.Action] = {}
-        self.add_argument("-help", "-h", action="help", default=argparse.SUPPRESS, help="show this and stop")
+        self.add_argument("-help", "-h", action="help", default=argparse.SUPPRESS, help="show this help and exit")
 
     def group(self, title: str) -> Callable[..., None]:
-        """Starts a group of flags in -help; returns a function that adds a flag to it."""
+        """Starts a group of flags in -help and returns the function that adds a flag to it."""
         group = self.add_argument_group(title)
 
         def add(
@@ -127,24 +127,28 @@ class Flags(argparse.ArgumentParser):
             type=Path,
             metavar="CHECKPOINT",
             nargs=nargs,
-            help="a .pt file of train.py, or an original .t7",
+            help="checkpoint written by train.py (.pt), or by the original (.t7)",
         )
 
-    def add_machine(self, title: str = "machine", gpuid: int = 0, gpuid_help: str = "which GPU; -1 = CPU") -> None:
+    def add_machine(self, title: str = "machine", gpuid: int = 0, gpuid_help: str = "GPU to use; -1 = CPU") -> None:
         """Adds -gpuid and -opencl, in a group of their own."""
         add = self.group(title)
         add("gpuid", gpu_id, gpuid, gpuid_help, role=Role.MACHINE)
-        add("opencl", switch, 0, "1 = OpenCL instead of CUDA", role=Role.MACHINE)
+        add("opencl", switch, 0, "1 = use OpenCL instead of CUDA", role=Role.MACHINE)
 
     def add_unused_machine(self) -> None:
-        """Adds -gpuid and -opencl for a script that needs no device, since the original's accepts them."""
-        add = self.group("accepted as the original accepts them; reading a checkpoint takes no GPU")
-        add("gpuid", gpu_id, 0, "not needed")
-        add("opencl", switch, 0, "not needed")
+        """Adds -gpuid and -opencl to a script that needs no device, since the original accepts them."""
+        add = self.group("accepted for compatibility with the original; no GPU is needed")
+        add("gpuid", gpu_id, 0, "ignored")
+        add("opencl", switch, 0, "ignored")
 
     def named(self, *roles: Role) -> set[str]:
         """Returns the names of the flags with these roles."""
         return {name for name, role in self.roles.items() if role in roles}
+
+    def defaults(self, *roles: Role) -> dict[str, Any]:
+        """Returns the flags with these roles, and their defaults."""
+        return {name: self.get_default(name) for name in self.named(*roles)}
 
     def accepts(self, name: str, value: Any) -> bool:
         """Whether the flag of that name could have this value."""
@@ -154,7 +158,7 @@ class Flags(argparse.ArgumentParser):
         return action.type.accepts(value) if isinstance(action.type, Kind) else True
 
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
-        """Returns the flags' values; `given` in it is the set of names that the user wrote."""
+        """Returns the flags' values; its `given` is the set of names that the user wrote."""
         arguments = self._join_values(sys.argv[1:] if argv is None else argv)
         options = self.parse_args(arguments)
         options.given = {flag.dest for flag in map(self._known, arguments) if flag}
@@ -163,12 +167,12 @@ class Flags(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         left_over = message.removeprefix("unrecognized arguments: ")
         if left_over != message:
-            message = f"{left_over} belongs to no flag (a pattern such as '*.txt', or a text with spaces, needs quotes)"
+            message = f"{left_over} does not belong to any flag (quote a pattern like '*.txt' or text with spaces)"
         warn(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
         raise SystemExit(2)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """Returns a flag's value; argparse up to Python 3.12 would take the value `--` for an end of the flags."""
+        """Returns a flag's value. argparse up to Python 3.12 would take the value `--` for the end of the flags."""
         if not action.option_strings or action.nargs is not None:
             return super()._get_values(action, arg_strings)
         value = self._get_value(action, arg_strings[0])
@@ -176,12 +180,12 @@ class Flags(argparse.ArgumentParser):
         return value
 
     def _known(self, argument: str) -> argparse.Action | None:
-        """Returns the flag that an argument names, if it does."""
+        """Returns the flag that an argument names, if any."""
         name = argument.split("=", 1)[0]
         return self._option_string_actions.get("-" + name.lstrip("-")) if name.startswith("-") else None
 
     def _join_values(self, argv: Sequence[str]) -> list[str]:
-        """Makes `-name value` one argument, so that a value may begin with a dash: a negative number, a primetext."""
+        """Joins `-name value` into one argument, so that a value may start with a dash, as a negative number does."""
         joined: list[str] = []
         rest = list(argv)
         while rest:
@@ -199,11 +203,11 @@ class Flags(argparse.ArgumentParser):
     def _about_unknown(self, argument: str) -> str:
         name = "-" + argument.split("=", 1)[0].lstrip("-")
         near = difflib.get_close_matches(name, self._option_string_actions, n=1)
-        return f"there is no flag {name}" + (f", did you mean {near[0]}?" if near else "")
+        return f"there is no flag {name}" + (f" (did you mean {near[0]}?)" if near else "")
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows each flag's default, where it has one."""
+    """Shows each flag's default, if it has one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default in (None, "") else super()._get_help_string(action)

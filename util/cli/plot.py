@@ -1,4 +1,4 @@
-"""Loss curves of runs: as a picture, or in a terminal by plain characters."""
+"""Loss curves of runs, as a picture or as plain characters in a terminal."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from util.checkpoint.content import Checkpoint
 from util.cli.files import output
 
 SUFFIXES = (".png", ".svg", ".pdf")
-POINTS = 150  # of a smoothed curve, about
-# Runs differ in colour, brightness, line and marker: so in black and white, too.
+POINTS = 150  # on a smoothed curve, approximately
+# Runs differ in color, brightness, line and marker, so they can be told apart in black and white.
 COLORS = ("#08306b", "#e8850c", "#c0306a", "#2a9d8f")
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -29,7 +29,7 @@ Points = tuple[np.ndarray, np.ndarray]
 
 @dataclass
 class Curves:
-    """The losses of a run in nats per character: (epochs, losses), finite numbers all of them."""
+    """The losses of a run in nats per character: (epochs, losses), all finite."""
 
     name: str
     train: Points
@@ -39,7 +39,7 @@ class Curves:
 
 
 def curves(name: str, checkpoint: Checkpoint) -> Curves:
-    """The curves of a checkpoint's run up to there. Iterations without a loss are left out."""
+    """Returns the loss curves of a checkpoint's run so far. Iterations without a loss are left out."""
     count = checkpoint.iteration
     epoch = checkpoint.epoch / max(count, 1)  # of one iteration
     window = max(1, round(count / POINTS))
@@ -51,18 +51,18 @@ def curves(name: str, checkpoint: Checkpoint) -> Curves:
 
 
 def finite(x: np.ndarray, y: np.ndarray) -> Points:
-    """The points with a finite y."""
+    """Returns the points with a finite y."""
     return x[np.isfinite(y)], y[np.isfinite(y)]
 
 
 def block_means(block: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
-    """The mean of each array over each block; `block` says to which one a place belongs. Empty blocks are left out."""
+    """Returns each array's mean over each block; `block` is each element's block number. Empty blocks are left out."""
     sizes = np.bincount(block)
     return [np.bincount(block, weights=array)[sizes > 0] / sizes[sizes > 0] for array in values]
 
 
 def loss_range(runs: Sequence[Curves]) -> tuple[float, float]:
-    """The lowest and the highest loss to show: the steep start is cut off, which would flatten all the rest."""
+    """Returns the range of losses to show, without the steep start, which would flatten the rest."""
     train = [run.train[1] for run in runs if run.train[1].size]
     every = np.concatenate([*train, *(run.val[1] for run in runs)])
     late = [losses[len(losses) // 20 :] for losses in train]
@@ -71,7 +71,7 @@ def loss_range(runs: Sequence[Curves]) -> tuple[float, float]:
 
 
 def save_picture(runs: Sequence[Curves], path: Path, reads: Sequence[Path]) -> None:
-    """Draws the curves into a .png, .svg or .pdf file, none of those that were read. Raises UserError if it cannot."""
+    """Draws the curves to a .png, .svg or .pdf file, never over those in `reads`. Raises UserError if it cannot."""
     from matplotlib.figure import Figure
 
     columns = 2 if all(len(run.name) < 30 for run in runs) else 1  # of the legend
@@ -97,17 +97,17 @@ def save_picture(runs: Sequence[Curves], path: Path, reads: Sequence[Path]) -> N
     # Below the axes, where it covers nothing: training in the first column, validation in the second.
     legend = figure.legend(loc="outside lower center", ncols=columns, frameon=False, handlelength=4, fontsize="small")
     for label in legend.get_texts():
-        label.set_parse_math(False)  # a $ in a file's name is a $
+        label.set_parse_math(False)  # a $ in a file name is not math
     picture = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of characters in a name that the font does not have
+        warnings.simplefilter("ignore")  # about characters that the font lacks
         figure.savefig(picture, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight")
     with output(path, "-plot", reads) as file:
         file.write(picture.getbuffer())
 
 
 def draw_text(runs: Sequence[Curves], width: int, height: int) -> str:
-    """The curves in lines of `width` characters; of several runs each has a letter, a capital one for validation."""
+    """Returns the curves in lines of `width` characters. Each of several runs has a letter, capital for validation."""
     columns = width - 9
     low, high = loss_range(runs)
     end = max(epochs.max() for run in runs for epochs, _ in (run.train, run.val) if epochs.size)
@@ -115,7 +115,7 @@ def draw_text(runs: Sequence[Curves], width: int, height: int) -> str:
     letters = itertools.cycle(zip(string.ascii_lowercase, string.ascii_uppercase))
     marks = [(".", "o")] if len(runs) == 1 else [next(letters) for _ in runs]
     points = [(mark, run.train) for (mark, _), run in zip(marks, runs)]
-    points += [(mark, run.val) for (_, mark), run in zip(marks, runs)]  # above those of training
+    points += [(mark, run.val) for (_, mark), run in zip(marks, runs)]  # drawn over those of training
     for mark, (epochs, losses) in points:
         column = (epochs / (end or 1) * (columns - 1)).round().astype(int)
         for x, loss in zip(np.unique(column), block_means(column, losses)[0]):

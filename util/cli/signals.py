@@ -1,4 +1,4 @@
-"""Ctrl-C, kill and a closed terminal as a wish to stop soon, rather than at once."""
+"""Turns Ctrl-C, kill and a closed terminal into a request to stop soon rather than at once."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import suppress
 from types import FrameType
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE")
-"""Ctrl-C, kill, a closed terminal, a log whose reader has gone; Windows lacks the last two."""
+"""Ctrl-C, kill, a closed terminal, a log whose reader has gone away; Windows lacks the last two."""
 
 
 class StopSignals:
-    """While this context lasts, the first such signal is only noted; then Ctrl-C or kill ends the process at once.
+    """Inside this context the first such signal is only noted; after it, Ctrl-C or kill ends the process at once.
 
-    A SIGHUP that was ignored from the start (nohup) stays ignored. Neither it nor a SIGPIPE ends the process when it
-    comes again: a closing terminal sends several, and the last messages may go to the same pipe.
+    A SIGHUP that was ignored from the start (nohup) stays ignored. A second SIGHUP or SIGPIPE is ignored as well: a
+    closing terminal sends several, and the last messages may go to the same pipe.
     """
 
     def __init__(self, silent: bool = False) -> None:
@@ -24,7 +24,7 @@ class StopSignals:
 
     @property
     def exit_status(self) -> int:
-        """What a shell expects of a process that such a signal has ended."""
+        """The status that a shell expects of a process ended by the signal; 0 if there was none."""
         return 128 + self.received if self.received else 0
 
     def __enter__(self) -> StopSignals:
@@ -44,10 +44,8 @@ class StopSignals:
         self.received = signal.Signals(number)
         for impatient in (signal.SIGINT, signal.SIGTERM):
             signal.signal(impatient, signal.SIG_DFL)
-        # Not by way of sys.stderr: the signal may have come in the midst of a print, and streams cannot be re-entered.
         if not self.silent and self.received.name != "SIGPIPE":
+            message = b"stopping after this iteration; interrupt again to stop at once, without saving\n"
+            # Not through sys.stderr: the signal may arrive in the middle of a print, and streams are not reentrant.
             with suppress(OSError):
-                os.write(
-                    2,
-                    b"\n" * os.isatty(2) + b"stopping after this iteration; once more stops at once, without saving\n",
-                )
+                os.write(2, b"\n" * os.isatty(2) + message)

@@ -1,1 +1,1 @@
-"""Sampling: how the next character is drawn, and texts grown from it."""
+"""Sampling: draws characters, and grows texts from them."""

@@ -1,4 +1,4 @@
-"""How the next character of a text is drawn. N texts grow side by side; a single one is N = 1.
+"""Draws the next character of a text. N texts grow side by side; a single one is N = 1.
 
 Letters: N texts, V characters in the vocabulary.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from util.torch7_random import Torch7Random
 
 BLOCK = 256
-"""How many numbers are drawn at once from each text's stream."""
+"""How many numbers to draw at once from each text's stream."""
 
 Step = Callable[[np.ndarray], np.ndarray]
 """Feeds a character to each text, indices (N,), and returns the log-probabilities of the next ones, (N, V)."""
@@ -24,11 +24,11 @@ Choice = Callable[[np.ndarray], np.ndarray]
 def sample(
     step: Step, choose: Choice, texts: int, vocab_size: int, prime: list[int], length: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields `length` times the indices (N,) that follow `prime`, each chosen from what the model expects there.
+    """Yields `length` indices (N,) that follow `prime`, each chosen from the model's prediction.
 
-    With them come the log-probabilities (N, V) that they were chosen from; the next step may overwrite them.
+    Each comes with the log-probabilities (N, V) it was chosen from, which the next step may overwrite.
     """
-    log_probs = np.full((texts, vocab_size), -np.log(vocab_size))  # of nothing: all are equally likely
+    log_probs = np.full((texts, vocab_size), -np.log(vocab_size))  # before any input all characters are equally likely
     for index in prime:
         log_probs = step(np.full(texts, index))
     for number in range(length):
@@ -39,7 +39,7 @@ def sample(
 
 
 def drawing(seed: int, texts: int = 1, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> Choice:
-    """Returns what draws as `probabilities` says; text k, counted from 0, from the stream of seed + k."""
+    """Returns a Choice that draws from `probabilities`; text k, counted from 0, uses the stream of seed + k."""
     uniform = uniforms(seed, texts)
 
     def choose(log_probs: np.ndarray) -> np.ndarray:
@@ -49,9 +49,9 @@ def drawing(seed: int, texts: int = 1, temperature: float = 1.0, top_k: int = 0,
 
 
 def multinomial(probs: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    """Returns the indices (N,) that Torch7 draws: the first at which the cumulative probability reaches `uniform`.
+    """Returns the indices (N,) that Torch7 draws: the first whose cumulative probability reaches `uniform`.
 
-    probs (N, V) is float32 and need not sum to one; uniform (N, 1) is from 0 to below 1.
+    probs (N, V) is float32 and need not sum to one; uniform (N, 1) is at least 0 and below 1.
     """
     cumulative = probs.cumsum(axis=1, dtype=np.float64)
     cumulative /= cumulative[:, -1:]
@@ -59,29 +59,29 @@ def multinomial(probs: np.ndarray, uniform: np.ndarray) -> np.ndarray:
 
 
 def uniforms(seed: int, texts: int) -> Iterator[np.ndarray]:
-    """Yields for each character to draw a number from 0 to below 1 for each text, (N, 1)."""
+    """Yields one number in [0, 1) per text, (N, 1), for each character to draw."""
     streams = [Torch7Random((seed + k) % 2**32) for k in range(texts)]
     while True:
         yield from np.stack([stream.raw(BLOCK) for stream in streams], axis=1)[:, :, None] / 2.0**32
 
 
 def most_likely(log_probs: np.ndarray) -> np.ndarray:
-    """Returns the index of the most likely character of each text, of several equally likely ones the first."""
+    """Returns the index of the most likely character of each text, the first of them on a tie."""
     return log_probs.argmax(axis=1)
 
 
 def probabilities(log_probs: np.ndarray, temperature: float, top_k: int = 0, top_p: float = 1.0) -> np.ndarray:
-    """Returns exp(log_probs / temperature), normalised, as float32 (N, V).
+    """Returns exp(log_probs / temperature), normalized, as float32 (N, V).
 
-    top_k, if not 0, and top_p, if below 1, then leave only the k most likely characters, and of those only the most
-    likely ones that together have the probability p; of equally likely ones all. They are not normalised again.
+    top_k, if not 0, then keeps only the k most likely characters, and top_p, if below 1, only the most likely of those
+    that together have the probability p. Ties are all kept. The result is not renormalized.
     """
     with np.errstate(all="ignore"):
         probs = np.exp(log_probs / temperature)
         probs /= probs.sum(axis=1, keepdims=True)
         if math.isnan(probs.sum()):
-            # So cold that all vanish, and are 0 / 0: the same, measured from the most likely character. In float64,
-            # since the temperature could be 0 in float32.
+            # So cold that everything underflows to 0 / 0: start over relative to the most likely character, in float64,
+            # since the temperature may be 0 as a float32.
             colder = log_probs.astype(np.float64)
             probs = np.exp((colder - colder.max(axis=1, keepdims=True)) / temperature)
             probs /= probs.sum(axis=1, keepdims=True)
@@ -90,7 +90,7 @@ def probabilities(log_probs: np.ndarray, temperature: float, top_k: int = 0, top
         keep(probs, np.partition(probs, -top_k, axis=1)[:, -top_k, None])
     if top_p < 1:
         falling = -np.sort(-probs, axis=1)
-        before = np.cumsum(falling, axis=1, dtype=np.float64) - falling  # what the more likely ones have together
+        before = np.cumsum(falling, axis=1, dtype=np.float64) - falling  # total probability of the more likely ones
         count = (before < top_p * falling.sum(axis=1, keepdims=True)).sum(axis=1, keepdims=True)
         keep(probs, np.take_along_axis(falling, count - 1, axis=1))
     return probs

@@ -13,14 +13,14 @@ from util.sampling.drawing import Step, drawing, sample
 from util.text.vocabulary import Vocabulary
 
 COLORS = ((0.01, 160), (0.05, 166), (0.2, 136), (0.5, 65))
-"""Below such a probability a character gets this colour, of the terminal's 256; from the last one up it has none."""
+"""Colors, of the terminal's 256, for characters below these probabilities; more likely ones are left plain."""
 
 Show = Callable[[int, "np.ndarray | None"], bytes]
-"""Returns the bytes to print for an index, given the log-probabilities (V,) it was chosen from, if it was."""
+"""Returns the bytes to print for an index, given the log-probabilities (V,) it was chosen from, if any."""
 
 
 class GrowingText:
-    """A text in `file`: the primetext, and what is sampled until that ends with the indices `stop`."""
+    """Writes a text to `file`: the primetext, then sampled characters until they end with the indices `stop`."""
 
     def __init__(self, file: BinaryIO, show: Show, prime: list[int], stop: list[int]) -> None:
         self._file, self._show = file, show
@@ -40,7 +40,7 @@ class GrowingText:
 
 
 def grow(texts: list[GrowingText], sampled: Iterator[tuple[np.ndarray, np.ndarray]], stop: Callable[[], bool]) -> None:
-    """Adds what is sampled to the texts until there is no more, all have ended, or somebody wants to stop."""
+    """Adds the sampled characters to the texts until there are no more, all texts have ended, or `stop()` is true."""
     for indices, log_probs in sampled:
         for text, index, expected in zip(texts, indices.tolist(), log_probs):
             text.add(index, expected)
@@ -49,13 +49,13 @@ def grow(texts: list[GrowingText], sampled: Iterator[tuple[np.ndarray, np.ndarra
 
 
 def plain(vocabulary: Vocabulary) -> Show:
-    """Returns what shows each character as it is."""
+    """Returns a Show that prints each character as it is."""
     written = vocabulary.written
     return lambda index, log_probs: written[index]
 
 
 def colored(vocabulary: Vocabulary) -> Show:
-    """Returns what colours the characters that the model found unlikely, for a terminal."""
+    """Returns a Show that colors the characters that the model found unlikely, for a terminal."""
 
     def show(index: int, log_probs: np.ndarray | None) -> bytes:
         character = vocabulary.written[index]
@@ -81,7 +81,7 @@ def sample_text(
 ) -> str:
     """Returns the text that sample.py prints with these flags. `step` comes from CharRNN.stepper, or is a Stepper.
 
-    Raises UserError where the model does not know a character of the primetext.
+    Raises UserError if the model does not know a character of the primetext.
     """
     vocabulary = checkpoint.vocabulary
     prime = vocabulary.encode(primetext)

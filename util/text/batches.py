@@ -1,4 +1,4 @@
-"""A text as batches of indices, the way char-rnn cuts them. Letters: B streams, S time steps."""
+"""Cuts a text into batches of indices, the way char-rnn does. Letters: B streams, S time steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from util.text.cache import Text
 from util.text.vocabulary import Vocabulary
 
 RELEASE_CHARACTERS = 1 << 24
-"""How many characters are read from a memory-mapped text until its pages are let go."""
+"""How many characters to read from a memory-mapped text before releasing its pages."""
 FEW_BATCHES = 50
 SPLITS = ("train", "val", "test")
 TRAIN, VALIDATION, TEST = range(3)
@@ -37,9 +37,9 @@ class Batches:
         translation: np.ndarray | None = None,
         streams: slice = slice(None),
     ) -> None:
-        """`translation`, if given, turns an index of the text's vocabulary into one of the model's.
+        """`translation`, if given, maps an index of the text's vocabulary to the model's.
 
-        `streams` are those of the B that `batch` gives.
+        `streams` selects which of the B streams `batch` returns.
         """
         self.indices, self.translation = indices, translation
         self._read = 0
@@ -49,13 +49,13 @@ class Batches:
         stream_length = num_batches * seq_length
         self.seq_length = seq_length
         if num_batches:
-            # Where in the text the characters of batch 0 stand, and after them the last targets: (S+1, B).
+            # Positions in the text of batch 0's inputs, with one more row for the last targets: (S+1, B).
             self._offsets = np.arange(seq_length + 1)[:, None] + np.arange(batch_size)[streams] * stream_length
 
     def batch(self, split: int, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns inputs and targets, int64 (S, streams) each, of a batch of the split TRAIN, VALIDATION or TEST.
 
-        Targets are the inputs shifted by one character; after the text's last character comes its first.
+        Targets are the inputs shifted by one character; the text's last character is followed by its first.
         """
         k = sum(self.split_sizes[:split]) + number
         places = self._offsets + k * self.seq_length
@@ -70,16 +70,21 @@ class Batches:
         return window[:-1], window[1:]
 
     def _check(self) -> None:
-        """Raises UserError if the cache has been cut off meanwhile; to read on there would end the process at once."""
+        """Raises UserError if the cache was truncated meanwhile; reading past its end would kill the process."""
         mapped = self.indices.base
         if isinstance(mapped, mmap.mmap) and mapped.size() < self.indices.nbytes:
-            raise UserError("the indexed text, data.bin, was cut off while it was in use; start again, with -resume")
+            raise UserError("the indexed text, data.bin, was truncated while it was in use; start again with -resume")
+
+    def spans(self, split: int) -> list[tuple[int, int]]:
+        """Returns the parts of the text that make a split: of each stream the first place, and that after the last."""
+        first, last = (sum(self.split_sizes[:end]) * self.seq_length for end in (split, split + 1))
+        return [(start + first, start + last) for start in self._offsets[0].tolist()] if self.length else []
 
 
 def release(indices: np.ndarray) -> None:
-    """Lets go of the pages that were read from a memory-mapped array, which count as this process's memory.
+    """Releases the pages read from a memory-mapped array, which would count as this process's memory.
 
-    The system keeps them as long as it has room, so that reading them again costs next to nothing.
+    The system caches them while it has room, so reading them again costs next to nothing.
     """
     if isinstance(indices.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         indices.base.madvise(mmap.MADV_DONTNEED)
@@ -95,23 +100,25 @@ def split_sizes(num_batches: int, train_frac: float, val_frac: float) -> tuple[i
 
 
 def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams: slice) -> Batches:
-    """Returns a text for training, as indices of `vocabulary`, and says what it makes.
+    """Returns a text's batches for training, as indices into `vocabulary`, and logs how many there are.
 
-    Raises UserError if the vocabulary lacks one of its characters, or there is nothing to train on or to validate.
+    Raises UserError for a character that is not in the vocabulary, or if a split is empty.
     """
-    translation = vocabulary.translation_from(text.vocabulary, "the text")
+    translation = vocabulary.translation_from(
+        text.vocabulary, "the text", "remove them, or give them room with -new_chars add"
+    )
     B, S, characters = options.batch_size, options.seq_length, len(text.indices)
     batches = Batches(text.indices, B, S, options.train_frac, options.val_frac, translation, streams)
     train, val, test = batches.split_sizes
     total = train + val + test
     if total < FEW_BATCHES:
         smaller = smaller_batches(characters, B, S)
-        way_out = f"; {smaller}" if smaller else "; add some text"
-        warn(f"warning: the text is small: {characters} characters make only {total} batches of {B} x {S}{way_out}")
+        way_out = smaller or "add more text"
+        warn(f"warning: the text is short: {characters} characters make only {total} batches of {B} x {S}; {way_out}")
     if train < 1 or val < 1:
         raise UserError(
-            f"the text makes {train} batches for training and {val} for validation, and each must have one; "
-            "add some text, lower -batch_size or -seq_length, or change -train_frac and -val_frac"
+            f"the text makes {train} batches for training and {val} for validation, and each needs at least one; "
+            "add more text, lower -batch_size or -seq_length, or change -train_frac and -val_frac"
         )
     log(f"data load done. Number of data batches in train: {train}, val: {val}, test: {test}")
     log(f"vocab size: {len(vocabulary)}")
@@ -119,11 +126,11 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
 
 
 def smaller_batches(characters: int, batch_size: int, seq_length: int) -> str:
-    """Returns flags with which so many characters make enough batches; nothing if there are too few for any."""
+    """Returns the flags that would make enough batches of a text; empty if it is too short for any."""
     most = characters // FEW_BATCHES
     if most < seq_length * 10:
         seq_length = min(seq_length, math.isqrt(most))
     if not seq_length:
         return ""
     batch_size = min(batch_size, most // seq_length)
-    return f"-batch_size {batch_size} -seq_length {seq_length} make {characters // (batch_size * seq_length)}"
+    return f"-batch_size {batch_size} -seq_length {seq_length} would make {characters // (batch_size * seq_length)}"

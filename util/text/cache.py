@@ -1,6 +1,6 @@
-"""The text as indices into its sorted vocabulary, kept in two files in its folder.
+"""Indexes a text by its sorted vocabulary, and caches the result in two files in its folder.
 
-vocab.json says which text and encoding they belong to; data.bin is the array, memory-mapped from then on.
+vocab.json says which text and encoding the cache belongs to; data.bin is the array of indices, read memory-mapped.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ CACHE_FORMAT = 1
 
 @dataclass
 class Text:
-    """A text as indices: indices[n] is the rank in `vocabulary`, which is sorted, of its n-th character.
+    """A text as indices: indices[n] is the rank of its n-th character in `vocabulary`, which is sorted.
 
-    `sha256` is that of its source.
+    `sha256` is its source's.
     """
 
     vocabulary: Vocabulary
@@ -45,9 +45,9 @@ class Text:
 
 
 def load_text(source: Source, encoding: str, expected_sha256: str | None = None) -> Text:
-    """Reads a text, from its cache where that belongs to it and is whole; otherwise makes the cache.
+    """Loads a text from its cache if that is valid; otherwise indexes the text and writes the cache.
 
-    Raises UserError where a file is missing, empty, not text in this encoding, or not the one with that SHA-256.
+    Raises UserError if a file is missing, empty or not text in this encoding, or if the SHA-256 is not as expected.
     """
     encoding = canonical(encoding)
     try:
@@ -55,7 +55,7 @@ def load_text(source: Source, encoding: str, expected_sha256: str | None = None)
         sha256 = source.sha256()
         if expected_sha256 not in (None, sha256):
             raise UserError(
-                f"{source} is not the text that the run learned from; -init_from starts a new run with this one"
+                f"{source} is not the text that the run was trained on; to train on it, start a new run with -init_from"
             )
         text = read_cache(source.folder, encoding, sha256)
         if not text:
@@ -65,18 +65,18 @@ def load_text(source: Source, encoding: str, expected_sha256: str | None = None)
         raise UserError(f"cannot read {error.filename or source}: {reason(error)}") from error
     if len(text.vocabulary) > MANY_CHARACTERS:
         warn(
-            f"warning: the text has {len(text.vocabulary):,} different characters; a step computes the probability of "
-            "each at every place of the batch, which takes memory and time. Is -encoding right? "
-            "-encoding bytes has 256 at most, and a lower -batch_size or -seq_length takes less memory"
+            f"warning: the text has {len(text.vocabulary):,} different characters, and every step computes a "
+            "probability for each of them at every position, which is slow and needs memory. Is -encoding right? "
+            "-encoding bytes has at most 256, and a lower -batch_size or -seq_length needs less memory"
         )
     return text
 
 
 @contextmanager
 def taking_turns(folder: Path) -> Iterator[None]:
-    """Lets one process at a time index the text of a folder; the others wait, and find it done.
+    """Lets one process at a time index the text of a folder; the others wait and then find the cache.
 
-    Where folders cannot be locked, or nothing can be kept there, they all do it at once: slower, but right.
+    If the folder cannot be locked or written to, all index at the same time: slower, but correct.
     """
     if not fcntl or not os.access(folder, os.W_OK):
         yield
@@ -92,7 +92,7 @@ def taking_turns(folder: Path) -> Iterator[None]:
 
 @dataclass
 class CacheHeader:
-    """vocab.json: whose cache this is, what data.bin holds, and a checksum of both."""
+    """vocab.json: which text the cache belongs to, what data.bin holds, and a checksum over both."""
 
     format: int
     encoding: str
@@ -103,39 +103,39 @@ class CacheHeader:
     crc32: int = 0
 
     def own_crc32(self) -> int:
-        """Returns the checksum of the header itself, which that of data.bin goes on from."""
+        """Returns the checksum of the header, which the checksum of data.bin continues."""
         return zlib.crc32(
             repr((self.format, self.encoding, self.sha256, self.vocabulary, self.length, self.dtype)).encode()
         )
 
 
 def read_cache(folder: Path, encoding: str, sha256: str) -> Text | None:
-    """Returns the text cached in a folder, if it is this one in this encoding, and whole."""
+    """Returns the text cached in a folder, if it is this text in this encoding and intact; else None."""
     try:
         header = CacheHeader(**json.loads((folder / "vocab.json").read_bytes()))
         if (header.format, header.encoding, header.sha256) != (CACHE_FORMAT, encoding, sha256):
             return None
-        # One open file from the check to the last batch: another run may put its own in this place meanwhile.
+        # The file stays open from the check to the last batch: another run may replace it meanwhile.
         with open(folder / "data.bin", "rb") as file:
             checksum = header.own_crc32()
             with progress_bar("checking the indexed text", os.fstat(file.fileno()).st_size) as bar:
                 for chunk in chunks(file, file, bar):
                     checksum = zlib.crc32(chunk, checksum)
             indices = np.memmap(file, np.dtype(header.dtype), "r", shape=(header.length,))
-            whole = checksum == header.crc32 and file.tell() == indices.nbytes
+            intact = checksum == header.crc32 and file.tell() == indices.nbytes
     except (OSError, ValueError, TypeError, OverflowError, RecursionError, SyntaxError):
         return None
-    return Text(Vocabulary(header.vocabulary, encoding), indices, sha256) if whole else None
+    return Text(Vocabulary(header.vocabulary, encoding), indices, sha256) if intact else None
 
 
 def make_cache(source: Source, encoding: str, sha256: str) -> Text:
-    """Reads the text twice, for its vocabulary and for its indices, and keeps both in its folder.
+    """Reads the text twice, once for its vocabulary and once for its indices, and writes both to its folder.
 
-    Where the folder cannot be written to, that costs a warning, and the indices go into a temporary file.
+    If the folder is not writable, warns and uses a temporary file.
     """
     vocabulary, length = find_vocabulary(source, encoding)
     if not length:
-        raise UserError(f"{source} is empty; put the text to learn there")
+        raise UserError(f"{source} is empty; put your text there")
     dtype = np.min_scalar_type(len(vocabulary) - 1)
     header = CacheHeader(CACHE_FORMAT, encoding, sha256, vocabulary, length, dtype.str)
     try:
@@ -145,17 +145,18 @@ def make_cache(source: Source, encoding: str, sha256: str) -> Text:
             file.write(json.dumps(asdict(header)).encode())
     except OSError as error:
         warn(
-            f"warning: cannot keep the indexed text in {source.folder} ({reason(error)}); every run will index it anew"
+            f"warning: cannot cache the indexed text in {source.folder} ({reason(error)}); "
+            "every run will have to index it again"
         )
         with tempfile.TemporaryFile() as file:
             indices = write_indices(source, header, file)
     if source.sha256() != sha256:
-        raise UserError(f"{source} was changed while it was being read; start again")
+        raise UserError(f"{source} changed while it was being read; start again")
     return Text(Vocabulary(vocabulary, encoding), indices, sha256)
 
 
 def find_vocabulary(source: Source, encoding: str) -> tuple[str, int]:
-    """Returns the distinct characters of a text in order, and how many characters it has."""
+    """Returns the distinct characters of a text, sorted, and how many characters it has."""
     length = 0
     seen_bytes, seen = b"", np.zeros(UNICODE_SIZE, bool)
     for chunk in characters(source, encoding, "reading the text"):
@@ -169,7 +170,7 @@ def find_vocabulary(source: Source, encoding: str) -> tuple[str, int]:
 
 
 def write_indices(source: Source, header: CacheHeader, file: BinaryIO) -> np.ndarray:
-    """Writes the text's indices to the file and their checksum into the header; returns them memory-mapped."""
+    """Writes the text's indices to the file and their checksum to the header; returns the indices memory-mapped."""
     dtype = np.dtype(header.dtype)
     codes = [ord(c) for c in header.vocabulary]
     rank = np.zeros(UNICODE_SIZE, dtype)

@@ -1,4 +1,4 @@
-"""Where a text comes from: files, unpacked and decoded piece by piece. No step holds the whole text in memory."""
+"""Reads a text from its files, decompressing and decoding it in pieces; the whole text is never in memory."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ CACHE_FILES = ("vocab.json", "data.bin")
 
 
 class Source:
-    """Where a text comes from: files one after the other, a separator between them. Those called *.gz are unpacked.
+    """One or more files that are read in order, with a separator between them; *.gz files are decompressed.
 
-    `folder` is where its cache is kept; that of the first file, if not given.
+    `folder` is where the cache goes; by default the first file's folder.
     """
 
     def __init__(self, *files: Path, separator: str = "", folder: Path | None = None) -> None:
@@ -41,16 +41,16 @@ class Source:
         return str(self.files[0]) if len(self.files) == 1 else f"the text of {len(self.files)} files in {self.folder}"
 
     def read(self, task: str) -> Iterator[tuple[Path, Iterator[bytes]]]:
-        """Yields each file with its unpacked content, in pieces. Raises UserError if a packed one is damaged."""
+        """Yields each file with its decompressed content in pieces. Raises UserError if a .gz file is damaged."""
         with progress_bar(task, sum(path.stat().st_size for path in self.files)) as bar:
             for path in self.files:
                 with open(path, "rb") as file:
                     yield path, unpacked(file, path, bar) if path.suffix == ".gz" else chunks(file, file, bar)
 
     def sha256(self) -> str:
-        """Returns what tells this text from others: the SHA-256 of the file's unpacked content, in hexadecimal.
+        """Returns the text's identity in hexadecimal: the SHA-256 of the file's decompressed content.
 
-        That of several files covers the content of each, and the separator.
+        For several files it is the SHA-256 of all of their digests and the separator.
         """
         digests = []
         for _, pieces in self.read("checking the text"):
@@ -62,9 +62,9 @@ class Source:
 
 
 def find_text(folder: Path, pattern: str = "", separator: str = "") -> Source:
-    r"""Returns the text of a folder: input.txt or input.txt.gz; with `pattern` the matching files, sorted by name.
+    r"""Returns the text of a folder: input.txt or input.txt.gz, or the files that match `pattern`, in name order.
 
-    In the separator \n, \t, \r and \\ stand for what they do in Python. Raises UserError where nothing matches.
+    The separator may use the escapes \n, \t, \r and \\. Raises UserError if nothing matches.
     """
     if pattern:
         files = matching(folder, pattern)
@@ -76,9 +76,9 @@ def find_text(folder: Path, pattern: str = "", separator: str = "") -> Source:
 
 
 def text_of_run(options: Mapping[str, Any], root: Path) -> Source | None:
-    """Returns the text that a run's options name, where its folder still is; a relative one may lie in `root`, too.
+    """Returns the text that a run's options name, if it is still there; a relative folder may also be in `root`.
 
-    `root` is the program's folder. Returns None if the text is gone, or the options say nothing sensible of it.
+    `root` is the program's folder. Returns None if the text is gone, or the options make no sense.
     """
     stored, pattern, separator = (str(options.get(name, "")) for name in ("data_dir", "files", "separator"))
     for folder in (Path(stored), root / stored):
@@ -91,39 +91,37 @@ def text_of_run(options: Mapping[str, Any], root: Path) -> Source | None:
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """Returns the files in a folder that match a pattern, sorted by name, without hidden ones and the cache."""
+    """Returns the files in a folder that match a pattern, in name order, without hidden ones and the cache."""
     try:
         names = sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern) if path.is_file())
     except (ValueError, NotImplementedError, IndexError) as error:
-        raise UserError(f"-files '{pattern}' is no pattern for names inside {folder}; '*.txt' is one") from error
+        raise UserError(f"-files '{pattern}' is not a valid pattern inside {folder}; try '*.txt'") from error
     return [folder / name for name in names if not re.search(r"(^|/)\.", name) and name not in CACHE_FILES]
 
 
 def suggestion(folder: Path) -> str:
-    """Returns what to say of a missing text where a folder has files that could be joined; empty where it has none."""
+    """Returns a hint for a missing text if the folder has files that could be joined, else an empty string."""
     for pattern in ("*.txt", "*"):
         count = len(matching(folder, pattern))
         if count:
-            files = (
-                "file there that matches" if count == 1 else "files there that match, joined in order of their names"
-            )
-            return f"; -files '{pattern}' takes the {count} {files}"
+            what = "take the one file there" if count == 1 else f"join the {count} files there in name order"
+            return f"; -files '{pattern}' would {what}"
     return ""
 
 
 def check_there(path: Path) -> None:
-    """Raises UserError where there is no such text, with what could be done about it."""
+    """Raises UserError, with a way out, if there is no such text."""
     if path.parent.is_file():
-        raise UserError(f"{path.parent} is a file; -data_dir wants a folder that holds {path.name}")
+        raise UserError(f"{path.parent} is a file; -data_dir takes the folder that holds {path.name}")
     if not path.is_file():
-        way_out = suggestion(path.parent) or "; put the text to learn there, or name its folder with -data_dir"
+        way_out = suggestion(path.parent) or "; put your text there, or give its folder with -data_dir"
         raise UserError(f"there is no {path}{way_out}")
 
 
 def characters(source: Source, encoding: str, task: str) -> Iterator[bytes | np.ndarray]:
-    """Yields the text's characters in large pieces: as bytes where all are below 256, else as uint32 code points.
+    """Yields the text's characters in large pieces: as bytes if all are below 256, else as uint32 code points.
 
-    Each file is decoded on its own, from its byte order mark on. Raises UserError where one is not text in this
+    Each file is decoded separately, with its own byte order mark. Raises UserError if one is not text in this
     encoding.
     """
     for number, (path, pieces) in enumerate(source.read(task)):
@@ -134,7 +132,7 @@ def characters(source: Source, encoding: str, task: str) -> Iterator[bytes | np.
 
 
 def decoded(path: Path, pieces: Iterator[bytes], encoding: str) -> Iterator[str]:
-    """Yields the content of a file as text. Raises UserError with the file and the place in its unpacked content."""
+    """Yields the content of a file as text. Raises UserError with the position in its decompressed content."""
     decoder = new_decoder(encoding)
     offset = 0
     for piece in itertools.chain(pieces, [b""]):
@@ -144,20 +142,20 @@ def decoded(path: Path, pieces: Iterator[bytes], encoding: str) -> Iterator[str]
         except UnicodeError as error:
             where = start
             if isinstance(error, UnicodeDecodeError):
-                # Counted from the end of what was decoded, since utf-8-sig takes the BOM from its front first.
+                # Counted from the end of the decoded bytes, since utf-8-sig strips the BOM from the front first.
                 where = offset + len(piece) - len(error.object) + error.start
             utf16 = where == 0 and isinstance(error, UnicodeDecodeError) and error.object[:2] in UTF16_MARKS
             way_out = (
-                "it begins as UTF-16 does: say -encoding utf-16"
+                "it starts like UTF-16; try -encoding utf-16"
                 if utf16
-                else "name its encoding with -encoding, or take -encoding latin-1 or bytes, which accept any file"
+                else "give its encoding with -encoding, or use -encoding latin-1 or bytes, which accept any file"
             )
-            raise UserError(f"{path} is not {encoding} text (see the byte at offset {where}); {way_out}") from error
+            raise UserError(f"{path} is not {encoding} text (first bad byte at offset {where}); {way_out}") from error
         offset += len(piece)
 
 
 def as_numbers(text: str) -> bytes | np.ndarray:
-    """Returns characters as their numbers: bytes where all are below 256, else uint32."""
+    """Returns characters as their code points: bytes if all are below 256, else uint32."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -165,49 +163,51 @@ def as_numbers(text: str) -> bytes | np.ndarray:
 
 
 def new_decoder(encoding: str) -> codecs.IncrementalDecoder:
-    """Returns what decodes a text piece by piece; `bytes` makes each byte the character of its number.
+    """Returns a decoder that takes a text in pieces; `bytes` decodes each byte to the character of its number.
 
-    Raises UserError where there is no such encoding of text.
+    Raises UserError if there is no such text encoding.
     """
     return find_codec("latin-1" if canonical(encoding) == "bytes" else encoding).incrementaldecoder()  # type: ignore[misc]
 
 
 def canonical(encoding: str) -> str:
-    """Returns the one name of an encoding: utf8, UTF-8 and utf-8 are the same. Raises UserError as `new_decoder`."""
+    """Returns the canonical name of an encoding: UTF8 is utf-8. Raises UserError like `new_decoder`."""
     return "bytes" if encoding.lower() == "bytes" else find_codec(encoding).name
 
 
 def find_codec(encoding: str) -> codecs.CodecInfo:
     try:
-        # Python's own: an installed package may have added a codec that answers to any name.
+        # Only Python's own codecs: an installed package may have registered one that answers to any name.
         codec = encodings.search_function(encoding.lower())
         if not codec or not codec.incrementaldecoder or not isinstance(codec.incrementaldecoder().decode(b""), str):
             raise LookupError
     except (LookupError, ValueError, TypeError) as error:
         raise UserError(
-            f"{encoding!r} is no text encoding; -encoding takes utf-8, latin-1, gb18030 and such, or bytes"
+            f"{encoding!r} is not a text encoding; -encoding takes utf-8, latin-1, gb18030 and so on, or bytes"
         ) from error
     return codec
 
 
 def progress_bar(task: str, size: int) -> tqdm:
-    """Returns a bar on a terminal for reading so many bytes, when it takes long."""
+    """Returns a progress bar for reading `size` bytes, shown on a terminal after a second."""
     quiet = not (task and sys.stderr.isatty())
     return tqdm(desc=task, total=size, unit="B", unit_scale=True, delay=1, leave=False, disable=quiet)
 
 
 def unpacked(file: BinaryIO, path: Path, bar: tqdm) -> Iterator[bytes]:
-    """Yields the content of a gzip file, piece by piece. Raises UserError where it is damaged."""
+    """Yields the content of a gzip file in pieces. Raises UserError if it is damaged."""
     try:
         with gzip.open(file) as content:
             yield from chunks(content, file, bar)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        what = "ends too early" if isinstance(error, EOFError) else "is damaged, or no gzip file at all"
-        raise UserError(f"{path} {what}; fetch it anew, or put what can be unpacked of it there as text") from error
+        what = "is cut off" if isinstance(error, EOFError) else "is damaged, or not a gzip file"
+        raise UserError(
+            f"{path} {what}; download it again, or unpack what you can and put that there as plain text"
+        ) from error
 
 
 def chunks(content: BinaryIO | gzip.GzipFile, file: BinaryIO, bar: tqdm) -> Iterator[bytes]:
-    """Yields the rest of some content, piece by piece; the bar moves as the file that it comes from is read."""
+    """Yields the rest of `content` in pieces; the bar follows the position in the underlying file."""
     before = file.tell()
     while chunk := content.read(CHUNK_BYTES):
         yield chunk

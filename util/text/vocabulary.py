@@ -1,7 +1,7 @@
-"""The characters that a model knows: from text to indices, and back to text and bytes.
+"""The characters that a model knows: converts text to indices, and indices back to text and bytes.
 
-A model learns the characters of some encoding, or bytes. Then `encoding` is "bytes", the characters 0 to 255 stand for
-the bytes of these numbers, and text goes to and from them by way of UTF-8.
+A model learns the characters of some encoding, or bytes. For bytes, `encoding` is "bytes", the characters 0 to 255
+stand for the bytes with these numbers, and text is converted to and from them as UTF-8.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PUNCTUATION = str.maketrans(dict.fromkeys("‘’‚‛′", "'") | dict.fromkey
 
 
 class Vocabulary:
-    """Characters in the order of their indices. Letter: V, their number."""
+    """Characters in the order of their indices."""
 
     def __init__(self, characters: str, encoding: str) -> None:
         self.characters, self.encoding = characters, encoding
@@ -42,28 +42,28 @@ class Vocabulary:
 
     @cached_property
     def written(self) -> list[bytes]:
-        """The bytes to write for each index: bytes of a model of bytes, otherwise UTF-8."""
+        """The bytes to write for each index: the byte itself for a byte model, otherwise UTF-8."""
         return [c.encode("latin-1" if self.is_bytes else "utf-8", "replace") for c in self.characters]
 
     @cached_property
     def shown(self) -> list[str]:
-        """Each character as Python writes it, for a table."""
+        """Each character as Python writes it, escaped, for a table."""
         return [repr(c.encode("latin-1") if self.is_bytes else c) for c in self.characters]
 
     def stands_alone(self, index: int) -> bool:
-        """Whether a character is visible by itself: not white space, nor one byte of several that make a character."""
+        """Whether a character is visible by itself: neither white space nor one byte of a longer character."""
         c = self.characters[index]
         return c > " " and (c < "\x7f" or not self.is_bytes)
 
     def decode(self, indices: Iterable[int]) -> str:
-        """Returns the text of indices; bytes are read as UTF-8, with replacement characters where they are none."""
+        """Returns the text of indices; bytes are decoded as UTF-8, with replacement characters for invalid ones."""
         text = "".join(self.characters[index] for index in indices)
         return text.encode("latin-1").decode("utf-8", "replace") if self.is_bytes else text
 
     def from_argument(self, argument: str) -> str:
-        """Returns a word of the command line as text for `encode`; bytes pass through, whatever they mean.
+        """Returns a command-line argument as text for `encode`; a byte model gets the bytes as they are.
 
-        What was typed as UTF-8 is read as that, even if the terminal's settings say otherwise.
+        UTF-8 is recognized even if the terminal's settings name another encoding.
         """
         typed = os.fsencode(argument)
         if self.is_bytes:
@@ -74,18 +74,19 @@ class Vocabulary:
             return argument
 
     def from_file(self, content: bytes) -> str:
-        """Returns the content of a file in the encoding of the model's text. Raises UnicodeError."""
+        """Returns the content of a file, decoded like the model's text. Raises UnicodeError."""
         if self.is_bytes:
             return content.decode("utf-8", "surrogateescape")
-        from util.text.source import new_decoder  # whose own imports take a while
+        from util.text.source import new_decoder  # slow to import
 
         return new_decoder(self.encoding).decode(content, True)
 
     def encode(self, text: str, unknown: str = "error", what: str = "the primetext") -> list[int]:
         """Returns the indices of a text.
 
-        `unknown` says what becomes of a character that the model has never seen: `error` raises UserError, `skip`
-        leaves it out, `nearest` takes one that differs in case, accents or the shape of quotes and dashes, or raises.
+        `unknown` says what to do with a character that the model has never seen: `error` raises UserError, `skip`
+        leaves it out, and `nearest` takes one that differs only in case, accents or the shape of quotes and dashes, or
+        raises UserError if there is none. `what` names the text in the error.
         """
         encoded: list[int] = []
         for c in text:
@@ -93,10 +94,10 @@ class Vocabulary:
             known = next((found for one in candidates if (found := self._indices(one)) is not None), None)
             if known is None and unknown != "skip":
                 raise UserError(
-                    f"{what} has {c!r}, a character that the model has never seen"
-                    + (", and none near it either" if unknown == "nearest" else "")
+                    f"{what} contains {c!r}, which the model has never seen"
+                    + (", nor anything close to it" if unknown == "nearest" else "")
                     + "; leave it out"
-                    + (", or say -unknown_chars skip" if what == "the primetext" else "")
+                    + (", or use -unknown_chars skip" if what == "the primetext" else "")
                 )
             encoded += known or []
         return encoded
@@ -105,23 +106,28 @@ class Vocabulary:
         symbols = text.encode("utf-8", "surrogateescape").decode("latin-1") if self.is_bytes else text
         return [self.index[c] for c in symbols] if all(c in self.index for c in symbols) else None
 
-    def indices_of(self, codes: np.ndarray, what: str) -> np.ndarray:
-        """Returns the index of each character, given as its number. Raises UserError where `what` has unknown ones."""
+    def named(self, characters: str, most: int = 5) -> str:
+        """Returns characters for a message, as Python writes them; those of a byte model as bytes."""
+        shown = ", ".join(repr(c.encode("latin-1") if self.is_bytes else c) for c in characters[:most])
+        return shown + (", ..." if len(characters) > most else "")
+
+    def indices_of(self, codes: np.ndarray, what: str, way_out: str = "remove them") -> np.ndarray:
+        """Returns the index of each character, given as its number. Raises UserError if `what` has unknown ones."""
         indices = self._by_code[codes]
-        unknown = [chr(code) for code in np.unique(codes[indices < 0])]
+        unknown = "".join(chr(code) for code in np.unique(codes[indices < 0]))
         if unknown:
-            some = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-            raise UserError(f"{what} has characters that the model has never seen: {some}; remove them")
+            some = self.named(unknown)
+            raise UserError(f"{what} contains characters that the model has never seen: {some}; {way_out}")
         return indices
 
-    def translation_from(self, other: Vocabulary, what: str) -> np.ndarray | None:
-        """Returns this vocabulary's index for each index of another; None where they are the same.
+    def translation_from(self, other: Vocabulary, what: str, way_out: str = "remove them") -> np.ndarray | None:
+        """Returns this vocabulary's index for each index of another; None if they are the same.
 
-        Raises UserError, which names the text as `what`, where the other has characters that this one has not.
+        Raises UserError, which names the text as `what`, if the other has characters that this one lacks.
         """
         if other.characters == self.characters:
             return None
-        return self.indices_of(np.array([ord(c) for c in other.characters]), what)
+        return self.indices_of(np.array([ord(c) for c in other.characters]), what, way_out)
 
     @cached_property
     def _by_code(self) -> np.ndarray:
@@ -135,7 +141,7 @@ def vars_of(vocabulary: Vocabulary) -> tuple[str, str]:
 
 
 def alike(c: str) -> list[str]:
-    """Returns what may stand for a character, the nearest first: the other case, no accents, plain quotes, dashes."""
+    """Returns substitutes for a character, closest first: the other case, no accents, plain quotes and dashes."""
     plain = "".join(
         part for part in unicodedata.normalize("NFKD", c.translate(PUNCTUATION)) if not unicodedata.combining(part)
     )

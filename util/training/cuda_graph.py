@@ -1,4 +1,4 @@
-"""A function on a GPU as one CUDA graph: its hundreds of small kernels start with one call instead of one each."""
+"""Runs a function on a GPU as one CUDA graph: one launch instead of one for each of hundreds of small kernels."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from util.cli.console import warn
 from util.errors import is_out_of_memory
 
 WARM_UP = 3
-"""How often the function is called as it is, before it is captured."""
+"""How often to call the function directly before capturing it."""
 
 
 class Graphed:
-    """Calls a function on inputs of fixed shapes: a few times as it is, from then on as a captured graph.
+    """Calls a function on inputs of fixed shapes: a few times directly, from then on as a captured graph.
 
-    The function must do the same each time but for the inputs' values, on memory that stays where it is. Where
-    capturing fails, a warning says so, and the function is called as it is for good.
+    Apart from the inputs' values, the function must do the same every time, on memory that stays in place. If
+    capturing fails, warns and calls the function directly from then on.
     """
 
     def __init__(self, function: Callable[..., Tensor], device: torch.device) -> None:
         self._function, self._device = function, device
-        # Capturing wants a stream of its own, and autograd remembers on which one it first ran: all calls use it.
+        # Capturing needs a stream of its own, and autograd remembers the stream it first ran on, so all calls use this.
         self._stream = torch.cuda.Stream()
         self._inputs: list[Tensor] = []
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -31,7 +31,7 @@ class Graphed:
         self._calls_until_capture = WARM_UP
 
     def __call__(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Copies the inputs from the CPU into the graph's own; returns the result, which the next call overwrites."""
+        """Copies the inputs from the CPU to the graph's own; returns the result, which the next call overwrites."""
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
             if not self._inputs:

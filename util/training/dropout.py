@@ -1,4 +1,4 @@
-"""Which outputs a layer drops: the draws of the reference, made one iteration ahead."""
+"""Draws which outputs dropout drops, as the original does, but one iteration ahead."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from util.torch7_random import Torch7Random
 
 
 class DropoutDraws:
-    """Draws which outputs stay, each with probability `keep`, in arrays of a shape.
+    """Draws which outputs to keep, each with probability `keep`, as arrays of the given shape.
 
-    The next array is drawn in a thread of its own while the model computes.
+    The next array is drawn in a separate thread while the model computes.
     """
 
     def __init__(self, random: Torch7Random, shape: tuple[int, ...], keep: float) -> None:
@@ -23,14 +23,14 @@ class DropoutDraws:
         self._ahead: Future[tuple[dict[str, Any], np.ndarray]] | None = None
 
     def next(self) -> np.ndarray:
-        """Returns the next booleans, true where an output stays."""
+        """Returns the next array of booleans, true for the outputs to keep."""
         ahead = self._ahead or self._thread.submit(self._draw)
         _, kept = ahead.result()
         self._ahead = self._thread.submit(self._draw)
         return kept
 
     def state(self) -> dict[str, Any]:
-        """Returns the place in the stream after the arrays that `next` has given, as Torch7Random.state does."""
+        """Returns the position in the stream after the arrays returned by `next`, like Torch7Random.state."""
         return self._ahead.result()[0] if self._ahead else self._random.state()
 
     def _draw(self) -> tuple[dict[str, Any], np.ndarray]:

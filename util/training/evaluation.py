@@ -1,4 +1,4 @@
-"""How well a model predicts a text. Letters: S time steps, B streams."""
+"""Measures how well a model predicts a text. Letters: S time steps, B streams, V characters."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def batch_loss(model: CharRNN, x: Tensor, y: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What it costs the model to read x (S, B) and predict y (S, B), without dropout, in nats.
+    """Computes the loss in nats of predicting y (S, B) from x (S, B), without dropout.
 
-    Gives the sum over all characters (float64, no dimension), the log-probabilities (S, B, V), and the state after.
+    Returns its sum over all characters (a float64 scalar), the log-probabilities (S, B, V), and the new state.
     """
     log_probs, state = model(x, state)
     return nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum").double(), log_probs, state

@@ -1,4 +1,4 @@
-"""A model's parameters as one vector, and their gradients as another, as Torch's getParameters has them."""
+"""A model's parameters as one vector, and their gradients as another, like Torch's getParameters."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from torch import nn
 
 
 class FlatParameters:
-    """The parameters of a model in `values`, and their gradients in `gradient`; from now on the model's are views.
+    """Moves a model's parameters into `values`, and their gradients into `gradient`; the model's own become views.
 
-    So the optimizer, a norm, and a sum over processes are one operation each. `bucket` holds the gradient and, after
-    it, two numbers more, `extra`, for what else is to be summed over processes.
+    So the optimizer, a norm, and the sum over processes are one operation each. `bucket` is the gradient plus two
+    extra numbers, `extra`, to be summed over processes along with it.
 
-    To be made when the model is on its device and in its precision: .to() would take its parameters out again.
+    Create it once the model is on its device and in its precision: .to() would give the parameters new memory.
     """
 
     def __init__(self, model: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""What a run tells of itself: the lines of the log, a progress bar, a CSV file, TensorBoard."""
+"""Reports a run's figures: log lines, a progress bar, a CSV file, TensorBoard."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ COLUMNS = ("iteration", "epoch", "train_loss", "val_loss", "learning_rate", "gra
 class Log:
     """The log of a run, in the first of several processes.
 
-    Raises UserError where the CSV file or TensorBoard that are asked for cannot be had: better known before hours of
-    training.
+    Raises UserError if the CSV file cannot be written or TensorBoard is missing, before hours of training are spent.
     """
 
     def __init__(self, options: Namespace, train_losses: np.ndarray) -> None:
@@ -41,11 +40,11 @@ class Log:
 
     @property
     def records(self) -> bool:
-        """Whether figures go anywhere but to the screen."""
+        """Whether figures go anywhere besides the screen."""
         return bool(self._csv or self._tensorboard)
 
     def begin(self, iteration: int, iterations: int) -> Log:
-        """Shows the bar on standard error, where that is a terminal."""
+        """Shows the bar on standard error, if that is a terminal."""
         self.iterations = iterations
         self._bar = tqdm(
             initial=iteration,
@@ -69,7 +68,7 @@ class Log:
             self._tensorboard.close()
 
     def advance(self, trainer: Trainer) -> None:
-        """Moves the bar by an iteration; the loss on it is a running mean."""
+        """Advances the bar by one iteration; the loss it shows is a running mean."""
         assert self._bar is not None
         if not self._bar.disable and trainer.train_losses:
             train_loss = trainer.train_losses[-1]
@@ -79,7 +78,7 @@ class Log:
         self._bar.update()
 
     def line(self, trainer: Trainer, to_print: bool) -> None:
-        """Prints the line of the last iteration, if it is due, and records its figures."""
+        """Prints the log line of the last iteration if `to_print`, and records its figures."""
         i, val_loss = trainer.iteration, trainer.val_losses.get(trainer.iteration)
         to_record = self.records and (to_print or val_loss is not None)
         if not to_print and not to_record:
@@ -95,7 +94,7 @@ class Log:
             self._record(i, trainer.epoch, train_loss, val_loss, rate, norm_ratio, trainer.seconds)
 
     def _record(self, *figures: float | None) -> None:
-        """Takes a value for each of COLUMNS; None where there is none."""
+        """Records a value for each of COLUMNS; None if there is none."""
         if self._csv:
             self._csv.write(figures)
         if self._tensorboard:
@@ -105,22 +104,23 @@ class Log:
 
 
 def open_tensorboard(folder: str, start: int) -> Any:
-    """Returns what writes to TensorBoard, after iteration `start`. Raises UserError where it cannot."""
+    """Returns a TensorBoard writer that continues after iteration `start`. Raises UserError if it cannot."""
     if not importlib.util.find_spec("tensorboard"):
-        raise UserError("-tensorboard needs the package tensorboard; pip install -e '.[tensorboard]' brings it")
+        raise UserError("-tensorboard needs the package tensorboard; run: pip install -e '.[tensorboard]'")
     from torch.utils.tensorboard import SummaryWriter
 
     try:
         return SummaryWriter(folder, purge_step=start + 1)
     except OSError as error:
-        raise UserError(f"cannot write to {folder}: {reason(error)}; name another folder with -tensorboard") from error
+        raise UserError(f"cannot write to {folder}: {reason(error)}; choose another folder for -tensorboard") from error
 
 
 class CSVFile:
-    """A table with a row for each line of the log.
+    """A table with a row for each log line.
 
-    A new run takes only a new or empty file; one that goes on keeps its rows up to there, which have its losses.
-    Devices and pipes are written to. A row that cannot be written costs a warning, not the run. Raises UserError.
+    A new run takes only a new or empty file; a resumed one keeps the rows up to where it stands, which have its losses.
+    Devices and pipes are written to as they are. If a row cannot be written, warns and carries on without. Raises
+    UserError.
     """
 
     def __init__(self, path: Path, train_losses: np.ndarray) -> None:
@@ -136,7 +136,7 @@ class CSVFile:
             with replacing(path.resolve()) as new:
                 new.write("".join(",".join(row) + "\n" for row in [COLUMNS, *rows]).encode())
         except OSError as error:
-            raise UserError(f"cannot write {path}: {reason(error)}; name another file with -log_csv") from error
+            raise UserError(f"cannot write {path}: {reason(error)}; choose another file for -log_csv") from error
 
     def write(self, row: tuple[float | None, ...]) -> None:
         if not self.working:
@@ -149,7 +149,7 @@ class CSVFile:
                 self._write_to(file, row)
         except OSError as error:
             self.working = False
-            warn(f"warning: cannot write {self.path} ({reason(error)}); the rest of the run is not recorded there")
+            warn(f"warning: cannot write {self.path} ({reason(error)}); the rest of the run will not be logged there")
 
     @staticmethod
     def _write_to(file: IO[str], row: tuple) -> None:
@@ -158,7 +158,7 @@ class CSVFile:
 
 
 def kept_rows(path: Path, train_losses: np.ndarray) -> list[list[str]]:
-    """Returns the rows of a run with these losses so far. Raises UserError where a file is there that must stay."""
+    """Returns the rows of a run with these losses so far. Raises UserError if the file must not be replaced."""
     if not path.exists() or path.stat().st_size == 0:
         return []
     try:
@@ -171,19 +171,19 @@ def kept_rows(path: Path, train_losses: np.ndarray) -> list[list[str]]:
         kept = [row for row in rows if int(row[0]) <= len(train_losses)]
         of_this_run = all(float(row[2]) == train_losses[int(row[0]) - 1] for row in kept)
     except (ValueError, IndexError, csv.Error) as error:
-        raise UserError(f"{path} is not a log of such a run; name another file with -log_csv") from error
+        raise UserError(f"{path} exists but is not a log of this program; choose another file for -log_csv") from error
     resumed = len(train_losses) > 0
     if rows and not (resumed and of_this_run):
-        way_out = "" if resumed else ", or go on with that run by -resume"
-        raise UserError(f"{path} is the log of another run; name another file with -log_csv{way_out}")
+        way_out = "" if resumed else ", or continue that run with -resume"
+        raise UserError(f"{path} is the log of another run; choose another file for -log_csv{way_out}")
     return kept
 
 
 def tell_sizes(characters: int, parameters: int) -> None:
-    """Says the two numbers that should be of the same order of magnitude; see docs/training.md."""
+    """Reports the two numbers that should be of the same order of magnitude; see docs/training.md."""
     if sys.stderr.isatty():
-        tell(f"the text has {characters:,} characters, the model {parameters:,} parameters")
+        tell(f"the text has {characters:,} characters and the model {parameters:,} parameters")
     if parameters > 100 * characters:
-        tell("warning: the model is far larger than the text and will learn it by heart; try a smaller -rnn_size")
+        tell("warning: the model is much larger than the text and will memorize it; try a smaller -rnn_size")
     if characters > 100 * parameters:
-        tell("warning: the text is far larger than the model, which will underfit; try a larger -rnn_size")
+        tell("warning: the text is much larger than the model, which will underfit; try a larger -rnn_size")

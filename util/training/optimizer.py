@@ -1,7 +1,7 @@
-"""The optimizers, by hand: torch.optim imports the compiler, which takes longer than our first iterations.
+"""The optimizers, written out: torch.optim imports the compiler, which takes longer than our first iterations.
 
-Each works on one vector of parameters and one of their gradients; on a CPU piece by piece, so that a piece is in the
-cache for all of the operations on it.
+Each works on one vector of parameters and one of their gradients; on a CPU in pieces, so that each piece stays in the
+cache through all operations on it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Optimizer:
         self._chunks = list(zip(*(tensor.split(size) for tensor in tensors)))
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Goes on from another optimizer's `state`."""
+        """Copies another optimizer's `state`."""
         for name, tensor in self.state.items():
             tensor.copy_(state[name])
 
@@ -37,7 +37,7 @@ class Optimizer:
         raise NotImplementedError
 
     def _clamped(self, grad_clip: float) -> Iterator[tuple[Tensor, ...]]:
-        """Parameters, clamped gradient, state and room for as many numbers, piece by piece."""
+        """Yields pieces of the parameters, the clamped gradient and the state, and scratch space of the same size."""
         for chunk in self._chunks:
             chunk[1].clamp_(-grad_clip, grad_clip)
             yield *chunk, self._scratch[: len(chunk[0])]
@@ -49,7 +49,7 @@ class RMSprop(Optimizer):
         m = alpha m + (1 - alpha) g²
         p = p - learning_rate g / (sqrt(m) + epsilon)
 
-    Tieleman and Hinton (2012), as Torch7 has it; torch.optim.RMSprop computes the same.
+    Tieleman and Hinton (2012), in Torch7's form; torch.optim.RMSprop computes the same.
     """
 
     state_names = ("square_avg",)
@@ -66,7 +66,7 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Running means of the gradient g and of its square, both corrected for their start at zero.
+    """Keeps running means of the gradient g and of its square, both corrected for starting at zero.
 
         a = beta1 a + (1 - beta1) g
         m = beta2 m + (1 - beta2) g²

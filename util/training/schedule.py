@@ -10,11 +10,11 @@ class Due(NamedTuple):
     line: bool
     validation: bool
     rolling: bool
-    """A checkpoint without a validation, see util.checkpoint.folder."""
+    """A checkpoint without a validation; see util.checkpoint.folder."""
 
 
 def due(iteration: int, iterations: int, options: Namespace) -> Due:
-    """Returns what is due after an iteration, counted from 1, of so many."""
+    """Returns what is due after an iteration, counted from 1, of this many."""
     return Due(
         line=iteration % options.print_every == 0,
         validation=iteration % options.eval_val_every == 0 or iteration == iterations,
@@ -23,6 +23,6 @@ def due(iteration: int, iterations: int, options: Namespace) -> Due:
 
 
 def without_improvement(val_losses: dict[int, float]) -> int:
-    """Returns how many validations there have been since the one with the lowest loss."""
+    """Returns the number of validations since the one with the lowest loss."""
     losses = list(val_losses.values())
     return len(losses) - 1 - losses.index(min(losses)) if losses else 0

@@ -1,4 +1,4 @@
-"""Where a run starts: anew, from a model (-init_from), or where another one stopped (-resume)."""
+"""Where a run starts: from scratch, from a model (-init_from), or where another run stopped (-resume)."""
 
 from __future__ import annotations
 
@@ -7,52 +7,64 @@ from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from model.shapes import count_parameters
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.folder import newest_checkpoint
+from util.checkpoint.folder import CheckpointFolder, newest_checkpoint
+from util.checkpoint.new_characters import add_characters, unknown_characters
 from util.checkpoint.store import load_checkpoint
+from util.checkpoint.torch_rnn_t7 import remarks
 from util.cli.console import log, tell
 from util.cli.flags import Flags, Role
-from util.errors import UserError
+from util.errors import UserError, physical_memory
+from util.text.batches import Batches
 from util.text.source import Source, canonical, find_text, text_of_run
 from util.text.vocabulary import Vocabulary
+from util.torch7_random import Torch7Random
+from util.training.processes import Processes
+
+if TYPE_CHECKING:
+    from util.training.trainer import Trainer
 
 
 @dataclass
 class Start:
-    """The flags that a run has, and what it starts from."""
+    """A run's flags, and what it starts from."""
 
     options: Namespace
     checkpoint: Checkpoint | None = None
-    """Whose model the run begins with, or goes on with."""
+    """The checkpoint whose model the run starts from or continues with."""
     resumed_from: Path | None = None
     changed: set[str] = field(default_factory=set)
-    """The flags that a resumed run has otherwise than before."""
+    """The names of the flags that were changed on resuming."""
 
     @property
     def train_losses(self) -> np.ndarray:
-        """The losses of the iterations that the run has behind it."""
+        """The losses of the iterations that the run has already done."""
         return self.checkpoint.train_losses if self.checkpoint and self.resumed_from else np.zeros(0)
 
-    @property
-    def vocabulary(self) -> Vocabulary | None:
-        """That of the checkpoint, if there is one; the text is read in the encoding that the flags name."""
+    def vocabulary_for(self, text: Vocabulary) -> Vocabulary:
+        """Returns the model's characters, given those of the text; -new_chars add gives room to unknown ones."""
         if not self.checkpoint:
-            return None
+            return text
+        unknown = unknown_characters(self.checkpoint, text.characters)
+        if unknown and self.options.new_chars == "add" and not self.resumed_from:
+            self.checkpoint = add_characters(self.checkpoint, unknown, self.options.seed)
+            log(f"added {len(unknown)} characters that the checkpoint does not know: {text.named(unknown, most=20)}")
         return Vocabulary(self.checkpoint.vocabulary.characters, self.options.encoding)
 
     @property
     def text_sha256(self) -> str | None:
-        """The text that the run must go on with; None where any will do."""
+        """The identity of the text that the run must continue with; None if any text will do."""
         training = self.checkpoint.training if self.checkpoint else None
         return training.text_sha256 if training and self.resumed_from else None
 
 
 def starting_point(options: Namespace, flags: Flags) -> Start:
-    """Returns the start that -resume or -init_from ask for, and says what differs. Raises UserError."""
+    """Returns the start that -resume or -init_from asks for, and logs what differs. Raises UserError."""
     options.encoding = canonical(options.encoding)
     if options.resume:
         return resume(options, flags)
@@ -62,11 +74,13 @@ def starting_point(options: Namespace, flags: Flags) -> Start:
 
 
 def init_from(options: Namespace) -> Start:
-    """Takes what belongs to the model from the checkpoint, and says so where the flags differ."""
+    """Takes the model's options from the checkpoint, and logs those that differ from the flags."""
     checkpoint = load_checkpoint(options.init_from)
     log(f"loading a model from checkpoint {options.init_from}")
+    for remark in remarks(checkpoint.options):
+        log(remark)
     fixed = {name: checkpoint.options[name] for name in ("model", "rnn_size", "num_layers")}
-    # These can change, but stay as they were where the user does not say otherwise.
+    # These may change, but default to the checkpoint's values.
     kept = {"dropout": checkpoint.options["dropout"], "dtype": checkpoint.dtype}
     kept["encoding"] = canonical(checkpoint.vocabulary.encoding)
     for name, value in fixed.items() | {(k, v) for k, v in kept.items() if k not in options.given}:
@@ -77,31 +91,32 @@ def init_from(options: Namespace) -> Start:
 
 
 def resume(given: Namespace, flags: Flags) -> Start:
-    """Goes on with a run: its flags are the checkpoint's, but for those that the user gives and that may change."""
+    """Continues a run with the checkpoint's flags, except for those that the user gives and that may change."""
     path, checkpoint = newest_checkpoint(Path(given.resume), flags)
     if checkpoint.training is None:
         raise UserError(
-            f"{path} holds a model, but not where its run stood; -init_from starts a new run from the model"
+            f"{path} holds a model but not the state of its run, so it cannot be resumed; "
+            "start a new run from it with -init_from"
         )
     log(f"resuming from {path}, iteration {checkpoint.iteration}")
     options = flags.parse([])
     vars(options).update(stored_options(path, checkpoint, flags))
-    # Where the checkpoint lies is where its run goes on, and records are kept where the user says: what a file says of
-    # other places is no reason to write there.
+    # The run continues in the checkpoint's own folder, and logs go where the user says: nothing is ever written to a
+    # path that comes out of a file.
     options.checkpoint_dir = path.parent
     options.given = given.given
-    # The flag says at which rate the run began; what matters is where it has come to.
+    # The flag is the learning rate that the run began with; what matters is the current one.
     before = vars(options) | {"learning_rate": checkpoint.training.learning_rate}
     changed = set()
     for name in sorted(given.given - {"resume"}):
         old, new = before[name], getattr(given, name)
         if old == new:
             if flags.roles[name] is not Role.CALL:
-                log(f"{name} is {new} already")
+                log(f"{name} is already {new}")
             continue
         if flags.roles[name] is Role.RUN:
             raise UserError(
-                f"-{name} {new} would make it another run than the one to resume, which has {shown(old)}; "
+                f"-{name} {new} cannot be combined with -resume, since the run has {shown(old)}; "
                 f"leave it out, or start a new run with -init_from {path}"
             )
         log(f"continuing with {name}={shown(new)} instead of {shown(old)}")
@@ -111,19 +126,19 @@ def resume(given: Namespace, flags: Flags) -> Start:
 
 
 def stored_options(path: Path, checkpoint: Checkpoint, flags: Flags) -> dict[str, Any]:
-    """Returns the flags that a checkpoint's run has, as far as a checkpoint may say them. Raises UserError."""
+    """Returns the flags of a checkpoint's run that may be taken from a checkpoint. Raises UserError."""
     stored = {}
     for name, value in checkpoint.options.items():
         if name not in flags.roles or flags.roles[name] is Role.CALL:
             continue
         if not flags.accepts(name, value):
-            raise UserError(f"{path} is not a sound checkpoint of char-rnn: it has -{name} {ascii(value)[:50]}")
+            raise UserError(f"{path} is not a valid char-rnn checkpoint: it has -{name} {ascii(value)[:50]}")
         stored[name] = Path(value) if isinstance(flags.get_default(name), Path) else value
     return stored | {"encoding": canonical(str(stored.get("encoding", "utf-8")))}
 
 
 def saved_options(options: Namespace, flags: Flags) -> dict[str, str | int | float]:
-    """Returns the flags as a checkpoint keeps them: all but those of one command alone."""
+    """Returns the flags as a checkpoint stores them: all but those for one command only."""
     values = {name: getattr(options, name) for name, role in flags.roles.items() if role is not Role.CALL}
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
@@ -132,24 +147,65 @@ def shown(value: Any) -> str:
     return "nothing" if value == "" else str(value)
 
 
-def input_text(start: Start, root: Path) -> Source:
-    """Returns where the run's text is. The example text, in the program's folder `root`, is made if it is missing.
+def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processes: Processes, start: Start) -> Trainer:
+    """Returns a trainer with the model on its device: a new model, or the one of the checkpoint to start from."""
+    import torch  # takes seconds, so not before flags and data have been checked
 
-    Raises UserError where a resumed run's text is no longer where it was.
+    from model.char_rnn import CharRNN
+    from util.training.trainer import Trainer
+
+    options = start.options
+    needed = 8 * count_parameters(len(vocabulary), options.rnn_size, options.num_layers, options.model)
+    there = physical_memory()
+    if needed > there:
+        raise UserError(
+            f"this model needs more than {needed >> 30} GB of memory, and this machine has {there >> 30}; "
+            "try a smaller -rnn_size or -num_layers"
+        )
+    log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
+    random = Torch7Random(options.seed)
+    model = CharRNN(len(vocabulary), options.rnn_size, options.num_layers, options.model)
+    model.to(device=device, dtype=getattr(torch, options.dtype))
+    size = sum(parameter.numel() for parameter in model.parameters())
+    if start.checkpoint:
+        model.load_arrays(start.checkpoint.parameters)
+    else:
+        random.skip(size)  # the original initializes twice and keeps the second draw
+        model.initialize(lambda count: torch.from_numpy(random.uniform(count, -0.08, 0.08)))
+    log(f"number of parameters in the model: {size}")
+    return Trainer(model, batches, random, processes, options)
+
+
+def take_up(start: Start, trainer: Trainer, folder: CheckpointFolder) -> None:
+    """Puts the run back where its checkpoint left it."""
+    checkpoint, training = start.checkpoint, start.checkpoint and start.checkpoint.training
+    assert checkpoint and training and start.resumed_from
+    trainer.restore(checkpoint)
+    if "learning_rate" in start.changed:
+        trainer.learning_rate = start.options.learning_rate
+    folder.adopt(start.resumed_from, checkpoint)
+    if training.device != trainer.device.type:
+        log(f"this run was on {training.device}; on another device its last digits will differ")
+
+
+def input_text(start: Start, root: Path) -> Source:
+    """Finds the run's text. The example text, in the program's folder `root`, is made if it is missing.
+
+    Raises UserError if a resumed run's text has moved.
     """
     options, example = start.options, root / "data" / "tinyshakespeare"
     if options.separator and not options.files:
-        tell("warning: -separator stands between the texts of -files, and has no effect without it")
+        tell("warning: -separator has no effect without -files")
     found = text_of_run(vars(options), root)
     if found:
         return found
     if start.resumed_from and "data_dir" not in options.given:
-        raise UserError(f"the text of this run is no longer in {options.data_dir}; name its folder with -data_dir")
+        raise UserError(f"the text of this run is no longer in {options.data_dir}; give its folder with -data_dir")
     if options.files or (options.data_dir.resolve() != example and "data_dir" in options.given):
         return find_text(options.data_dir, options.files, options.separator)
     path = example / "input.txt"
     script = load_script(example / "prepare.py")
-    log(f"there is no {path} yet; making it")
+    log(f"{path} does not exist yet; making it")
     try:
         log(script.prepare(path))
     except script.PrepareError as error:
@@ -158,7 +214,7 @@ def input_text(start: Start, root: Path) -> Source:
 
 
 def load_script(path: Path) -> ModuleType:
-    """Returns a Python file as a module."""
+    """Imports a Python file as a module."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)

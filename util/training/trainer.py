@@ -1,4 +1,4 @@
-"""Training by truncated backpropagation through time: what changes with each iteration, and one iteration.
+"""Truncated backpropagation through time: the state of a training run, and one iteration of it.
 
 Letters: S time steps, B streams, V characters, H outputs of a layer, L layers.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Trainer:
-    """A model in training. `options` are the flags of train.py; only those of the optimization are used."""
+    """A model in training. `options` are the flags of train.py; only those about optimization are used."""
 
     def __init__(
         self, model: CharRNN, batches: Batches, random: Torch7Random, processes: Processes, options: Namespace
@@ -44,19 +44,19 @@ class Trainer:
         self.learning_rate: float = options.learning_rate
         self.iteration = 0
         self.train_losses: list[float] = []
-        """Loss per character of each iteration, before it learned, up to the last `fetch`."""
+        """The loss per character in each iteration, before its update, up to the last `fetch`."""
         self.val_losses: dict[int, float] = {}
         self.seconds = 0.0
-        """What an iteration took, of those that were fetched last."""
-        self._outcomes: list[Tensor] = []  # of the iterations since the last fetch: the loss, and the wishes to stop
-        self._began = 0.0  # when the first of them began
+        """How long an iteration took, averaged over those fetched last."""
+        self._outcomes: list[Tensor] = []  # of iterations not fetched yet: loss, and how many processes asked to stop
+        self._began = 0.0  # when the first of those began
         self._norm_ratio: float | None = None
         self._stopping = False
         self._graph = Graphed(self._forward_and_backward, self.device) if self.device.type == "cuda" else None
-        # The state is carried from batch to batch through the whole run, from one epoch to the next as well.
+        # The state is carried from batch to batch through the whole run, across epochs too.
         self.streams = processes.share(options.batch_size)
         self.state = model.zero_state(self.streams.stop - self.streams.start)
-        # The reference draws step by step, and in each step layer by layer; each process draws for all streams.
+        # The original draws step by step, and in each step layer by layer; each process draws for all streams.
         shape = options.seq_length, model.num_layers, options.batch_size, model.rnn_size
         self._draws = DropoutDraws(random, shape, 1 - options.dropout) if options.dropout else None
 
@@ -67,37 +67,37 @@ class Trainer:
 
     @property
     def epoch(self) -> float:
-        """Passes over the training text so far."""
+        """The number of passes over the training text so far."""
         return self.iteration / self.batches.split_sizes[TRAIN]
 
     @property
     def runs_ahead(self) -> bool:
-        """Whether iterations may be begun before the outcome of the last one is known, as on a GPU."""
+        """Whether an iteration may start before the outcome of the last one is known, as on a GPU."""
         return self.device.type != "cpu" and not self.options.accurate_gpu_timing
 
     @property
     def loss_bound(self) -> float:
-        """The loss above which the run has gone wrong; there is none before the first loss is known."""
+        """The loss above which the run has gone wrong; infinite until the first loss is known."""
         ratio = self.options.max_loss_ratio
         return ratio * self.train_losses[0] if ratio and self.train_losses else math.inf
 
     @property
     def sound(self) -> bool:
-        """Whether the last loss that is known is a number, and not beyond the bound."""
+        """Whether the last known loss is a number within the bound."""
         return not self.train_losses or self.train_losses[-1] <= self.loss_bound
 
     def finite(self) -> bool:
-        """Whether all parameters are numbers. After too large an update they are not, though the loss before it was."""
+        """Whether all parameters are finite. After too large an update they may not be, though the loss before was."""
         return bool(self.flat.values.isfinite().all())
 
     def stops(self, received: Any) -> bool:
-        """Whether to stop: at once by a signal that this process has `received`, or when all of several know of one."""
+        """Whether to stop: after a signal that this process `received`, or, with several, once all know of one."""
         return self._stopping if self.processes.size > 1 else bool(received)
 
     def fetch(self, with_norms: bool = False) -> None:
-        """Waits for the iterations that were begun, and takes in their losses and wishes to stop.
+        """Waits for the iterations that were started, and reads their losses and requests to stop.
 
-        `with_norms` takes in what `norm_ratio` returns as well: a second look at a GPU would be a second wait.
+        `with_norms` also reads what `norm_ratio` returns, since reading from a GPU twice would mean waiting twice.
         """
         if not self._outcomes:
             return
@@ -127,7 +127,7 @@ class Trainer:
         return due
 
     def step(self, stop: Any = False) -> None:
-        """Learns from the next batch. `stop`, if true, is this process's wish to stop soon, of which all learn."""
+        """Learns from the next batch. If `stop` is true, this process asks all processes to stop soon."""
         if not self._outcomes:
             self._began = time.perf_counter()
         inputs = [*self.batches.batch(TRAIN, self.iteration % self.batches.split_sizes[TRAIN])]
@@ -142,7 +142,7 @@ class Trainer:
             loss = self._forward_and_backward(*(tensor.to(self.device) for tensor in tensors))
         outcome = self.flat.extra
         outcome[0] = loss
-        outcome[1] = float(bool(stop))
+        outcome[1].fill_(bool(stop))
         self.processes.sum(self.flat.bucket)
         self.optimizer.step(self.iteration, self.learning_rate, self.options.grad_clip)
         self._outcomes.append(outcome.clone())
@@ -150,19 +150,19 @@ class Trainer:
     def _forward_and_backward(self, x: Tensor, y: Tensor, kept: Tensor | None = None) -> Tensor:
         """Reads a batch, x and y (S, B), and fills the gradient; returns the loss, summed over the steps.
 
-        `kept` (S, L, B, H) says which outputs dropout leaves; they are scaled to make up for the others.
+        `kept` (S, L, B, H) says which outputs dropout keeps; those are scaled by 1 / (1 - dropout).
         """
         masks = None if kept is None else (kept.to(self.state.dtype) / (1 - self.options.dropout)).unbind(1)
         log_probs, state = self.model(x, self.state, masks)
         self.state.copy_(state)
-        # The mean over the streams, summed over the steps: so the gradient's size, and grad_clip, are the reference's.
+        # The mean over streams, summed over steps, so that the gradient's size, and grad_clip, are the original's.
         loss = nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum") / self.options.batch_size
         self.flat.gradient.zero_()
         loss.backward()
         return loss.detach()
 
     def evaluate(self, split: int) -> float:
-        """The loss per character on a split, from a zero state, without dropout."""
+        """Returns the loss per character on a split, from a zero state, without dropout."""
         state = torch.zeros_like(self.state)
         total = torch.zeros((), dtype=torch.float64, device=state.device)
         for number in range(self.batches.split_sizes[split]):
@@ -173,12 +173,12 @@ class Trainer:
         return self.processes.sum(total).item() / characters
 
     def _sendable(self, array: np.ndarray) -> Tensor:
-        """Returns an array as a tensor on the CPU, from where a GPU can copy it without waiting."""
+        """Returns an array as a CPU tensor that a GPU can copy asynchronously."""
         tensor = torch.from_numpy(array)
         return tensor.pin_memory() if self.device.type == "cuda" else tensor
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Continues where the run of a checkpoint stood; the model has its parameters already."""
+        """Restores a run from a checkpoint, except for the model's parameters, which are loaded already."""
         training = checkpoint.training
         assert training
         self.iteration = checkpoint.iteration

@@ -1,0 +1,153 @@
+"""New characters in an old model: what it knew stays, and the new ones can be learned."""
+
+import re
+
+import numpy as np
+import pytest
+
+from model.shapes import parameter_shapes
+from model.stepper import Stepper
+from tests.helpers.inputs import GOLDEN, SMALL, numbers
+from tests.helpers.runs import finish
+from util.checkpoint.content import Checkpoint, from_content, to_content
+from util.checkpoint.new_characters import SHARE, add_characters, unknown_characters
+from util.checkpoint.store import load_checkpoint
+from util.text.vocabulary import Vocabulary
+
+CELLS = ("lstm", "gru", "rnn")
+
+
+def random_checkpoint(cell, dtype="float64", scale=2.0, V=12, H=6):
+    rng = np.random.default_rng(3)
+    shapes = parameter_shapes(V, H, 2, cell)
+    parameters = {name: rng.uniform(-scale, scale, shape).astype(dtype) for name, shape in shapes.items()}
+    options = {"model": cell, "rnn_size": H, "num_layers": 2, "batch_size": 3, "seq_length": 5, "dropout": 0.0}
+    return Checkpoint(options, Vocabulary("abcdefghijklmnop"[:V], "utf-8"), parameters, 0, 0.0, np.zeros(0), {}, None)
+
+
+def log_probs(checkpoint, indices):
+    """After each of the indices, (T, V)."""
+    step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"])
+    return np.array([step(np.array([index]))[0].copy() for index in indices])
+
+
+def sound(checkpoint):
+    """Whether it could be saved and loaded."""
+    return from_content(to_content(checkpoint))
+
+
+@pytest.mark.parametrize("scale", [0.05, 2.0, 20.0])
+@pytest.mark.parametrize("count", [1, 3, 1000])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_new_characters_take_little_after_any_text(cell, dtype, count, scale):
+    before = random_checkpoint(cell, dtype, scale)
+    V, new = len(before.vocabulary), "".join(map(chr, range(0x4E00, 0x4E00 + count)))
+    after = sound(add_characters(before, new, seed=5))
+    assert after.dtype == dtype
+    indices = np.random.default_rng(7).integers(0, V, 200)
+    old, grown = log_probs(before, indices).astype(np.float64), log_probs(after, indices).astype(np.float64)
+    rounding = 1e-12 if dtype == "float64" else 1e-4 if scale > 10 else 1e-5
+    moved = old - grown[:, :V]
+    assert moved.min() > -rounding
+    assert moved.max() < np.log(1 + SHARE) + rounding
+    assert np.exp(grown[:, V:]).sum(axis=1).max() <= SHARE
+    # After new characters, too, where there is nothing to compare with.
+    indices = np.random.default_rng(8).integers(0, V + count, 200)
+    assert np.exp(log_probs(after, indices)[:, V:].astype(np.float64)).sum(axis=1).max() <= SHARE
+
+
+@pytest.mark.parametrize(
+    "path", [*GOLDEN.glob("*.t7"), *(GOLDEN / "torch_rnn").glob("*.t7")], ids=lambda path: path.name
+)
+def test_both_bounds_in_trained_models(path):
+    before = load_checkpoint(path)
+    V, new = len(before.vocabulary), "".join(c for c in map(chr, range(256)) if c not in before.vocabulary.characters)
+    after = sound(add_characters(before, new, seed=1))
+    indices = np.random.default_rng(7).integers(0, V, 300)
+    old, grown = log_probs(before, indices), log_probs(after, indices)
+    assert np.exp(grown[:, V:].astype(np.float64)).sum(axis=1).max() <= SHARE
+    assert (old - grown[:, :V]).min() > -1e-5
+    assert (old - grown[:, :V]).max() < np.log(1 + SHARE) + 1e-5
+    # Nor is it so little that it would take long to learn them.
+    assert np.exp(grown[:, V:].astype(np.float64)).sum(axis=1).max() > SHARE / 1000
+
+
+def test_the_bound_is_reached():
+    """Where the model knows nothing the new characters have just so much."""
+    before = random_checkpoint("rnn")
+    before.parameters["decoder.weight"][:] = 0.5
+    before.parameters["decoder.bias"][:] = -1
+    after = add_characters(before, "xyz", seed=5)
+    share = np.exp(log_probs(after, [0, 1, 2])[:, -3:]).sum(axis=1)
+    assert share == pytest.approx(SHARE / (1 + SHARE))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_was_there_stays_where_it_was(cell):
+    before = random_checkpoint(cell)
+    copies = {name: array.copy() for name, array in before.parameters.items()}
+    after = add_characters(before, "zy", seed=5)
+    assert after.vocabulary.characters == before.vocabulary.characters + "zy"
+    V = len(before.vocabulary)
+    for name, array in copies.items():
+        assert np.array_equal(before.parameters[name], array)
+        grown = name in ("layers.0.i2h_weight", "decoder.weight", "decoder.bias")
+        assert np.array_equal(after.parameters[name][:V] if grown else after.parameters[name], array)
+    assert (after.options, after.vocabulary.encoding, after.training) == (
+        before.options,
+        before.vocabulary.encoding,
+        None,
+    )
+
+
+def test_input_rows_are_small_different_and_given_by_the_seed():
+    before = random_checkpoint("lstm")
+    first, again, other = (add_characters(before, "xyz", seed).parameters for seed in (5, 5, 6))
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    rows = first["layers.0.i2h_weight"][-3:]
+    assert 0.06 < np.abs(rows).max() < 0.08
+    assert len(np.unique(rows)) == rows.size
+    assert not np.array_equal(rows, other["layers.0.i2h_weight"][-3:])
+
+
+def test_nothing_to_add():
+    before = random_checkpoint("lstm")
+    assert add_characters(before, unknown_characters(before, "cab"), seed=5) is before
+
+
+def test_which_are_unknown():
+    assert unknown_characters(random_checkpoint("lstm"), "zébra") == "rzé"
+    assert Vocabulary("", "utf-8").named("rzé\n") == "'r', 'z', 'é', '\\n'"
+    assert Vocabulary("", "bytes").named("a\xc3") == "b'a', b'\\xc3'"
+    assert Vocabulary("", "utf-8").named("abcdef", most=2) == "'a', 'b', ..."
+
+
+@pytest.mark.parametrize("source", ["rnn.t7", "torch_rnn/lstm_2x32_dropout_bn.t7"])
+def test_they_are_learned(tmp_path, source):
+    """A run on a text with new characters starts where the old model stood, and ends up knowing them."""
+    text = (numbers(60).decode() * 3).replace("one", "øne")
+    (tmp_path / "input.txt").write_bytes(text.encode())
+    before = load_checkpoint(GOLDEN / source)
+    characters = text if before.vocabulary.encoding == "utf-8" else text.encode().decode("latin-1")
+    new = unknown_characters(before, characters)
+    assert set("ø" if before.vocabulary.encoding == "utf-8" else "\xc3\xb8") <= set(new)
+    flags = (*SMALL, f"-data_dir={tmp_path}", f"-init_from={GOLDEN / source}", "-max_epochs=8", "-seed=5")
+    refused = finish(tmp_path, *flags)
+    assert refused.status == 1 and "-new_chars add" in refused.err
+    done = finish(tmp_path, *flags, "-new_chars=add")
+    assert done.status == 0, done.err
+    assert f"added {len(new)} characters that the checkpoint does not know: " in done.out
+    losses = [float(loss) for loss in re.findall("train_loss = ([0-9.]+)", done.out)]
+    after = load_checkpoint(max((tmp_path / "cv").iterdir(), key=lambda path: load_checkpoint(path).iteration))
+    assert after.vocabulary.characters == before.vocabulary.characters + new
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+    # What the models expect of the new character in its places.
+    text = characters[:1000]
+    places = [place for place in range(1, 1000) if text[place] == new[-1]]
+    expected = [
+        log_probs(model, [model.vocabulary.index[c] for c in text])[np.array(places) - 1, -1].mean()
+        for model in (add_characters(before, new, seed=5), after)
+    ]
+    assert expected[0] < np.log(SHARE)
+    assert expected[1] > expected[0] + 4

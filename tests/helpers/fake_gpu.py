@@ -1,0 +1,112 @@
+"""A training step on a GPU that is not there: nothing is computed, but every operation is seen with its device.
+
+    python -m tests.helpers.fake_gpu
+
+prints, as JSON, what went wrong in a step of each kind (nothing, if all is well) and how many kernels a step launches.
+A tensor that was left on the CPU, or a look at a value inside a step, is an error. In a process of its own, since torch
+knows the device from then on; a renamed private back end, since the name cuda aborts in a build without it.
+"""
+
+import itertools
+import json
+import sys
+from argparse import Namespace
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+from model.char_rnn import CharRNN
+from util.text.batches import VALIDATION, Batches
+from util.torch7_random import Torch7Random
+from util.training.processes import Processes
+from util.training.trainer import Trainer
+
+NO_KERNEL = {
+    *("empty", "empty_strided", "new_empty", "empty_like", "new_empty_strided", "detach", "alias", "_unsafe_view"),
+    *("lift_fresh", "_reshape_alias", "device", "_to_copy"),
+}
+
+
+class FakeGPU(FakeTensorMode):
+    avoid_device_init = True  # there is no device to do anything on
+
+
+class Kernels(TorchDispatchMode):
+    """Counts the operations that launch a kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if not func.is_view and name not in NO_KERNEL:
+            self.count[name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def trainer(model: str, rnn_size: int = 6, B: int = 5, S: int = 7, V: int = 11, **options: Any) -> Trainer:
+    """A trainer of two layers on the device, in torch's default precision."""
+    settings = {"dropout": 0.0, "optim": "rmsprop", "grad_clip": 5.0, "decay_rate": 0.95, "learning_rate": 2e-3}
+    settings |= {"batch_size": B, "seq_length": S, "max_loss_ratio": 3.0, "accurate_gpu_timing": 0} | options
+    batches = Batches(np.arange(B * S * 40) % V, B, S, 0.9, 0.1)
+    with torch.device("gpu:0"):
+        network = CharRNN(V, rnn_size, 2, model)
+    return Trainer(network, batches, Torch7Random(1), Processes(), Namespace(**settings))
+
+
+def fault(model: str, dropout: float, optim: str, dtype: torch.dtype, V: int) -> str | None:
+    """What goes wrong in two steps and a validation, if anything does."""
+    torch.set_default_dtype(dtype)
+    try:
+        with FakeGPU(allow_non_fake_inputs=True):
+            found = trainer(model, V=V, dropout=dropout, optim=optim)
+            for _ in range(2):
+                found.step()
+            losses = []
+            with torch.no_grad():
+                for number in range(2):
+                    x, y = (torch.from_numpy(a).to("gpu:0") for a in found.batches.batch(VALIDATION, number))
+                    log_probs, state = found.model(x, found.state)
+                    losses.append(torch.nn.functional.nll_loss(log_probs.flatten(0, 1), y.flatten()))
+            tensors = [found.flat.values, found.flat.bucket, found.state, state, *found._outcomes, *losses]
+            tensors += [*found.optimizer.state.values(), *(p.grad for p in found.model.parameters())]
+            strays = {t.device.type for t in tensors if t is not None} - {"gpu"}
+            return f"a tensor is on {strays}" if strays else None
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error)[:300]}"
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def kernels(model: str, rnn_size: int) -> dict[str, int]:
+    """The kernels of a step with 50 streams of 50 characters, by operation."""
+    with FakeGPU(allow_non_fake_inputs=True):
+        found = trainer(model, rnn_size, B=50, S=50, V=65)
+        found.step()
+        with Kernels() as counting:
+            found.step()
+    return counting.count
+
+
+def main() -> None:
+    _setup_privateuseone_for_python_backend("gpu")
+    torch.nn.utils.skip_init = lambda kind, *arguments: kind(*arguments)  # which asks for a device "meta"
+    dtypes = (torch.float32, torch.float64)
+    kinds = itertools.product(("lstm", "gru", "rnn"), (0.0, 0.5), ("rmsprop", "adam"), dtypes, (11, 2000))
+    result = {
+        "faults": {" ".join(map(str, kind)): fault(*kind) for kind in kinds},
+        "kernels": {
+            f"{model} {H}": sum(kernels(model, H).values()) for model in ("lstm", "gru", "rnn") for H in (128, 512)
+        },
+    }
+    json.dump(result, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""Cells that follow facts: planted ones are found, and in noise nothing is."""
+
+import numpy as np
+import pytest
+
+from util.page import facts
+from util.page.findings import CELLS_AT_ONCE, centered_ranks, find, guesses, strengths
+
+FACTS = {fact.name: fact for fact in facts.FACTS}
+
+
+def prose(seed: int, passages: int = 12, length: int = 800) -> list[str]:
+    """Passages of made-up sentences in lines of all lengths, some in quotation marks."""
+    random = np.random.default_rng(seed)
+    texts = []
+    for _ in range(passages):
+        text = ""
+        while len(text) < length:
+            words = [
+                "".join(random.choice(list("abcdefgh"), random.integers(1, 9))) for _ in range(random.integers(3, 9))
+            ]
+            sentence = " ".join(words).capitalize() + "."
+            text += (f'"{sentence}"' if random.random() < 0.3 else sentence) + random.choice(["\n", " "])
+        texts.append(text[:length])
+    return texts
+
+
+def slow_auc(cell: np.ndarray, fact: np.ndarray) -> float:
+    """The share of pairs, one with the fact and one without, of which the first is higher; ties count half."""
+    yes, no = cell[fact == 1][:, None], cell[fact == 0][None]
+    return float((yes > no).mean() + (yes == no).mean() / 2)
+
+
+def slow_ranks(values: np.ndarray) -> np.ndarray:
+    return np.array([(values < value).sum() + ((values == value).sum() + 1) / 2 for value in values])
+
+
+def test_ranks_of_equal_values_are_their_mean():
+    values = np.random.default_rng(0).integers(0, 9, size=(101, 3)).astype(float)
+    for column, ranks in zip(values.T, centered_ranks(values).T):
+        assert np.array_equal(ranks, slow_ranks(column) - 51)
+
+
+def test_strengths_are_2_auc_minus_1_and_spearman_s_correlation():
+    random = np.random.default_rng(1)
+    C = CELLS_AT_ONCE + 3
+    cells = random.integers(0, 20, size=(150, C)).astype(float)
+    event, number = random.integers(0, 2, 150), random.integers(0, 7, 150)
+    found = strengths(cells, [event[:, None], number[:, None]], np.array([False, True]))
+    assert found.shape == (C, 2, 1)
+    for cell, (of_event, of_number) in zip(cells.T, found[:, :, 0]):
+        assert of_event == pytest.approx(2 * slow_auc(cell, event) - 1, abs=1e-5)
+        assert of_number == pytest.approx(np.corrcoef(slow_ranks(cell), slow_ranks(number))[0, 1], abs=1e-5)
+
+
+def test_what_never_changes_has_no_strength():
+    cells = np.array([[1.0, 1], [1, 2], [1, 3]])
+    constant, number = np.ones((3, 1)), np.arange(3)[:, None]
+    found = strengths(cells, [constant, constant, number], np.array([True, False, True]))[:, :, 0]
+    assert found.tolist() == [[0, 0, 0], [0, 0, pytest.approx(1)]]
+
+
+@pytest.mark.parametrize(
+    ("name", "sign"),
+    [("characters since the line began", 1), ("characters since a sentence ended", -1), ("inside quotation marks", 1),
+     ("inside quotation marks", -1)],
+)  # fmt: skip
+def test_a_planted_cell_is_found(name, sign):
+    passages, random = prose(2), np.random.default_rng(3)
+    fact = np.concatenate([FACTS[name].values(passage) for passage in passages]).astype(float)
+    cells = random.normal(size=(len(fact), 100))
+    cells[:, 70] = sign * fact + random.normal(size=len(fact)) * fact.std() / 2
+    finding = next(finding for finding in find(passages, cells) if finding.name == name)
+    assert finding.found and finding.cell == 70 and finding.rises == (sign > 0)
+    assert finding.base == pytest.approx(fact.mean())
+    second = slice(len(fact) // 2, None)  # twelve passages of the same length: the cell was chosen on the first six
+    if finding.is_number:
+        assert finding.score == pytest.approx(
+            np.corrcoef(slow_ranks(cells[second, 70]), slow_ranks(fact[second]))[0, 1], abs=1e-4
+        )
+        assert 0.7 < abs(finding.score) < 1 and abs(finding.chance) < 0.2
+    else:
+        assert finding.score == pytest.approx(slow_auc(sign * cells[second, 70], fact[second]), abs=1e-4)
+        assert 0.85 < finding.score < 1 and finding.chance < 0.6
+    assert find(passages, cells)[0].found  # findings come first
+
+
+@pytest.mark.parametrize("drift", [0, 0.9, 0.999])
+def test_noise_follows_nothing(drift):
+    """However slowly it drifts, as facts do."""
+    for seed in range(3):
+        passages, random = prose(seed), np.random.default_rng(seed + 10)
+        cells = random.normal(size=(sum(map(len, passages)), 60))
+        for t in range(1, len(cells)):
+            cells[t] += drift * cells[t - 1]
+        findings = find(passages, cells)
+        assert len(findings) > 4 and not any(finding.found for finding in findings)
+
+
+def test_what_the_last_character_tells_is_no_finding():
+    passages = prose(4)
+    is_capital = np.concatenate([FACTS["a capital"].values(passage) for passage in passages]).astype(float)
+    cells = np.random.default_rng(5).normal(size=(len(is_capital), 5))
+    cells[:, 3] = is_capital
+    finding = next(finding for finding in find(passages, cells) if finding.name == "a capital")
+    assert (finding.cell, finding.score, finding.found) == (3, pytest.approx(1), False)
+    assert finding.pair == pytest.approx(1, abs=0.01)
+
+
+def test_a_cell_that_is_good_on_one_half_only_is_no_finding():
+    passages, random = prose(6), np.random.default_rng(7)
+    fact = np.concatenate([FACTS["characters since the line began"].values(passage) for passage in passages])
+    cells = random.normal(size=(len(fact), 20))
+    cells[: len(fact) // 2, 4] = fact[: len(fact) // 2]
+    finding = next(finding for finding in find(passages, cells) if finding.name == "characters since the line began")
+    assert finding.cell == 4 and not finding.found and abs(finding.score) < 0.1
+
+
+def test_rare_facts_are_left_out():
+    passages = prose(8)
+    cells = np.random.default_rng(9).normal(size=(sum(map(len, passages)), 5))
+    names = {finding.name for finding in find(passages, cells)}
+    assert "inside quotation marks" in names
+    assert not names & {"a digit", "inside a tag", "inside a comment", "depth of brackets", "indentation of the line"}
+    passages[0] = "(9" + passages[0][2:]  # once is not often enough
+    assert {finding.name for finding in find(passages, cells)} == names
+
+
+def test_one_passage_tells_nothing():
+    assert find([prose(1)[0]], np.zeros((800, 3))) == [] == find([], np.zeros((0, 3)))
+
+
+def test_guesses_of_pairs():
+    pairs, values = np.array([5, 5, 7, 9]), np.array([1.0, 0, 3, 4])
+    assert guesses(pairs, values, np.array([5, 7, 8, 9, 10])).tolist() == [0.5, 3, 2, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("characters since the line began", "ab\ncd\n\ne", [0, 1, 0, 1, 2, 0, 0, 1]),
+        ("characters since a sentence ended", "a. B! c", [0, 0, 1, 2, 0, 1, 2]),
+        ("characters since the paragraph began", "a\nb\n\nc", [0, 1, 2, 3, 0, 1]),
+        ("length of the word so far", "ab, c1d", [1, 2, 0, 0, 1, 0, 1]),
+        ("depth of brackets", ")(a[b])c", [0, 1, 1, 2, 2, 1, 0, 0]),
+        ("indentation of the line", "a\n  b\nc\n\td", [0, 0, 1, 2, 2, 0, 0, 0, 1, 1]),
+        ("inside quotation marks", 'a "bc" d', [0, 0, 1, 1, 1, 0, 0, 0]),
+        ("inside quotation marks", "“ab”c", [1, 1, 1, 0, 0]),
+        ("inside quotation marks", 'a "b\n\nc', [0, 0, 1, 1, 0, 0, 0]),
+        ("inside a comment", "a /*b*/ c", [0, 0, 1, 1, 1, 1, 0, 0, 0]),
+        ("inside a comment", "a // b\nc", [0, 0, 1, 1, 1, 1, 0, 0]),
+        ("inside a comment", "x # y", [0, 0, 1, 1, 1]),
+        ("inside a tag", "a <b>c</b>", [0, 0, 1, 1, 0, 0, 1, 1, 1, 0]),
+        ("in a line that will end in a colon", "a\nB C:\nd", [0, 0, 1, 1, 1, 1, 0, 0]),
+        ("in a word", "a 1é", [1, 0, 0, 1]),
+        ("a capital", "aBÉ", [0, 1, 1]),
+        ("a digit", "a1", [0, 1]),
+        ("after punctuation", "a, b", [0, 1, 0, 0]),
+    ],
+)
+def test_facts(name, text, expected):
+    """Each is what can be said after a character."""
+    assert FACTS[name].values(text).tolist() == expected

@@ -1,0 +1,379 @@
+"""The page in a browser: what it shows, what clicks and keys do, and that nothing in it runs but its own script."""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.char_rnn import CharRNN
+from model.stepper import Stepper
+from tests.helpers.inputs import GOLDEN, numbers
+from util.checkpoint.content import Checkpoint
+from util.checkpoint.store import load_checkpoint, save_checkpoint
+from util.sampling.growing import sample_text
+from util.text.vocabulary import Vocabulary
+
+LSTM = GOLDEN / "lstm.t7"
+TEXT = numbers(140).decode()
+HOSTILE = (
+    '</script><script>alert(1)</script><!--\u2028\u2029\x00\t\r\n"a" \\u003c ${x} $title <img src=x onerror=alert(2)> '
+    "😀👨‍👩‍👧 שלום مرحبا e\u0301 \u202eevil\u202c\u200b\ufeff\x1b[31m\x7f道可道\n"
+)
+
+
+@pytest.fixture(scope="module")
+def figures():
+    """What the network makes of the text: the surprise of each character in bits, and the cells (T, L·H) after it."""
+    checkpoint = load_checkpoint(LSTM)
+    step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], "lstm")
+    bits, cells, log_probs = [], [], np.full(len(checkpoint.vocabulary), -math.log(len(checkpoint.vocabulary)))
+    for c in TEXT:
+        index = checkpoint.vocabulary.index[c]
+        bits.append(-log_probs[index] / math.log(2))
+        log_probs = step(np.array([index]))[0]
+        cells.append(np.concatenate([layer.shown for layer in step.layers]))
+    return np.array(bits), np.array(cells)
+
+
+@pytest.fixture
+def page(made, opened):
+    return opened(made(LSTM, "-length=1500"))
+
+
+def save_model(path: Path, vocabulary: str, encoding: str = "utf-8", model: str = "lstm") -> Path:
+    """A small model that has learned nothing."""
+    torch.manual_seed(1)
+    network = CharRNN(len(vocabulary), 5, 2, model)
+    options = {"model": model, "rnn_size": 5, "num_layers": 2, "batch_size": 1, "seq_length": 1, "dropout": 0.0}
+    parameters = {name: torch.rand_like(parameter).numpy() - 0.5 for name, parameter in network.named_parameters()}
+    known = Vocabulary(vocabulary, encoding)
+    save_checkpoint(Checkpoint(options, known, parameters, 0, 0.0, np.zeros(0), {}, None), path)
+    return path
+
+
+def classes(page) -> list[str]:
+    return page.eval_on_selector_all("#text span", "spans => spans.map((span) => span.className)")
+
+
+def cursor(page) -> int:
+    return page.eval_on_selector_all("#text span", "spans => spans.findIndex((s) => s.hasAttribute('data-cursor'))")
+
+
+def shown_text(page) -> str:
+    return page.eval_on_selector_all("#text span", "spans => spans.map((span) => span.textContent).join('')")
+
+
+def settled(page) -> None:
+    """Waits until the panels show what the cursor is on."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def cell_class(value: float) -> set[str]:
+    """The class of a cell's value, or both where it lies on the border of two."""
+    return {f"d{math.floor(40 * (1 + value) + 0.5 + error)}" for error in (-0.01, 0.01)}
+
+
+def test_the_text_colored_by_surprise(page, figures):
+    bits, _ = figures
+    found = classes(page)[:500]
+    assert shown_text(page).startswith(TEXT[:500]) and found[0] == "first"
+    expected = ["s" + str(round(40 * min(1, value / 8))) for value in bits[1:500]]
+    assert sum(a != b for a, b in zip(found[1:], expected)) <= 1 and len(set(found)) > 20
+    mean = bits[1:1500].mean()
+    assert page.inner_text("#status") == (
+        f"numbers.txt. 1,500 bytes, {mean:.2f} bits of surprise a byte ({mean * math.log(2):.3f} nats)."
+    )
+
+
+def test_the_prediction_at_the_pointer(page, figures):
+    bits, _ = figures
+    for position in (5, 40, 41):
+        page.locator("#text span").nth(position).hover()
+        settled(page)
+        assert cursor(page) == position
+        words = page.inner_text("#prediction p")
+        assert f"{bits[position]:.2f} bits" in words
+        rows = page.eval_on_selector_all("#prediction li", "rows => rows.map((row) => [row.className, row.innerText])")
+        assert len(rows) in (5, 6) and sum(name == "actual" for name, _ in rows) == 1
+        share = next(float(re.search(r"[\d.]+(?=%)", text)[0]) for name, text in rows if name == "actual")
+        assert share == pytest.approx(100 * 2 ** -bits[position], abs=0.51)
+    page.locator("#text span").first.hover()
+    settled(page)
+    assert "begins a passage" in page.inner_text("#prediction")
+
+
+def test_a_click_holds_the_cursor_and_keys_move_it(page):
+    spans = page.locator("#text span")
+    spans.nth(50).click()
+    spans.nth(10).hover()
+    assert cursor(page) == 50
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    assert cursor(page) == 51
+    column = 51 - TEXT.rindex("\n", 0, 51)
+    page.keyboard.press("ArrowDown")
+    assert cursor(page) == min(TEXT.index("\n", 51) + column, TEXT.index("\n", TEXT.index("\n", 51) + 1))
+    page.keyboard.press("ArrowUp")
+    assert TEXT.count("\n", 0, cursor(page)) == TEXT.count("\n", 0, 51)
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowLeft")
+    assert cursor(page) == 0
+    page.keyboard.press("Escape")
+    spans.nth(20).hover()
+    assert cursor(page) == 20
+    spans.nth(20).click()
+    spans.nth(20).click()
+    spans.nth(21).hover()
+    assert cursor(page) == 21
+    page.focus("#text")
+    page.keyboard.press("End")
+    assert page.eval_on_selector("[data-cursor]", "span => span === span.parentNode.lastChild")
+
+
+def test_cells_at_the_cursor_and_the_text_in_the_colors_of_one(page, figures):
+    _, cells = figures
+    page.locator("#text span").nth(77).click()
+    settled(page)
+    squares = page.eval_on_selector_all("#grids i", "all => all.map((square) => square.className)")
+    assert len(squares) == cells.shape[1]
+    assert all(found in cell_class(value) for found, value in zip(squares, cells[77]))
+    chosen = cells.shape[1] - 3
+    page.click(f"#grids i[data-cell='{chosen}']")
+    assert all(found in cell_class(value) for found, value in zip(classes(page)[:500], cells[:500, chosen]))
+    settled(page)
+    assert page.inner_text("#value").endswith(f"{abs(cells[77, chosen]):.2f}")
+    assert page.is_visible("#cell-legend") and not page.is_visible("#surprise-legend")
+    page.keyboard.press("Tab")  # whatever had the focus, the grid can take it
+    page.focus("#grids .grid:last-child")
+    page.keyboard.press("ArrowRight")
+    assert page.get_attribute("#grids i[aria-selected]", "data-cell") == str(chosen + 1)
+    assert classes(page)[100] in cell_class(cells[100, chosen + 1])
+    page.click("#by-surprise")
+    assert classes(page)[100].startswith("s") and not page.is_visible("#cell-legend")
+
+
+def test_facts(page, figures):
+    _, cells = figures
+    rows = page.locator("#facts tr[data-cell]")
+    assert rows.count() > 2
+    line = rows.filter(has_text="since the line began")
+    cell = int(line.get_attribute("data-cell"))
+    places = np.array([n - TEXT.rfind("\n", 0, n + 1) for n in range(1500)])
+    assert abs(np.corrcoef(places, cells[:1500, cell])[0, 1]) > 0.5
+    line.locator("button").click()
+    assert classes(page)[200] in cell_class(cells[200, cell])
+    assert page.eval_on_selector_all("#facts [aria-current]", "rows => rows.map((r) => r.dataset.cell)").count(
+        str(cell)
+    )
+
+
+def test_saturation(page):
+    """Dots lie where the gates' shares are; a click on one picks its cell."""
+    checkpoint = load_checkpoint(LSTM)
+    L, H = checkpoint.options["num_layers"], checkpoint.options["rnn_size"]
+    step, gates = Stepper(checkpoint.parameters, L, "lstm"), []
+    for c in TEXT[:1500]:
+        step(np.array([checkpoint.vocabulary.index[c]]))
+        gates.append([np.concatenate([layer.i, layer.f, layer.o]) for layer in step.layers])
+    gates = np.array(gates)
+    for layer, gate in ((0, 0), (L - 1, 1), (0, 2)):
+        page.select_option("#layer", str(layer))
+        page.select_option("#gate", str(gate))
+        values = gates[:, layer, gate * H : (gate + 1) * H]
+        dots = page.eval_on_selector_all(
+            "#plot circle", "all => all.map((d) => [d.dataset.cell, d.getAttribute('cx'), d.getAttribute('cy')])"
+        )
+        found = np.array(sorted([float(x) for x in dot] for dot in dots))
+        assert found[:, 0].tolist() == list(range(layer * H, (layer + 1) * H))
+        assert np.allclose(found[:, 1] / 240, (values < 0.1).mean(axis=0), atol=0.003)
+        assert np.allclose(1 - found[:, 2] / 240, (values > 0.9).mean(axis=0), atol=0.003)
+    assert len(page.query_selector_all("#gate option")) == 4
+    page.locator("#plot circle").last.click()
+    chosen = page.get_attribute("#plot circle[aria-selected]", "data-cell")
+    assert page.get_attribute("#grids i[aria-selected]", "data-cell") == chosen
+    page.focus("#plot")
+    page.keyboard.press("ArrowLeft")
+    assert page.get_attribute("#plot circle[aria-selected]", "data-cell") == str(max(0, int(chosen) - 1))
+
+
+def test_writing(page):
+    page.click("#tab-write")
+    page.fill("#primetext", "37 thirty")
+    page.fill("#temperature", "0.5")
+    page.fill("#length", "300")
+    page.fill("#seed", "7")
+    assert "byte for byte" in page.inner_text("#rounding")
+    page.click("#go")
+    page.wait_for_selector("#progress", state="hidden")
+    checkpoint = load_checkpoint(LSTM)
+    step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], "lstm")
+    assert shown_text(page) == sample_text(step, checkpoint, 300, "37 thirty", 0.5, 7)
+    assert all(re.fullmatch(r"first|s\d+", name) for name in classes(page))
+    page.locator("#text span").nth(20).hover()
+    settled(page)
+    assert "likely" in page.inner_text("#prediction")
+    page.fill("#primetext", "Qé")
+    page.click("#go")
+    assert "never seen “Q”, “C3”, “A9”" in page.inner_text("#status") and shown_text(page) == ""
+
+
+def test_writing_that_is_stopped(page):
+    page.click("#tab-write")
+    page.fill("#length", "1000000")
+    page.click("#go")
+    page.wait_for_selector("#text span")
+    assert page.is_visible("#progress") and page.inner_text("#go") == "Stop"
+    page.click("#go")
+    assert not page.is_visible("#progress") and page.inner_text("#go") == "Write"
+    length = page.evaluate("document.getElementById('text').textContent.length")
+    page.wait_for_timeout(100)
+    assert 0 < length == page.evaluate("document.getElementById('text').textContent.length") < 1000000
+    page.click("#tab-own")
+    page.wait_for_selector("#progress", state="hidden")
+    assert shown_text(page).startswith(TEXT[:500])
+
+
+def test_a_text_of_one_s_own(page):
+    page.click("#tab-paste")
+    page.fill("#pasted", "one Q two\n\ttwenty")
+    page.click("#form-paste button")
+    page.wait_for_selector("#progress", state="hidden")
+    assert shown_text(page) == "one Q two\n\ttwenty"
+    assert [n for n, name in enumerate(classes(page)) if name == "unknown"] == [4, 10]
+    assert "2 of them unknown" in page.inner_text("#status")
+    marks = page.eval_on_selector_all("#text [data-mark]", "all => all.map((span) => span.dataset.mark)")
+    assert marks == ["↵", "→"]
+    page.locator("#text span").nth(4).hover()
+    settled(page)
+    assert "no character of this model" in page.inner_text("#prediction")
+    page.fill("#pasted", "")
+    page.click("#form-paste button")
+    assert shown_text(page) == ""
+
+
+def test_a_long_text_is_read_in_pieces_and_the_page_answers_meanwhile(page):
+    page.click("#tab-paste")
+    page.evaluate("text => { document.getElementById('pasted').value = text; }", TEXT * 100)
+    page.click("#form-paste button")
+    page.locator("#text span").nth(30).click()
+    page.click("#grids i[data-cell='2']")
+    settled(page)
+    assert cursor(page) == 30 and "likely" in page.inner_text("#prediction")
+    assert page.is_visible("#progress") and page.evaluate("document.getElementById('progress').value") > 30
+    assert page.evaluate("document.querySelectorAll('#text span').length") < 20_000  # only what is near the window
+    assert page.evaluate("document.getElementById('text').textContent.length") == len(TEXT) * 100
+    page.evaluate("document.getElementById('text').scrollTop = 1e9")
+    page.wait_for_selector("#text div:last-child span")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "bytes"])
+def test_hostile_texts_and_vocabularies(encoding, tmp_path, made, opened):
+    is_bytes = encoding == "bytes"
+    vocabulary = "".join(map(chr, range(256))) if is_bytes else "".join(sorted(set(HOSTILE)))
+    (tmp_path / "x.txt").write_bytes(HOSTILE.encode() + b"\xff\xe2\x82" * is_bytes)
+    path = save_model(tmp_path / "<img src=x onerror=alert(3)>$title&amp;.pt", vocabulary, encoding, "gru")
+    page = opened(made(path, f"-file={tmp_path / 'x.txt'}"))
+    assert page.title() == page.inner_text("#name") == path.stem
+    assert page.evaluate("charRNN.vocabulary") == list(vocabulary)
+    assert page.evaluate("document.querySelectorAll('img, script').length") == 2  # the content and the program
+    shown = page.eval_on_selector_all("#text span", "spans => spans.map((s) => s.textContent || s.dataset.mark || '')")
+    unseen = {"\u2028": "2028", "\u2029": "2029", "\0": "␀", "\r": "␍", "\u200d": "200D", "\u202e": "202E",
+              "\u202c": "202C", "\u200b": "200B", "\ufeff": "FEFF", "\x1b": "␛", "\x7f": "␡"}  # fmt: skip
+    expected = [unseen.get(c, c) for c in HOSTILE]
+    if is_bytes:
+        expected = [part for c in HOSTILE for part in [unseen.get(c, c)] + [""] * (len(c.encode()) - 1)]
+        expected += ["FF", "E2", "82"]
+    assert shown == expected
+    assert "unknown" not in classes(page)
+    written = page.evaluate("charRNN.write({length: 50, primetext: '道'})")
+    step = Stepper({n: a.astype(float) for n, a in load_checkpoint(path).parameters.items()}, 2, "gru")
+    assert written == sample_text(step, load_checkpoint(path), 50, "道")
+
+
+def test_a_vocabulary_of_thousands(tmp_path, made, opened):
+    vocabulary = "".join(map(chr, range(0x4E00, 0x4E00 + 5000)))
+    (tmp_path / "x.txt").write_text(vocabulary[::40], "utf-8")
+    page = opened(made(save_model(tmp_path / "x.pt", vocabulary), f"-file={tmp_path / 'x.txt'}"))
+    assert shown_text(page) == vocabulary[::40]
+    assert page.inner_text("#bits li:last-child") == "16+ bits"
+    assert page.evaluate("charRNN.step(4999).length") == 5000
+
+
+def test_the_page_alone(page, browser, tmp_path):
+    """It may ask for nothing, and leaves one name behind."""
+    (tmp_path / "empty.html").touch()
+    policy = page.get_attribute("meta[http-equiv=Content-Security-Policy]", "content")
+    assert policy.startswith("default-src 'none'; script-src 'sha256-") and "unsafe" not in policy
+    empty = browser.new_page()
+    empty.goto((tmp_path / "empty.html").as_uri())
+    names = empty.evaluate("Object.getOwnPropertyNames(globalThis)")
+    empty.close()
+    ours = set(page.evaluate("Object.getOwnPropertyNames(globalThis)")) - set(names)
+    assert {name for name in ours if not name.startswith("__")} == {"charRNN"}
+    assert page.evaluate("typeof Model + typeof Reading") == "undefinedundefined"
+
+
+def test_requests_and_injected_scripts_come_to_nothing(made, browser):
+    context = browser.new_context()
+    page, complaints, requests = context.new_page(), [], []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(made(LSTM, "-length=1500").as_uri())
+    page.on("request", lambda request: requests.append(request.url))
+    page.evaluate("""() => {
+        document.body.insertAdjacentHTML("beforeend", "<img src='https://x.invalid/i' onerror='globalThis.ran = 1'>");
+        document.body.append(Object.assign(document.createElement("script"), { textContent: "globalThis.ran = 1" }));
+        fetch("https://x.invalid/f").catch(() => 0);
+    }""")
+    page.wait_for_timeout(200)
+    assert page.evaluate("globalThis.ran") is None
+    assert len(complaints) >= 3 and all("Content Security Policy" in complaint for complaint in complaints)
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_screen(scheme, made, opened):
+    page = opened(
+        made(LSTM, "-length=1500"), viewport={"width": 360, "height": 640}, color_scheme=scheme, has_touch=True
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    for tab in ("write", "paste", "own"):
+        page.tap(f"#tab-{tab}")
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.wait_for_selector("#progress", state="hidden")
+    page.locator("#text span").nth(3).tap()
+    assert cursor(page) == 3
+    ink, paper = page.eval_on_selector("#text", "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]")
+    brightness = [sum(map(int, re.findall(r"\d+", color)[:3])) for color in (ink, paper)]
+    assert (brightness[0] > brightness[1]) == (scheme == "dark") and abs(brightness[0] - brightness[1]) > 500
+    colors = page.eval_on_selector_all(
+        "#text span",
+        "all => all.slice(0, 300).map((e) => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor])",
+    )
+    for ink, paper in colors:
+        if paper != "rgba(0, 0, 0, 0)":
+            assert contrast(ink, paper) > 3.5, (ink, paper)
+
+
+def contrast(*colors: str) -> float:
+    """The contrast of two colors as WCAG 2 has it."""
+    lights = []
+    for color in colors:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        lights.append(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+    return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+def test_it_prints(made, opened):
+    page = opened(made(LSTM, "-length=1500"), color_scheme="dark")
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert not page.is_visible("#tab-write")
+    assert page.eval_on_selector("#text", "e => e.scrollHeight <= e.clientHeight")  # all of it is there
+    assert shown_text(page) == TEXT[:1500]
+    assert page.eval_on_selector("body", "e => getComputedStyle(e).color") == "rgb(28, 27, 26)"
+    assert len(page.pdf()) > 10_000

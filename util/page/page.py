@@ -1,0 +1,111 @@
+"""Puts the page together: one file that contains everything it needs.
+
+Whatever comes from a checkpoint or a text is data in it, never HTML or a script. Its Content-Security-Policy allows
+only the script written here to run, and forbids every request.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from model.stepper import Parameters
+from util.checkpoint.content import Checkpoint
+from util.page.findings import Finding
+from util.page.shown import Shown
+
+FOLDER = Path(__file__).parent
+SCRIPTS = ("random", "model", "writing", "alphabet", "reading", "colors", "text", "panels", "view")
+"""The page's JavaScript files, in the order in which they run as one module."""
+
+
+def page_bytes(content: dict[str, Any], weights: str) -> bytes:
+    """Returns the page, given the results of page_content and packed_weights."""
+    style = (FOLDER / "page.css").read_text("utf-8")
+    script = "\n".join((FOLDER / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
+    policy = (
+        f"default-src 'none'; script-src {digest(script)}; style-src {digest(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    page = Template((FOLDER / "page.html").read_text("utf-8")).substitute(
+        policy=policy,
+        title=escape(content["name"]),
+        style=style,
+        # ASCII only; without < nothing in it can end the element it is in.
+        content=json.dumps(content).replace("<", r"\u003c"),
+        weights=weights,
+        script=script,
+    )
+    return page.encode()
+
+
+def digest(source: str) -> str:
+    """Returns the name that a Content-Security-Policy gives to an element with this content."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
+
+
+def packed_weights(parameters: Parameters) -> str:
+    """Returns all parameters, one after the other, little-endian, in base64."""
+    arrays = (np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for array in parameters.values())
+    return base64.b64encode(b"".join(array.tobytes() for array in arrays)).decode()
+
+
+def in_half_precision(parameters: Parameters) -> Parameters:
+    """Returns the parameters in 16 bits, clipped to what those can hold."""
+    most = np.finfo(np.float16).max
+    return {name: np.clip(array, -most, most).astype(np.float16) for name, array in parameters.items()}
+
+
+def page_content(
+    checkpoint: Checkpoint, name: str, stored: str, shown: Shown, findings: Sequence[Finding], searched: int
+) -> dict[str, Any]:
+    """Returns what the page shows. `stored` is its weights' type; `searched` is how many characters were searched."""
+    V, H, L, model = checkpoint.model_shape
+    size = sum(array.size for array in checkpoint.parameters.values())
+    loss = checkpoint.val_losses.get(checkpoint.iteration)
+    layers = "1 layer" if L == 1 else f"{L} layers"
+    what = "bytes" if checkpoint.vocabulary.is_bytes else "characters"
+    article = "A" if model == "gru" else "An"
+    about = f"{article} {model.upper()} of {layers} of {H:,} cells that predicts the next of {V:,} {what}: "
+    about += f"{size:,} parameters, {checkpoint.epoch:.2f} epochs"
+    about += "" if loss is None else f", validation loss {loss:.4f}"
+    return {
+        "name": name,
+        "about": about + ". It runs in your browser; nothing leaves it.",
+        "cell": model, "layers": L, "size": H,
+        "vocabulary": list(checkpoint.vocabulary.characters), "bytes": checkpoint.vocabulary.is_bytes,
+        "stored": stored,
+        "rounding": rounding(checkpoint.dtype, stored),
+        "tab": shown.tab, "source": shown.source, "passages": shown.passages,
+        "facts": [asdict(finding) for finding in findings],
+        "facts_about": facts_about(searched),
+    }  # fmt: skip
+
+
+def rounding(dtype: str, stored: str) -> str:
+    """Returns how a text that the page writes compares with sample.py's."""
+    if stored == "float16":
+        return "The weights here are rounded to 16 bits, so sample.py writes a different text."
+    if dtype == "float32":
+        return (
+            "sample.py computes this model in single precision, this page in double; "
+            "rounding may make the texts differ."
+        )
+    return "With the same flags sample.py writes the same text, byte for byte."
+
+
+def facts_about(searched: int) -> str:
+    return (
+        f"For each fact, the cell that follows it best, chosen on one half of {searched:,} characters and scored on "
+        "the other: by the area under the ROC curve (0.5 is chance, 1 is perfect) or, for a number, by Spearman's "
+        "correlation (0 to ±1). A down arrow means that the cell is low when the fact is true."
+    )

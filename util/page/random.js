@@ -1,0 +1,33 @@
+// The random stream of Torch7 on a CPU: the Mersenne Twister of Matsumoto and Nishimura (1998), seeded with their
+// init_genrand; every draw takes one 32-bit output. See util/torch7_random.py.
+
+const WORDS = 624, OFFSET = 397;
+
+class Random {
+  /** `seed` is a whole number from 0 to 2³² - 1. */
+  constructor(seed) {
+    const key = this.key = new Uint32Array(WORDS);
+    key[0] = seed;
+    for (let n = 1; n < WORDS; n++) key[n] = Math.imul(1812433253, key[n - 1] ^ (key[n - 1] >>> 30)) + n;
+    this.position = WORDS;
+  }
+
+  /** The next output, a whole number from 0 to 2³² - 1. */
+  next() {
+    if (this.position === WORDS) this.renew();
+    let y = this.key[this.position++];
+    y ^= y >>> 11;
+    y ^= (y << 7) & 0x9d2c5680;
+    y ^= (y << 15) & 0xefc60000;
+    return (y ^ (y >>> 18)) >>> 0;
+  }
+
+  renew() {
+    const key = this.key;
+    for (let n = 0; n < WORDS; n++) {
+      const y = (key[n] & 0x80000000) | (key[(n + 1) % WORDS] & 0x7fffffff);
+      key[n] = key[(n + OFFSET) % WORDS] ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
+    }
+    this.position = 0;
+  }
+}

@@ -1,0 +1,145 @@
+"""Chooses the text that a page shows: a split of the model's own text, another file, or what it writes itself."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from util.checkpoint.content import Checkpoint
+from util.cli.console import warn
+from util.cli.flags import fraction
+from util.errors import UserError, reason
+from util.page.reading import written_texts
+from util.text.batches import SPLITS, Batches
+from util.text.cache import load_text
+from util.text.source import CACHE_FILES, Source, characters, find_text, text_of_run
+from util.text.vocabulary import Vocabulary
+
+SEED = 123
+"""The seed for what the model writes if its text is gone."""
+SEARCHED, PIECE = 30_000, 1000
+"""How many characters to search for cells that follow a fact, and the longest passage they are cut into."""
+MOST_VALUES = 60_000_000
+"""The most cell values to look at; a larger model reads fewer characters."""
+NAMES = {"train": "Training text", "val": "Validation text", "test": "Test text"}
+
+
+@dataclass
+class Shown:
+    """A text for the page, in the model's characters."""
+
+    passages: list[str]
+    """What the page shows, each passage from a zero state."""
+    known: list[str]
+    """The same without the characters that the model does not know."""
+    searched: list[str]
+    """The passages to search for cells that follow a fact; the model knows all of their characters."""
+    tab: str
+    source: str
+    """What the text is: a word or two in `tab`, a sentence in `source`."""
+    reads: tuple[Path, ...] = ()
+    """The files that it comes from."""
+
+
+def choose_text(checkpoint: Checkpoint, options: Namespace, root: Path) -> Shown:
+    """Returns the text that the flags name, or what the model writes if that is gone. Raises UserError.
+
+    `root` is the program's folder.
+    """
+    searched = max(2 * PIECE, min(SEARCHED, MOST_VALUES // (checkpoint.model_shape[1] * checkpoint.model_shape[2])))
+    wanted = max(searched, options.length)
+    if options.file:
+        source = Source(Path(options.file))
+        passages = [first_of_file(source, checkpoint.vocabulary, wanted)]
+        return cut(checkpoint, passages, options.length, searched, source.files[0].name, "", source)
+    if options.data_dir:
+        files, separator = (str(checkpoint.options.get(name, "")) for name in ("files", "separator"))
+        found: Source | None = find_text(Path(options.data_dir), files, separator)
+    else:
+        found = text_of_run(checkpoint.options, root)
+    if not found:
+        warn(
+            f"the text of {options.checkpoint} has moved, so the page shows what the model writes itself; "
+            "give its folder with -data_dir, or another text with -file"
+        )
+        return own_writing(checkpoint, options.length, searched)
+    passages = passages_of_split(checkpoint, options, found, wanted)
+    name = NAMES[options.split]
+    return cut(checkpoint, passages, options.length, searched, name, f" of {found.folder.absolute().name}", found)
+
+
+def cut(
+    checkpoint: Checkpoint, passages: list[str], length: int, searched: int, tab: str, whose: str, source: Source
+) -> Shown:
+    """Returns passages cut to `length` characters; says which characters the model does not know."""
+    unknown = sorted(set("".join(passages)) - set(checkpoint.vocabulary.characters))
+    if unknown:
+        some = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+        warn(f"{source} contains characters that the model has never seen: {some}; the network skips them")
+    left_out = str.maketrans(dict.fromkeys(unknown, ""))
+    known = [passage.translate(left_out) for passage in passages]
+    pieces = [passage[start : start + PIECE] for passage in known for start in range(0, len(passage), PIECE)]
+    shown = beginning(passages, length)
+    reads = (*source.files, *(source.folder / name for name in CACHE_FILES))
+    known_shown = [passage.translate(left_out) for passage in shown]
+    return Shown(shown, known_shown, beginning(pieces, searched), tab, f"{tab}{whose}.", reads)
+
+
+def beginning(passages: list[str], length: int) -> list[str]:
+    """Returns the first `length` characters of passages."""
+    taken = []
+    for passage in passages:
+        if length <= 0:
+            break
+        taken.append(passage[:length])
+        length -= len(passage)
+    return taken
+
+
+def first_of_file(source: Source, vocabulary: Vocabulary, length: int) -> str:
+    """Returns the first characters of a file, or all if it has fewer. Raises UserError if there is no such text."""
+    path, content = source.files[0], ""
+    try:
+        if not path.is_file():
+            raise UserError(f"there is no file {path}; -file takes the name of a text file")
+        for piece in characters(source, vocabulary.encoding, task=""):
+            some = piece[: length - len(content)]
+            content += some.decode("latin-1") if isinstance(some, bytes) else "".join(map(chr, some))
+            if len(content) == length:
+                break
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {reason(error)}") from error
+    if not content:
+        raise UserError(f"{path} is empty; -file takes the name of a text file")
+    return content
+
+
+def passages_of_split(checkpoint: Checkpoint, options: Namespace, source: Source, length: int) -> list[str]:
+    """Returns the passages of a split, one per stream, until they have `length` characters. Raises UserError."""
+    text = load_text(source, checkpoint.vocabulary.encoding)
+    if checkpoint.training and checkpoint.training.text_sha256 != text.sha256:
+        warn(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
+    B, S = checkpoint.options["batch_size"], checkpoint.options["seq_length"]
+    train_frac, val_frac = (checkpoint.options.get(name, -1) for name in ("train_frac", "val_frac"))
+    if not (fraction.accepts(train_frac) and fraction.accepts(val_frac)):
+        raise UserError(f"{options.checkpoint} does not say how its text was split; give a text with -file")
+    batches = Batches(text.indices, B, S, train_frac, val_frac)
+    split = SPLITS.index(options.split)
+    count = min(batches.split_sizes[split], -(-length // S))
+    if not count:
+        raise UserError(
+            f"the {options.split} split of {source} is empty; choose another -split, or give a text with -file"
+        )
+    rows = np.concatenate([batches.batch(split, number)[0] for number in range(count)])
+    streams = rows.T[: -(-length // len(rows))]
+    return ["".join(text.vocabulary.characters[index] for index in stream) for stream in streams]
+
+
+def own_writing(checkpoint: Checkpoint, length: int, searched: int) -> Shown:
+    """Returns what the model writes itself."""
+    passages = written_texts(checkpoint, length, SEED)
+    source = f"The model's text is gone; this is what it writes itself (seed {SEED}, temperature 1)."
+    return Shown(passages, passages, written_texts(checkpoint, PIECE, SEED, searched // PIECE), "A sample", source)

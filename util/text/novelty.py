@@ -1,0 +1,202 @@
+"""How much of a sampled text is copied: which of its passages stand word for word in the text that the model learned.
+
+The training text goes by in pieces. A hash tells which of its places may begin with a known passage of 10 characters,
+a look at the characters whether they do; and from there on only those places matter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from util.errors import UserError
+from util.text.batches import release
+from util.text.cache import UNICODE_SIZE, Text
+from util.text.passages import Finder, Longer, Windows, longest
+from util.text.source import progress_bar
+
+LENGTHS = (10, 20, 30, 50)
+"""Characters of the passages that are counted; each at most twice the one before."""
+COPIES = 5
+LONGEST_SAMPLE = 10_000_000
+YARDSTICK = 100_000
+"""So many characters of the validation text are as good as all of it."""
+MANY = 1 << 23
+"""Of so many copied places only the longer are kept, which keeps the memory within some 200 MB."""
+CHUNK = 1 << 18
+"""Characters of the training text that are looked at together: so many that the arrays stay in a processor's cache."""
+
+Span = tuple[int, int]
+"""A part of a text: its first place, and the one after its last."""
+
+
+@dataclass
+class Copy:
+    """A passage of a sampled text that stands in the training text, `count` times, first at `place`."""
+
+    passage: str
+    place: int
+    count: int
+
+
+@dataclass
+class Novelty:
+    """Of passages of each length the share that stands in the training text; NaN where there are none that long."""
+
+    sampled: dict[int, float]
+    validation: dict[int, float]
+    copies: list[Copy]
+    """The longest copied passages, which do not overlap."""
+
+
+def novelty(samples: Sequence[str], text: Text, training: Sequence[Span], validation: Sequence[Span]) -> Novelty:
+    """Compares sampled texts, and as a yardstick the validation text, with the training text."""
+    if sum(map(len, samples)) > LONGEST_SAMPLE:
+        raise UserError(f"the sampled text has more than {LONGEST_SAMPLE:,} characters; a part of it tells as much")
+    pieces = [encode(sample, text) for sample in samples]
+    yardstick = [text.indices[start:stop].astype(np.int64) for start, stop in thinned(validation)]
+    codes = np.concatenate([np.append(piece, -1) for piece in (*pieces, *yardstick)] or [np.zeros(0, int)])
+    border = sum(len(piece) + 1 for piece in pieces)
+    passages = Passages(codes, border, text.indices.dtype)
+    for shortest in LENGTHS[1::-1]:  # there are seldom fewer than five of the longer, which are fewer places
+        theirs = passages.search(text.indices, training, shortest)
+        copies = [
+            Copy("".join(text.vocabulary.characters[code] for code in codes[place : place + length]), *found)
+            for place, length, *found in longest_copies(passages.sampled(theirs.length), theirs)
+        ]
+        sampled = passages.shares(pieces, 0, border)
+        if len(copies) == COPIES or not sampled[LENGTHS[0]] > 0:
+            break
+    return Novelty(sampled, passages.shares(yardstick, border, len(codes)), copies)
+
+
+def line(text: Text, place: int) -> int:
+    """The number of the line, from 1, that a place of a text is in."""
+    line_end = text.vocabulary.characters.find("\n")
+    return 1 + sum(int((codes == line_end).sum()) for _, _, codes in chunks(text.indices, [(0, place)], 0))
+
+
+def sampled_texts(content: str, primetext: str = "") -> list[str]:
+    """The texts in a file that sample.py wrote, without the lines between them and the primetext at their front.
+
+    Raises UserError where one of them begins with something else.
+    """
+    parts = re.split(r"^----- (\d+) -----\n", content, flags=re.MULTILINE)
+    if parts[0] or parts[1::2] != [str(number) for number in range(1, len(parts) // 2 + 1)]:
+        parts = ["", "1", content]
+    texts = [part.removesuffix("\n") for part in parts[2::2]]
+    for number, text in enumerate(texts, 1):
+        if not text.startswith(primetext):
+            raise UserError(f"text {number} does not begin with the -primetext {primetext!r}; leave it out")
+    return [text[len(primetext) :] for text in texts]
+
+
+def thinned(spans: Sequence[Span]) -> list[Span]:
+    """Parts of a text, or about YARDSTICK characters of them, spread over all."""
+    total = sum(stop - start for start, stop in spans)
+    if total <= YARDSTICK:
+        return list(spans)
+    tenths = [pair for start, stop in spans for pair in pairwise(np.linspace(start, stop, 11).astype(int).tolist())]
+    return [(start, start + (stop - start) * YARDSTICK // total) for start, stop in tenths]
+
+
+def encode(sample: str, text: Text) -> np.ndarray:
+    """The indices of characters in the vocabulary of a text; -1 for those that it does not have."""
+    index = np.full(UNICODE_SIZE, -1)
+    index[[ord(c) for c in text.vocabulary.characters]] = np.arange(len(text.vocabulary))
+    return index[np.frombuffer(sample.encode("utf-32-le", "surrogatepass"), "<u4")]
+
+
+class Passages:
+    """The passages of sampled texts, which end before the place `border`, and of the validation text after it.
+
+    `codes` are characters as indices, of the type `dtype` in the training text; -1 stands in no passage.
+    """
+
+    def __init__(self, codes: np.ndarray, border: int, dtype: np.dtype) -> None:
+        self.border = border
+        windows = Windows(1, np.flatnonzero(codes >= 0), codes[codes >= 0])
+        for step in (1, 2, 4, 2):
+            windows = Longer(windows, step).windows
+        self.finder = Finder(windows, codes.astype(dtype))
+        self.longer: dict[int, Longer] = {}
+        self.windows = {windows.length: windows}
+        for length, following in pairwise(LENGTHS):
+            self.longer[following] = Longer(self.windows[length], following - length)
+            self.windows[following] = self.longer[following].windows
+        self.found = {length: np.zeros(len(w.names), bool) for length, w in self.windows.items()}
+        """Whether the passage of each name stands in the training text."""
+        self.wanted = {length: np.zeros(len(w.names), bool) for length, w in self.windows.items()}
+        """Whether it stands in a sampled text."""
+        for length, wanted in self.wanted.items():
+            wanted[self.sampled(length).names] = True
+
+    def sampled(self, length: int) -> Windows:
+        windows = self.windows[length]
+        return windows[windows.places < self.border]
+
+    def search(self, text: np.ndarray, spans: Sequence[Span], shortest: int) -> Windows:
+        """Finds the passages in parts of a text.
+
+        Gives where those of the sampled texts stand, of the length `shortest`, or longer ones where these are many.
+        """
+        kept: dict[int, list[Windows]] = {length: [] for length in LENGTHS if length >= shortest}
+        with progress_bar("reading the training text", sum(stop - start for start, stop in spans)) as bar:
+            for start, stop, codes in chunks(text, spans, LENGTHS[-1] - 1):
+                windows = self.finder.find(codes)
+                for length in LENGTHS:
+                    if length in self.longer:
+                        windows = self.longer[length].among(windows)
+                    self.found[length][windows.names] = True
+                    if length in kept:
+                        mine = windows[self.wanted[length][windows.names] & (windows.places < stop - start)]
+                        kept[length].append(Windows(length, mine.places + start, mine.names))
+                length = min(kept)
+                if sum(len(windows.names) for windows in kept[length]) > MANY and len(kept) > 1:
+                    del kept[length]
+                bar.update(stop - start)
+        none = Windows(min(kept), *np.zeros((2, 0), int))
+        places, names = zip(*((windows.places, windows.names) for windows in [none, *kept[none.length]]))
+        return Windows(none.length, np.concatenate(places), np.concatenate(names))
+
+    def shares(self, pieces: Sequence[np.ndarray], start: int, stop: int) -> dict[int, float]:
+        """Of the passages between two places, which hold these pieces, the share that was found, by length."""
+        shares = {}
+        for length, windows in self.windows.items():
+            here = windows[(start <= windows.places) & (windows.places < stop)]
+            count = sum(max(len(piece) - length + 1, 0) for piece in pieces)
+            shares[length] = float(self.found[length][here.names].sum() / count) if count else float("nan")
+        return shares
+
+
+def chunks(text: np.ndarray, spans: Sequence[Span], more: int) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Parts of a text in pieces from one place to another, with their characters and up to so `more` behind them."""
+    for start, end in spans:
+        for at in range(start, end, CHUNK):
+            stop = min(at + CHUNK, end)
+            yield at, stop, np.array(text[at : min(stop + more, end)])
+            release(text)
+
+
+def longest_copies(mine: Windows, theirs: Windows) -> Iterator[tuple[int, int, int, int]]:
+    """The longest passages of my text that are in their text as well, from shorter ones under common names.
+
+    Gives for each its place in my text, its length, its first place in theirs, and how often it stands there.
+    """
+    for _ in range(COPIES):
+        theirs = theirs[np.isin(theirs.names, mine.names)]
+        if not len(theirs.names):
+            return
+        here, there = longest(mine, theirs)
+        first = np.flatnonzero(np.isin(here.names, there.names))[0]
+        name = here.names[first]
+        places = there.places[there.names == name]
+        yield int(here.places[first]), here.length, int(places[0]), len(places)
+        # What overlaps this passage, wherever it stands, is no copy of its own.
+        taken = here.places[here.names == name]
+        before = np.searchsorted(taken, mine.places + mine.length) - 1
+        mine = mine[(before < 0) | (taken[before] + here.length <= mine.places)]

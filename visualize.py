@@ -1,0 +1,84 @@
+"""Makes a page in which a network reads, writes and shows its cells: one file that opens in any browser.
+
+    python visualize.py cv/lm_lstm_epoch26.00_1.3850.pt
+
+The page contains the model and runs it: nothing is fetched, no server is needed, and it can be sent to a friend.
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":
+    import util.cli.early  # noqa: F401  (before the other imports)
+
+from pathlib import Path
+
+from util.checkpoint.content import Checkpoint
+from util.checkpoint.store import load_checkpoint
+from util.cli import console
+from util.cli.console import warn
+from util.cli.files import check_output, output
+from util.cli.flags import Flags, switch, text, whole
+from util.errors import UserError
+from util.page.findings import find
+from util.page.page import in_half_precision, packed_weights, page_bytes, page_content
+from util.page.reading import read_passages
+from util.page.shown import choose_text
+from util.text.batches import SPLITS
+
+HERE = Path(__file__).parent
+LARGE = 20_000_000
+"""The size in bytes from which on a page is worth a warning."""
+
+
+def flags() -> Flags:
+    flags = Flags("Makes a page that shows what a network does.", "python visualize.py CHECKPOINT -file other.txt")
+    flags.add_checkpoint()
+    add = flags.group("text")
+    add("file", text, "", "another text file to show instead")
+    add("split", str, "val", "which split of the checkpoint's own text to show", choices=SPLITS)
+    add("data_dir", text, "", "folder with the checkpoint's text, if it has moved")
+    add("length", whole(1, 1_000_000), 5000, "number of characters to show")
+    add = flags.group("output")
+    add("output", text, "", "file to write the page to; by default the checkpoint's name with .html, in this folder")
+    add("half", switch, 0, "1 = store the weights in 16 bits: a smaller page, a little less exact")
+    flags.add_unused_machine()
+    return flags
+
+
+def main() -> None:
+    options = flags().parse()
+    if options.file and options.given & {"split", "data_dir"}:
+        raise UserError("-file cannot be combined with -split or -data_dir; leave one or the other out")
+    checkpoint = load_checkpoint(options.checkpoint)
+    shown = choose_text(checkpoint, options, HERE)
+    place = options.output or f"{options.checkpoint.stem}.html"
+    reads = (options.checkpoint, *shown.reads)
+    check_output(place, "-output", reads)
+
+    parameters = in_half_precision(checkpoint.parameters) if options.half else checkpoint.parameters
+    stored = "float16" if options.half else checkpoint.dtype
+    weight = sum(array.nbytes for array in parameters.values()) * 4 // 3
+    if weight > LARGE:
+        warn(f"the page will be {weight / 1e6:.0f} MB" + ("" if options.half else "; -half 1 makes it smaller"))
+    if options.half:
+        warn(cost(checkpoint, shown.known))
+
+    _, cells = read_passages(checkpoint, checkpoint.parameters, shown.searched)
+    findings, searched = find(shown.searched, cells), len(cells)
+    content = page_content(checkpoint, options.checkpoint.stem, stored, shown, findings, searched)
+    page = page_bytes(content, packed_weights(parameters))
+    with output(place, "-output", reads) as file:
+        file.write(page)
+    if place != "-":
+        print(f"wrote {place} ({len(page) / 1e6:.1f} MB); open it in a browser")
+
+
+def cost(checkpoint: Checkpoint, passages: list[str]) -> str:
+    """Returns a sentence on how 16-bit weights change the loss on the text shown."""
+    rounded = {n: array.astype(checkpoint.dtype) for n, array in in_half_precision(checkpoint.parameters).items()}
+    before, after = (read_passages(checkpoint, weights, passages)[0] for weights in (checkpoint.parameters, rounded))
+    return f"loss on the text shown: {before:.5f} nats per character, with 16-bit weights {after:.5f}"
+
+
+if __name__ == "__main__":
+    console.run(main)
