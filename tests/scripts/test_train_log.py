@@ -123,9 +123,9 @@ def test_a_closed_pipe_saves_and_says_how_to_go_on(signals, status, flags, tmp_p
 
 
 def prints_into_a_pipe(closed_at, *signals):
-    """Standard output becomes a pipe, whose reader goes at an iteration, with these signals; at once where that is 0."""
+    """Standard output becomes a pipe, whose reader goes at an iteration, or at once, with these signals."""
     read, write = os.pipe()
-    sys.stdout = os.fdopen(write, "w")  # noqa: SIM115
+    sys.stdout = os.fdopen(write, "w")
     if closed_at:
         before_steps(partial(close, closed_at, signals, read))()
     else:
