@@ -2,59 +2,131 @@
 
     python -m tests.campaigns.flips 1000
 
-A bit flipped, some bytes cut out, the end cut off, by turns; every second time in the headers, the pickle or the
-directory of the zip file, where it hurts, rather than anywhere.
+First a .pt file as it is: a bit flipped, some bytes cut out, the end cut off, by turns; every second time in the
+headers, the pickle or the directory of the zip file, where it hurts, rather than anywhere. Then, as many times, its
+pickle or its arrays alone, with the checksums of the zip file made right again, and the golden .t7 files, which have
+none: there nothing but the reader itself can notice. What it takes for sound must be sound: finite sizes, and a model
+that computes something.
 """
 
 from __future__ import annotations
 
+import io
 import random
 import sys
 import tempfile
+import time
 import warnings
+import zipfile
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+
+from model.stepper import Stepper
 from tests.helpers.checkpoints import same
-from tests.helpers.inputs import SMALL, numbers
+from tests.helpers.inputs import GOLDEN, SMALL, numbers
 from tests.helpers.logs import saved
 from tests.helpers.runs import finish
+from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
 
 EDGE = 4096
 """Bytes at either end of the file in which the zip file's and the pickle's structure lies."""
+KINDS = ("bit flipped", "bytes cut out", "end cut off", "bytes doubled", "number put in")
+MAX_SECONDS = 2.0
 
 
 def campaign(count: int, seed: int, checkpoint: Path, scratch: Path) -> Counter[str]:
-    """Damages the checkpoint `count` times; returns counts of what came of it."""
-    dice, figures = random.Random(seed), Counter[str]()
+    """So many damages of the whole file, and of what is in it; what came of them, counted."""
+    dice = random.Random(seed)
     content, whole = checkpoint.read_bytes(), load_checkpoint(checkpoint)
+    figures = Counter[str]()
     for number in range(count):
         place = dice.randrange(len(content))
         if number % 2:
             place = dice.choice([dice.randrange(EDGE), len(content) - 1 - dice.randrange(EDGE)])
-        kind = ("bit flipped", "bytes cut out", "end cut off")[number // 2 % 3]
+        kind = KINDS[number // 2 % 3]
         scratch.write_bytes(damaged(content, place, kind, dice))
-        try:
-            with warnings.catch_warnings(action="error"):
-                found = load_checkpoint(scratch)
-        except UserError as error:
-            assert str(error).startswith(f"{scratch} is not a ") and len(str(error)) < 400, error
-            figures[f"{kind}: refused"] += 1
-        else:
-            assert same(found, whole), (kind, place)
-            figures[f"{kind}: the same"] += 1
+        found = load(scratch)
+        assert found is None or same(found, whole), (kind, place)
+        figures[f".pt, {kind}: {'refused' if found is None else 'the same'}"] += 1
+    return figures + behind_checksums(count, dice, content, scratch) + torch7(count, dice, scratch.with_suffix(".t7"))
+
+
+def behind_checksums(count: int, dice: random.Random, content: bytes, scratch: Path) -> Counter[str]:
+    """Damages members of the zip file, by turns the pickle and any, and gives each its right checksum."""
+    figures = Counter[str]()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    pickle = next(name for name in members if name.endswith("data.pkl"))
+    for number in range(count):
+        name = dice.choice([*members]) if number % 4 == 0 else pickle
+        kind = dice.choice(KINDS)
+        changed = damaged(members[name], dice.randrange(len(members[name])), kind, dice)
+        with zipfile.ZipFile(scratch, "w") as archive:
+            for each, data in members.items():
+                archive.writestr(each, changed if each == name else data)
+        figures[f".pt, {'pickle' if name == pickle else 'array'} behind its checksum: {outcome(scratch)}"] += 1
     return figures
 
 
+def torch7(count: int, dice: random.Random, scratch: Path) -> Counter[str]:
+    figures = Counter[str]()
+    originals = [path.read_bytes() for path in sorted(GOLDEN.glob("*.t7"))]
+    for number in range(count):
+        content = originals[number % len(originals)]
+        scratch.write_bytes(damaged(content, dice.randrange(len(content)), dice.choice(KINDS), dice))
+        figures[f".t7: {outcome(scratch)}"] += 1
+    return figures
+
+
+def outcome(path: Path) -> str:
+    found = load(path)
+    if found is None:
+        return "refused"
+    check_sound(found)
+    return "taken for a sound one, and is"
+
+
+def load(path: Path) -> Checkpoint | None:
+    """The checkpoint, if it is not refused. Asserts that a refusal is a sentence, and that either takes no time."""
+    clock = time.perf_counter()
+    try:
+        with warnings.catch_warnings(action="error"):
+            warnings.simplefilter("ignore", DeprecationWarning)  # as Python does by itself
+            return load_checkpoint(path)
+    except UserError as error:
+        assert str(path) in str(error) and len(str(error)) < 400 and str(error).isprintable(), error
+        return None
+    finally:
+        assert time.perf_counter() - clock < MAX_SECONDS
+
+
+def check_sound(checkpoint: Checkpoint) -> None:
+    """Asserts that a model can be computed with, whatever its numbers are."""
+    layers, model = checkpoint.options["num_layers"], checkpoint.options["model"]
+    with np.errstate(all="ignore"):
+        log_probs = Stepper(checkpoint.parameters, layers, model, 1)(np.array([0]))
+    assert log_probs.shape == (1, len(checkpoint.vocabulary))
+    assert checkpoint.train_losses.shape == (checkpoint.iteration,)
+
+
 def damaged(content: bytes, place: int, kind: str, dice: random.Random) -> bytes:
-    if kind == "end cut off":
-        return content[:place]
-    if kind == "bytes cut out":
-        return content[:place] + content[place + dice.randrange(1, 100) :]
-    flipped = bytes([content[place] ^ 1 << dice.randrange(8)])
-    return content[:place] + flipped + content[place + 1 :]
+    before, after = content[:place], content[place:]
+    match kind:
+        case "end cut off":
+            return before
+        case "bytes cut out":
+            return before + after[dice.randrange(1, 100) :]
+        case "bytes doubled":
+            return before + after[: dice.randrange(1, 100)] + after
+        case "number put in":
+            return (
+                before + dice.choice([b"\0", b"\xff", b"\x7f", b"\x80"]) * (size := dice.choice((1, 4))) + after[size:]
+            )
+    return before + bytes([after[0] ^ 1 << dice.randrange(8)]) + after[1:]
 
 
 def main() -> None:

@@ -77,6 +77,9 @@ OUTPUTS = [
     Output("sample.py x.pt -length 9 -num_samples 2 -output {}", (*CHECKPOINTS, *CODE)),
     Output("evaluate.py x.pt -gpuid -1 -file prime.txt -per_char {}", ("prime.txt", *CHECKPOINTS, *CODE)),
     Output("evaluate.py x.pt -gpuid -1 -data_dir text -per_char {}", (*TEXT, *CHECKPOINTS, *CODE)),
+    Output("visualize.py x.pt -length 9 -file prime.txt -output {}", ("prime.txt", *CHECKPOINTS, *CODE)),
+    Output("visualize.py x.pt -length 9 -data_dir text -output {}", (*TEXT, *CHECKPOINTS, *CODE)),
+    Output("visualize.py x.pt -length 9 -data_dir text", (*TEXT, *CHECKPOINTS), fixed="x.html"),
     Output("convert_gpu_cpu_checkpoint.py x.pt", ("x.pt",), fixed="x.pt_cpu.pt"),
 ]
 if importlib.util.find_spec("matplotlib"):

@@ -11,7 +11,7 @@ from tests.helpers.folders import names
 from tests.helpers.inputs import SMALL
 from tests.helpers.logs import log
 from tests.helpers.runs import Run, finish, signals_at
-from tests.helpers.scripts import command, environment
+from tests.helpers.scripts import command, environment, fork
 from util.checkpoint.store import load_checkpoint
 
 
@@ -52,14 +52,15 @@ def test_an_interrupted_table_leaves_the_old_one(checkpoint, tmp_path):
     """Of a table a part is of no use."""
     (tmp_path / "table").write_text("old")
     (tmp_path / "input.txt").write_text("one two three\n" * 300_000)
-    words = ["-gpuid=-1", "-file=input.txt", "-per_char=table"]
-    with subprocess.Popen(command("evaluate.py", checkpoint, *words), cwd=tmp_path, env=environment()) as process:
-        while not any(name.endswith(".tmp") and os.path.getsize(tmp_path / name) for name in names(tmp_path)):
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-    assert process.returncode == 130
-    assert names(tmp_path) == {"table", "input.txt"} and (tmp_path / "table").read_text() == "old"
+    words = [checkpoint, "-gpuid=-1", "-file=input.txt", "-per_char=table"]
+    process = fork("evaluate.py", words, tmp_path, tmp_path / "out", tmp_path / "err", None)
+    while not any(name.endswith(".tmp") and os.path.getsize(tmp_path / name) for name in names(tmp_path)):
+        assert process.is_alive()
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGINT)
+    process.join(30)
+    assert process.exitcode == 130, (tmp_path / "err").read_text()
+    assert names(tmp_path) == {"table", "input.txt", "out", "err"} and (tmp_path / "table").read_text() == "old"
 
 
 def test_a_cache_that_is_cut_off_ends_the_run_with_a_sentence(small_text, tmp_path):

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 from functools import partial
 
@@ -13,8 +12,8 @@ from tests.helpers.folders import folder_in, names
 from tests.helpers.inputs import EPOCH, SMALL, numbers
 from tests.helpers.logs import log
 from tests.helpers.refusals import refused_to_train
-from tests.helpers.runs import Run, before_steps, finish, signals_at
-from tests.helpers.scripts import command, environment, run
+from tests.helpers.runs import before_steps, finish, signals_at
+from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint
 
 
@@ -25,7 +24,7 @@ def flags(small_text):
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", numbers(20), b"\xff\xfe\0", b'iteration,epoch\n1,"\n'])
-def test_a_file_that_is_not_a_log_stays(content, flags, tmp_path):
+def test_a_file_that_is_no_log_stays(content, flags, tmp_path):
     (tmp_path / "x").write_bytes(content)
     refused_to_train(finish(tmp_path, *flags, "-log_csv=x").done, "x", "-log_csv")
     assert (tmp_path / "x").read_bytes() == content
@@ -107,47 +106,34 @@ def print_to_full_disk():
     os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
 
 
-@pytest.mark.parametrize("lines", [1, 20])
-def test_a_closed_pipe_ends_the_run(lines, flags, tmp_path):
-    """After its first line, when there is nothing to save, and in its course: then it saves, and says how to go on."""
-    words = [*flags, "-max_epochs", 100_000]
-    with subprocess.Popen(
-        command("train.py", *words),
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        for _ in range(lines):
-            process.stdout.readline()
-        process.stdout.close()
-        said = process.stderr.read()
-        assert process.wait(60) == 128 + signal.SIGPIPE
-    assert "Traceback" not in said
-    if lines == 1:
-        assert said == "" and names(tmp_path / "cv") == set()
-    else:
-        place = re.search(r"train\.py -resume (\S+)", said)[1]
-        assert load_checkpoint(tmp_path / place).iteration >= lines - 4
-        assert names(tmp_path / "cv") == {os.path.basename(place)}
+def test_a_closed_pipe_ends_a_run_that_has_not_begun(flags, tmp_path):
+    """As `| head -1` does: there is nothing to save."""
+    run = finish(tmp_path, *flags, "-max_epochs", 100_000, prepare=partial(prints_into_a_pipe, 0))
+    assert (run.status, run.err, names(tmp_path / "cv")) == (128 + signal.SIGPIPE, "", set())
 
 
-def test_how_to_resume_is_said_if_the_log_is_lost(flags, tmp_path):
-    """Ctrl-C ends what reads the log as well, such as tee."""
-    run = Run(tmp_path, *flags, "-max_epochs", 100_000, prepare=breaks_its_pipe)
-    run.wait()
-    assert run.status == 130, run.err
+@pytest.mark.parametrize(("signals", "status"), [((), 128 + signal.SIGPIPE), ((signal.SIGINT,), 128 + signal.SIGINT)])
+def test_a_closed_pipe_saves_and_says_how_to_go_on(signals, status, flags, tmp_path):
+    """As `| head -20` does; and Ctrl-C, which ends what reads the log as well, such as tee."""
+    run = finish(tmp_path, *flags, "-max_epochs", 100_000, prepare=partial(prints_into_a_pipe, 7, *signals))
+    assert run.status == status, run.err
+    assert names(tmp_path / "cv") == {"resume_s_iteration7.pt"}
     assert re.search(r"train\.py -resume cv/resume_s_iteration7\.pt\n", run.err), run.err
+    assert load_checkpoint(tmp_path / "cv" / "resume_s_iteration7.pt").iteration == 7
 
 
-def breaks_its_pipe():
+def prints_into_a_pipe(closed_at, *signals):
+    """Standard output becomes a pipe, whose reader goes at an iteration, or at once, with these signals."""
     read, write = os.pipe()
     sys.stdout = os.fdopen(write, "w")
-    before_steps(partial(interrupt_and_close, read))()
-
-
-def interrupt_and_close(read, iteration):
-    if iteration == 7:
-        signal.raise_signal(signal.SIGINT)
+    if closed_at:
+        before_steps(partial(close, closed_at, signals, read))()
+    else:
         os.close(read)
+
+
+def close(wanted, signals, descriptor, iteration):
+    if iteration == wanted:
+        for number in signals:
+            signal.raise_signal(number)
+        os.close(descriptor)
