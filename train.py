@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.shapes import count_parameters
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
 from util.cli import console
@@ -25,15 +24,14 @@ from util.cli.console import log, tell
 from util.cli.device import choose_device
 from util.cli.flags import Flags, Role, fraction, path, positive, positive_single, real, seed, switch, text, whole
 from util.cli.signals import StopSignals
-from util.errors import UserError, physical_memory
-from util.text.batches import TRAIN, VALIDATION, Batches, make_batches
+from util.errors import UserError
+from util.text.batches import TRAIN, VALIDATION
 from util.text.cache import load_text
-from util.text.vocabulary import Vocabulary
-from util.torch7_random import Torch7Random
+from util.text.loading import make_batches
 from util.training.log import Log, tell_sizes
 from util.training.processes import LostProcess, Processes, facts
 from util.training.schedule import due, without_improvement
-from util.training.start import Start, input_text, saved_options, starting_point
+from util.training.start import input_text, make_trainer, saved_options, starting_point, take_up
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
@@ -52,6 +50,9 @@ def flags() -> Flags:
     add("encoding", text, "utf-8", "encoding of the text: any Python codec, or bytes", role=RUN)
     add("train_frac", fraction, 0.95, "fraction of the text to train on", role=RUN)
     add("val_frac", fraction, 0.05, "fraction to validate on; what is left is the test split", role=RUN)
+    ends = r"what ends a document, if the text is made of many, such as '\n\n'; each is then in one split as a whole"
+    add("document_end", text, "", ends, role=RUN)
+    add("shuffle", switch, 0, "1 = read the training documents in a new order in each epoch", role=RUN)
     add = flags.group("model")
     add("model", str, "lstm", "recurrent cell", choices=("lstm", "gru", "rnn"), role=RUN)
     add("rnn_size", whole(1), 128, "size of each hidden layer", role=RUN)
@@ -158,47 +159,6 @@ def learn(
         if now.validation and 0 < options.early_stop <= without_improvement(trainer.val_losses):
             log(f"no improvement in the last {options.early_stop} validations; stopping early")
             break
-
-
-def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processes: Processes, start: Start) -> Trainer:
-    """Returns a trainer with the model on its device: a new model, or the one of the checkpoint to start from."""
-    import torch  # takes seconds, so not before flags and data have been checked
-
-    from model.char_rnn import CharRNN
-    from util.training.trainer import Trainer
-
-    options = start.options
-    needed = 8 * count_parameters(len(vocabulary), options.rnn_size, options.num_layers, options.model)
-    there = physical_memory()
-    if needed > there:
-        raise UserError(
-            f"this model needs more than {needed >> 30} GB of memory, and this machine has {there >> 30}; "
-            "try a smaller -rnn_size or -num_layers"
-        )
-    log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
-    random = Torch7Random(options.seed)
-    model = CharRNN(len(vocabulary), options.rnn_size, options.num_layers, options.model)
-    model.to(device=device, dtype=getattr(torch, options.dtype))
-    size = sum(parameter.numel() for parameter in model.parameters())
-    if start.checkpoint:
-        model.load_arrays(start.checkpoint.parameters)
-    else:
-        random.skip(size)  # the original initializes twice and keeps the second draw
-        model.initialize(lambda count: torch.from_numpy(random.uniform(count, -0.08, 0.08)))
-    log(f"number of parameters in the model: {size}")
-    return Trainer(model, batches, random, processes, options)
-
-
-def take_up(start: Start, trainer: Trainer, folder: CheckpointFolder) -> None:
-    """Puts the run back where its checkpoint left it."""
-    checkpoint, training = start.checkpoint, start.checkpoint and start.checkpoint.training
-    assert checkpoint and training and start.resumed_from
-    trainer.restore(checkpoint)
-    if "learning_rate" in start.changed:
-        trainer.learning_rate = start.options.learning_rate
-    folder.adopt(start.resumed_from, checkpoint)
-    if training.device != trainer.device.type:
-        log(f"this run was on {training.device}; on another device its last digits will differ")
 
 
 def validate(trainer: Trainer, folder: CheckpointFolder, save: Callable[[Path], None]) -> bool:

@@ -7,18 +7,25 @@ from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from model.shapes import count_parameters
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.folder import newest_checkpoint
+from util.checkpoint.folder import CheckpointFolder, newest_checkpoint
 from util.checkpoint.new_characters import add_characters, unknown_characters
 from util.checkpoint.store import load_checkpoint
 from util.checkpoint.torch_rnn_t7 import remarks
 from util.cli.console import log, tell
 from util.cli.flags import Flags, Role
-from util.errors import UserError
+from util.errors import UserError, physical_memory
+from util.text.batches import Batches
 from util.text.source import Source, canonical, find_text, text_of_run
 from util.text.vocabulary import Vocabulary
+from util.torch7_random import Torch7Random
+from util.training.processes import Processes
+
+if TYPE_CHECKING:
+    from util.training.trainer import Trainer
 
 
 @dataclass
@@ -57,6 +64,8 @@ class Start:
 def starting_point(options: Namespace, flags: Flags) -> Start:
     """Returns the start that -resume or -init_from asks for, and logs what differs. Raises UserError."""
     options.encoding = canonical(options.encoding)
+    if options.shuffle and not options.document_end and not options.resume:
+        raise UserError("-shuffle 1 shuffles documents; say with -document_end what ends one, or leave it out")
     if options.resume:
         return resume(options, flags)
     if options.init_from:
@@ -136,6 +145,47 @@ def saved_options(options: Namespace, flags: Flags) -> dict[str, str | int | flo
 
 def shown(value: Any) -> str:
     return "nothing" if value == "" else str(value)
+
+
+def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processes: Processes, start: Start) -> Trainer:
+    """Returns a trainer with the model on its device: a new model, or the one of the checkpoint to start from."""
+    import torch  # takes seconds, so not before flags and data have been checked
+
+    from model.char_rnn import CharRNN
+    from util.training.trainer import Trainer
+
+    options = start.options
+    needed = 8 * count_parameters(len(vocabulary), options.rnn_size, options.num_layers, options.model)
+    there = physical_memory()
+    if needed > there:
+        raise UserError(
+            f"this model needs more than {needed >> 30} GB of memory, and this machine has {there >> 30}; "
+            "try a smaller -rnn_size or -num_layers"
+        )
+    log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
+    random = Torch7Random(options.seed)
+    model = CharRNN(len(vocabulary), options.rnn_size, options.num_layers, options.model)
+    model.to(device=device, dtype=getattr(torch, options.dtype))
+    size = sum(parameter.numel() for parameter in model.parameters())
+    if start.checkpoint:
+        model.load_arrays(start.checkpoint.parameters)
+    else:
+        random.skip(size)  # the original initializes twice and keeps the second draw
+        model.initialize(lambda count: torch.from_numpy(random.uniform(count, -0.08, 0.08)))
+    log(f"number of parameters in the model: {size}")
+    return Trainer(model, batches, random, processes, options)
+
+
+def take_up(start: Start, trainer: Trainer, folder: CheckpointFolder) -> None:
+    """Puts the run back where its checkpoint left it."""
+    checkpoint, training = start.checkpoint, start.checkpoint and start.checkpoint.training
+    assert checkpoint and training and start.resumed_from
+    trainer.restore(checkpoint)
+    if "learning_rate" in start.changed:
+        trainer.learning_rate = start.options.learning_rate
+    folder.adopt(start.resumed_from, checkpoint)
+    if training.device != trainer.device.type:
+        log(f"this run was on {training.device}; on another device its last digits will differ")
 
 
 def input_text(start: Start, root: Path) -> Source:
