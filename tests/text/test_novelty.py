@@ -16,6 +16,7 @@ from tests.helpers.runs import finish
 from tests.helpers.scripts import imported, run
 from util.errors import UserError
 from util.text import batches
+from util.text import novelty as module
 from util.text.batches import Batches
 from util.text.cache import Text
 from util.text.novelty import LENGTHS, line, novelty, sampled_texts
