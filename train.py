@@ -50,7 +50,7 @@ def flags() -> Flags:
     add("encoding", text, "utf-8", "encoding of the text: any Python codec, or bytes", role=RUN)
     add("train_frac", fraction, 0.95, "fraction of the text to train on", role=RUN)
     add("val_frac", fraction, 0.05, "fraction to validate on; what is left is the test split", role=RUN)
-    ends = r"what ends a document, if the text is made of many, such as '\n\n'; each is then in one split as a whole"
+    ends = r"what ends each document of a text made of many, such as '\n\n'; no split then cuts one in two"
     add("document_end", text, "", ends, role=RUN)
     add("shuffle", switch, 0, "1 = read the training documents in a new order in each epoch", role=RUN)
     add = flags.group("model")

@@ -151,8 +151,8 @@ FLAGS = {"batch_size": 2, "seq_length": 3, "train_frac": 0.3, "val_frac": 0.1, "
         ({"document_end": "mane"}, "does not contain 'mane', which -document_end says"),
         ({"document_end": "\ud800"}, r"does not contain '\ud800', which"),
         ({"train_frac": 0.95, "val_frac": 0.05}, "40 documents 40 are for training and 0 for validation"),
-        ({"train_frac": 0, "val_frac": 0.05}, "40 documents 0 are for training and 4 for validation"),
-        ({"batch_size": 40}, "the text makes 2 batches for training and 0 for validation"),
+        ({"train_frac": 0, "val_frac": 0.05}, "40 documents 0 are for training and 6 for validation"),
+        ({"batch_size": 90}, "the text makes 0 batches for training and 2 for validation"),
     ],
 )  # fmt: skip
 def test_splits_that_cannot_be(flags, words, text):
