@@ -12,7 +12,6 @@ if __name__ == "__main__":
 
 import math
 import shlex
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,8 +27,9 @@ from util.errors import UserError
 from util.text.batches import TRAIN, VALIDATION
 from util.text.cache import load_text
 from util.text.loading import make_batches
+from util.training.facts import facts
 from util.training.log import Log, tell_sizes
-from util.training.processes import LostProcess, Processes, facts
+from util.training.processes import LostProcess, Processes
 from util.training.schedule import due, without_improvement
 from util.training.start import input_text, make_trainer, saved_options, starting_point, take_up
 
@@ -97,7 +97,7 @@ def main() -> int:
     known = flags()
     start = starting_point(known.parse(), known)
     options = start.options
-    with Processes() as processes, Log(options, start.iteration) as figures:
+    with Processes() as processes, Log(options, start.train_losses) as figures:
         device = choose_device(options.gpuid, options.opencl, log)
         folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep, known)
         folder.try_writing()
@@ -194,9 +194,9 @@ def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
     stopped = trainer.stops(stop.received)
     if stopped and unfinished and folder.newest:
-        # Not to a pipe whose reader has gone away.
-        say = tell if stop.received == getattr(signal, "SIGPIPE", None) else log
-        say(f"stopped at iteration {folder.newest_iteration}; {way_on(folder)}")
+        sentence = f"stopped at iteration {folder.newest_iteration}; {way_on(folder)}"
+        if not log(sentence):
+            tell(sentence)
     elif trainer.val_losses and not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
         best = folder.validated_at(iteration)

@@ -1,8 +1,8 @@
-"""The largest resident memory of a training process: ours against torch.nn's layers.
+"""Measures the largest resident memory of a training process, ours against torch.nn's layers.
 
     python benchmarks/memory.py -model lstm -rnn_size 128 512
 
-Each model trains a few steps in a process of its own; what importing torch takes is listed, and in all figures.
+Each model trains a few steps in its own process. All figures include importing torch, whose share is listed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def peak(*arguments: object) -> int:
-    """Megabytes."""
+    """Returns megabytes."""
     command = [sys.executable, "-c", CHILD, ROOT, *arguments]
     return int(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
 

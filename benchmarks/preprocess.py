@@ -1,4 +1,4 @@
-"""The time of indexing a text for the first time, against md5sum of the same file, and the memory it takes.
+"""Times the indexing of a new text, against md5sum of the same file, and measures the memory it takes.
 
 python benchmarks/preprocess.py -megabytes 200
 """
@@ -22,6 +22,7 @@ sys.path.insert(0, sys.argv[1])
 import torch
 from pathlib import Path
 from util.text.cache import load_text
+from util.text.source import Source
 start = time.perf_counter()
 text = load_text(Source(Path(sys.argv[2])), "utf-8")
 print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, len(text.vocabulary))
@@ -49,7 +50,7 @@ def main() -> None:
 
 
 def write(path: Path, line: str, megabytes: int) -> None:
-    """A text of that size made of one line in many."""
+    """Writes a text of that size that repeats one line."""
     block = (line * (1_000_000 // len(line.encode()) + 1)).encode()
     with open(path, "wb") as file:
         for _ in range(megabytes):
@@ -63,7 +64,7 @@ def timed_md5(path: Path) -> float:
 
 
 def load(path: Path, fresh: bool) -> tuple[float, int]:
-    """Seconds that the loader takes, and the largest resident memory of its process in MB."""
+    """Returns the seconds that the loader takes, and the largest resident memory of its process in MB."""
     if fresh:
         for name in ("vocab.json", "data.bin"):
             path.with_name(name).unlink(missing_ok=True)

@@ -1,5 +1,5 @@
-"""How fast sample.py is: characters per second of one text and of several side by side, and a whole process of 2,000
-characters against `import torch`.
+"""Measures the speed of sample.py: characters per second for one text and for several side by side, and the time of a
+process that samples 2,000 characters, against `import torch`.
 
 python benchmarks/sampling.py -rnn_size 128 512
 """
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def write_checkpoint(path: Path, model: str, rnn_size: int, options: Namespace) -> Checkpoint:
-    """A checkpoint of an untrained model, with numpy arrays as after loading."""
+    """Writes a checkpoint of an untrained model, and returns it."""
     network = CharRNN(options.vocab_size, rnn_size, options.num_layers, model)
     network.initialize(lambda count: torch.rand(count) * 0.16 - 0.08)
     flags = {"model": model, "rnn_size": rnn_size, "num_layers": options.num_layers}
@@ -86,7 +86,7 @@ def write_checkpoint(path: Path, model: str, rnn_size: int, options: Namespace) 
 
 
 def characters_per_second(checkpoint: Checkpoint, length: int, texts: int) -> float:
-    """Of so many texts side by side, all of them together."""
+    """Returns the speed with this many texts side by side, over all of them."""
     V, _, num_layers, model = checkpoint.model_shape
     start = time.perf_counter()
     step = Stepper(checkpoint.parameters, num_layers, model, texts)

@@ -1,16 +1,16 @@
-"""How training scales: two processes against one, what they send each other, and what more of them would take.
+"""Measures how training scales: two processes against one, what they send each other, and what more would take.
 
     python benchmarks/scaling.py
 
-Real runs of train.py in its default sizes, in short turns one after the other, so that noise on the machine meets all
-alike. The table for more processes is a model, not a measurement:
+Real runs of train.py with its default sizes take short turns, so that noise on the machine affects all alike. The
+table for more processes is a model, not a measurement:
 
 - A step of b streams on one core takes t(b) = fixed + b · per_stream, a line through two measured points.
-- Gradients are summed by a ring all-reduce of n bytes among P processes, each on a machine of its own: 2 (P - 1)
-  messages of n / P bytes one after the other, each taking latency + bytes / bandwidth. The sum begins when all have
-  their gradients, and nothing is computed meanwhile.
-- All cores are alike, and none is late. Drawing dropout masks, which each process does for all streams, printing and
-  validation are left out.
+- Gradients are summed by a ring all-reduce of n bytes among P processes, each on its own machine: 2 (P - 1) messages
+  of n / P bytes one after the other, each taking latency + bytes / bandwidth. The sum begins when all have their
+  gradients, and nothing is computed meanwhile.
+- All cores are alike, and none is late. Printing, validation, and drawing dropout masks, which each process does for
+  all streams, are left out.
 
 Weak scaling: every process has the default 50 streams. Strong scaling: 512 streams, however many share them.
 """
@@ -36,7 +36,7 @@ PROCESSES = (1, 2, 8, 64, 512)
 
 @dataclass
 class Setting:
-    """A way to train with these flags: so many processes with so many threads each."""
+    """A way to train: this many processes with this many threads each."""
 
     processes: int
     threads: int
@@ -59,10 +59,10 @@ ONE, THREADS, STRONG_TWO, WEAK_TWO, HALF = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Times training with several processes.")
-    parser.add_argument("-steps", type=int, default=100, help="of one turn")
+    parser.add_argument("-steps", type=int, default=100, help="steps per turn")
     parser.add_argument("-turns", type=int, default=5)
-    parser.add_argument("-bandwidth", type=float, default=10, help="between machines, Gbit/s")
-    parser.add_argument("-latency", type=float, default=50, help="of a message between machines, microseconds")
+    parser.add_argument("-bandwidth", type=float, default=10, help="bandwidth between machines in Gbit/s")
+    parser.add_argument("-latency", type=float, default=50, help="latency between machines in microseconds")
     options = parser.parse_args()
     settings = (THREADS, STRONG_TWO, ONE, WEAK_TWO, HALF)
     times: dict[str, list[float]] = {str(setting): [] for setting in settings}
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def train(setting: Setting, folder: Path, steps: int) -> list[float]:
-    """The milliseconds of the steps of a run of train.py, without the first ones."""
+    """Returns the milliseconds of each step of a run of train.py, without the first ones."""
     data = folder / str(setting.batch_size)
     if not data.exists():
         data.mkdir()
@@ -118,14 +118,14 @@ def train(setting: Setting, folder: Path, steps: int) -> list[float]:
 
 
 def write_text(path: Path, batch_size: int, steps: int) -> None:
-    """A text of V random characters that makes an epoch of so many steps; what it says is of no matter here."""
+    """Writes a text of V different random characters that makes an epoch of this many steps."""
     batches = next(count for count in range(steps, 2 * steps) if int(count * 0.95) == steps)
     alphabet = np.frombuffer(bytes(range(32, 32 + V)), np.uint8)
     path.write_bytes(alphabet[np.random.default_rng(0).integers(0, V, batches * batch_size * S)].tobytes())
 
 
 def parameters() -> int:
-    """How many numbers the default model learns."""
+    """Returns the number of parameters of the default model."""
     sys.path.insert(0, str(ROOT))
     from model.char_rnn import CharRNN
 
@@ -133,17 +133,17 @@ def parameters() -> int:
 
 
 def bytes_sent(processes: int, size: int) -> float:
-    """What each process sends in a ring all-reduce of so many bytes."""
+    """Returns how much each process sends in a ring all-reduce of this many bytes."""
     return 2 * (processes - 1) / processes * size
 
 
 def ring(processes: int, size: int, bandwidth: float, latency: float) -> float:
-    """Milliseconds of a ring all-reduce, by bytes per millisecond and milliseconds per message."""
+    """Returns the milliseconds of a ring all-reduce, given bytes per millisecond and milliseconds per message."""
     return bytes_sent(processes, size) / bandwidth + 2 * (processes - 1) * latency
 
 
 def loopback() -> int:
-    """Bytes that the processes of this machine have sent each other over the network so far; 0 if nobody tells."""
+    """Returns how many bytes went over the loopback network so far; 0 if the system does not say."""
     path = Path("/proc/net/dev")
     found = re.search(r"lo:((?:\s+\d+)+)", path.read_text()) if path.exists() else None
     return int(found[1].split()[8]) if found else 0

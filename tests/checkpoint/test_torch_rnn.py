@@ -107,7 +107,7 @@ def test_training_goes_on_from_it(tmp_path, name):
     losses = [float(loss) for loss in re.findall("train_loss = ([0-9.]+)", done.out)]
     assert losses[0] < 3 < np.log(59)  # a new model's would be the latter
     assert np.mean(losses[-40:]) < np.mean(losses[:40])
-    said = "the batch normalisation of the checkpoint is now part of its weights, and will not be trained as such\n"
+    said = "the checkpoint's batch normalization is now part of its weights, and will not be trained separately\n"
     assert (said in done.out) == ("bn" in name)
     (path,) = tmp_path.glob("*.pt")
     options = load_checkpoint(path).options
@@ -194,7 +194,7 @@ def test_buffers_that_nobody_cleared(tmp_path):
 
 @pytest.fixture
 def root():
-    """A checkpoint of an LSTM with batch normalisation, to be changed by a test."""
+    """A checkpoint of an LSTM with batch normalization, to be changed by a test."""
     return torch_rnn_checkpoint("LSTM", *random_model("LSTM", 2, "running_var"))
 
 
@@ -225,7 +225,7 @@ def test_tokens(load):
 
 @pytest.mark.parametrize("token", ["", "the", "[195", "[55296]", "[1114112]", "[9999999]", b"\xc3", 5, {}, None])
 def test_tokens_that_are_no_characters(load, token):
-    with pytest.raises(ValueError, match=r"only single characters|does not count its"):
+    with pytest.raises(ValueError, match=r"only single characters|does not number its"):
         vocabulary(load, "a", "b", token, "c", "d")
 
 
@@ -291,7 +291,7 @@ WRONG = {
     "a net of numbers": (edited(lambda root: content(root)["net"].content.update(modules=[1])), "net has 1"),
     "a net with a gap": (
         edited(lambda root: content(root)["net"].content.update(modules={1: modules(root)[0], 3: modules(root)[1]})),
-        "net does not count its 2 entries",
+        "net does not number its 2 entries",
     ),
     "TemporalAdapter": (
         edited(lambda root: modules(root).insert(-3, Object("nn.TemporalAdapter"))),
@@ -307,7 +307,7 @@ WRONG = {
     "no vocabulary": (edited(lambda root: content(root).pop("idx_to_token")), "no idx_to_token"),
     "larger vocabulary": (
         edited(lambda root: content(root).update(idx_to_token=list("abcdef"))),
-        r"LookupTable of \(5, 2\), .* make that \(6, 2\)",
+        r"LookupTable of \(5, 2\), .* call for \(6, 2\)",
     ),
     "empty vocabulary": (edited(lambda root: content(root).update(idx_to_token=[])), "LookupTable"),
     "dropout of 1": (edited(lambda root: content(root).update(dropout=1)), "dropout"),
@@ -323,7 +323,7 @@ WRONG = {
     "no eps": (edited(lambda root: module(root, "BatchNormalization").pop("eps")), "no eps"),
     "negative variance": (
         edited(lambda root: module(root, "BatchNormalization").update(running_var=tensor("Float", [-1.0] * H))),
-        "no numbers",
+        "not finite",
     ),
     "one running mean": (
         edited(lambda root: module(root, "BatchNormalization").update(running_mean=tensor("Float", [1.0]))),
@@ -334,10 +334,10 @@ WRONG = {
         edited(lambda root: module(root, "Linear").update(bias=tensor("Double", [0.0] * V))),
         "more than one type",
     ),
-    "no number": (edited(lambda root: module(root, "Linear").update(bias=tensor("Float", [np.nan] * V))), "no numbers"),
+    "no number": (edited(lambda root: module(root, "Linear").update(bias=tensor("Float", [np.nan] * V))), "not finite"),
     "a decoder of another size": (
         edited(lambda root: module(root, "Linear").update(weight=tensor("Float", np.ones((V, H + 1))))),
-        r"nn.LSTM of \(5, 12\) and \(12,\), .* make that \(6, 16\)",
+        r"nn.LSTM of \(5, 12\) and \(12,\), .* call for \(6, 16\)",
     ),
     "a decoder without outputs": (
         edited(lambda root: module(root, "Linear").update(weight=Tensor("Float", (V, 0), (1, 1), 1, None))),

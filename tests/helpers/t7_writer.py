@@ -216,7 +216,7 @@ def torch_rnn_checkpoint(
 ) -> dict[str, Any]:
     """A checkpoint as torch-rnn writes it, with flags in `opt` that are not the model's.
 
-    A layer has the weight and bias of its cell, and, where there is a batch normalisation, its fields as bn_weight,
+    A layer has the weight and bias of its cell, and, where there is a batch normalization, its fields as bn_weight,
     bn_bias, running_mean and running_var or running_std. Parameters lie in one storage of `kind`. `cleared` tells
     whether modules have let go of what they computed last.
     """

@@ -76,7 +76,7 @@ def cell_class(value: float) -> set[str]:
     return {f"d{math.floor(40 * (1 + value) + 0.5 + error)}" for error in (-0.01, 0.01)}
 
 
-def test_the_text_coloured_by_surprise(page, figures):
+def test_the_text_colored_by_surprise(page, figures):
     bits, _ = figures
     found = classes(page)[:500]
     assert shown_text(page).startswith(TEXT[:500]) and found[0] == "first"
@@ -134,7 +134,7 @@ def test_a_click_holds_the_cursor_and_keys_move_it(page):
     assert page.eval_on_selector("[data-cursor]", "span => span === span.parentNode.lastChild")
 
 
-def test_cells_at_the_cursor_and_the_text_in_the_colours_of_one(page, figures):
+def test_cells_at_the_cursor_and_the_text_in_the_colors_of_one(page, figures):
     _, cells = figures
     page.locator("#text span").nth(77).click()
     settled(page)
@@ -347,22 +347,22 @@ def test_a_narrow_screen(scheme, made, opened):
     page.locator("#text span").nth(3).tap()
     assert cursor(page) == 3
     ink, paper = page.eval_on_selector("#text", "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]")
-    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (ink, paper)]
+    brightness = [sum(map(int, re.findall(r"\d+", color)[:3])) for color in (ink, paper)]
     assert (brightness[0] > brightness[1]) == (scheme == "dark") and abs(brightness[0] - brightness[1]) > 500
-    colours = page.eval_on_selector_all(
+    colors = page.eval_on_selector_all(
         "#text span",
         "all => all.slice(0, 300).map((e) => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor])",
     )
-    for ink, paper in colours:
+    for ink, paper in colors:
         if paper != "rgba(0, 0, 0, 0)":
             assert contrast(ink, paper) > 3.5, (ink, paper)
 
 
-def contrast(*colours: str) -> float:
-    """The contrast of two colours as WCAG 2 has it."""
+def contrast(*colors: str) -> float:
+    """The contrast of two colors as WCAG 2 has it."""
     lights = []
-    for colour in colours:
-        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    for color in colors:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         lights.append(np.dot(linear, [0.2126, 0.7152, 0.0722]))
     return (max(lights) + 0.05) / (min(lights) + 0.05)

@@ -61,7 +61,7 @@ def test_several_texts_without_draws_are_all_the_same():
         r"----- 1 -----\n(.*)\n----- 2 -----\n(.*)\n", done.stdout.decode(), re.DOTALL
     ).groups()
     assert first == second and len(first) == 20
-    assert b"all texts are the same" in done.stderr
+    assert b"all texts will be the same" in done.stderr
 
 
 def test_several_texts_that_stop():
@@ -254,7 +254,8 @@ def test_messages_go_to_standard_error_only():
     done = run("-verbose=1", "-length=10")
     assert len(done.stdout) == 11
     assert re.fullmatch(
-        rb"sampling from lstm with 2 layers of 24, trained for 2.00 epochs\nno -primetext: .* uniformly\n", done.stderr
+        rb"sampling from lstm with 2 layers of 24, trained for 2.00 epochs\nno -primetext given: .* uniformly\n",
+        done.stderr,
     )
 
 

@@ -94,6 +94,7 @@ FIXED = {
     "dropout": 0.5,
     "dtype": "float64",
     "init_from": "x.pt",
+    "new_chars": "add",
     "decay_rate": 0.9,
     "seq_length": 5,
     "batch_size": 5,

@@ -38,10 +38,12 @@ class CheckpointFolder:
         """The iteration of the last checkpoint that the run tried to write, or resumed from."""
         self.failed = False
         """Whether the last attempt to write a checkpoint failed."""
+        self._fixed = flags.defaults(Role.RUN)
         self._figures = flags.defaults(Role.RUN, Role.COURSE)
         self._elsewhere = flags.named(Role.TEXT, Role.CALL)
         self._validated: dict[Path, tuple[float, int]] = {}  # this run's: loss and iteration
         self._rolling: set[Path] = set()  # this run's others: at most one, or two for a moment
+        self._best_before: tuple[int, list[Path]] = 0, []  # where a resumed run had its lowest loss, and in which files
         self._signatures: dict[Path, tuple[int, int, int]] = {}  # this run's files, as it left them
 
     def try_writing(self) -> None:
@@ -71,6 +73,8 @@ class CheckpointFolder:
             self._remember(other, earlier)
             if other in self._rolling and earlier.iteration < checkpoint.iteration:
                 self._delete(other)  # the run was stopped before it could do this itself
+        best = min(checkpoint.val_losses, key=checkpoint.val_losses.__getitem__, default=0)
+        self._best_before = best, list(self._validated_then(best, {path.parent, self.folder}, checkpoint))
 
     def save(self, checkpoint: Checkpoint, path: Path) -> bool:
         """Writes a checkpoint, in the first of several processes. A failure only prints a warning."""
@@ -104,7 +108,9 @@ class CheckpointFolder:
 
     def validated_at(self, iteration: int) -> Path | None:
         """Returns this run's checkpoint of a validation, if it is known and still there."""
-        return next((path for path, (_, at) in self._validated.items() if at == iteration and path.exists()), None)
+        best, files = self._best_before
+        known = [path for path, (_, at) in self._validated.items() if at == iteration]
+        return next((path for path in (*known, *(files if best == iteration else ())) if path.exists()), None)
 
     def _write(self, checkpoint: Checkpoint, wanted: Path) -> Path:
         """Writes to the wanted path, or to a numbered one if that is taken; logs and returns the path used."""
@@ -145,29 +151,32 @@ class CheckpointFolder:
         """Yields the checkpoints in the folder that the run of `checkpoint` has written up to this one.
 
         When in doubt a file counts as another run's and stays. A rolling one must match this run in all options, a
-        validated one in those that affect its figures. Reading them all can be slow, so of the validated ones only the
-        best is read, or with `keep` all.
+        validated one in those that affect its figures; without `keep` no validated one will go, so none is read.
         """
         savefile = glob.escape(self.savefile)
-        best = min(checkpoint.val_losses, key=checkpoint.val_losses.__getitem__, default=0)
+        patterns = {f"resume_{savefile}_iteration*.pt": dict.fromkeys(checkpoint.options.keys() - self._elsewhere)}
         if self.keep:
-            validated = f"lm_{savefile}_epoch*.pt"
-        else:
-            epoch = checkpoint.epoch / max(checkpoint.iteration, 1) * best
-            name = self.validated_path(epoch, checkpoint.val_losses.get(best, 0.0)).stem
-            validated = f"{glob.escape(name)}*.pt"
-        options = checkpoint.options
-        rolling_options = dict.fromkeys(options.keys() - self._elsewhere)
-        for pattern, names in ((f"resume_{savefile}_iteration*.pt", rolling_options), (validated, self._figures)):
+            patterns[f"lm_{savefile}_epoch*.pt"] = self._figures
+        for pattern, options in patterns.items():
             for path in sorted(self.folder.glob(pattern)):
                 with suppress(UserError):
                     other = load_checkpoint(path)
                     if (
                         other.iteration
                         and other.iteration <= checkpoint.iteration
-                        and is_earlier(other, checkpoint, names)
+                        and is_earlier(other, checkpoint, options)
                     ):
                         yield path, other
+
+    def _validated_then(self, iteration: int, folders: set[Path], checkpoint: Checkpoint) -> Iterator[Path]:
+        """Yields the checkpoints of an earlier validation of the run of `checkpoint`, whatever was changed since."""
+        epoch = checkpoint.epoch / max(checkpoint.iteration, 1) * iteration
+        name = f"lm_*_epoch{epoch:.2f}_{checkpoint.val_losses.get(iteration, 0.0):.4f}*.pt"
+        for path in sorted(path for folder in folders for path in folder.glob(name)):
+            with suppress(UserError):
+                other = load_checkpoint(path)
+                if other.iteration == iteration and is_earlier(other, checkpoint, self._fixed):
+                    yield path
 
     def _remember(self, path: Path, checkpoint: Checkpoint) -> None:
         with suppress(OSError):

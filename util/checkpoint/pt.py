@@ -11,6 +11,7 @@ import math
 import pickletools
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ STORAGES = {
     "torch ByteStorage": "u1",
     "torch BoolStorage": "?",
 }
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 TENSOR_BYTES = 64
 """The least that a tensor takes in a file and in memory, on top of its elements."""
 
@@ -109,6 +112,26 @@ def plain(key: Any) -> str | int:
     return key
 
 
+def storage(kind: Any, storage_type: Any, key: Any, _location: Any, count: Any) -> tuple[str, np.dtype, int]:
+    """Returns which storage a persistent id names. Raises ValueError for anything else."""
+    if kind != "storage" or not isinstance(storage_type, Name) or not isinstance(key, str):
+        raise ValueError("its parts are inconsistent")
+    if storage_type not in STORAGES:
+        raise ValueError(f"it holds a {storage_type.readable()}")
+    return key, np.dtype(STORAGES[storage_type]), count
+
+
+def result(name: Any, arguments: Any, storages: Storages) -> Any:
+    """Returns what one of the two calls that plain data needs would give. Raises ValueError for any other."""
+    if not isinstance(name, Name):
+        raise ValueError("its parts are inconsistent")
+    if name == "torch._utils _rebuild_tensor_v2":
+        return storages.tensor(*arguments[:4])
+    if name == "collections OrderedDict" and arguments == ():
+        return {}
+    raise ValueError(f"it tries to call {name.readable()}, which is never allowed")
+
+
 def unpickle(storages: Storages) -> Any:
     """Interprets data.pkl on a stack machine like that of Python's pickle, without everything that runs code."""
     stack: list[Any] = []
@@ -130,16 +153,10 @@ def unpickle(storages: Storages) -> Any:
                 marks.append(len(stack))
             case "BINUNICODE" | "BININT" | "BININT1" | "BININT2" | "LONG1" | "LONG4" | "BINFLOAT":
                 stack.append(argument)
-            case "NONE":
-                stack.append(None)
-            case "NEWTRUE" | "NEWFALSE":
-                stack.append(opcode.name == "NEWTRUE")
-            case "EMPTY_DICT":
-                stack.append({})
-            case "EMPTY_LIST":
-                stack.append([])
-            case "EMPTY_TUPLE":
-                stack.append(())
+            case "NONE" | "NEWTRUE" | "NEWFALSE":
+                stack.append(CONSTANTS[opcode.name])
+            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
+                stack.append(EMPTY[opcode.name]())
             case "TUPLE":
                 stack.append(tuple(pop_to_mark()))
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
@@ -164,22 +181,10 @@ def unpickle(storages: Storages) -> Any:
             case "GLOBAL":
                 stack.append(Name(argument))
             case "BINPERSID":
-                kind, storage_type, key, _location, count = stack.pop()
-                if kind != "storage" or not isinstance(storage_type, Name) or not isinstance(key, str):
-                    raise ValueError("its parts are inconsistent")
-                if storage_type not in STORAGES:
-                    raise ValueError(f"it holds a {storage_type.readable()}")
-                stack.append((key, np.dtype(STORAGES[storage_type]), count))
+                stack.append(storage(*stack.pop()))
             case "REDUCE":
                 arguments, name = stack.pop(), stack.pop()
-                if not isinstance(name, Name):
-                    raise ValueError("its parts are inconsistent")
-                if name == "torch._utils _rebuild_tensor_v2":
-                    stack.append(storages.tensor(*arguments[:4]))
-                elif name == "collections OrderedDict" and arguments == ():
-                    stack.append({})
-                else:
-                    raise ValueError(f"it tries to call {name.readable()}, which is never allowed")
+                stack.append(result(name, arguments, storages))
             case "STOP":
                 return stack.pop()
             case other:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -39,14 +40,15 @@ def launcher() -> str:
     return "torchrun " + (f"--nproc_per_node={rank().total}" if rank().total == rank().local_total else "(as before)")
 
 
-def log(sentence: str) -> None:
+def log(sentence: str) -> bool:
     """Prints a log line on standard output, above any progress bar, and flushes it so that a pipe gets it at once.
 
     Only the first of several processes prints. If the log cannot be written, it warns and the run carries on without
-    a log. If the log's reader has gone away, util.cli.signals.StopSignals takes that as a request to stop.
+    a log. If the log's reader has gone away, util.cli.signals.StopSignals takes that as a request to stop; before there
+    is anything to save, the program ends. Returns whether somebody may read the line.
     """
     if rank().number:
-        return
+        return True
     from tqdm import tqdm
 
     try:
@@ -56,6 +58,9 @@ def log(sentence: str) -> None:
         drop_output()
         if not isinstance(error, BrokenPipeError):
             warn(f"warning: cannot write the log ({reason(error)}); training continues without it")
+        elif hasattr(signal, "SIGPIPE") and signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN:  # as Python starts
+            raise SystemExit(128 + signal.SIGPIPE) from None
+    return getattr(sys.stdout, "name", "") != os.devnull
 
 
 def tell(sentence: str) -> None:
@@ -83,6 +88,7 @@ def drop_output() -> None:
     """
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.stdout = usable(None)
 
 
 def run(main: Callable[[], int | None]) -> None:

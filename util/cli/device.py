@@ -8,15 +8,16 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable
+from functools import partial
 
-from util.cli.console import rank
+from util.cli.console import rank, warn
 from util.errors import UserError
 
 OPENCL_BACKEND = "pytorch_ocl"
 """The package that adds OpenCL devices, called ocl:0 and so on, to PyTorch; github.com/artyom-beilis/pytorch_dlprim."""
 
 
-def choose_device(gpuid: int, opencl: int, say: Callable[[str], None]) -> str:
+def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
     """Returns the device that -gpuid and -opencl ask for, as a torch device string; "cpu" if it fails, and says why.
 
     Imports torch only if there seems to be a device. Of several processes that train together, each takes one of its
@@ -24,6 +25,8 @@ def choose_device(gpuid: int, opencl: int, say: Callable[[str], None]) -> str:
     """
     if gpuid < 0:
         return "cpu"
+    if rank().number:  # what is about this process alone is not for the first to say
+        say = partial(warn, everywhere=True)
     if opencl:
         if importlib.util.find_spec(OPENCL_BACKEND):
             return tried(f"ocl:{gpuid}", say)
@@ -36,7 +39,8 @@ def choose_device(gpuid: int, opencl: int, say: Callable[[str], None]) -> str:
     if rank().total > 1:
         gpuid = rank().local % count
     if gpuid >= count:
-        raise UserError(f"there is no GPU {gpuid}; -gpuid takes 0 to {count - 1}, or -1 for the CPU")
+        numbers = "0" if count == 1 else f"0 to {count - 1}"
+        raise UserError(f"there is no GPU {gpuid}; -gpuid takes {numbers}, or -1 for the CPU")
     return tried(f"cuda:{gpuid}", say)
 
 
@@ -63,7 +67,7 @@ def is_rocm() -> bool:
         return False
 
 
-def tried(device: str, say: Callable[[str], None]) -> str:
+def tried(device: str, say: Callable[[str], object]) -> str:
     """Tries to compute on the device; returns it, or "cpu" after saying why that failed."""
     try:
         import torch

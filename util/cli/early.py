@@ -3,10 +3,13 @@
 Every script imports this first when it is run as a program.
 """
 
+import mmap
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 from types import TracebackType
 
-from util.errors import is_out_of_memory
+from util.errors import UserError, is_out_of_memory
 
 
 def tell(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
@@ -17,4 +20,27 @@ def tell(kind: type[BaseException], error: BaseException, traceback: TracebackTy
         sys.__excepthook__(kind, error, traceback)
 
 
+class RoomForTorch:
+    """Tries whether there is room for torch's libraries when it is about to be imported.
+
+    Where a limit (ulimit -v) leaves too little, they would end the process in the midst of loading.
+    """
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Finds nothing, as a finder of modules. Raises UserError."""
+        if name != "torch":
+            return
+        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        torch = find_spec("torch")
+        if torch and torch.origin and hasattr(mmap, "MAP_ANONYMOUS"):
+            libraries = sum(file.stat().st_size for file in Path(torch.origin).parent.glob("lib/*.so*"))
+            size = libraries + libraries // 10  # what they take to start, measured with torch 2.13
+            try:
+                if size:
+                    mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, 0).close()  # address space, no memory
+            except OSError as error:
+                raise UserError(f"out of memory: PyTorch alone needs {size >> 20} MB of address space") from error
+
+
 sys.excepthook = tell
+sys.meta_path.insert(0, RoomForTorch())  # type: ignore[arg-type]

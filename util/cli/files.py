@@ -28,8 +28,8 @@ def output(
     """Opens the file that the user named with `flag`, if there is such a flag, for writing; `-` is standard output.
 
     A regular file is complete when the block ends; until then, and after an error, it is what it was. It keeps its
-    mode, and links to it still lead to it. Devices and pipes are written to directly. Raises UserError if it cannot
-    be written, is one of the files that this run `reads`, or is a checkpoint, unless `over_checkpoints`.
+    mode and its owner, and links to it still lead to it. Devices and pipes are written to directly. Raises UserError
+    if it cannot be written, is one of the files that this run `reads`, or is a checkpoint, unless `over_checkpoints`.
     """
     if str(path) == "-":
         yield sys.stdout.buffer
@@ -58,6 +58,7 @@ def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), over_c
             raise refusal(path, "this command reads it", flag)
         if is_checkpoint(path) and not over_checkpoints:
             raise refusal(path, "it is a checkpoint", flag)
+        path.open("ab").close()  # a new file in its place would not ask whether this one may be written
     except OSError as error:
         raise refusal(path, reason(error), flag) from error
 
@@ -103,7 +104,7 @@ def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> I
     """Opens a new file, for reading and writing, that replaces `path` when the block ends without an exception.
 
     Until then `path` is untouched, and after an exception no temporary file is left. The new file has the old one's
-    mode. `commit` moves the finished file into place: os.replace, `create` or `discard`. Raises OSError.
+    mode and owner. `commit` moves the finished file into place: os.replace, `create` or `discard`. Raises OSError.
     """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
@@ -111,8 +112,7 @@ def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> I
             yield file
             file.flush()
             os.fsync(file.fileno())
-        with suppress(OSError):  # not every file system has permissions
-            os.chmod(temporary, _mode(path))
+        _give_permissions(temporary, path)
         commit(temporary, path)
     except BaseException:
         with suppress(OSError):
@@ -142,13 +142,18 @@ def discard(temporary: str, path: Path) -> None:
     os.unlink(temporary)
 
 
-def _mode(path: Path) -> int:
-    """Returns the mode of the file at `path`, or the mode of a new file."""
-    with suppress(OSError):
-        return stat.S_IMODE(os.stat(path).st_mode)
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return 0o666 & ~mask
+def _give_permissions(temporary: str, path: Path) -> None:
+    """Gives a file the mode and the owner of the one at `path`, or else those of any new file."""
+    with suppress(OSError, AttributeError):  # a file system may have no permissions; Windows has no owners
+        try:
+            before = os.stat(path)
+        except FileNotFoundError:
+            mask = os.umask(0o077)
+            os.umask(mask)
+            os.chmod(temporary, 0o666 & ~mask)
+        else:
+            os.chmod(temporary, stat.S_IMODE(before.st_mode))
+            os.chown(temporary, before.st_uid, before.st_gid)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -79,7 +79,7 @@ gpu_id = whole(-1)
 
 
 def unescape(value: str) -> str:
-    r"""Returns the text with \n, \t, \r and \\ replaced by what they stand for, which is hard to type in a shell."""
+    r"""Returns the text with \n, \t, \r and \\, for what is hard to type in a shell, replaced by what they mean."""
     meanings = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
     return re.sub(r"\\([ntr\\])", lambda escape: meanings[escape[1]], value)
 

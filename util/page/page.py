@@ -24,7 +24,7 @@ from util.page.findings import Finding
 from util.page.shown import Shown
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("random", "model", "writing", "alphabet", "reading", "colours", "text", "panels", "view")
+SCRIPTS = ("random", "model", "writing", "alphabet", "reading", "colors", "text", "panels", "view")
 """The page's JavaScript files, in the order in which they run as one module."""
 
 

@@ -82,7 +82,7 @@ class CellGrids {
     }
   }
 
-  /** Colours them by what they hold after the character at a position. */
+  /** Colors them by what they hold after the character at a position. */
   show(reading, position) {
     this.squares.forEach((square, cell) => {
       square.className = cellClass(reading.cell(position, cell));
@@ -146,7 +146,7 @@ class Saturation {
     });
   }
 
-  /** Draws what a reading has counted so far; the cell that colours the text stands out. */
+  /** Draws what a reading has counted so far; the cell that colors the text stands out. */
   show(reading, cell) {
     Object.assign(this, { reading, cell });
     const { H, gates } = this, layer = Number(this.layer.value);

@@ -1,4 +1,4 @@
-// The text on the page: every character coloured, one of them under the cursor.
+// The text on the page: every character colored, one of them under the cursor.
 //
 // A text may have hundreds of thousands of characters, and a browser does not bear so many elements. So it is cut into
 // blocks, which are plain text while they are out of sight, and an element for each character near the window.
@@ -87,17 +87,17 @@ class TextView {
       if (kind) span.dataset.kind = kind;
       return span;
     }));
-    this.colour(block);
+    this.color(block);
     if (block.start <= this.position && this.position < block.end) this.mark(true);
   }
 
-  /** Colours what is in sight, by surprise or by a cell (if not null), from a position on. */
-  recolour(cell, from = 0) {
+  /** Colors what is in sight, by surprise or by a cell (if not null), from a position on. */
+  recolor(cell, from = 0) {
     this.cell = cell;
-    for (const block of this.blocks) if (block.built && block.end > from) this.colour(block);
+    for (const block of this.blocks) if (block.built && block.end > from) this.color(block);
   }
 
-  colour({ element, start }) {
+  color({ element, start }) {
     const { reading, cell } = this, most = mostBits(reading.model.V);
     let at = start;
     for (const span of element.children) {

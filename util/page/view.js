@@ -11,7 +11,7 @@ const model = new Model(content, decodedNumbers(byId("weights").textContent.trim
 byId("weights").remove(); // what it held is in the model now
 
 const styles = document.querySelector("style").sheet;
-for (const rule of colourRules()) styles.insertRule(rule, styles.cssRules.length);
+for (const rule of colorRules()) styles.insertRule(rule, styles.cssRules.length);
 
 showTicks(byId("bits"), byId("likely"), mostBits(model.V));
 
@@ -21,8 +21,8 @@ const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number 
 const readings = {}; // of each tab the last one
 let reading = null, position = -1, held = false, cell = null, writing = false, turn = 0, drawn = true;
 const text = new TextView(byId("text"), alphabet, moved);
-const grids = new CellGrids(byId("grids"), model, colourBy);
-const saturation = new Saturation(byId("plot"), byId("layer"), byId("gate"), model, colourBy);
+const grids = new CellGrids(byId("grids"), model, colorBy);
+const saturation = new Saturation(byId("plot"), byId("layer"), byId("gate"), model, colorBy);
 
 // What is shown
 
@@ -33,7 +33,7 @@ function show(next) {
   position = -1;
   byId("prediction").replaceChildren();
   text.show(reading);
-  text.recolour(cell);
+  text.recolor(cell);
   stop();
   if (reading.length) begin();
   say(reading.status);
@@ -54,7 +54,7 @@ function follow(from) {
   const { pane } = text, atEnd = pane.scrollTop + pane.clientHeight > pane.scrollHeight - 40;
   const grown = reading.characters.length > text.length;
   text.grow();
-  text.recolour(cell, from);
+  text.recolor(cell, from);
   if (grown && atEnd) pane.scrollTop = pane.scrollHeight;
 }
 
@@ -120,11 +120,11 @@ function summary({ bits, predicted, indices, starts }) {
   return parts.join(", ") + ".";
 }
 
-/** Colours the text by a cell, or by surprise where it is null. */
-function colourBy(next) {
+/** Colors the text by a cell, or by surprise where it is null. */
+function colorBy(next) {
   cell = next;
   const { H } = model, isCell = cell !== null;
-  text.recolour(cell);
+  text.recolor(cell);
   grids.choose(cell);
   if (isCell) byId("layer").value = Math.floor(cell / H);
   saturation.show(reading, cell);
@@ -226,7 +226,7 @@ function start() {
   const { facts } = content;
   byId("facts-section").hidden = !facts.length;
   byId("facts-about").textContent = content.facts_about;
-  showFacts(byId("facts"), facts, model.H, colourBy);
+  showFacts(byId("facts"), facts, model.H, colorBy);
 
   const tabs = [...document.querySelectorAll("[role=tab]")];
   tabs.forEach((tab, k) => {
@@ -249,8 +249,8 @@ function start() {
     event.preventDefault();
     read("paste", [alphabet.split(byId("pasted").value)], "");
   });
-  byId("by-surprise").addEventListener("click", () => colourBy(null));
-  byId("by-cell").addEventListener("click", () => cell === null && colourBy(facts[0]?.cell ?? 0));
+  byId("by-surprise").addEventListener("click", () => colorBy(null));
+  byId("by-cell").addEventListener("click", () => cell === null && colorBy(facts[0]?.cell ?? 0));
   document.addEventListener("keydown", ({ key }) => {
     if (key !== "Escape") return;
     held = false;
@@ -258,7 +258,7 @@ function start() {
   });
   addEventListener("beforeprint", () => text.buildAll());
   open("own");
-  colourBy(null);
+  colorBy(null);
 }
 
 /** For tests, and for people who like the console. */

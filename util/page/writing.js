@@ -30,7 +30,7 @@ function mostLikely(logProbs) {
   return best;
 }
 
-/** exp(logProbs / temperature), normalised, in single precision as Torch7 has them. */
+/** exp(logProbs / temperature), normalized, in single precision as Torch7 has them. */
 function probabilities(logProbs, temperature, result) {
   let highest = 0, total = 0;
   for (let pass = 0; pass < 2 && total === 0; pass++) {

@@ -11,10 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
 from tqdm import tqdm
 
 from util.cli.console import log, rank, tell, warn
-from util.cli.files import is_stream, replacing
+from util.cli.files import check_output, is_stream, replacing
 from util.errors import UserError, reason
 
 if TYPE_CHECKING:
@@ -29,9 +30,10 @@ class Log:
     Raises UserError if the CSV file cannot be written or TensorBoard is missing, before hours of training are spent.
     """
 
-    def __init__(self, options: Namespace, start: int) -> None:
-        self.options, first = options, rank().number == 0
-        self._csv = CSVFile(Path(options.log_csv), start) if options.log_csv and first else None
+    def __init__(self, options: Namespace, train_losses: np.ndarray) -> None:
+        """`train_losses` are those that a resumed run has behind it, one for each iteration."""
+        self.options, first, start = options, rank().number == 0, len(train_losses)
+        self._csv = CSVFile(Path(options.log_csv), train_losses) if options.log_csv and first else None
         self._tensorboard = open_tensorboard(options.tensorboard, start) if options.tensorboard and first else None
         self._bar: tqdm | None = None
         self._smoothed = math.nan
@@ -116,19 +118,21 @@ def open_tensorboard(folder: str, start: int) -> Any:
 class CSVFile:
     """A table with a row for each log line.
 
-    A new run takes only a new or empty file; one resumed after iteration `start` keeps the rows up to there. Devices
-    and pipes are written to as they are. If a row cannot be written, warns and carries on without. Raises UserError.
+    A new run takes only a new or empty file; a resumed one keeps the rows up to where it stands, which have its losses.
+    Devices and pipes are written to as they are. If a row cannot be written, warns and carries on without. Raises
+    UserError.
     """
 
-    def __init__(self, path: Path, start: int) -> None:
+    def __init__(self, path: Path, train_losses: np.ndarray) -> None:
         self.path, self.working = path, True
         self._stream: IO[str] | None = None
+        check_output(path, "-log_csv")
         try:
-            if is_stream(path) and not path.is_dir():
+            if is_stream(path):
                 self._stream = path.open("a", newline="")
                 self._write_to(self._stream, COLUMNS)
                 return
-            rows = kept_rows(path, start)
+            rows = kept_rows(path, train_losses)
             with replacing(path.resolve()) as new:
                 new.write("".join(",".join(row) + "\n" for row in [COLUMNS, *rows]).encode())
         except OSError as error:
@@ -153,8 +157,8 @@ class CSVFile:
         file.flush()
 
 
-def kept_rows(path: Path, start: int) -> list[list[str]]:
-    """Returns the rows of a log up to iteration `start`. Raises UserError if the file must not be replaced."""
+def kept_rows(path: Path, train_losses: np.ndarray) -> list[list[str]]:
+    """Returns the rows of a run with these losses so far. Raises UserError if the file must not be replaced."""
     if not path.exists() or path.stat().st_size == 0:
         return []
     try:
@@ -162,13 +166,16 @@ def kept_rows(path: Path, start: int) -> list[list[str]]:
             header, *rows = list(csv.reader(file))
         if tuple(header) != COLUMNS:
             raise ValueError
-        kept = [row for row in rows if row and int(row[0]) <= start]
-    except (ValueError, csv.Error) as error:
+        # The last one may have been cut off by a full disk.
+        rows = [row for row in rows if len(row) == len(COLUMNS)]
+        kept = [row for row in rows if int(row[0]) <= len(train_losses)]
+        of_this_run = all(float(row[2]) == train_losses[int(row[0]) - 1] for row in kept)
+    except (ValueError, IndexError, csv.Error) as error:
         raise UserError(f"{path} exists but is not a log of this program; choose another file for -log_csv") from error
-    if not start:
-        raise UserError(
-            f"{path} is the log of another run; choose another file for -log_csv, or continue that run with -resume"
-        )
+    resumed = len(train_losses) > 0
+    if rows and not (resumed and of_this_run):
+        way_out = "" if resumed else ", or continue that run with -resume"
+        raise UserError(f"{path} is the log of another run; choose another file for -log_csv{way_out}")
     return kept
 
 

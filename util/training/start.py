@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from model.shapes import count_parameters
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder, newest_checkpoint
@@ -40,9 +42,9 @@ class Start:
     """The names of the flags that were changed on resuming."""
 
     @property
-    def iteration(self) -> int:
-        """How many iterations the run has already done."""
-        return self.checkpoint.iteration if self.checkpoint and self.resumed_from else 0
+    def train_losses(self) -> np.ndarray:
+        """The losses of the iterations that the run has already done."""
+        return self.checkpoint.train_losses if self.checkpoint and self.resumed_from else np.zeros(0)
 
     def vocabulary_for(self, text: Vocabulary) -> Vocabulary:
         """Returns the model's characters, given those of the text; -new_chars add gives room to unknown ones."""

@@ -1,4 +1,4 @@
-// Two scales of colour, even to the eye because they run through OKLab (Ottosson, 2020): surprise from the paper over
+// Two scales of color, even to the eye because they run through OKLab (Ottosson, 2020): surprise from the paper over
 // yellow to plum, and a cell from blue (-1) over the paper to orange (+1), which people of all kinds of sight can tell
 // apart. Each has a light and a dark form, and is a class in the page's style sheet: s0, s1, ... and d0, d1, ...
 
@@ -38,7 +38,7 @@ function cellClass(value) {
 }
 
 /** The rules for all classes, and for the legends .legend.surprise and .legend.cell. */
-function colourRules() {
+function colorRules() {
   const { light, dark } = SCALES;
   return [
     ...rules(light),
@@ -58,7 +58,7 @@ function rules({ ink, paper, surprise, low, high }) {
   ];
 }
 
-/** The colour at a share of the way along stops, as OKLab [L, a, b]. */
+/** The color at a share of the way along stops, as OKLab [L, a, b]. */
 function between(stops, share) {
   const place = share * (stops.length - 1), k = Math.min(Math.floor(place), stops.length - 2);
   const [from, to] = [stops[k], stops[k + 1]].map(([L, C, h]) => {
@@ -68,13 +68,13 @@ function between(stops, share) {
   return from.map((value, n) => value + (to[n] - value) * (place - k));
 }
 
-/** Of the ink and the paper the one that can be read on a colour. */
+/** Of the ink and the paper the one that can be read on a color. */
 function lighter([L], ink, paper) {
   const darkInk = ink < paper;
   return (L > 0.62) === darkInk ? ink : paper;
 }
 
-/** An OKLab colour as #rrggbb, each part clipped to what a screen can show. */
+/** An OKLab color as #rrggbb, each part clipped to what a screen can show. */
 function hex([L, a, b]) {
   const [l, m, s] = [
     L + 0.3963377774 * a + 0.2158037573 * b,

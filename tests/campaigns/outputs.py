@@ -1,0 +1,348 @@
+"""Names every output flag of every script with what must not be lost, and with pipes, devices and folders.
+
+    python -m tests.campaigns.outputs
+
+Everything that a command reads, and what is not its own to replace, is named by its name, by roundabout paths, symbolic
+and hard links. Ends with a traceback where a file, a mode, an owner, a link or a device is not what it was, a refusal
+is not one sentence, or something is left behind.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+
+from tests.helpers.inputs import ROOT, SMALL, numbers
+from tests.helpers.logs import saved
+from tests.helpers.runs import finish
+from tests.helpers.scripts import become_nobody, run
+
+NOBODY = 65534
+CHECKPOINTS = ("x.pt", "other.pt")
+TEXT = ("text/input.txt", "text/vocab.json", "text/data.bin")
+TABLES = ("table.csv", "log.csv")
+CODE = (str(ROOT / "train.py"), str(ROOT / "util" / "errors.py"))
+TRAIN = shlex.join([*SMALL, "-data_dir=text", "-max_epochs=1", "-print_every=20"])
+
+
+@dataclass(frozen=True)
+class Output:
+    """A flag that names a place to write to, for which `{}` stands in the command."""
+
+    command: str
+    protected: tuple[str, ...]
+    """What it must never write over: all that the command reads, and what is of another kind."""
+    suffix: str = ""
+    """How its name must end."""
+    fixed: str = ""
+    """Its name, where the user cannot choose it."""
+    folder: bool = False
+    """Whether it names a folder."""
+    replaces: bool = True
+    """Whether it replaces a file of its own kind."""
+
+    def run(self, scene: Path, place: str, nobody: bool = False) -> CompletedProcess:
+        script, *words = shlex.split(self.command.format(shlex.quote(place)))
+        return run(script, *words, cwd=scene, prepare=import_and_become_nobody if nobody else None)
+
+
+def import_and_become_nobody() -> None:
+    """What draws pictures is imported late, and may lie where only root can read."""
+    if importlib.util.find_spec("matplotlib"):
+        importlib.import_module("matplotlib.figure")
+        importlib.import_module("matplotlib.backends.backend_agg")
+    become_nobody()
+
+
+OUTPUTS = [
+    Output(f"train.py {TRAIN} -log_csv {{}}", (*TEXT, *CHECKPOINTS, *TABLES, "prime.txt", *CODE), replaces=False),
+    Output(
+        "train.py -resume x.pt -data_dir text -max_epochs 2 -checkpoint_dir cv -log_csv {}",
+        (*TEXT, *CHECKPOINTS, *TABLES, *CODE),
+    ),
+    Output(f"train.py {TRAIN} -checkpoint_dir {{}}", (*TEXT, *CHECKPOINTS, *TABLES), folder=True),
+    Output("sample.py x.pt -length 9 -primetext_file prime.txt -output {}", ("prime.txt", *CHECKPOINTS, *CODE)),
+    Output("sample.py x.pt -length 9 -num_samples 2 -output {}", (*CHECKPOINTS, *CODE)),
+    Output("evaluate.py x.pt -gpuid -1 -file prime.txt -per_char {}", ("prime.txt", *CHECKPOINTS, *CODE)),
+    Output("evaluate.py x.pt -gpuid -1 -data_dir text -per_char {}", (*TEXT, *CHECKPOINTS, *CODE)),
+    Output("convert_gpu_cpu_checkpoint.py x.pt", ("x.pt",), fixed="x.pt_cpu.pt"),
+]
+if importlib.util.find_spec("matplotlib"):
+    OUTPUTS.append(Output("inspect_checkpoint.py x.pt other.pt -plot {}", CHECKPOINTS, suffix=".png"))
+if importlib.util.find_spec("tensorboard"):
+    OUTPUTS.append(Output(f"train.py {TRAIN} -tensorboard {{}}", (*TEXT, *CHECKPOINTS, *TABLES), folder=True))
+
+NAMINGS = ("its name", "absolute", "roundabout", "symbolic link", "link to a link", "hard link")
+
+
+def make_scene(folder: Path) -> Path:
+    """A folder with everything that the commands read; from it each attempt gets a copy."""
+    scene = folder / "scene"
+    (scene / "text").mkdir(parents=True)
+    (scene / "text" / "input.txt").write_bytes(numbers(140))
+    first = finish(scene, *SMALL, "-data_dir=text", "-max_epochs=1", "-log_csv=own.csv")
+    (name,) = saved(first.out)
+    (scene / "cv" / name).rename(scene / "x.pt")
+    other = finish(scene, *SMALL, "-data_dir=text", "-max_epochs=1", "-seed=7", "-log_csv=log.csv")
+    (scene / "cv" / saved(other.out)[0]).rename(scene / "other.pt")
+    # Where a run will want to write its checkpoint.
+    (scene / "cv" / name).write_text("somebody's")
+    (scene / "table.csv").write_text("a,b\n1,2\n")
+    (scene / "prime.txt").write_text("one two")
+    for printed in scene.glob("*.[oe][ur][tr]"):
+        printed.unlink()
+    for number, path in enumerate(sorted(scene.rglob("*"))):
+        path.chmod(0o755 if path.is_dir() else (0o600, 0o644, 0o664)[number % 3])
+    return scene
+
+
+def state(folder: Path) -> dict[str, tuple]:
+    """What is under each name in a folder and below: kind, mode, owner, and content or where a link leads."""
+    found = {}
+    for path in folder.rglob("*"):
+        status = path.lstat()
+        content = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+        found[str(path.relative_to(folder))] = (stat.filemode(status.st_mode), status.st_uid, content)
+    return found
+
+
+def attempts() -> Iterator[tuple[str, Output, str]]:
+    """(what is done, output, what it is done to): everything that the campaign tries."""
+    for output in OUTPUTS:
+        for target in output.protected:
+            for naming in NAMINGS:
+                by_itself = naming in ("its name", "absolute", "roundabout")
+                if by_itself and (output.fixed or not target.endswith(output.suffix)):
+                    continue
+                if target in CODE and (naming == "hard link" or output.folder):
+                    continue  # the checkout may be on another file system, and gets no links
+                yield naming, output, target
+        for what in PLACES:
+            yield what, output, ""
+
+
+def name_protected(naming: str, output: Output, target: str, scene: Path) -> str:
+    """Names what must not be written over; it must be refused."""
+    link = scene / (output.fixed or f"link{output.suffix}")
+    original = scene / target
+    place = link.name
+    match naming:
+        case "its name":
+            place = target
+        case "absolute":
+            place = str(original)
+        case "roundabout":
+            place = os.path.relpath(target, scene) if target in CODE else f"text/../{target}"
+        case "symbolic link":
+            link.symlink_to(original)
+        case "link to a link":
+            (scene / "nearer").symlink_to(target)
+            link.symlink_to("nearer")
+        case "hard link":
+            os.link(original, link)
+    before, code = state(scene), [Path(path).read_bytes() for path in CODE]
+    done = output.run(scene, place)
+    check_refused(done)
+    assert state(scene) == before and code == [Path(path).read_bytes() for path in CODE]
+    return "refused, all as before"
+
+
+def check_refused(done: CompletedProcess) -> None:
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode in (1, 2) and len(errors) == 1 and "Traceback" not in done.stderr, done.stderr
+    assert "/50 " not in done.stdout  # nothing was trained
+
+
+def name_place(what: str, output: Output, scene: Path) -> str:
+    """Names a place that is no file of the scene's; returns what came of it, nothing where there is nothing to try."""
+    place = scene / (output.fixed or f"place{output.suffix}")
+    return PLACES[what](output, scene, place)
+
+
+def written(output: Output, scene: Path, place: Path, nobody: bool = False) -> None:
+    """Writes there; everything else must stay as it was, but for what a run puts into its folder."""
+    before = state(scene)
+    done = output.run(scene, place.name, nobody)
+    assert done.returncode == 0 and "error" not in done.stderr, done.stderr
+    after = state(scene)
+    new = {name for name in after.keys() - before.keys() if not name.startswith("cv/")}
+    assert new <= {place.name} or (output.folder and all(name.startswith(place.name) for name in new)), new
+    target = os.path.relpath(os.path.realpath(place), scene)
+    assert {name: after.get(name) for name in before if name != target} == {
+        name: value for name, value in before.items() if name != target
+    }
+
+
+def refused(output: Output, scene: Path, place: Path, nobody: bool = False) -> None:
+    before = state(scene)
+    check_refused(output.run(scene, str(place.relative_to(scene)), nobody))
+    assert state(scene) == before
+
+
+def new_file(output: Output, scene: Path, place: Path) -> str:
+    written(output, scene, place)
+    assert place.exists()
+    return "written"
+
+
+def again(output: Output, scene: Path, place: Path, mode: int = 0o600) -> str:
+    """Over a file of its own kind, which has a mode, an owner and a link to it."""
+    written(output, scene, place)
+    if output.folder:
+        return "written"
+    kept = scene / f"kept{output.suffix}"
+    place.rename(kept)
+    kept.chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(kept, NOBODY, NOBODY)
+    place.symlink_to(kept.name)
+    (refused if not output.replaces else written)(output, scene, place)
+    status = kept.stat()
+    assert stat.S_IMODE(status.st_mode) == mode and place.is_symlink() and status.st_size
+    assert os.geteuid() or status.st_uid == NOBODY
+    return "written, with its mode and owner" if output.replaces else "refused, all as before"
+
+
+def write_protected(output: Output, scene: Path, place: Path) -> str:
+    """A file that its owner, who runs the command, has made read-only."""
+    if output.folder:
+        return ""
+    if "-resume" in output.command:
+        shutil.copy(scene / "own.csv", place)
+    else:
+        written(output, scene, place)
+    place.chmod(0o444)
+    hand_over(scene)
+    refused(output, scene, place, nobody=True)
+    return "refused, all as before"
+
+
+def read_only_folder(output: Output, scene: Path, place: Path) -> str:
+    if output.fixed:
+        return ""
+    sealed = scene / "sealed"
+    sealed.mkdir()
+    hand_over(scene)
+    sealed.chmod(0o555)
+    refused(output, scene, sealed / place.name, nobody=True)
+    sealed.chmod(0o755)
+    return "refused, all as before"
+
+
+def hand_over(scene: Path) -> None:
+    """Makes all of the scene belong to a user who is not root, if it is root who tries."""
+    if os.geteuid() == 0:
+        for path in (scene, *scene.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+
+
+def a_folder(output: Output, scene: Path, place: Path) -> str:
+    if output.folder:
+        return ""
+    place.mkdir()
+    (place / "file").write_text("somebody's")
+    refused(output, scene, place)
+    return "refused, all as before"
+
+
+def missing_folder(output: Output, scene: Path, place: Path) -> str:
+    if output.folder or output.fixed:
+        return ""
+    refused(output, scene, scene / "missing" / place.name)
+    return "refused, all as before"
+
+
+def a_pipe(output: Output, scene: Path, place: Path) -> str:
+    if output.folder:
+        refused(output, scene, scene / "prime.txt")
+        return "refused, all as before"
+    os.mkfifo(place)
+    with subprocess.Popen(["cat", str(place)], stdout=subprocess.PIPE) as reader:
+        done = output.run(scene, place.name)
+        assert reader.stdout and len(reader.stdout.read()) > 5
+    assert done.returncode == 0 and stat.S_ISFIFO(place.lstat().st_mode), done.stderr
+    return "the pipe got it, and is there"
+
+
+def a_device(device: str, output: Output, scene: Path, place: Path) -> str:
+    if not Path(device).exists():
+        return ""
+    before = os.stat(device)
+    place.symlink_to(device)
+    done = output.run(scene, place.name)
+    after = os.stat(device)
+    assert stat.S_ISCHR(after.st_mode) and (before.st_rdev, before.st_mode) == (after.st_rdev, after.st_mode)
+    assert place.is_symlink()
+    if output.folder or device == "/dev/full":
+        check_refused(done)
+        return "refused, all as before"
+    assert done.returncode == 0, done.stderr
+    return "the device got it, and is there"
+
+
+def standard_output(output: Output, scene: Path, place: Path) -> str:
+    if output.folder or output.fixed or output.suffix:
+        return ""
+    before = os.readlink("/dev/stdout")
+    done = output.run(scene, "/dev/stdout")
+    assert done.returncode == 0 and os.readlink("/dev/stdout") == before, done.stderr
+    assert len(done.stdout) > 5
+    return "printed"
+
+
+PLACES = {
+    "a new file": new_file,
+    "a file of its own kind": again,
+    "a file without write permission": write_protected,
+    "a read-only folder": read_only_folder,
+    "a folder": a_folder,
+    "a missing folder": missing_folder,
+    "a pipe": a_pipe,
+    "/dev/null": lambda *where: a_device("/dev/null", *where),
+    "/dev/full": lambda *where: a_device("/dev/full", *where),
+    "/dev/stdout": standard_output,
+}
+
+
+def campaign(every: int = 1, start: int = 0) -> Counter[str]:
+    """Every n-th of all attempts, each in a copy of the scene; what came of them, counted."""
+    figures = Counter[str]()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        original = make_scene(folder)
+        for number, (what, output, target) in enumerate(attempts()):
+            if number % every != start:
+                continue
+            scene = folder / "copy"
+            shutil.copytree(original, scene)
+            try:
+                came = name_protected(what, output, target, scene) if target else name_place(what, output, scene)
+            except BaseException:
+                print(f"{what} {target}: {output.command}", file=sys.stderr)
+                raise
+            if came:
+                figures[f"{'must not be lost' if target else what}: {came}"] += 1
+            shutil.rmtree(scene)
+    return figures
+
+
+def main() -> None:
+    for what, number in sorted(campaign().items()):
+        print(f"{number:7} {what}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""A closed terminal, Ctrl-C while sampling, and a cache that is cut off under a run."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.helpers.folders import names
+from tests.helpers.inputs import SMALL
+from tests.helpers.logs import log
+from tests.helpers.runs import Run, finish, signals_at
+from tests.helpers.scripts import command, environment
+from util.checkpoint.store import load_checkpoint
+
+
+def test_a_closed_terminal_saves(flags, tmp_path):
+    run = finish(tmp_path, *flags, prepare=signals_at(7, signal.SIGHUP, signal.SIGHUP))
+    assert run.status == 128 + signal.SIGHUP
+    assert load_checkpoint(tmp_path / "cv" / "resume_s_iteration7.pt").iteration == 7
+    assert "cv/resume_s_iteration7.pt" in run.out
+
+
+def test_nohup_goes_on(flags, tmp_path):
+    run = finish(tmp_path, *flags, "-max_epochs=1", prepare=ignores_hangup)
+    assert (run.status, max(log([run.out]))) == (0, 57)
+
+
+def ignores_hangup():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signals_at(7, signal.SIGHUP)()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_text_so_far_is_written_and_marked_by_the_status(number, checkpoint, tmp_path):
+    (tmp_path / "poem.txt").write_text("roses")
+    words = ["-length=100000000", "-verbose=0", "-primetext=one", "-output=poem.txt"]
+    with subprocess.Popen(command("sample.py", checkpoint, *words), cwd=tmp_path, env=environment()) as process:
+        while not any(name.endswith(".tmp") and os.path.getsize(tmp_path / name) for name in names(tmp_path)):
+            assert process.poll() is None
+            time.sleep(0.01)
+        assert (tmp_path / "poem.txt").read_text() == "roses"
+        process.send_signal(number)
+    assert process.returncode == 128 + number
+    assert names(tmp_path) == {"poem.txt"}
+    text = (tmp_path / "poem.txt").read_text()
+    assert text.startswith("one") and 4 < len(text) < 100_000_000
+
+
+def test_an_interrupted_table_leaves_the_old_one(checkpoint, tmp_path):
+    """Of a table a part is of no use."""
+    (tmp_path / "table").write_text("old")
+    (tmp_path / "input.txt").write_text("one two three\n" * 300_000)
+    words = ["-gpuid=-1", "-file=input.txt", "-per_char=table"]
+    with subprocess.Popen(command("evaluate.py", checkpoint, *words), cwd=tmp_path, env=environment()) as process:
+        while not any(name.endswith(".tmp") and os.path.getsize(tmp_path / name) for name in names(tmp_path)):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
+    assert names(tmp_path) == {"table", "input.txt"} and (tmp_path / "table").read_text() == "old"
+
+
+def test_a_cache_that_is_cut_off_ends_the_run_with_a_sentence(small_text, tmp_path):
+    (tmp_path / "input.txt").write_bytes((small_text / "input.txt").read_bytes())
+    run = Run(tmp_path, *SMALL, "-data_dir=.", "-max_epochs=100000", "-save_every=5")
+    run.wait_for("\n9/")
+    os.truncate(tmp_path / "data.bin", 100)
+    assert run.wait().status == 1
+    assert run.err.startswith("error: ") and "data.bin" in run.err and run.err.count("\n") == 1, run.err
+    (name,) = names(tmp_path / "cv")
+    assert finish(tmp_path, "-resume", f"cv/{name}", "-max_epochs=1").status == 0

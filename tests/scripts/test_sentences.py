@@ -1,0 +1,58 @@
+"""Small things that scripts say, or do, whatever the terminal and the checkpoint are like."""
+
+import os
+import subprocess
+
+import numpy as np
+import pytest
+
+import evaluate
+from tests.helpers.refusals import told
+from tests.helpers.scripts import command, environment, run
+from util.checkpoint.store import load_checkpoint
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_a_primetext_is_named_as_it_was_typed(locale, checkpoint):
+    """Without coercion, the C locale of a terminal garbles what is not ASCII."""
+    plain = environment(LC_ALL=locale, PYTHONCOERCECLOCALE="0", PYTHONUTF8="0", PYTHONIOENCODING="utf-8")
+    words = [os.fsencode(word) for word in command("sample.py", checkpoint, "-verbose=0", "-primetext")]
+    for typed, shown in (("é".encode(), "'é'"), (b"\xe9", r"\udce9")):
+        done = subprocess.run([*words, typed], capture_output=True, env=plain)
+        told(subprocess.CompletedProcess([], done.returncode, "", done.stderr.decode()), shown, "-unknown_chars")
+
+
+@pytest.mark.parametrize(
+    "script", ["train.py", "sample.py", "evaluate.py", "inspect_checkpoint.py", "convert_gpu_cpu_checkpoint.py"]
+)
+def test_help(script):
+    """A checkpoint may be the original's, and no default is empty."""
+    done = run(script, "-help")
+    assert done.returncode == 0 and "(default: )" not in done.stdout
+    assert script == "train.py" or ".t7" in done.stdout
+
+
+def test_pieces_of_a_file_do_not_depend_on_the_batches_of_the_run(checkpoint, tmp_path):
+    """And what is predicted does not depend on the pieces."""
+    model = load_checkpoint(checkpoint)
+    assert (model.options["batch_size"], model.options["seq_length"]) == (5, 5)
+    (tmp_path / "text").write_text("one two three\n" * 500)
+    task = evaluate.predict_file(model, tmp_path / "text")
+    sizes = [x.size for x, _ in task.batches]
+    assert sizes == [evaluate.PIECE] * (6999 // evaluate.PIECE) + [6999 % evaluate.PIECE] * (6999 % evaluate.PIECE > 0)
+
+    losses = []
+    for piece in (7, evaluate.PIECE):
+        done = run("evaluate.py", checkpoint, "-gpuid=-1", "-file", tmp_path / "text", prepare=Pieces(piece))
+        losses.append(float(done.stdout.split("loss per character: ")[1].split()[0]))
+    np.testing.assert_allclose(*losses, rtol=1e-6)
+
+
+class Pieces:
+    """To prepare evaluate.py with: pieces of so many characters."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __call__(self) -> None:
+        evaluate.PIECE = self.size

@@ -1,0 +1,153 @@
+"""The log of a run, in a CSV file and on standard output: nobody's file is lost to it, and no run to its failing."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+
+from tests.helpers.folders import folder_in, names
+from tests.helpers.inputs import EPOCH, SMALL, numbers
+from tests.helpers.logs import log
+from tests.helpers.refusals import refused_to_train
+from tests.helpers.runs import Run, before_steps, finish, signals_at
+from tests.helpers.scripts import command, environment, run
+from util.checkpoint.store import load_checkpoint
+
+
+@pytest.fixture
+def flags(small_text):
+    """One epoch, in which a checkpoint is written after its 40th iteration."""
+    return [*SMALL, "-data_dir", small_text, "-max_epochs", 1, "-eval_val_every", 40]
+
+
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", numbers(20), b"\xff\xfe\0", b'iteration,epoch\n1,"\n'])
+def test_a_file_that_is_no_log_stays(content, flags, tmp_path):
+    (tmp_path / "x").write_bytes(content)
+    refused_to_train(finish(tmp_path, *flags, "-log_csv=x").done, "x", "-log_csv")
+    assert (tmp_path / "x").read_bytes() == content
+    assert "cv" not in names(tmp_path)
+
+
+def test_the_text_and_a_checkpoint_stay(flags, stopped, small_text, tmp_path):
+    for path in (small_text / "input.txt", stopped):
+        content = path.read_bytes()
+        refused_to_train(finish(tmp_path, *flags, "-log_csv", path).done, path.name, "-log_csv")
+        refused_to_train(finish(tmp_path, "-resume", stopped, "-log_csv", path).done, path.name, "-log_csv")
+        assert path.read_bytes() == content
+
+
+def test_a_log_is_continued_only_by_its_own_run(flags, tmp_path):
+    first = finish(tmp_path, *flags, "-log_csv=log.csv", prepare=signals_at(7, signal.SIGINT))
+    assert first.status == 130
+    before = (tmp_path / "log.csv").read_text()
+    refused_to_train(finish(tmp_path, *flags, "-log_csv=log.csv").done, "log.csv", "-resume")
+    assert (tmp_path / "log.csv").read_text() == before
+
+    other = folder_in(tmp_path, "other")
+    finish(other, *flags, "-seed=7", prepare=signals_at(9, signal.SIGINT))
+    refused_to_train(finish(other, "-resume=cv", "-log_csv=../log.csv").done, "log.csv", "another run")
+    assert (tmp_path / "log.csv").read_text() == before
+
+    # Cut off in the middle of a row, as by a full disk, and with rows after the checkpoint, as after a kill.
+    (tmp_path / "log.csv").write_text(before + before.splitlines()[-1].replace("7,", "8,", 1) + "\n1,0.2")
+    assert finish(tmp_path, "-resume=cv", "-log_csv=log.csv").status == 0
+    rows = (tmp_path / "log.csv").read_text().splitlines()
+    assert rows[:8] == before.splitlines() and [int(row.split(",")[0]) for row in rows[1:]] == [*range(1, EPOCH + 1)]
+
+
+def test_a_log_of_the_resumed_part_alone_is_continued(flags, stopped, tmp_path):
+    """Killed before its next checkpoint, a run is resumed from the same one twice."""
+    again = ["-resume", stopped, "-checkpoint_dir", tmp_path / "cv", "-log_csv=log.csv"]
+    assert [finish(tmp_path, *again).status for _ in range(2)] == [0, 0]
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 1 + EPOCH - 7
+
+
+def test_an_empty_log_is_taken(flags, tmp_path):
+    (tmp_path / "log.csv").touch()
+    bad = finish(tmp_path, *flags, "-data_dir=missing", "-log_csv=log.csv")
+    assert bad.status == 1 and (tmp_path / "log.csv").read_text().count("\n") == 1  # the names of its columns
+    assert finish(tmp_path, *flags, "-log_csv=log.csv").status == 0
+
+
+def test_the_log_is_tried_before_the_text_is_indexed(tmp_path):
+    (tmp_path / "input.txt").write_bytes(numbers(140))
+    for flag in ("-log_csv=missing/log.csv", "-tensorboard=input.txt"):
+        refused_to_train(finish(tmp_path, *SMALL, "-data_dir=.", flag).done, flag.split("=")[0][1:])
+    assert {name for name in names(tmp_path) if not name.endswith((".out", ".err"))} == {"input.txt"}
+
+
+def test_a_log_that_fails_costs_a_warning(flags, tmp_path):
+    """Its folder vanishes in the 5th iteration."""
+    folder_in(tmp_path, "logs")
+    lost = before_steps(partial(move_away, "logs", 5))
+    run = finish(tmp_path, *flags, "-log_csv=logs/log.csv", prepare=lost)
+    assert run.status == 0 and run.err.count("\n") == 1 and run.err.startswith("warning: "), run.err
+    assert len(log([run.out])) == EPOCH
+    assert len((tmp_path / "gone" / "log.csv").read_text().splitlines()) == 5
+
+
+def move_away(folder, wanted, iteration):
+    if iteration == wanted:
+        os.rename(folder, "gone")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
+def test_a_full_disk_behind_standard_output_ends_no_run(flags, tmp_path):
+    done = run("train.py", *flags, cwd=tmp_path, prepare=print_to_full_disk)
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert done.returncode == 0 and len(warnings) == 1 and "no space left" in warnings[0], done.stderr
+    assert len(names(tmp_path / "cv")) == 2
+
+
+def print_to_full_disk():
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+
+
+@pytest.mark.parametrize("lines", [1, 20])
+def test_a_closed_pipe_ends_the_run(lines, flags, tmp_path):
+    """After its first line, when there is nothing to save, and in its course: then it saves, and says how to go on."""
+    words = [*flags, "-max_epochs", 100_000]
+    with subprocess.Popen(
+        command("train.py", *words),
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for _ in range(lines):
+            process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+        assert process.wait(60) == 128 + signal.SIGPIPE
+    assert "Traceback" not in said
+    if lines == 1:
+        assert said == "" and names(tmp_path / "cv") == set()
+    else:
+        place = re.search(r"train\.py -resume (\S+)", said)[1]
+        assert load_checkpoint(tmp_path / place).iteration >= lines - 4
+        assert names(tmp_path / "cv") == {os.path.basename(place)}
+
+
+def test_how_to_go_on_is_said_where_the_log_is_lost(flags, tmp_path):
+    """Ctrl-C ends what reads the log as well, such as tee."""
+    run = Run(tmp_path, *flags, "-max_epochs", 100_000, prepare=breaks_its_pipe)
+    run.wait()
+    assert run.status == 130, run.err
+    assert re.search(r"train\.py -resume cv/resume_s_iteration7\.pt\n", run.err), run.err
+
+
+def breaks_its_pipe():
+    read, write = os.pipe()
+    sys.stdout = os.fdopen(write, "w")
+    before_steps(partial(interrupt_and_close, read))()
+
+
+def interrupt_and_close(read, iteration):
+    if iteration == 7:
+        signal.raise_signal(signal.SIGINT)
+        os.close(read)

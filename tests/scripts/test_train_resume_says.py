@@ -1,0 +1,137 @@
+"""What a resumed run says is true: of its best checkpoint, its flags, its text and its folder."""
+
+import os
+import re
+import signal
+
+import pytest
+
+from tests.helpers.folders import folder_in, names
+from tests.helpers.inputs import SMALL, numbers
+from tests.helpers.logs import log, saved
+from tests.helpers.refusals import refused_to_train, told
+from tests.helpers.runs import Run, finish, signals_at
+from tests.helpers.scripts import become_nobody, run
+from util.checkpoint.store import load_checkpoint
+
+
+def farewell(run: Run) -> str:
+    """What a run says of its best checkpoint, which `Run.err` leaves out."""
+    (line,) = re.findall("^best validation loss: .*$", run._err.read_text(), re.M)
+    return line
+
+
+@pytest.fixture
+def trained(small_text, tmp_path):
+    """A run of one epoch with two validations, in cv: its folder."""
+    assert finish(tmp_path, *SMALL, "-data_dir", small_text, "-max_epochs=1", "-eval_val_every=40").status == 0
+    return tmp_path
+
+
+def test_the_best_loss_is_that_of_the_whole_run(trained):
+    """A wild learning rate makes all that follows worse, after each of two resumptions and in another folder."""
+    (best,) = [path for path in (trained / "cv").iterdir() if "epoch1.00" in path.name]
+    loss = load_checkpoint(best).val_losses[57]
+    wild = ["-resume=cv", "-max_loss_ratio=0"]
+    for more in (["-learning_rate=10", "-max_epochs=2"], ["-max_epochs=3"], ["-max_epochs=4", "-checkpoint_dir=other"]):
+        said = farewell(finish(trained, *wild, *more))
+        assert f"{loss:.4f}" in said and said.endswith(f" cv/{best.name}"), said
+    best.unlink()
+    said = farewell(finish(trained, *wild, "-max_epochs=5"))
+    assert f"{loss:.4f}" in said and ".pt" not in said
+
+
+def test_another_learning_rate_is_compared_with_the_current_one(flags, tmp_path):
+    flags += ["-learning_rate_decay_after=0", "-learning_rate_decay=0.5", "-learning_rate=0.002"]
+    assert finish(tmp_path, *flags, prepare=signals_at(60, signal.SIGINT)).status == 130
+    rolling = tmp_path / "cv" / "resume_s_iteration60.pt"
+    same = finish(tmp_path, "-resume", rolling, "-learning_rate=0.001", "-seq_length=10", "-checkpoint_dir=a")
+    higher = finish(tmp_path, "-resume", rolling, "-learning_rate=0.002", "-checkpoint_dir=b")
+    assert (same.status, higher.status) == (0, 0)
+    assert re.search(r"^learning_rate is 0\.001 already$", same.out, re.M)
+    assert re.search(r"^seq_length is 10 already$", same.out, re.M)
+    assert re.search(r"learning_rate=0\.002 instead of 0\.001$", higher.out, re.M)
+    assert load_checkpoint(tmp_path / "b" / saved(higher.out)[-1]).training.learning_rate == 0.001  # of 0.002, halved
+    assert log([higher.out])[62] != log([same.out])[62]
+
+
+def test_a_text_that_has_moved(trained, small_text):
+    here = folder_in(trained, "here")
+    text = folder_in(here, "text")
+    (text / "input.txt").write_bytes((small_text / "input.txt").read_bytes())
+    assert finish(here, *SMALL, "-data_dir=text", "-max_epochs=1").status == 0
+    text.rename(here / "moved")
+    lost = finish(here, "-resume=cv", "-max_epochs=2")
+    refused_to_train(lost.done, " text", "-data_dir")
+    assert "moved" not in lost.err and str(here) not in lost.err
+    assert finish(here, "-resume=cv", "-max_epochs=2", "-data_dir=moved").status == 0
+
+
+def test_a_touched_file_rewinds_no_run(trained):
+    old, newest = sorted((trained / "cv").iterdir())
+    os.utime(old, (2e9, 2e9))
+    run = finish(trained, "-resume=cv", "-max_epochs=2")
+    assert min(log([run.out])) == 58
+    assert old.name in run.err and newest.name in run.err
+
+
+def test_a_folder_that_cannot_be_read(trained):
+    locked = folder_in(trained, "locked")
+    (locked / "x.pt").write_bytes(next((trained / "cv").iterdir()).read_bytes())
+    locked.chmod(0)
+    done = run("train.py", "-resume", locked, prepare=become_nobody)
+    locked.chmod(0o755)
+    refused_to_train(done, "locked", "permission denied")
+
+
+def test_the_name_that_is_said_is_the_one_that_is_written(flags, tmp_path):
+    """Another run has taken the name of the first checkpoint; nothing calls a run's own checkpoint another's."""
+    flags += ["-max_epochs=1"]
+    first = finish(tmp_path, *flags)
+    taken, later = saved(first.out)
+    (tmp_path / "cv" / taken).write_text("somebody's")
+    again = finish(tmp_path, *flags)
+    beside = f"{taken[:-3]}_2.pt"
+    assert saved(again.out) == [beside, later]
+    assert again.err.count("warning: ") == 1 and taken in again.err and later not in again.err
+    assert names(tmp_path / "cv") == {taken, beside, later}
+    assert (tmp_path / "cv" / taken).read_text() == "somebody's"
+
+
+def test_own_later_checkpoints_are_no_other_runs(trained):
+    first, last = sorted((trained / "cv").iterdir())
+    run = finish(trained, "-resume", first)
+    assert (run.status, run.err, saved(run.out)) == (0, "", [last.name])
+
+
+def test_empty_flags_are_said_in_words(trained, stopped):
+    told(finish(trained, "-resume=cv", "-init_from", stopped).done, "-init_from", "nothing")
+    going_on = finish(trained, "-resume=cv", "-max_epochs=2", "-log_csv=log.csv")
+    assert re.search(r"log_csv=log\.csv instead of \S+$", going_on.out, re.M), going_on.out
+
+
+@pytest.mark.parametrize("count", [140, 50, 30])
+def test_smaller_batches_make_as_many_as_is_said(count, tmp_path):
+    (tmp_path / "input.txt").write_bytes(numbers(count))
+    tiny = ["-gpuid=-1", "-rnn_size=4", "-num_layers=1", "-data_dir=.", "-max_epochs=1"]
+    refusal = finish(tmp_path, *tiny)
+    flags, promised = re.search(r"(-batch_size \d+ -seq_length \d+) make (\d+)", refusal.err).groups()
+    run = finish(tmp_path, *tiny, *flags.split())
+    sizes = re.search(r"batches in train: (\d+), val: (\d+), test: (\d+)", run.out).groups()
+    assert run.status == 0 and sum(map(int, sizes)) == int(promised) >= 50
+
+
+@pytest.mark.parametrize("pattern", ["a.txt b.txt", "*.txt"])
+def test_a_pattern_that_the_shell_has_expanded(pattern, tmp_path):
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (tmp_path / name).write_bytes(numbers(20))
+    done = finish(tmp_path, *SMALL, "-data_dir=.", "-files", *("a.txt", "b.txt", "c.txt")).done
+    refused_to_train(done, "quotes", "'*.txt'", status=2)
+
+
+def test_hints_about_texts(tmp_path):
+    text = numbers(140).decode()
+    (tmp_path / "input.txt").write_text(text, encoding="utf-16")
+    refused_to_train(finish(tmp_path, *SMALL, "-data_dir=.").done, "-encoding utf-16")
+    run = finish(tmp_path, *SMALL, "-data_dir=.", "-max_epochs=1", "-encoding=utf-16", r"-separator=\n")
+    assert run.status == 0 and "-separator" in run.err and "-files" in run.err

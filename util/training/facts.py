@@ -1,0 +1,29 @@
+"""What must be the same in all processes that train one model together."""
+
+from __future__ import annotations
+
+import hashlib
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from util.cli.flags import Flags, Role
+
+if TYPE_CHECKING:
+    from util.training.trainer import Trainer
+
+
+def facts(flags: Flags, options: Namespace, text_sha256: str, trainer: Trainer, root: Path) -> dict[str, Any]:
+    """Returns everything that must be equal in all processes of a run; `root` is the program's folder."""
+    import torch
+
+    shared = flags.named(Role.RUN, Role.COURSE, Role.PACE)
+    code = sorted([*root.glob("*.py"), *root.glob("model/**/*.py"), *root.glob("util/**/*.py")])
+    return {
+        "text": text_sha256,
+        "flags": {name: getattr(options, name) for name in shared},
+        "source code": hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest(),
+        "torch version": torch.__version__,
+        "kind of device": trainer.device.type,
+        "starting checkpoint": (trainer.iteration, trainer.flat.values.double().sum().item()),
+    }
