@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeGuard
+from typing import BinaryIO
 
 import numpy as np
 from tqdm import tqdm
@@ -31,8 +31,9 @@ from util.cli.device import choose_device
 from util.cli.files import output
 from util.cli.flags import Flags, text
 from util.errors import UserError, reason
-from util.text.batches import SPLITS, TRAIN, VALIDATION, Batches
+from util.text.batches import SPLITS, TRAIN, VALIDATION
 from util.text.cache import Text, find_vocabulary, load_text
+from util.text.loading import batches_of_run
 from util.text.novelty import Span, line, novelty, sampled_texts
 from util.text.source import CACHE_FILES, Source, characters, find_text, text_of_run
 from util.text.vocabulary import Vocabulary
@@ -120,11 +121,10 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
     """
     source, text = learned_text(checkpoint, options)
     B, S = checkpoint.options["batch_size"], checkpoint.options["seq_length"]
-    train_frac, val_frac = (checkpoint.options.get(name) for name in ("train_frac", "val_frac"))
-    if not (is_fraction(train_frac) and is_fraction(val_frac)):
-        raise UserError(f"{options.checkpoint} does not say how its text was split; give a text with -file")
     translation = checkpoint.vocabulary.translation_from(text.vocabulary, str(source))
-    batches = Batches(text.indices, B, S, train_frac, val_frac, translation)
+    batches = batches_of_run(text, checkpoint.options, translation)
+    if not batches:
+        raise UserError(f"{options.checkpoint} does not say how its text was split; give a text with -file")
     split = SPLITS.index(options.split)
     count = batches.split_sizes[split]
     if not count:
@@ -135,10 +135,6 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
         )
     part = f", {options.split} split, {count} batches of {B} x {S}"
     return Task(source, part, B, count * B * S, (batches.batch(split, number) for number in range(count)))
-
-
-def is_fraction(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and 0 <= value <= 1
 
 
 def learned_text(checkpoint: Checkpoint, options: Namespace) -> tuple[Source, Text]:
@@ -211,7 +207,7 @@ def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
         prime = prime.encode("utf-8", "surrogateescape").decode("latin-1")
     samples = sampled_texts(content, prime)
     source, text = learned_text(checkpoint, options)
-    training, validation = learned_spans(checkpoint, text.indices)
+    training, validation = learned_spans(checkpoint, text)
     result = novelty(samples, text, training, validation)
 
     print(f"{options.novelty}: {sum(map(len, samples))} characters in {len(samples)} text{'s' * (len(samples) > 1)}")
@@ -227,16 +223,13 @@ def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
         print(f"{len(copy.passage):>4} characters, line {line(text, copy.place)}{often}: {shown}")
 
 
-def learned_spans(checkpoint: Checkpoint, indices: np.ndarray) -> tuple[list[Span], list[Span]]:
+def learned_spans(checkpoint: Checkpoint, text: Text) -> tuple[list[Span], list[Span]]:
     """Returns the parts of a text for training and validation; if the checkpoint does not say, all and none of it."""
-    options = checkpoint.options
-    train_frac, val_frac = options.get("train_frac"), options.get("val_frac")
-    if is_fraction(train_frac) and is_fraction(val_frac):
-        batches = Batches(indices, options["batch_size"], options["seq_length"], train_frac, val_frac)
-        if batches.split_sizes[TRAIN]:
-            return batches.spans(TRAIN), batches.spans(VALIDATION)
+    batches = batches_of_run(text, checkpoint.options)
+    if batches and batches.split_sizes[TRAIN]:
+        return batches.spans(TRAIN), batches.spans(VALIDATION)
     warn("the checkpoint does not say which part of its text was for training, so all of it counts")
-    return [(0, len(indices))], []
+    return [(0, len(text.indices))], []
 
 
 def percent(share: float) -> str:

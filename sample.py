@@ -24,11 +24,11 @@ from util.cli import console
 from util.cli.console import warn
 from util.cli.device import choose_device
 from util.cli.files import output
-from util.cli.flags import Flags, positive, real, seed, switch, text, unescape, whole
+from util.cli.flags import Flags, positive, real, seed, switch, text, whole
 from util.cli.signals import StopSignals
 from util.errors import UserError, reason
 from util.sampling.drawing import Step, drawing, most_likely, sample
-from util.sampling.growing import GrowingText, colored, grow, plain
+from util.sampling.growing import GrowingText, colored, document_end, grow, plain
 from util.text.vocabulary import Vocabulary
 
 
@@ -44,6 +44,7 @@ def flags() -> Flags:
     nucleus = real(lambda x: 0 < x <= 1, "a number above 0 and at most 1")
     add("top_p", nucleus, 1.0, "draw only from the most likely characters that together have this probability")
     add("stop", text, "", r"end a text once it has produced this; \n is a newline")
+    add("stop_document", switch, 0, "1 = end a text with its document, if the model was trained with -document_end")
     add("num_samples", whole(1), 1, "number of texts to sample side by side; text k uses seed -seed + k - 1")
     add = flags.group("primetext")
     add("primetext", text, "", "text to start with; it is printed as well")
@@ -70,23 +71,27 @@ def main() -> int:
     checkpoint = load_checkpoint(options.checkpoint)
     vocabulary, N = checkpoint.vocabulary, options.num_samples
     prime = vocabulary.encode(primetext(options, vocabulary), options.unknown_chars)
-    stop = vocabulary.encode(vocabulary.from_argument(unescape(options.stop)), what="-stop")
+    stop, separator = vocabulary.encode_flag(options.stop, "-stop"), document_end(checkpoint)
+    if options.stop_document and not separator:
+        raise UserError("this model was not trained with -document_end; leave out -stop_document, or try -stop")
     V, H, L, model = checkpoint.model_shape
     say(f"sampling from {model} with {L} layers of {H}, trained for {checkpoint.epoch:.2f} epochs")
     if not prime:
-        say("no -primetext given: the first character is drawn uniformly")
+        first = "the text begins with a new document" if separator else "the first character is drawn uniformly"
+        say(f"no -primetext given: {first}")
     if N > 1 and not options.sample:
         say("with -sample 0 all texts will be the same")
 
     step = stepper(checkpoint, device, N)
     draw = drawing(options.seed, N, options.temperature, options.top_k, options.top_p)
-    sampled = sample(step, draw if options.sample else most_likely, N, V, prime, options.length)
+    sampled = sample(step, draw if options.sample else most_likely, N, V, prime or separator, options.length)
     show = colored(vocabulary) if options.color else plain(vocabulary)
     reads = [options.checkpoint, *([Path(options.primetext_file)] if options.primetext_file else [])]
     with output(options.output or "-", "-output", reads) as file, StopSignals(silent=True) as signals:
         # A single text is written as it grows; several are held until all are complete.
         held = [io.BytesIO() for _ in range(N)] if N > 1 else []
-        texts = [GrowingText(place, show, prime, stop) for place in held or (file,)]
+        before = separator if options.stop_document else []
+        texts = [GrowingText(place, show, prime, stop, before) for place in held or (file,)]
         grow(texts, sampled, lambda: bool(signals.received))
         for number, place in enumerate(held, 1):
             file.write(b"----- %d -----\n%b\n" % (number, place.getvalue()))

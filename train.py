@@ -24,8 +24,9 @@ from util.cli.device import choose_device
 from util.cli.flags import Flags, Role, fraction, path, positive, positive_single, real, seed, switch, text, whole
 from util.cli.signals import StopSignals
 from util.errors import UserError
-from util.text.batches import TRAIN, VALIDATION, make_batches
+from util.text.batches import TRAIN, VALIDATION
 from util.text.cache import load_text
+from util.text.loading import make_batches
 from util.training.facts import facts
 from util.training.log import Log, tell_sizes
 from util.training.processes import LostProcess, Processes
@@ -49,6 +50,9 @@ def flags() -> Flags:
     add("encoding", text, "utf-8", "encoding of the text: any Python codec, or bytes", role=RUN)
     add("train_frac", fraction, 0.95, "fraction of the text to train on", role=RUN)
     add("val_frac", fraction, 0.05, "fraction to validate on; what is left is the test split", role=RUN)
+    ends = r"what ends each document of a text made of many, such as '\n\n'; no split then cuts one in two"
+    add("document_end", text, "", ends, role=RUN)
+    add("shuffle", switch, 0, "1 = read the training documents in a new order in each epoch", role=RUN)
     add = flags.group("model")
     add("model", str, "lstm", "recurrent cell", choices=("lstm", "gru", "rnn"), role=RUN)
     add("rnn_size", whole(1), 128, "size of each hidden layer", role=RUN)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.inputs import ROOT, numbers
+from tests.helpers.inputs import ROOT, names, numbers
 
 README = ROOT / "README.md"
 PAGES = {path: path.read_text() for path in (README, *sorted((ROOT / "docs").glob("*.md")))}
@@ -48,21 +48,27 @@ def checkout(tmp_path_factory):
         (folder / text).mkdir(parents=True, exist_ok=True)
         (folder / text / "input.txt").write_bytes(numbers(300))
         (folder / text / "part.txt").write_bytes(numbers(150))
+    (folder / "data" / "names" / "input.txt").write_text(names(1500))
     (folder / "other.txt").write_bytes(numbers(20))
     (folder / "prime.txt").write_bytes(b"1 one")
+    of_names = next(command for command in commands() if "data/names" in command)
     run(folder, f"python train.py -gpuid -1 {SMALL}")
-    made = next((folder / "cv").iterdir())
+    run(folder, f"{of_names} -gpuid -1 {SMALL} -checkpoint_dir names")
+    made, made_of_names = (next((folder / name).iterdir()) for name in ("cv", "names"))
     for name in set(re.findall(r"\S+\.(?:pt|t7)\b", " ".join(commands()))):
         (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copy(made if name.endswith(".pt") else ROOT / "tests" / "golden" / "lstm.t7", folder / name)
+        source = made_of_names if "names" in name else made
+        shutil.copy(source if name.endswith(".pt") else ROOT / "tests" / "golden" / "lstm.t7", folder / name)
     return folder
 
 
-def run(folder: Path, command: str) -> None:
+def run(folder: Path, command: str) -> str:
+    """Runs a command that ends well, and returns what it printed."""
     python = Path(sys.executable)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize("command", commands())
@@ -79,6 +85,19 @@ def test_command(command, checkout):
     if "sample.py" in words:
         command = command.replace("sample.py", "sample.py -length 50")
     run(checkout, command.replace('"ROMEO:"', '"one"').replace('"The "', '"1 "'))
+
+
+def test_new_names_from_a_list_of_names(checkout):
+    """The example of docs/training.md gives twenty names in the style of the list, most of them new."""
+    learns, writes = (command for command in commands() if "names" in command)
+    run(checkout, f"{learns} -gpuid -1 -max_epochs 30 -checkpoint_dir longer -rnn_size 64")
+    (made,) = (checkout / "longer").glob("lm_names_*.pt")
+    out = run(checkout, re.sub(r"\S+\.pt", str(made), writes))
+    written = re.split(r"^----- \d+ -----\n", out, flags=re.MULTILINE)[1:]
+    assert len(written) == 20 and all(name.count("\n") == 1 for name in written)
+    like = [name for name in written if re.fullmatch("[A-Z][a-z]{2,9}\n", name)]
+    assert len(like) >= 15 and len(set(like)) >= 10, written
+    assert set(like) - set(names(1500).splitlines(keepends=True)), "all are copied"
 
 
 def test_every_flag_is_known():

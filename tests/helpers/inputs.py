@@ -1,7 +1,11 @@
 """What small runs are made of: where things are, a text, and flags."""
 
+import itertools
+import re
 from functools import cache
 from pathlib import Path
+
+import numpy as np
 
 from tests.golden.numbers_corpus import corpus
 
@@ -19,3 +23,12 @@ EPOCH = 57
 def numbers(count: int) -> bytes:
     """Names the first numbers in ASCII: 140 of them are 2471 bytes, 200 are 4341 of 32 different characters."""
     return corpus(count).encode()
+
+
+@cache
+def names(count: int) -> str:
+    """Made-up first names, a line each: 320 of them are 2465 characters."""
+    syllables = re.findall("[A-Z][a-z]+", "AnBelCaDorElFiGusHaIlJoKaLinMarNaOrPeRiSaToVin")
+    words = ("".join(parts).capitalize() for size in (2, 3) for parts in itertools.product(syllables, repeat=size))
+    chosen = np.random.RandomState(0).permutation(list(words))[:count]
+    return "".join(f"{name}\n" for name in chosen)

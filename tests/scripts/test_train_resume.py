@@ -102,6 +102,8 @@ FIXED = {
     "train_frac": 0.8,
     "val_frac": 0.2,
     "encoding": "utf-16",
+    "document_end": "x",
+    "shuffle": 1,
     "seed": 1,
     "optim": "adam",
 }

@@ -15,6 +15,7 @@ from tests.helpers.refusals import told
 from tests.helpers.runs import finish
 from tests.helpers.scripts import imported, run
 from util.errors import UserError
+from util.text import batches
 from util.text import novelty as module
 from util.text.batches import Batches
 from util.text.cache import Text
@@ -67,7 +68,7 @@ def longest(samples, learned):
 @pytest.mark.parametrize("alphabet", ALPHABETS)
 @pytest.mark.parametrize("seed", range(5))
 def test_shares_and_copies(monkeypatch, seed, alphabet, chunk):
-    monkeypatch.setattr(module, "CHUNK", chunk)
+    monkeypatch.setattr(batches, "CHUNK", chunk)
     rng, letters = random.Random(seed), ALPHABETS[alphabet]
     known = "".join(rng.choices(letters, k=150))
     characters = mixture(rng, known, letters, 1000)
@@ -165,7 +166,7 @@ def test_the_parts_of_a_split():
 
 
 def test_lines(monkeypatch):
-    monkeypatch.setattr(module, "CHUNK", 4)
+    monkeypatch.setattr(batches, "CHUNK", 4)
     text = text_of("one\ntwo\n\nthree", "\n ehnortw")
     assert [line(text, place) for place in (0, 3, 4, 8, 9, 13)] == [1, 1, 2, 3, 4, 4]
     assert line(text_of("abc", "abc"), 2) == 1

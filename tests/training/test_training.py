@@ -15,7 +15,7 @@ import torch
 from tests.helpers.inputs import ROOT, SMALL, numbers
 from tests.helpers.runs import finish
 from util.checkpoint.store import load_checkpoint
-from util.text.batches import smaller_batches
+from util.text.loading import smaller_batches
 from util.training.optimizer import Adam, RMSprop
 from util.training.schedule import without_improvement
 from util.training.trainer import Trainer
@@ -164,13 +164,13 @@ def another_device():
 
 @pytest.mark.parametrize("characters", [50, 51, 99, 1000, 12345, 124_000])
 def test_smaller_batches_make_fifty(characters):
-    batch_size, seq_length, count = map(int, re.findall(r"\d+", smaller_batches(characters, 50, 50)))
+    batch_size, seq_length, count = map(int, re.findall(r"\d+", smaller_batches([characters], 50, 50)))
     assert 1 <= batch_size <= 50 and 1 <= seq_length <= 50
     assert count == characters // (batch_size * seq_length) >= 50
 
 
 def test_a_text_too_short_for_any_batches():
-    assert smaller_batches(49, 50, 50) == ""
+    assert smaller_batches([49], 50, 50) == ""
 
 
 def test_rule_of_thumb(folder):

@@ -12,6 +12,7 @@ import numpy as np
 from model.stepper import Parameters, Stepper
 from util.checkpoint.content import Checkpoint
 from util.sampling.drawing import drawing, sample
+from util.sampling.growing import document_end
 
 
 def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequence[str]) -> tuple[float, np.ndarray]:
@@ -46,6 +47,6 @@ def written_texts(checkpoint: Checkpoint, length: int, seed: int, texts: int = 1
     """
     V, _, L, model = checkpoint.model_shape
     step = Stepper(checkpoint.parameters, L, model, texts)
-    sampled = sample(step, drawing(seed, texts), texts, V, [], length)
+    sampled = sample(step, drawing(seed, texts), texts, V, document_end(checkpoint), length)
     drawn = np.array([indices for indices, _ in sampled]).reshape(length, texts)
     return ["".join(checkpoint.vocabulary.characters[index] for index in column) for column in drawn.T]

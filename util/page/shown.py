@@ -10,11 +10,11 @@ import numpy as np
 
 from util.checkpoint.content import Checkpoint
 from util.cli.console import warn
-from util.cli.flags import fraction
 from util.errors import UserError, reason
 from util.page.reading import written_texts
-from util.text.batches import SPLITS, Batches
+from util.text.batches import SPLITS
 from util.text.cache import load_text
+from util.text.loading import batches_of_run
 from util.text.source import CACHE_FILES, Source, characters, find_text, text_of_run
 from util.text.vocabulary import Vocabulary
 
@@ -122,13 +122,11 @@ def passages_of_split(checkpoint: Checkpoint, options: Namespace, source: Source
     text = load_text(source, checkpoint.vocabulary.encoding)
     if checkpoint.training and checkpoint.training.text_sha256 != text.sha256:
         warn(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
-    B, S = checkpoint.options["batch_size"], checkpoint.options["seq_length"]
-    train_frac, val_frac = (checkpoint.options.get(name, -1) for name in ("train_frac", "val_frac"))
-    if not (fraction.accepts(train_frac) and fraction.accepts(val_frac)):
+    batches = batches_of_run(text, checkpoint.options)
+    if not batches:
         raise UserError(f"{options.checkpoint} does not say how its text was split; give a text with -file")
-    batches = Batches(text.indices, B, S, train_frac, val_frac)
     split = SPLITS.index(options.split)
-    count = min(batches.split_sizes[split], -(-length // S))
+    count = min(batches.split_sizes[split], -(-length // checkpoint.options["seq_length"]))
     if not count:
         raise UserError(
             f"the {options.split} split of {source} is empty; choose another -split, or give a text with -file"

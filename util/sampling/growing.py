@@ -20,11 +20,17 @@ Show = Callable[[int, "np.ndarray | None"], bytes]
 
 
 class GrowingText:
-    """Writes a text to `file`: the primetext, then sampled characters until they end with the indices `stop`."""
+    """Writes a text to `file`: the primetext, then sampled characters until they end with the indices `stop`.
 
-    def __init__(self, file: BinaryIO, show: Show, prime: list[int], stop: list[int]) -> None:
+    The text also ends before the indices `before`, if given; what may be their beginning is held back until it is not.
+    """
+
+    def __init__(
+        self, file: BinaryIO, show: Show, prime: list[int], stop: list[int], before: list[int] | None = None
+    ) -> None:
         self._file, self._show = file, show
         self._stop, self._last = deque(stop), deque[int](maxlen=len(stop))
+        self._before, self._held = before or [], list[tuple[int, bytes]]()
         self.ended = False
         file.write(b"".join(show(index, None) for index in prime))
         file.flush()
@@ -33,10 +39,25 @@ class GrowingText:
         """Writes a character that was chosen from log_probs (V,), unless the text has ended."""
         if self.ended:
             return
-        self._file.write(self._show(index, log_probs))
-        self._file.flush()
+        self._held.append((index, self._show(index, log_probs)))
+        while [held for held, _ in self._held] != self._before[: len(self._held)]:
+            self._write(1)
         self._last.append(index)
-        self.ended = bool(self._stop) and self._last == self._stop
+        if self._stop and self._last == self._stop:
+            self.end()
+        elif self._held and len(self._held) == len(self._before):
+            self._held.clear()
+            self.ended = True
+
+    def end(self) -> None:
+        """Ends the text, and writes what was held back."""
+        self._write(len(self._held))
+        self.ended = True
+
+    def _write(self, count: int) -> None:
+        self._file.write(b"".join(shown for _, shown in self._held[:count]))
+        self._file.flush()
+        del self._held[:count]
 
 
 def grow(texts: list[GrowingText], sampled: Iterator[tuple[np.ndarray, np.ndarray]], stop: Callable[[], bool]) -> None:
@@ -46,6 +67,17 @@ def grow(texts: list[GrowingText], sampled: Iterator[tuple[np.ndarray, np.ndarra
             text.add(index, expected)
         if stop() or all(text.ended for text in texts):
             break
+    for text in texts:
+        text.end()
+
+
+def document_end(checkpoint: Checkpoint) -> list[int]:
+    """Returns the indices that end a document of the text that a model learned; none if it was not made of documents.
+
+    Raises UserError if the model does not know them.
+    """
+    ends = checkpoint.options.get("document_end")
+    return checkpoint.vocabulary.encode_flag(ends, "the model's -document_end") if isinstance(ends, str) else []
 
 
 def plain(vocabulary: Vocabulary) -> Show:
@@ -86,5 +118,5 @@ def sample_text(
     vocabulary = checkpoint.vocabulary
     prime = vocabulary.encode(primetext)
     choose = drawing(seed, 1, temperature, top_k, top_p)
-    sampled = sample(step, choose, 1, len(vocabulary), prime, length)
+    sampled = sample(step, choose, 1, len(vocabulary), prime or document_end(checkpoint), length)
     return vocabulary.decode([*prime, *(int(indices[0]) for indices, _ in sampled)])

@@ -2,29 +2,60 @@
 
 from __future__ import annotations
 
-import math
 import mmap
-from argparse import Namespace
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from util.cli.console import log, warn
 from util.errors import UserError
-from util.text.cache import Text
-from util.text.vocabulary import Vocabulary
 
 RELEASE_CHARACTERS = 1 << 24
 """How many characters to read from a memory-mapped text before releasing its pages."""
-FEW_BATCHES = 50
 SPLITS = ("train", "val", "test")
 TRAIN, VALIDATION, TEST = range(3)
+CHUNK = 1 << 18
+"""Characters of a text that are looked at together: so many that the arrays stay in a processor's cache."""
+
+Span = tuple[int, int]
+"""A part of a text: its first place, and the one after its last."""
+
+
+class Streams:
+    """Places in a text that, cut to a multiple of B·S, is read as B equal consecutive streams.
+
+    Batch k holds columns k·S to (k+1)·S of that matrix. `streams` selects which of the B streams to give places for.
+    """
+
+    def __init__(self, length: int, batch_size: int, seq_length: int, streams: slice) -> None:
+        self.num_batches = length // (batch_size * seq_length)
+        self.length = self.num_batches * batch_size * seq_length
+        self.seq_length = seq_length
+        if self.num_batches:
+            starts = np.arange(batch_size)[streams] * self.num_batches * seq_length
+            # Places of batch 0's inputs, with one more row for the last targets: (S+1, B).
+            self._offsets = np.arange(seq_length + 1)[:, None] + starts
+
+    def places(self, number: int) -> np.ndarray:
+        """Returns the places of a batch's inputs and, one row further, of its targets: (S+1, streams).
+
+        The text's last character is followed by its first.
+        """
+        places = self._offsets + number * self.seq_length
+        places[-1] %= self.length
+        return places
+
+    def spans(self, first: int, stop: int) -> list[Span]:
+        """Returns where the batches `first` to `stop` lie: of each stream the first place, and that after the last."""
+        if not self.num_batches:
+            return []
+        starts = self._offsets[0].tolist()
+        return [(start + first * self.seq_length, start + stop * self.seq_length) for start in starts]
 
 
 class Batches:
     """Batches of B streams of S characters, in three splits.
 
-    The text, cut to a multiple of B·S, is read as B equal consecutive streams; batch k holds columns k·S to (k+1)·S
-    of that matrix. The first batches are for training, the next for validation, the rest for testing.
+    The text is read as B streams; their first batches are for training, the next for validation, the rest for testing.
     """
 
     def __init__(
@@ -43,23 +74,16 @@ class Batches:
         """
         self.indices, self.translation = indices, translation
         self._read = 0
-        num_batches = len(indices) // (batch_size * seq_length)
-        self.length = num_batches * batch_size * seq_length
-        self.split_sizes = split_sizes(num_batches, train_frac, val_frac)
-        stream_length = num_batches * seq_length
-        self.seq_length = seq_length
-        if num_batches:
-            # Positions in the text of batch 0's inputs, with one more row for the last targets: (S+1, B).
-            self._offsets = np.arange(seq_length + 1)[:, None] + np.arange(batch_size)[streams] * stream_length
+        self._streams = Streams(len(indices), batch_size, seq_length, streams)
+        self.split_sizes = split_sizes(self._streams.num_batches, train_frac, val_frac)
 
-    def batch(self, split: int, number: int) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, split: int, number: int, epoch: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Returns inputs and targets, int64 (S, streams) each, of a batch of the split TRAIN, VALIDATION or TEST.
 
-        Targets are the inputs shifted by one character; the text's last character is followed by its first.
+        Targets are the inputs shifted by one character; the last character is followed by the first. `epoch`, counted
+        from 0, is for texts that are read in another order in each epoch; without it, the order is the file's.
         """
-        k = sum(self.split_sizes[:split]) + number
-        places = self._offsets + k * self.seq_length
-        places[-1] %= self.length
+        places = self.places(split, number, epoch)
         self._check()
         window = self.indices[places]
         self._read += window.size
@@ -69,16 +93,20 @@ class Batches:
         window = window.astype(np.int64) if self.translation is None else self.translation[window]
         return window[:-1], window[1:]
 
+    def places(self, split: int, number: int, epoch: int | None) -> np.ndarray:
+        """Returns the places in the text of a batch's inputs and, one row further, of its targets: (S+1, streams)."""
+        return self._streams.places(sum(self.split_sizes[:split]) + number)
+
+    def spans(self, split: int) -> list[Span]:
+        """Returns the parts of the text that make a split: of each the first place, and that after the last."""
+        first, stop = (sum(self.split_sizes[:end]) for end in (split, split + 1))
+        return self._streams.spans(first, stop)
+
     def _check(self) -> None:
         """Raises UserError if the cache was truncated meanwhile; reading past its end would kill the process."""
         mapped = self.indices.base
         if isinstance(mapped, mmap.mmap) and mapped.size() < self.indices.nbytes:
             raise UserError("the indexed text, data.bin, was truncated while it was in use; start again with -resume")
-
-    def spans(self, split: int) -> list[tuple[int, int]]:
-        """Returns a split's part of each stream: its first position in the text, and the one after its last."""
-        first, last = (sum(self.split_sizes[:end]) * self.seq_length for end in (split, split + 1))
-        return [(start + first, start + last) for start in self._offsets[0].tolist()] if self.length else []
 
 
 def release(indices: np.ndarray) -> None:
@@ -90,6 +118,15 @@ def release(indices: np.ndarray) -> None:
         indices.base.madvise(mmap.MADV_DONTNEED)
 
 
+def chunks(text: np.ndarray, spans: Sequence[Span], more: int) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Yields parts of a text in pieces, from one place to another, with their characters and up to `more` behind."""
+    for start, end in spans:
+        for at in range(start, end, CHUNK):
+            stop = min(at + CHUNK, end)
+            yield at, stop, np.array(text[at : min(stop + more, end)])
+            release(text)
+
+
 def split_sizes(num_batches: int, train_frac: float, val_frac: float) -> tuple[int, int, int]:
     """Returns how many batches there are for training, validation and testing."""
     train = int(num_batches * train_frac)
@@ -97,40 +134,3 @@ def split_sizes(num_batches: int, train_frac: float, val_frac: float) -> tuple[i
         return train, num_batches - train, 0
     val = int(num_batches * val_frac)
     return train, val, num_batches - train - val
-
-
-def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams: slice) -> Batches:
-    """Returns a text's batches for training, as indices into `vocabulary`, and logs how many there are.
-
-    Raises UserError for a character that is not in the vocabulary, or if a split is empty.
-    """
-    translation = vocabulary.translation_from(
-        text.vocabulary, "the text", "remove them, or give them room with -new_chars add"
-    )
-    B, S, characters = options.batch_size, options.seq_length, len(text.indices)
-    batches = Batches(text.indices, B, S, options.train_frac, options.val_frac, translation, streams)
-    train, val, test = batches.split_sizes
-    total = train + val + test
-    if total < FEW_BATCHES:
-        smaller = smaller_batches(characters, B, S)
-        way_out = smaller or "add more text"
-        warn(f"warning: the text is short: {characters} characters make only {total} batches of {B} x {S}; {way_out}")
-    if train < 1 or val < 1:
-        raise UserError(
-            f"the text makes {train} batches for training and {val} for validation, and each needs at least one; "
-            "add more text, lower -batch_size or -seq_length, or change -train_frac and -val_frac"
-        )
-    log(f"data load done. Number of data batches in train: {train}, val: {val}, test: {test}")
-    log(f"vocab size: {len(vocabulary)}")
-    return batches
-
-
-def smaller_batches(characters: int, batch_size: int, seq_length: int) -> str:
-    """Returns the flags that would make enough batches of a text; empty if it is too short for any."""
-    most = characters // FEW_BATCHES
-    if most < seq_length * 10:
-        seq_length = min(seq_length, math.isqrt(most))
-    if not seq_length:
-        return ""
-    batch_size = min(batch_size, most // seq_length)
-    return f"-batch_size {batch_size} -seq_length {seq_length} would make {characters // (batch_size * seq_length)}"

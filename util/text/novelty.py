@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from util.errors import UserError
-from util.text.batches import release
+from util.text.batches import Span, chunks
 from util.text.cache import UNICODE_SIZE, Text
 from util.text.passages import Finder, Longer, Windows, longest
 from util.text.source import progress_bar
@@ -27,11 +27,6 @@ YARDSTICK = 100_000
 """How many characters of the validation text are as good as all of it."""
 MANY = 1 << 23
 """With more copied places than this only the longer ones are kept, which limits the memory to about 200 MB."""
-CHUNK = 1 << 18
-"""How many characters of the training text to look at together, so that the arrays stay in a processor's cache."""
-
-Span = tuple[int, int]
-"""A part of a text: its first position, and the one after its last."""
 
 
 @dataclass
@@ -171,15 +166,6 @@ class Passages:
             count = sum(max(len(piece) - length + 1, 0) for piece in pieces)
             shares[length] = float(self.found[length][here.names].sum() / count) if count else float("nan")
         return shares
-
-
-def chunks(text: np.ndarray, spans: Sequence[Span], more: int) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Yields parts of a text in pieces: where each starts and stops, and its characters with up to `more` after it."""
-    for start, end in spans:
-        for at in range(start, end, CHUNK):
-            stop = min(at + CHUNK, end)
-            yield at, stop, np.array(text[at : min(stop + more, end)])
-            release(text)
 
 
 def longest_copies(mine: Windows, theirs: Windows) -> Iterator[tuple[int, int, int, int]]:

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from util.cli.flags import unescape
 from util.errors import UserError
 
 UNICODE_SIZE = 0x110000
@@ -101,6 +102,13 @@ class Vocabulary:
                 )
             encoded += known or []
         return encoded
+
+    def encode_flag(self, value: str, flag: str) -> list[int]:
+        r"""Returns the indices of a flag's value, in which \n, \t, \r and \\ are escapes. Raises UserError."""
+        try:
+            return self.encode(self.from_argument(unescape(value)), what=flag)
+        except UnicodeError as error:
+            raise UserError(f"{flag} {value!a} is not text; leave it out") from error
 
     def _indices(self, text: str) -> list[int] | None:
         symbols = text.encode("utf-8", "surrogateescape").decode("latin-1") if self.is_bytes else text

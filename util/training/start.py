@@ -66,6 +66,8 @@ class Start:
 def starting_point(options: Namespace, flags: Flags) -> Start:
     """Returns the start that -resume or -init_from asks for, and logs what differs. Raises UserError."""
     options.encoding = canonical(options.encoding)
+    if options.shuffle and not options.document_end and not options.resume:
+        raise UserError("-shuffle 1 shuffles documents; say with -document_end what ends one, or leave it out")
     if options.resume:
         return resume(options, flags)
     if options.init_from:

@@ -130,7 +130,8 @@ class Trainer:
         """Learns from the next batch. If `stop` is true, this process asks all processes to stop soon."""
         if not self._outcomes:
             self._began = time.perf_counter()
-        inputs = [*self.batches.batch(TRAIN, self.iteration % self.batches.split_sizes[TRAIN])]
+        epoch, number = divmod(self.iteration, self.batches.split_sizes[TRAIN])
+        inputs = [*self.batches.batch(TRAIN, number, epoch)]
         if self._draws:
             inputs.append(self._draws.next()[:, :, self.streams])
         self.iteration += 1

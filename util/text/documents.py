@@ -1,0 +1,144 @@
+"""Texts made of many short ones, the documents, each of which ends with a separator.
+
+Each split has whole documents, in the order of the file. Training may read its own in a new order in each epoch; only
+the places where they start are kept for that, so the text stays on the disk. Letters: B streams, S time steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from util.text.batches import TRAIN, Batches, Span, Streams, chunks
+from util.text.source import progress_bar
+
+
+class Documents(Batches):
+    """Batches of a text made of documents; the documents of each split are cut into B streams of their own."""
+
+    def __init__(
+        self,
+        indices: np.ndarray,
+        separator: Sequence[int],
+        batch_size: int,
+        seq_length: int,
+        train_frac: float,
+        val_frac: float,
+        translation: np.ndarray | None = None,
+        streams: slice = slice(None),
+        seed: int | None = None,
+    ) -> None:
+        """`separator` ends each document but perhaps the last. The other arguments are those of Batches.
+
+        `seed`, if given, shuffles the training documents.
+        """
+        super().__init__(indices, batch_size, seq_length, train_frac, val_frac, translation, streams)
+        starts = document_starts(indices, separator)
+        self.counts = document_splits(starts, len(indices), train_frac, val_frac)
+        """How many documents there are for training, validation and testing."""
+        train, val, _ = self.counts
+        firsts = (0, train, train + val, len(starts))
+        borders = [int(starts[first]) if first < len(starts) else len(indices) for first in firsts]
+        self.parts = list(pairwise(borders))
+        """The part of the text that holds the documents of each split."""
+        self._split_streams = [Streams(stop - start, batch_size, seq_length, streams) for start, stop in self.parts]
+        training, validation, testing = (part.num_batches for part in self._split_streams)
+        self.split_sizes = training, validation, testing
+        self._shuffled = None if seed is None else Shuffled(starts[:train].copy(), borders[1], seed)
+
+    def places(self, split: int, number: int, epoch: int | None) -> np.ndarray:
+        """Returns the places in the text of a batch's inputs and, one row further, of its targets: (S+1, streams).
+
+        The last character of a split's streams is followed by their first.
+        """
+        places = self._split_streams[split].places(number)
+        if self._shuffled and split == TRAIN and epoch is not None:
+            return self._shuffled.places(places, epoch)
+        return places + self.parts[split][0]
+
+    def spans(self, split: int) -> list[Span]:
+        """Returns the parts of the text that make a split: all of it if shuffling leaves out another rest each time."""
+        if self._shuffled and split == TRAIN:
+            return [self.parts[split]]
+        start, streams = self.parts[split][0], self._split_streams[split]
+        return [(start + first, start + stop) for first, stop in streams.spans(0, streams.num_batches)]
+
+
+class Shuffled:
+    """The first `length` characters of a text, with their documents in a new order in each epoch.
+
+    Takes 16 bytes a document, and for a moment some 40 while a new order is made.
+    """
+
+    def __init__(self, starts: np.ndarray, length: int, seed: int) -> None:
+        self._length, self._seed = length, seed
+        self._epoch: int | None = None
+        # Where each document starts in the text, and where in the shuffled one, both in the shuffled order.
+        self._starts, self._shuffled_starts = starts, np.zeros_like(starts)
+
+    def places(self, places: np.ndarray, epoch: int) -> np.ndarray:
+        """Returns the places in the text of places in the epoch's shuffled text."""
+        if epoch != self._epoch:
+            self._shuffle(epoch)
+        document = np.searchsorted(self._shuffled_starts, places, side="right") - 1
+        return places - self._shuffled_starts[document] + self._starts[document]
+
+    def _shuffle(self, epoch: int) -> None:
+        draws = np.random.RandomState([self._seed, epoch]).random_sample(len(self._starts))
+        order = np.argsort(draws, kind="stable")
+        self._starts.sort()
+        lengths = np.diff(self._starts, append=self._length)
+        np.cumsum(lengths[order[:-1]], out=self._shuffled_starts[1:])
+        self._starts = self._starts[order]
+        self._epoch = epoch
+
+
+def document_starts(indices: np.ndarray, separator: Sequence[int]) -> np.ndarray:
+    """Returns where documents start: at 0 and behind each separator but one at the very end; int64 (documents,).
+
+    Separators do not overlap: they are found from left to right. A text without any is one document.
+    """
+    size, behind = len(separator), 0
+    found = [np.zeros(1, np.int64)]
+    with progress_bar("looking for documents", len(indices)) as bar:
+        for at, stop, codes in chunks(indices, [(0, len(indices))], size - 1):
+            places = np.flatnonzero(codes[: max(len(codes) - size + 1, 0)] == separator[0])
+            for offset, code in enumerate(separator[1:], 1):
+                places = places[codes[places + offset] == code]
+            places = apart(places[places + at >= behind], size) + (at + size)
+            if len(places):
+                behind = int(places[-1])
+                found.append(places)
+            bar.update(stop - at)
+    if behind == len(indices):
+        found[-1] = found[-1][:-1]
+    return np.concatenate(found)
+
+
+def apart(places: np.ndarray, size: int) -> np.ndarray:
+    """Returns, of rising places, the first and each that is at least `size` behind the one returned before it."""
+    if (np.diff(places) >= size).all():
+        return places
+    # The place after the last stands for none. Each round doubles how many jumps from the first place are taken.
+    jump = np.append(np.searchsorted(places, places + size), len(places))
+    taken = np.zeros(len(jump), bool)
+    taken[0] = True
+    while jump[0] < len(places):
+        taken[jump[taken]] = True
+        jump = jump[jump]
+    return places[taken[:-1]]
+
+
+def document_splits(starts: np.ndarray, length: int, train_frac: float, val_frac: float) -> tuple[int, int, int]:
+    """Returns how many documents are for training, validation and testing.
+
+    Those for training are the first, until they have train_frac of the characters; then come those for validation,
+    until both have train_frac + val_frac; the rest is for testing.
+    """
+    train = int(np.searchsorted(starts, math.ceil(train_frac * length)))
+    both = train_frac + val_frac
+    learned = len(starts) if both >= 1 else int(np.searchsorted(starts, math.ceil(both * length)))
+    return train, learned - train, len(starts) - learned

@@ -1,0 +1,108 @@
+"""Makes the batches of a run from its options: for training, and for all that looks at the run's text afterwards."""
+
+from __future__ import annotations
+
+import math
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from util.cli.console import log, warn
+from util.cli.flags import fraction, unescape
+from util.errors import UserError
+from util.text.batches import Batches
+from util.text.cache import Text
+from util.text.documents import Documents
+from util.text.vocabulary import Vocabulary
+
+FEW_BATCHES = 50
+
+
+def batches_of_run(
+    text: Text,
+    options: Mapping[str, Any],
+    translation: np.ndarray | None = None,
+    streams: slice = slice(None),
+) -> Batches | None:
+    """Returns a text's batches, cut as a run's options say; None if they do not say it.
+
+    `translation` and `streams` are those of Batches. Raises UserError if the text has no -document_end in it.
+    """
+    train_frac, val_frac, document_end = (options.get(name, "") for name in ("train_frac", "val_frac", "document_end"))
+    if not (fraction.accepts(train_frac) and fraction.accepts(val_frac) and isinstance(document_end, str)):
+        return None
+    sizes = options["batch_size"], options["seq_length"]
+    more: dict[str, Any] = {"train_frac": train_frac, "val_frac": val_frac}
+    more |= {"translation": translation, "streams": streams}
+    if not document_end:
+        return Batches(text.indices, *sizes, **more)
+    seed = options.get("seed") if options.get("shuffle") else None
+    missing = UserError(
+        f"the text does not contain {unescape(document_end)!r}, which -document_end says ends a document; "
+        r"in that flag \n is a newline"
+    )
+    try:
+        separator = text.vocabulary.encode_flag(document_end, "-document_end")
+    except UserError:
+        raise missing from None
+    documents = Documents(text.indices, separator, *sizes, **more, seed=seed)
+    if sum(documents.counts) == 1 and text.indices[-len(separator) :].tolist() != separator:
+        raise missing
+    return documents
+
+
+def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams: slice) -> Batches:
+    """Returns a text's batches for training, as indices into `vocabulary`, and logs how many there are.
+
+    Raises UserError for a character that is not in the vocabulary, or if a split is empty.
+    """
+    translation = vocabulary.translation_from(
+        text.vocabulary, "the text", "remove them, or give them room with -new_chars add"
+    )
+    batches = batches_of_run(text, vars(options), translation, streams)
+    assert batches, "the flags say how the text is split"
+    characters, parts = len(text.indices), [len(text.indices)]
+    if isinstance(batches, Documents):
+        check_documents(batches)
+        parts = [stop - start for start, stop in batches.parts]
+    B, S = options.batch_size, options.seq_length
+    train, val, test = batches.split_sizes
+    total = train + val + test
+    if total < FEW_BATCHES:
+        smaller = smaller_batches(parts, B, S)
+        way_out = smaller or "add more text"
+        warn(f"warning: the text is short: {characters} characters make only {total} batches of {B} x {S}; {way_out}")
+    if train < 1 or val < 1:
+        raise UserError(
+            f"the text makes {train} batches for training and {val} for validation, and each needs at least one; "
+            "add more text, lower -batch_size or -seq_length, or change -train_frac and -val_frac"
+        )
+    log(f"data load done. Number of data batches in train: {train}, val: {val}, test: {test}")
+    if isinstance(batches, Documents):
+        log("number of documents in train: {}, val: {}, test: {}".format(*batches.counts))
+    log(f"vocab size: {len(vocabulary)}")
+    return batches
+
+
+def check_documents(batches: Documents) -> None:
+    """Raises UserError if there is no document for training or validation."""
+    train, val, _ = batches.counts
+    if train < 1 or val < 1:
+        raise UserError(
+            f"of the text's {sum(batches.counts)} documents {train} are for training and {val} for validation, "
+            "and each needs at least one; add more documents, or change -train_frac and -val_frac"
+        )
+
+
+def smaller_batches(parts: Sequence[int], batch_size: int, seq_length: int) -> str:
+    """Returns the flags that would make about enough batches of texts of these lengths; empty if they are too short."""
+    most = sum(parts) // FEW_BATCHES
+    if most < seq_length * 10:
+        seq_length = min(seq_length, math.isqrt(most))
+    if not seq_length:
+        return ""
+    batch_size = min(batch_size, most // seq_length)
+    count = sum(characters // (batch_size * seq_length) for characters in parts)
+    return f"-batch_size {batch_size} -seq_length {seq_length} would make {count}"
