@@ -130,11 +130,14 @@ class Flags(argparse.ArgumentParser):
             help="a .pt file of train.py, or an original .t7",
         )
 
-    def add_machine(self, title: str = "machine", gpuid: int = 0, gpuid_help: str = "which GPU; -1 = CPU") -> None:
-        """Adds -gpuid and -opencl, in a group of their own."""
+    def add_machine(
+        self, title: str = "machine", gpuid: int = 0, gpuid_help: str = "which GPU; -1 = CPU"
+    ) -> Callable[..., None]:
+        """Adds -gpuid and -opencl, in a group of their own; returns what adds further flags to it."""
         add = self.group(title)
         add("gpuid", gpu_id, gpuid, gpuid_help, role=Role.MACHINE)
         add("opencl", switch, 0, "1 = OpenCL instead of CUDA", role=Role.MACHINE)
+        return add
 
     def add_unused_machine(self) -> None:
         """Adds -gpuid and -opencl for a script that needs no device, since the original's accepts them."""
