@@ -32,6 +32,7 @@ from util.training.log import Log, tell_sizes
 from util.training.processes import LostProcess, Processes
 from util.training.schedule import due, without_improvement
 from util.training.start import input_text, make_trainer, saved_options, starting_point, take_up
+from util.training.threads import Threads, choose_threads
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
@@ -89,7 +90,9 @@ def flags() -> Flags:
     add("log_csv", text, "", "CSV file to write the figures of each log line to", role=CALL)
     add("tensorboard", text, "", "folder to write the same figures to, for TensorBoard", role=CALL)
     add("accurate_gpu_timing", switch, 0, "1 = wait for the GPU before reading the clock", role=Role.MACHINE)
-    flags.add_machine()
+    add = flags.add_machine()
+    chosen = "threads to compute with on a CPU; 0 = as many as turn out fastest"
+    add("threads", whole(0, 1024), 0, chosen, role=Role.MACHINE)
     return flags
 
 
@@ -117,10 +120,11 @@ def main() -> int:
         if trainer.iteration >= iterations:
             log(f"the run is already complete after {trainer.iteration} iterations; a higher -max_epochs adds more")
         tell_sizes(len(text.indices), trainer.size)
+        threads = choose_threads(trainer, options.threads)
         figures.begin(trainer.iteration, iterations)
         with StopSignals(silent=not processes.first) as stop:
             try:
-                learn(trainer, iterations, folder, save, figures, stop)
+                learn(trainer, iterations, folder, save, figures, threads, stop)
             except LostProcess as error:
                 raise LostProcess(f"{error}; {way_on(folder)}") from error
             if trainer.stops(stop.received) and folder.attempted < trainer.iteration and trainer.finite():
@@ -135,6 +139,7 @@ def learn(
     folder: CheckpointFolder,
     save: Callable[[Path], None],
     figures: Log,
+    threads: Threads,
     stop: StopSignals,
 ) -> None:
     """Runs the loop: an iteration, then whatever is due after it. Raises UserError if the loss goes wrong."""
@@ -146,6 +151,7 @@ def learn(
         now = due(trainer.iteration, iterations, options)
         if any(now) or not trainer.runs_ahead:
             trainer.fetch(with_norms=now.line)
+            threads.took(trainer.seconds)
         figures.advance(trainer)
         sound = trainer.sound
         if sound and now.validation:

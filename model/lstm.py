@@ -16,6 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from model.products import addmm, mm, packed
 from model.recurrent import RecurrentLayer, Unrolled
 
 
@@ -35,10 +36,11 @@ class UnrolledLSTM(Unrolled):
         *_, weight_g = weight.split(self.H, dim=1)
         weight_g.mul_(2)  # for g = 2 sigmoid(2 a_g) - 1; see recurrent.py
         self.all.g.mul_(2)
+        weight = packed(weight, self.B)
         torch.mul(state[0], -2, out=self.C[0])
         self.h[0].copy_(state[1])
         for s in self.steps:
-            s.gates.addmm_(s.h_prev, weight).sigmoid_()  # i, f, o; and (1 + g) / 2
+            addmm(s.gates, s.h_prev, weight, out=s.gates).sigmoid_()  # i, f, o; and (1 + g) / 2
             torch.add(self.minus_one, s.g, alpha=2, out=s.g)  # g = tanh(a_g)
             torch.mul(s.f, s.C_prev, out=s.C).addcmul_(s.i, s.g, value=-2)  # c' = f c + i g, kept as C = -2c'
             torch.sigmoid(s.C, out=s.q)  # tanh c' = 1 - 2q
@@ -46,7 +48,7 @@ class UnrolledLSTM(Unrolled):
         return torch.stack((self.C[-1] / -2, self.h[-1]))
 
     def backward(self, dh_above: Tensor, h2h_weight: Tensor) -> None:
-        weight = self.h2h_weight_t.copy_(h2h_weight.t())
+        weight = packed(h2h_weight.t(), self.B, out=self.h2h_weight_t)
         dc, dh = self.dc.zero_(), self.dh.zero_()  # no gradient from beyond the last step
         dc_twice = dc.unsqueeze(1)  # (B, 1, H), for i and f at once
         self._slopes()
@@ -57,8 +59,8 @@ class UnrolledLSTM(Unrolled):
             s.d_g.mul_(dc)  # da_g = dc i (1 - g²)
             s.d_o.mul_(dh)  # da_o = dh tanh c' o (1 - o)
             dc.mul_(s.f)  # from here on of the step before: dc = dc f
-            torch.mm(s.d_gates, weight, out=dh)  # and dh = W_h2h^T da
-        torch.mm(self.h[:-1].flatten(0, 1).t(), self.d_gates.flatten(0, 1), out=self.d_h2h_weight)
+            mm(s.d_gates, weight, out=dh)  # and dh = W_h2h^T da
+        mm(self.h[:-1].flatten(0, 1).t(), self.d_gates.flatten(0, 1), out=self.d_h2h_weight)
 
     def _slopes(self) -> None:
         """Computes for all steps what needs no gradient: what the loop multiplies by dc (i, f, g) or dh (o), and dh_dc.

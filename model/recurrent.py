@@ -23,6 +23,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from model.products import addmm, mm
 from model.shapes import GATES
 
 ONE_HOT_ROWS = 1024
@@ -131,7 +132,7 @@ class Unrolled(ABC):
             torch.index_select(weight, 0, x.flatten(), out=rows)
             rows.add_(bias)
         else:
-            torch.addmm(bias, x.flatten(0, 1), weight, out=rows)
+            addmm(bias, x.flatten(0, 1), weight, out=rows)
 
     def input_backward(self, x: Tensor, weight: Tensor) -> None:
         """Fills `d_bias`, `d_i2h_weight` and, if x is no indices, `dx`, from `d_gates`."""
@@ -140,8 +141,8 @@ class Unrolled(ABC):
         if self.dx is None:
             sum_rows(x.flatten(), rows, self.one_hot, out=self.d_i2h_weight)
         else:
-            torch.mm(x.flatten(0, 1).t(), rows, out=self.d_i2h_weight)
-            torch.mm(rows, weight.t(), out=self.dx.flatten(0, 1))
+            mm(x.flatten(0, 1).t(), rows, out=self.d_i2h_weight)
+            mm(rows, weight.t(), out=self.dx.flatten(0, 1))
 
 
 def one_hot_rows(weight: Tensor) -> Tensor | None:

@@ -84,6 +84,7 @@ CHANGEABLE = {
     "gpuid": 0,
     "opencl": 1,
     "accurate_gpu_timing": 1,
+    "threads": 1,
 }
 
 

@@ -130,11 +130,14 @@ class Flags(argparse.ArgumentParser):
             help="checkpoint written by train.py (.pt), or by the original (.t7)",
         )
 
-    def add_machine(self, title: str = "machine", gpuid: int = 0, gpuid_help: str = "GPU to use; -1 = CPU") -> None:
-        """Adds -gpuid and -opencl, in a group of their own."""
+    def add_machine(
+        self, title: str = "machine", gpuid: int = 0, gpuid_help: str = "GPU to use; -1 = CPU"
+    ) -> Callable[..., None]:
+        """Adds -gpuid and -opencl, in a group of their own; returns a function that adds further flags to it."""
         add = self.group(title)
         add("gpuid", gpu_id, gpuid, gpuid_help, role=Role.MACHINE)
         add("opencl", switch, 0, "1 = use OpenCL instead of CUDA", role=Role.MACHINE)
+        return add
 
     def add_unused_machine(self) -> None:
         """Adds -gpuid and -opencl to a script that needs no device, since the original accepts them."""

@@ -148,6 +148,14 @@ class Trainer:
         self.optimizer.step(self.iteration, self.learning_rate, self.options.grad_clip)
         self._outcomes.append(outcome.clone())
 
+    def next_gradient(self) -> Tensor:
+        """Returns the gradient of the next batch, without dropout; the run does not notice."""
+        state = self.state.clone()
+        x, y = map(torch.from_numpy, self.batches.batch(TRAIN, self.iteration % self.batches.split_sizes[TRAIN]))
+        self._forward_and_backward(x.to(self.device), y.to(self.device))
+        self.state.copy_(state)
+        return self.flat.gradient.clone()
+
     def _forward_and_backward(self, x: Tensor, y: Tensor, kept: Tensor | None = None) -> Tensor:
         """Reads a batch, x and y (S, B), and fills the gradient; returns the loss, summed over the steps.
 

@@ -1,0 +1,111 @@
+"""The two ways to multiply, against each other and against float64."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from model import products
+from model.char_rnn import CELLS, CharRNN
+
+SIZE, ROWS = products.SIZE, products.ROWS
+needs_onednn = pytest.mark.skipif(not products.works(), reason="torch.mm multiplies everything here")
+
+
+def matrices(rows, inner, columns, dtype=torch.float32):
+    torch.manual_seed(1)
+    return torch.randn(rows, inner, dtype=dtype), torch.randn(inner, columns, dtype=dtype)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """What goes to oneDNN, as the shapes of the left matrices."""
+    shapes, real = [], products.onednn
+
+    def onednn(a, b):
+        shapes.append(tuple(a.shape))
+        return real(a, b)
+
+    monkeypatch.setattr(products, "onednn", onednn)
+    return shapes
+
+
+@needs_onednn
+@pytest.mark.parametrize("turned", [False, True])
+def test_both_ways_give_the_same_product(calls, turned):
+    a, b = matrices(SIZE, SIZE + 3, SIZE + 64)
+    if turned:
+        a, b = a.t().contiguous().t(), b.t().contiguous().t()
+    bias, exact = torch.randn(SIZE + 64), a.double() @ b.double()
+    out = torch.empty(SIZE, SIZE + 64)
+    for weight in (b, products.packed(b, SIZE)):
+        assert products.mm(a, weight, out=out) is out
+        torch.testing.assert_close(out.double(), exact, rtol=1e-5, atol=1e-4)
+        products.addmm(bias, a, weight, out=out)
+        torch.testing.assert_close(out.double(), exact + bias, rtol=1e-5, atol=1e-4)
+    assert len(calls) == 4
+
+
+@needs_onednn
+def test_a_product_is_added_in_place():
+    a, b = matrices(ROWS, SIZE, SIZE)
+    sums = torch.randn(ROWS, SIZE)
+    expected = sums + a @ b
+    products.addmm(sums, a, products.packed(b, ROWS), out=sums)
+    torch.testing.assert_close(sums, expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("rows", "inner", "columns", "dtype"),
+    [
+        (SIZE, SIZE, SIZE, torch.float64),
+        (SIZE, SIZE - 1, SIZE, torch.float32),
+        (SIZE, SIZE, SIZE - 1, torch.float32),
+        (ROWS - 1, SIZE, SIZE, torch.float32),
+    ],
+)
+def test_small_and_double_products_are_those_of_torch_bit_for_bit(calls, rows, inner, columns, dtype):
+    a, b = matrices(rows, inner, columns, dtype)
+    weight = products.packed(b, rows)
+    assert weight is b
+    out = torch.empty(rows, columns, dtype=dtype)
+    assert torch.equal(products.mm(a, weight, out=out), torch.mm(a, b))
+    assert torch.equal(products.addmm(out.clone(), a, weight, out=out), torch.addmm(torch.mm(a, b), a, b))
+    assert not calls
+
+
+@pytest.mark.parametrize("missing", ["_linear_pointwise", "_reorder_linear_weight"])
+def test_a_torch_without_the_operators_multiplies_as_ever(monkeypatch, missing):
+    operators = {"_linear_pointwise", "_reorder_linear_weight"} - {missing}
+    there = SimpleNamespace(**{name: getattr(torch.ops.mkldnn, name) for name in operators})
+    monkeypatch.setattr(torch.ops, "mkldnn", there)
+    products.works.cache_clear()
+    try:
+        assert not products.works()
+        a, b = matrices(SIZE, SIZE, SIZE)
+        assert torch.equal(products.mm(a, products.packed(b, SIZE), out=torch.empty(SIZE, SIZE)), torch.mm(a, b))
+    finally:
+        products.works.cache_clear()
+
+
+@needs_onednn
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_large_model_learns_the_same_both_ways(monkeypatch, calls, cell):
+    torch.manual_seed(1)
+    model = CharRNN(20, SIZE, 2, cell)
+    model.initialize(lambda count: torch.rand(count) * 0.16 - 0.08)
+    x = torch.randint(0, 20, (SIZE // ROWS, ROWS))
+
+    def gradient(size):
+        monkeypatch.setattr(products, "SIZE", size)
+        calls.clear()
+        model.zero_grad()
+        log_probs, _ = model(x, model.zero_state(ROWS))
+        log_probs.square().sum().backward()
+        return torch.cat([parameter.grad.flatten() for parameter in model.parameters()]), len(calls)
+
+    with_onednn, count = gradient(SIZE)
+    without, none = gradient(10**6)
+    assert count > 2 * len(x) and none == 0
+    assert (with_onednn - without).norm() < 1e-5 * without.norm()
+    assert not torch.equal(with_onednn, without)

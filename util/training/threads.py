@@ -1,0 +1,159 @@
+"""With how many threads torch computes, chosen while a run goes on.
+
+Alone on a machine a training step is fastest with many threads. With other programs on the same cores these threads
+wait for each other: two can take five times as long as one. So now and then a few steps are made with another number,
+in turn with the present one, and the faster of the two goes on. What such trials cost stays below SHARE of the time.
+
+No figure depends on it: only those numbers are taken with which the gradient of the run's first batch comes out the
+same, bit for bit, as with the number that torch starts with.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from statistics import median
+from typing import TYPE_CHECKING
+
+from util.cli.console import tell
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from util.training.trainer import Trainer
+
+ROUNDS = 3
+"""How many steps a trial makes with each of the two numbers."""
+FASTER = 0.9
+"""A number that takes less than this part of the present one's time takes its place."""
+SLOWER = 1.25
+"""A step of a trial that takes this many times the usual time ends the trial."""
+SHARE = 0.01
+"""The part of the time by which trials may delay a run."""
+FIRST_PAUSE, LONGEST_PAUSE = 4, 2048
+"""Iterations before a trial; each trial in vain doubles them."""
+RECENT = 5
+"""How many iterations tell what is usual."""
+CHANGE = 1.5
+"""Where the usual time has become this many times what it was, or this part of it, a trial is due at once."""
+LONG = 100
+"""After how many iterations a change is worth a line."""
+
+
+def choose_threads(trainer: Trainer, wanted: int) -> Threads:
+    """Returns what chooses the number of threads of a run, or has set it for good where `wanted` is not 0.
+
+    Torch's own number, which OMP_NUM_THREADS sets, is the most. Of several processes each has its share of the cores,
+    and keeps to it.
+    """
+    import torch
+
+    if wanted:
+        torch.set_num_threads(wanted)
+    most = torch.get_num_threads()
+    numbers = [most]
+    if not wanted and trainer.device.type == "cpu" and trainer.processes.size == 1:
+        numbers = agreeing([*powers_of_two(below=most), most], torch.set_num_threads, trainer.next_gradient)
+    return Threads(numbers, torch.set_num_threads)
+
+
+def powers_of_two(below: int) -> list[int]:
+    return [1 << power for power in range((below - 1).bit_length())]
+
+
+def agreeing(numbers: list[int], use: Callable[[int], None], gradient: Callable[[], Tensor]) -> list[int]:
+    """Returns those of some numbers with which the gradient equals that of the last one, which stays in use."""
+    import torch
+
+    if len(numbers) == 1:
+        return numbers
+    gradients = {}
+    for number in numbers:
+        use(number)
+        gradients[number] = gradient()
+    return [number for number in numbers if torch.equal(gradients[number], gradients[numbers[-1]])]
+
+
+class Threads:
+    """Chooses among numbers of threads, beginning with the last; `took` tells it what an iteration took."""
+
+    def __init__(self, numbers: Iterable[int], use: Callable[[int], None], say: Callable[[str], None] = tell) -> None:
+        self.numbers = list(numbers)
+        self.present = self.said = self.numbers[-1]
+        self._use, self._say = use, say
+        self._recent: deque[float] = deque(maxlen=RECENT)  # with the present number, outside of trials
+        self._usual = math.inf  # what an iteration took after the last trial
+        self._trial: dict[int, list[float]] = {}  # seconds by number, the other one first; empty outside of trials
+        self._upwards = False  # which neighbour the next trial tries, if there are two
+        self._pause = self._left = FIRST_PAUSE
+        self._total = self._lost = 0.0  # seconds: of all iterations, and what trials have added to them
+        self._iterations = 0  # since the last change
+        self._why = ""
+
+    def took(self, seconds: float) -> None:
+        """Takes in the time of an iteration, and sets the number of threads for the next one."""
+        if len(self.numbers) == 1:
+            return
+        self._total += seconds
+        self._iterations += 1
+        if self._trial:
+            self._go_on_with_trial(seconds)
+        else:
+            self._recent.append(seconds)
+            self._left -= 1
+            if (self._left <= 0 or self._has_changed()) and self._lost <= SHARE * self._total:
+                self._begin_trial()
+        if self.present != self.said and self._iterations >= LONG and not self._trial:
+            self.said = self.present
+            self._say(self._why)
+
+    def _has_changed(self) -> bool:
+        if len(self._recent) < RECENT or self._usual == math.inf:
+            return False
+        return not 1 / CHANGE < median(self._recent) / self._usual < CHANGE
+
+    def _begin_trial(self) -> None:
+        here = self.numbers.index(self.present)
+        neighbours = self.numbers[max(here - 1, 0) : here] + self.numbers[here + 1 : here + 2]
+        other = neighbours[-1 if self._upwards else 0]
+        self._trial = {other: [], self.present: []}
+        self._use(other)
+
+    def _go_on_with_trial(self, seconds: float) -> None:
+        """Takes in a step of a trial: the two numbers take turns, beginning with the other one."""
+        other, present = self._trial
+        usual = median(self._recent)
+        is_other = len(self._trial[other]) == len(self._trial[present])
+        self._trial[other if is_other else present].append(seconds)
+        if is_other:
+            self._lost = max(0.0, self._lost + seconds - usual)
+        if is_other and seconds > SLOWER * usual:
+            self._end_trial(present)
+        elif len(self._trial[present]) < ROUNDS:
+            self._use(present if is_other else other)
+        else:
+            faster = median(self._trial[other]) < FASTER * median(self._trial[present])
+            self._end_trial(other if faster else present)
+
+    def _end_trial(self, number: int) -> None:
+        """Goes on with the number that has won."""
+        if number != self.present:
+            old, new = median(self._trial[self.present]), median(self._trial[number])
+            self._why = (
+                f"computing with {threads(number)} from now on, with the same figures: an iteration took {new:.3f} s "
+                f"and not {old:.3f} s as with {threads(self.present)}; -threads sets the number"
+            )
+            self.present, self._iterations = number, 0
+            self._recent = deque(self._trial[number], maxlen=RECENT)
+            self._pause = FIRST_PAUSE
+        else:
+            self._upwards = not self._upwards
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._usual = median(self._recent)
+        self._left, self._trial = self._pause, {}
+        self._use(self.present)
+
+
+def threads(number: int) -> str:
+    return "1 thread" if number == 1 else f"{number} threads"
