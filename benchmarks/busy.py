@@ -21,7 +21,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.train_step import ours
-from util.training.threads import Threads, powers_of_two
+from util.training.threads import Threads, agreeing, powers_of_two
 
 VOCABULARY, STREAMS, STEPS = 65, 50, 50
 
@@ -38,7 +38,11 @@ def main() -> None:
     fixed = 1 if options.others else most
     step = ours(VOCABULARY, options.rnn_size, 2, options.model, STREAMS)
     x, y = torch.randint(0, VOCABULARY, (2, STEPS, STREAMS)).unbind()
-    step(x, y)
+
+    def one_step() -> torch.Tensor:
+        step(x, y)
+        return torch.zeros(1)
+
     print(f"{options.model} 2x{options.rnn_size}, {most} threads at most, {options.others} other programs")
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(options.others)]
     try:
@@ -46,8 +50,8 @@ def main() -> None:
         for _ in range(options.rounds):
             torch.set_num_threads(fixed)
             alone = count(lambda: step(x, y), options.seconds, lambda seconds: None)
-            torch.set_num_threads(most)
-            threads = Threads([*powers_of_two(below=most), most], torch.set_num_threads)
+            numbers = [*powers_of_two(below=most), most]
+            threads = Threads(agreeing(numbers, torch.set_num_threads, one_step), torch.set_num_threads)
             chosen = count(lambda: step(x, y), options.seconds, threads.took)
             counts.append(chosen / alone)
             print(f"{fixed} threads: {alone} iterations; chosen: {chosen}, at the end {threads.present}", flush=True)

@@ -16,10 +16,11 @@ QUIET, BUSY = {1: 0.045, 2: 0.031}, {1: 0.07, 2: 0.25}
 class Machine:
     """Runs iterations whose times are a function of the number of threads and the iteration."""
 
-    def __init__(self, numbers, seconds):
+    def __init__(self, numbers, seconds, begin=None):
         self.number, self.told, self.history, self.spent = numbers[-1], [], [], 0.0
         self._seconds = seconds
-        self._threads = Threads(numbers, self._use, self.told.append)
+        tried = {number: float(begin not in (number, None)) for number in numbers}
+        self._threads = Threads(tried, self._use, self.told.append)
 
     def _use(self, number):
         self.number = number
@@ -66,7 +67,7 @@ def test_a_busy_machine_is_found_out_within_a_few_iterations(seed):
     # At least 0.9 of the iterations that one thread does in the same time.
     assert machine.spent < 1000 * BUSY[1] * 1.5 / 0.9
     (sentence,) = machine.told
-    assert re.match(r"computing with 1 thread from now on, .* and not 0\.\d+ s as with 2 threads", sentence)
+    assert re.match(r"computing with 1 thread now, .* and not 0\.\d+ s as with 2 threads", sentence)
 
 
 def test_it_follows_the_load_down_and_up_again():
@@ -111,8 +112,21 @@ def test_only_numbers_with_the_same_gradient_are_taken():
     def gradient():
         return torch.tensor([1.0, {1: 2.0, 2: 3.0, 4: 2.0}[used[-1]]])
 
-    assert agreeing([1, 2, 4], used.append, gradient) == [1, 4]
-    assert used[-1] == 4
+    found = agreeing([1, 2, 4], used.append, gradient)
+    assert list(found) == [1, 4] and all(seconds > 0 for seconds in found.values())
+
+
+def test_it_begins_with_what_was_fastest_and_says_so_when_that_lasts():
+    assert Machine([1, 2, 4], steady({1: 1, 2: 1, 4: 1}), begin=2).run(1).history == [2]
+    busy = Machine([1, 2], steady(BUSY), begin=1).run(500)
+    assert busy.share_of(1) > 0.98 and len(busy.told) == 1
+    mistaken = Machine([1, 2], steady(QUIET), begin=1).run(500)
+    assert mistaken.share_of(2, since=12) > 0.95 and not mistaken.told
+
+
+def test_a_much_faster_step_decides_at_once():
+    machine = Machine([1, 2], steady({1: 0.08, 2: 2.5})).run(100)
+    assert machine.history.count(2) <= 5
 
 
 @pytest.mark.parametrize(("most", "numbers"), [(1, []), (2, [1]), (3, [1, 2]), (8, [1, 2, 4]), (12, [1, 2, 4, 8])])

@@ -11,8 +11,9 @@ same, bit for bit, as with the number that torch starts with.
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ FASTER = 0.9
 """A number that takes less than this part of the present one's time takes its place."""
 SLOWER = 1.25
 """A step of a trial that takes this many times the usual time ends the trial."""
+MUCH_FASTER = 0.5
+"""A step of a trial that takes less than this part of the usual time decides it."""
 SHARE = 0.01
 """The part of the time by which trials may delay a run."""
 FIRST_PAUSE, LONGEST_PAUSE = 4, 2048
@@ -52,36 +55,46 @@ def choose_threads(trainer: Trainer, wanted: int) -> Threads:
     if wanted:
         torch.set_num_threads(wanted)
     most = torch.get_num_threads()
-    numbers = [most]
+    tried = {most: 0.0}
     if not wanted and trainer.device.type == "cpu" and trainer.processes.size == 1:
-        numbers = agreeing([*powers_of_two(below=most), most], torch.set_num_threads, trainer.next_gradient)
-    return Threads(numbers, torch.set_num_threads)
+        tried = agreeing([*powers_of_two(below=most), most], torch.set_num_threads, trainer.next_gradient)
+    return Threads(tried, torch.set_num_threads)
 
 
 def powers_of_two(below: int) -> list[int]:
     return [1 << power for power in range((below - 1).bit_length())]
 
 
-def agreeing(numbers: list[int], use: Callable[[int], None], gradient: Callable[[], Tensor]) -> list[int]:
-    """Returns those of some numbers with which the gradient equals that of the last one, which stays in use."""
+def agreeing(numbers: Sequence[int], use: Callable[[int], None], gradient: Callable[[], Tensor]) -> dict[int, float]:
+    """Returns the numbers with which the gradient equals that of the last one, and the seconds that each took."""
     import torch
 
     if len(numbers) == 1:
-        return numbers
-    gradients = {}
+        return {numbers[0]: 0.0}
+    use(numbers[0])
+    gradient()  # the first time takes longer
+    gradients, seconds = {}, {}
     for number in numbers:
         use(number)
+        start = time.perf_counter()
         gradients[number] = gradient()
-    return [number for number in numbers if torch.equal(gradients[number], gradients[numbers[-1]])]
+        seconds[number] = time.perf_counter() - start
+    last = gradients[numbers[-1]]
+    return {number: seconds[number] for number in numbers if torch.equal(gradients[number], last)}
 
 
 class Threads:
-    """Chooses among numbers of threads, beginning with the last; `took` tells it what an iteration took."""
+    """Chooses among numbers of threads, beginning with the fastest; `took` tells it what an iteration took."""
 
-    def __init__(self, numbers: Iterable[int], use: Callable[[int], None], say: Callable[[str], None] = tell) -> None:
-        self.numbers = list(numbers)
-        self.present = self.said = self.numbers[-1]
+    def __init__(self, tried: dict[int, float], use: Callable[[int], None], say: Callable[[str], None] = tell) -> None:
+        """Takes the numbers in rising order, with the seconds that each took when it was tried."""
+        self.numbers = list(tried)
+        most = self.numbers[-1]
+        self.present = min(tried, key=lambda number: (tried[number], -number))
+        self._said = most
+        self._why = explanation(self.present, tried[self.present], most, tried[most])
         self._use, self._say = use, say
+        use(self.present)
         self._recent: deque[float] = deque(maxlen=RECENT)  # with the present number, outside of trials
         self._usual = math.inf  # what an iteration took after the last trial
         self._trial: dict[int, list[float]] = {}  # seconds by number, the other one first; empty outside of trials
@@ -89,7 +102,6 @@ class Threads:
         self._pause = self._left = FIRST_PAUSE
         self._total = self._lost = 0.0  # seconds: of all iterations, and what trials have added to them
         self._iterations = 0  # since the last change
-        self._why = ""
 
     def took(self, seconds: float) -> None:
         """Takes in the time of an iteration, and sets the number of threads for the next one."""
@@ -104,8 +116,8 @@ class Threads:
             self._left -= 1
             if (self._left <= 0 or self._has_changed()) and self._lost <= SHARE * self._total:
                 self._begin_trial()
-        if self.present != self.said and self._iterations >= LONG and not self._trial:
-            self.said = self.present
+        if self.present != self._said and self._iterations >= LONG and not self._trial:
+            self._said = self.present
             self._say(self._why)
 
     def _has_changed(self) -> bool:
@@ -130,6 +142,8 @@ class Threads:
             self._lost = max(0.0, self._lost + seconds - usual)
         if is_other and seconds > SLOWER * usual:
             self._end_trial(present)
+        elif is_other and seconds < MUCH_FASTER * usual:
+            self._end_trial(other)
         elif len(self._trial[present]) < ROUNDS:
             self._use(present if is_other else other)
         else:
@@ -139,11 +153,8 @@ class Threads:
     def _end_trial(self, number: int) -> None:
         """Goes on with the number that has won."""
         if number != self.present:
-            old, new = median(self._trial[self.present]), median(self._trial[number])
-            self._why = (
-                f"computing with {threads(number)} from now on, with the same figures: an iteration took {new:.3f} s "
-                f"and not {old:.3f} s as with {threads(self.present)}; -threads sets the number"
-            )
+            old, new = (self._trial[self.present] or self._recent), self._trial[number]
+            self._why = explanation(number, median(new), self.present, median(old))
             self.present, self._iterations = number, 0
             self._recent = deque(self._trial[number], maxlen=RECENT)
             self._pause = FIRST_PAUSE
@@ -153,6 +164,13 @@ class Threads:
         self._usual = median(self._recent)
         self._left, self._trial = self._pause, {}
         self._use(self.present)
+
+
+def explanation(number: int, seconds: float, before: int, seconds_before: float) -> str:
+    return (
+        f"computing with {threads(number)} now, and with the same figures: an iteration took {seconds:.3f} s and not "
+        f"{seconds_before:.3f} s as with {threads(before)}; -threads sets the number"
+    )
 
 
 def threads(number: int) -> str:
