@@ -27,7 +27,7 @@ from util.text.batches import SPLITS
 
 HERE = Path(__file__).parent
 LARGE = 20_000_000
-"""The size in bytes from which on a page is worth a warning."""
+"""A page of more bytes than this is worth a warning."""
 
 
 def flags() -> Flags:

@@ -1,4 +1,4 @@
-// The model's characters: their indices, and how each is shown. A model of bytes has the characters 0 to 255 for them.
+// The model's characters: their indices, and how each is shown. A byte model's are the characters 0 to 255.
 
 class Alphabet {
   /** `vocabulary` is an array of characters, each a string of one code point. */
@@ -8,13 +8,13 @@ class Alphabet {
     this.indexOf = new Map(vocabulary.map((character, index) => [character, index]));
   }
 
-  /** A text of people's as an array of the model's characters, known to it or not. */
+  /** A typed text as an array of the model's characters, known to it or not. */
   split(text) {
     if (!this.bytes) return Array.from(text);
     return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte));
   }
 
-  /** The other way round; bytes that are no UTF-8 become replacement characters. */
+  /** The reverse; bytes that are not UTF-8 become replacement characters. */
   join(characters) {
     if (!this.bytes) return characters.join("");
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(
@@ -26,10 +26,10 @@ class Alphabet {
     return characters.map((character) => this.indexOf.get(character) ?? -1);
   }
 
-  /** What stands in the text for each of an array of characters: {text, mark, kind}.
+  /** How to show each of an array of characters in the text: {text, mark, kind}.
    *
-   * `text` is what is copied from the page. `mark` is shown in its place, or before it where it has a shape that
-   * cannot be seen. Of the bytes of one character the first shows it; the others have the kind "rest".
+   * `text` is what is copied from the page. `mark` is shown instead of it, or before it if it has a shape that
+   * cannot be seen. The first of the bytes of one character shows it; the others have the kind "rest".
    */
   shown(characters) {
     return this.bytes ? shownBytes(characters) : characters.map(shownCharacter);
@@ -45,8 +45,8 @@ class Alphabet {
 }
 
 const MARKS = { "\n": "↵", "\t": "→", "\r": "␍", "\x7f": "␡" };
-// Controls, lone surrogates, unassigned and private ones, separators, all that has no width: soft hyphens, joiners, and
-// those that turn the direction of what follows.
+// Controls, lone surrogates, unassigned and private ones, separators, and all without width: soft hyphens, joiners, and
+// those that change the direction of what follows.
 const UNSEEN = /^[\p{C}\u2028\u2029\u00a0\u034f\u115f\u1160\u17b4\u17b5\u2000-\u200a\u3164\ufe00-\ufe0f\uffa0]$/u;
 
 function shownCharacter(character) {
@@ -58,7 +58,7 @@ function shownCharacter(character) {
   return { text: "", mark, kind: "unseen" };
 }
 
-/** The bytes of characters in UTF-8: the first of each shows it, and so does each byte that belongs to none. */
+/** The bytes of characters in UTF-8: the first byte of each shows it, as does each byte that belongs to none. */
 function shownBytes(characters) {
   const result = [];
   for (let start = 0; start < characters.length;) {

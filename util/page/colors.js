@@ -1,8 +1,8 @@
 // Two scales of color, even to the eye because they run through OKLab (Ottosson, 2020): surprise from the paper over
-// yellow to plum, and a cell from blue (-1) over the paper to orange (+1), which people of all kinds of sight can tell
+// yellow to plum, and a cell from blue (-1) over the paper to orange (+1), which people with any color vision can tell
 // apart. Each has a light and a dark form, and is a class in the page's style sheet: s0, s1, ... and d0, d1, ...
 
-const SHADES = 40; // of surprise; of cells as many on either side of 0
+const SHADES = 40; // of surprise, and of cells on either side of 0
 
 const SCALES = { // lightness, chroma, hue in degrees
   light: {
@@ -22,7 +22,7 @@ const SCALES = { // lightness, chroma, hue in degrees
   },
 };
 
-/** From how many bits on all surprises look the same; with thousands of characters to choose from it takes more. */
+/** How many bits of surprise get the last shade; with thousands of characters it is more. */
 function mostBits(V) {
   return V < 500 ? 8 : 16;
 }
@@ -58,7 +58,7 @@ function rules({ ink, paper, surprise, low, high }) {
   ];
 }
 
-/** The color at a share of the way along stops, as OKLab [L, a, b]. */
+/** The color part of the way along the stops, as OKLab [L, a, b]. */
 function between(stops, share) {
   const place = share * (stops.length - 1), k = Math.min(Math.floor(place), stops.length - 2);
   const [from, to] = [stops[k], stops[k + 1]].map(([L, C, h]) => {
@@ -68,7 +68,7 @@ function between(stops, share) {
   return from.map((value, n) => value + (to[n] - value) * (place - k));
 }
 
-/** Of the ink and the paper the one that can be read on a color. */
+/** Ink or paper, whichever is readable on a color. */
 function lighter([L], ink, paper) {
   const darkInk = ink < paper;
   return (L > 0.62) === darkInk ? ink : paper;

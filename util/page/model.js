@@ -42,7 +42,7 @@ class Network {
 
   reset() {
     for (const layer of this.layers) layer.reset();
-    this.logProbs.fill(-Math.log(this.model.V)); // of nothing: all are equally likely
+    this.logProbs.fill(-Math.log(this.model.V)); // before any input all characters are equally likely
   }
 
   /** Feeds a character; returns the log-probabilities of the next one (V), overwritten by the next call. */
@@ -178,14 +178,14 @@ function addProduct(y, W, x) {
   }
 }
 
-/** A matrix (rows, columns) with its columns for rows, in double precision. */
+/** The transpose of a matrix (rows, columns), in double precision. */
 function transposed(matrix, rows, columns) {
   const result = new Float64Array(rows * columns);
   for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j];
   return result;
 }
 
-/** The numbers that base64 text holds, little-endian, of type float16, float32 or float64. */
+/** Decodes little-endian numbers of type float16, float32 or float64 from base64 text. */
 function decodedNumbers(base64, type) {
   const PIECE = 1 << 16; // a multiple of four characters, which are three bytes
   const bytes = new Uint8Array(base64.length / 4 * 3 - (base64.match(/=*$/)[0].length));

@@ -1,4 +1,4 @@
-// What stands beside the text: the prediction and the cells at the cursor, facts that cells follow, saturated gates.
+// What is shown beside the text: the prediction and the cells at the cursor, facts that cells follow, saturated gates.
 
 /** A new element: make("td", {class: "x"}, "text", child, ...). */
 function make(name, attributes = {}, ...children) {
@@ -9,7 +9,7 @@ function make(name, attributes = {}, ...children) {
   return element;
 }
 
-/** A bar that is filled to a share, 0 to 1, of its width. */
+/** A bar filled to a fraction, 0 to 1, of its width. */
 function shareBar(share) {
   const bar = make("span", { class: "share", "aria-hidden": true }, make("span"));
   bar.firstChild.style.width = `${100 * share}%`;
@@ -96,7 +96,7 @@ class CellGrids {
   }
 }
 
-/** A row for each fact: the cell that follows it best, how well, and what that is worth. */
+/** A row for each fact: the cell that follows it best, and how well. */
 function showFacts(table, facts, H, chosen) {
   for (const found of [true, false]) {
     const rows = facts.filter((fact) => fact.found === found);
@@ -165,7 +165,7 @@ class Saturation {
   }
 }
 
-/** What a gate is called in the list; one that goes through tanh is brought to the range of the others. */
+/** A gate's name in the list; one that goes through tanh is scaled to the range of the others. */
 function gateName(gate, isTanh) {
   const names = { i: "input gate", f: "forget gate", o: "output gate", z: "update gate", r: "reset gate" };
   return isTanh ? `${gate}, as (1 + ${gate}) / 2` : `${names[gate]} ${gate}`;

@@ -1,4 +1,4 @@
-// The random stream of Torch7 on a CPU: the Mersenne Twister of Matsumoto and Nishimura (1998), seeded with their
+// Torch7's random numbers on a CPU: the Mersenne Twister of Matsumoto and Nishimura (1998), seeded with their
 // init_genrand; every draw takes one 32-bit output. See util/torch7_random.py.
 
 const WORDS = 624, OFFSET = 397;

@@ -1,15 +1,15 @@
 // A text as the network reads it: for every character what was expected there, and all cells after it.
 
 const TOP = 5; // most likely characters kept at each place
-const PIECE = 1024; // characters whose figures share their arrays
+const PIECE = 1024; // characters whose figures share arrays
 const CELL_SCALE = 32767; // cells, from -1 to 1, are kept as whole numbers of 16 bits
 const MEMORY = 1 << 28; // bytes that the figures of one text may take
 
 class Reading {
-  /** Begins as a text of no characters. */
+  /** Starts as an empty text. */
   constructor(model) {
     this.model = model;
-    this.status = ""; // what is said of it
+    this.status = ""; // what the page says about it
     this.network = new Network(model);
     this.characters = [];
     this.indices = [];
@@ -41,7 +41,7 @@ class Reading {
     this.indices.push(index);
   }
 
-  /** Reads the next character, and keeps all there is to know of it. */
+  /** Reads the next character, and records everything about it. */
   advance() {
     const position = this.length++, index = this.indices[position], { network } = this;
     const first = this.starts.has(position), at = position % PIECE;
@@ -87,7 +87,7 @@ class Reading {
     return cells[(position % PIECE) * this.network.cells.length + cell] / CELL_SCALE;
   }
 
-  /** The most likely characters at that place: an array of [index, probability]. */
+  /** The most likely characters there: an array of [index, probability]. */
   expected(position) {
     const { top, odds } = this.pieces[Math.floor(position / PIECE)], start = (position % PIECE) * TOP;
     const count = Math.min(TOP, this.model.V);

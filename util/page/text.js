@@ -1,10 +1,10 @@
 // The text on the page: every character colored, one of them under the cursor.
 //
-// A text may have hundreds of thousands of characters, and a browser does not bear so many elements. So it is cut into
-// blocks, which are plain text while they are out of sight, and an element for each character near the window.
+// A text may have hundreds of thousands of characters, and a browser cannot cope with that many elements. So it is cut
+// into blocks, which are plain text while they are out of sight, and an element per character near the window.
 
 const BLOCK = 500; // characters of a block, up to the next line end
-const LONGEST_BLOCK = 2000; // where there is none
+const LONGEST_BLOCK = 2000; // if there is none
 
 class TextView {
   /** Shows readings in the element `pane`; calls `moved(position, how)`, how: "hover", "click" or "key". */
@@ -21,7 +21,7 @@ class TextView {
     pane.addEventListener("keydown", (event) => this.pressed(event));
   }
 
-  /** Begins to show another reading. */
+  /** Starts to show another reading. */
   show(reading) {
     this.observer.disconnect();
     this.pane.replaceChildren();
@@ -35,7 +35,7 @@ class TextView {
     return this.blocks.length ? this.blocks[this.blocks.length - 1].end : 0;
   }
 
-  /** Takes in the characters that the reading has gained. */
+  /** Adds the characters that the reading has gained. */
   grow() {
     const { characters, starts } = this.reading;
     let block = this.blocks[this.blocks.length - 1];
@@ -91,7 +91,7 @@ class TextView {
     if (block.start <= this.position && this.position < block.end) this.mark(true);
   }
 
-  /** Colors what is in sight, by surprise or by a cell (if not null), from a position on. */
+  /** Colors what is visible from a position on, by surprise or by a cell (if not null). */
   recolor(cell, from = 0) {
     this.cell = cell;
     for (const block of this.blocks) if (block.built && block.end > from) this.color(block);
@@ -114,7 +114,7 @@ class TextView {
     for (const block of this.blocks) this.setBuilt(block, true);
   }
 
-  /** Puts the cursor on a character, and that into sight if wanted. */
+  /** Puts the cursor on a character, and scrolls to it if wanted. */
   moveTo(position, intoSight) {
     if (this.position >= 0) this.mark(false);
     this.position = position;
@@ -157,7 +157,7 @@ class TextView {
     this.moved(Math.max(0, Math.min(last, to())), "key");
   }
 
-  /** The character above (-1) or below (1) another one; that one where there is none. */
+  /** The character above (-1) or below (1) another one, or that one if there is none. */
   onNextLine(position, direction) {
     const box = (at) => this.span(at).getClientRects()[0], here = box(position);
     let best = position, least = Infinity, line = null;

@@ -2,13 +2,13 @@
 
 const FIRST_PLACE = 60; // of the cursor: by then the network knows what it reads
 const GLANCE = 300; // milliseconds between pictures of the gates while it computes
-const SLICE = 24; // milliseconds that the network computes before the page may answer to people again
+const SLICE = 24; // milliseconds that the network computes before the page may respond again
 
 const byId = (id) => document.getElementById(id);
 const content = JSON.parse(byId("content").textContent);
 const alphabet = new Alphabet(content.vocabulary, content.bytes);
 const model = new Model(content, decodedNumbers(byId("weights").textContent.trim(), content.stored));
-byId("weights").remove(); // what it held is in the model now
+byId("weights").remove(); // its content is in the model now
 
 const styles = document.querySelector("style").sheet;
 for (const rule of colorRules()) styles.insertRule(rule, styles.cssRules.length);
@@ -18,7 +18,7 @@ showTicks(byId("bits"), byId("likely"), mostBits(model.V));
 const unit = content.bytes ? "byte" : "character";
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
-const readings = {}; // of each tab the last one
+const readings = {}; // the last one of each tab
 let reading = null, position = -1, held = false, cell = null, writing = false, turn = 0, drawn = true;
 const text = new TextView(byId("text"), alphabet, moved);
 const grids = new CellGrids(byId("grids"), model, colorBy);
@@ -26,7 +26,7 @@ const saturation = new Saturation(byId("plot"), byId("layer"), byId("gate"), mod
 
 // What is shown
 
-/** Shows a reading from now on, and stops whatever was going on with another. */
+/** Shows a reading from now on, and stops whatever another was doing. */
 function show(next) {
   reading = next;
   held = false;
@@ -49,7 +49,7 @@ function say(sentence) {
   byId("status").textContent = sentence;
 }
 
-/** Puts what the reading has gained on the page; where the end of the text was in sight it stays there. */
+/** Puts what the reading has gained on the page; if the end of the text was visible, it stays so. */
 function follow(from) {
   const { pane } = text, atEnd = pane.scrollTop + pane.clientHeight > pane.scrollHeight - 40;
   const grown = reading.characters.length > text.length;
@@ -58,7 +58,7 @@ function follow(from) {
   if (grown && atEnd) pane.scrollTop = pane.scrollHeight;
 }
 
-/** Calls `step` until it returns false, in slices; shows after each how far the reading is, and at last says `done()`. */
+/** Calls `step` until it returns false, in slices; shows the progress after each, and finally says `done()`. */
 function inSlices(step, total, done) {
   const mine = ++turn, bar = byId("progress");
   let drawAgain = 0;
@@ -86,7 +86,7 @@ function inSlices(step, total, done) {
   slice();
 }
 
-/** Ends what goes on; what is there stays. */
+/** Stops what is running; what is there stays. */
 function stop() {
   turn++;
   writing = false;
@@ -120,7 +120,7 @@ function summary({ bits, predicted, indices, starts }) {
   return parts.join(", ") + ".";
 }
 
-/** Colors the text by a cell, or by surprise where it is null. */
+/** Colors the text by a cell, or by surprise if it is null. */
 function colorBy(next) {
   cell = next;
   const { H } = model, isCell = cell !== null;
@@ -139,7 +139,7 @@ function colorBy(next) {
   draw();
 }
 
-/** What the pointer and the keys do with the cursor: a click holds it, another one on the same place lets it go. */
+/** What the pointer and the keys do with the cursor: a click holds it, another one on the same place releases it. */
 function moved(to, how) {
   if (to >= reading.length || (how === "hover" && held)) return;
   if (how === "click") held = !(held && to === position);
@@ -153,7 +153,7 @@ function moveTo(to, intoSight) {
   draw();
 }
 
-/** Draws the panels anew, once before the next picture. */
+/** Redraws the panels, once before the next frame. */
 function draw() {
   if (!drawn || position < 0) return;
   drawn = false;

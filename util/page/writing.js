@@ -1,6 +1,6 @@
-// How a text is written: each next character is drawn as sample.py draws it. See util/sampling/drawing.py.
+// Writes a text, drawing each character as sample.py does. See util/sampling/drawing.py.
 
-/** `length` indices that follow the indices `prime`; each is fed to the network once the next one is asked for. */
+/** `length` indices that follow the indices `prime`; each is fed to the network when the next one is requested. */
 function* sampled(network, prime, length, choose) {
   network.reset();
   for (const index of prime) network.step(index);
@@ -11,7 +11,7 @@ function* sampled(network, prime, length, choose) {
   }
 }
 
-/** What chooses an index from log-probabilities: a draw, or the most likely one where the temperature is 0. */
+/** Returns what chooses an index from log-probabilities: a draw, or the most likely one at temperature 0. */
 function chooser(seed, temperature) {
   if (temperature === 0) return mostLikely;
   const random = new Random(seed);
@@ -23,7 +23,7 @@ function chooser(seed, temperature) {
   };
 }
 
-/** Of several equally likely ones the first. */
+/** The first of them on a tie. */
 function mostLikely(logProbs) {
   let best = 0;
   for (let v = 1; v < logProbs.length; v++) if (logProbs[v] > logProbs[best]) best = v;
@@ -34,7 +34,7 @@ function mostLikely(logProbs) {
 function probabilities(logProbs, temperature, result) {
   let highest = 0, total = 0;
   for (let pass = 0; pass < 2 && total === 0; pass++) {
-    // So cold that all vanish: the same, measured from the most likely character.
+    // So cold that everything underflows: start over relative to the most likely character.
     if (pass) highest = logProbs[mostLikely(logProbs)];
     for (let v = 0; v < logProbs.length; v++) total += result[v] = Math.exp((logProbs[v] - highest) / temperature);
   }

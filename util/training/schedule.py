@@ -14,7 +14,7 @@ class Due(NamedTuple):
 
 
 def due(iteration: int, iterations: int, options: Namespace) -> Due:
-    """Returns what is due after an iteration, counted from 1, of this many."""
+    """Returns what is due after an iteration, counted from 1, out of `iterations`."""
     return Due(
         line=iteration % options.print_every == 0,
         validation=iteration % options.eval_val_every == 0 or iteration == iterations,
