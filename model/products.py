@@ -38,7 +38,14 @@ def addmm(bias: Tensor, a: Tensor, b: Tensor, out: Tensor) -> Tensor:
 
 
 def goes_to_onednn(a: Tensor, b: Tensor) -> bool:
-    return b.is_mkldnn or (min(*a.shape, *b.shape) >= SIZE and has_onednn(b))
+    if b.is_mkldnn:
+        return True
+    return min(*a.shape, *b.shape) >= SIZE and has_onednn(b) and is_dense(a) and is_dense(b)
+
+
+def is_dense(matrix: Tensor) -> bool:
+    """Whether a matrix or its transpose fills its memory; for others oneDNN has no kernel but a very slow one."""
+    return matrix.is_contiguous() or matrix.t().is_contiguous()
 
 
 def onednn(a: Tensor, b: Tensor) -> Tensor:

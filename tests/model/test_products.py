@@ -109,3 +109,12 @@ def test_a_large_model_learns_the_same_both_ways(monkeypatch, calls, cell):
     assert count > 2 * len(x) and none == 0
     assert (with_onednn - without).norm() < 1e-5 * without.norm()
     assert not torch.equal(with_onednn, without)
+
+
+def test_a_part_of_a_matrix_stays_with_torch_mm():
+    """Slices of the gates, as a GRU has them: oneDNN has no fast kernel for what does not fill its memory."""
+    whole = torch.randn(300, 900)
+    a, part = torch.randn(300, 300), whole[:, :600]
+    assert not products.goes_to_onednn(a, part) and not products.goes_to_onednn(part.t(), a)
+    out = torch.empty(300, 600)
+    assert torch.equal(products.mm(a, part, out=out), torch.mm(a, part))
