@@ -91,7 +91,7 @@ def flags() -> Flags:
     add("tensorboard", text, "", "folder to write the same figures to, for TensorBoard", role=CALL)
     add("accurate_gpu_timing", switch, 0, "1 = wait for the GPU before reading the clock", role=Role.MACHINE)
     add = flags.add_machine()
-    chosen = "threads to compute with on a CPU; 0 = as many as turn out fastest"
+    chosen = "number of threads to compute with on a CPU; 0 = whichever is fastest"
     add("threads", whole(0, 1024), 0, chosen, role=Role.MACHINE)
     return flags
 

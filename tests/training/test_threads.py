@@ -67,7 +67,7 @@ def test_a_busy_machine_is_found_out_within_a_few_iterations(seed):
     # At least 0.9 of the iterations that one thread does in the same time.
     assert machine.spent < 1000 * BUSY[1] * 1.5 / 0.9
     (sentence,) = machine.told
-    assert re.match(r"computing with 1 thread now, .* and not 0\.\d+ s as with 2 threads", sentence)
+    assert re.match(r"now computing with 1 thread, .* instead of 0\.\d+ s with 2 threads", sentence)
 
 
 def test_it_follows_the_load_down_and_up_again():
@@ -80,7 +80,10 @@ def test_it_follows_the_load_down_and_up_again():
     assert machine.share_of(1, since=5020) > 0.97
     machine.run(500)
     assert machine.number == 2 and machine.share_of(2, since=6100) > 0.95
-    assert [sentence[:24] for sentence in machine.told] == ["computing with 1 thread ", "computing with 2 threads"]
+    assert [sentence.split(",")[0] for sentence in machine.told] == [
+        "now computing with 1 thread",
+        "now computing with 2 threads",
+    ]
 
 
 def test_a_short_disturbance_is_not_worth_a_line():

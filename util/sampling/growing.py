@@ -22,7 +22,7 @@ Show = Callable[[int, "np.ndarray | None"], bytes]
 class GrowingText:
     """Writes a text to `file`: the primetext, then sampled characters until they end with the indices `stop`.
 
-    The text also ends before the indices `before`, if given; what may be their beginning is held back until it is not.
+    The text also ends before the indices `before`, if given; what may be the start of those is held back meanwhile.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ def grow(texts: list[GrowingText], sampled: Iterator[tuple[np.ndarray, np.ndarra
 
 
 def document_end(checkpoint: Checkpoint) -> list[int]:
-    """Returns the indices that end a document of the text that a model learned; none if it was not made of documents.
+    """Returns the indices that end a document in the model's own text; none if it was not made of documents.
 
     Raises UserError if the model does not know them.
     """

@@ -14,16 +14,16 @@ RELEASE_CHARACTERS = 1 << 24
 SPLITS = ("train", "val", "test")
 TRAIN, VALIDATION, TEST = range(3)
 CHUNK = 1 << 18
-"""Characters of a text that are looked at together: so many that the arrays stay in a processor's cache."""
+"""How many characters of a text to look at together, so that the arrays stay in a processor's cache."""
 
 Span = tuple[int, int]
-"""A part of a text: its first place, and the one after its last."""
+"""A part of a text: its first position, and the one after its last."""
 
 
 class Streams:
-    """Places in a text that, cut to a multiple of B·S, is read as B equal consecutive streams.
+    """Positions in a text that, cut to a multiple of B·S, is read as B equal consecutive streams.
 
-    Batch k holds columns k·S to (k+1)·S of that matrix. `streams` selects which of the B streams to give places for.
+    Batch k holds columns k·S to (k+1)·S of that matrix. `streams` selects some of the B streams.
     """
 
     def __init__(self, length: int, batch_size: int, seq_length: int, streams: slice) -> None:
@@ -32,11 +32,11 @@ class Streams:
         self.seq_length = seq_length
         if self.num_batches:
             starts = np.arange(batch_size)[streams] * self.num_batches * seq_length
-            # Places of batch 0's inputs, with one more row for the last targets: (S+1, B).
+            # Positions of batch 0's inputs, with one more row for the last targets: (S+1, B).
             self._offsets = np.arange(seq_length + 1)[:, None] + starts
 
     def places(self, number: int) -> np.ndarray:
-        """Returns the places of a batch's inputs and, one row further, of its targets: (S+1, streams).
+        """Returns the positions of a batch's inputs and, one row further down, its targets: (S+1, streams).
 
         The text's last character is followed by its first.
         """
@@ -45,7 +45,7 @@ class Streams:
         return places
 
     def spans(self, first: int, stop: int) -> list[Span]:
-        """Returns where the batches `first` to `stop` lie: of each stream the first place, and that after the last."""
+        """Returns where the batches from `first` to before `stop` are in each stream."""
         if not self.num_batches:
             return []
         starts = self._offsets[0].tolist()
@@ -94,11 +94,11 @@ class Batches:
         return window[:-1], window[1:]
 
     def places(self, split: int, number: int, epoch: int | None) -> np.ndarray:
-        """Returns the places in the text of a batch's inputs and, one row further, of its targets: (S+1, streams)."""
+        """Returns the positions in the text of a batch's inputs and, one row down, its targets: (S+1, streams)."""
         return self._streams.places(sum(self.split_sizes[:split]) + number)
 
     def spans(self, split: int) -> list[Span]:
-        """Returns the parts of the text that make a split: of each the first place, and that after the last."""
+        """Returns a split's parts of the text."""
         first, stop = (sum(self.split_sizes[:end]) for end in (split, split + 1))
         return self._streams.spans(first, stop)
 
@@ -119,7 +119,7 @@ def release(indices: np.ndarray) -> None:
 
 
 def chunks(text: np.ndarray, spans: Sequence[Span], more: int) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Yields parts of a text in pieces, from one place to another, with their characters and up to `more` behind."""
+    """Yields parts of a text in pieces: where each starts and stops, and its characters with up to `more` after it."""
     for start, end in spans:
         for at in range(start, end, CHUNK):
             stop = min(at + CHUNK, end)

@@ -1,7 +1,7 @@
 """Texts made of many short ones, the documents, each of which ends with a separator.
 
-Each split has whole documents, in the order of the file. Training may read its own in a new order in each epoch; only
-the places where they start are kept for that, so the text stays on the disk. Letters: B streams, S time steps.
+Each split has whole documents, in the order of the file. Training may read its documents in a new order in each epoch;
+only their positions are kept for that, so the text stays on the disk. Letters: B streams, S time steps.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from util.text.source import progress_bar
 
 
 class Documents(Batches):
-    """Batches of a text made of documents; the documents of each split are cut into B streams of their own."""
+    """Batches of a text made of documents; each split's documents are cut into their own B streams."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Documents(Batches):
         streams: slice = slice(None),
         seed: int | None = None,
     ) -> None:
-        """`separator` ends each document but perhaps the last. The other arguments are those of Batches.
+        """`separator` ends each document, except perhaps the last. The other arguments are those of Batches.
 
         `seed`, if given, shuffles the training documents.
         """
@@ -50,7 +50,7 @@ class Documents(Batches):
         self._shuffled = None if seed is None else Shuffled(starts[:train].copy(), borders[1], seed)
 
     def places(self, split: int, number: int, epoch: int | None) -> np.ndarray:
-        """Returns the places in the text of a batch's inputs and, one row further, of its targets: (S+1, streams).
+        """Returns the positions in the text of a batch's inputs and, one row further down, its targets: (S+1, streams).
 
         The last character of a split's streams is followed by their first.
         """
@@ -60,7 +60,7 @@ class Documents(Batches):
         return places + self.parts[split][0]
 
     def spans(self, split: int) -> list[Span]:
-        """Returns the parts of the text that make a split: all of it if shuffling leaves out another rest each time."""
+        """Returns a split's parts of the text; all of it if shuffled, since each epoch leaves out a different rest."""
         if self._shuffled and split == TRAIN:
             return [self.parts[split]]
         start, streams = self.parts[split][0], self._split_streams[split]
@@ -70,17 +70,17 @@ class Documents(Batches):
 class Shuffled:
     """The first `length` characters of a text, with their documents in a new order in each epoch.
 
-    Takes 16 bytes a document, and for a moment some 40 while a new order is made.
+    Takes 16 bytes per document, and about 40 for a moment while a new order is made.
     """
 
     def __init__(self, starts: np.ndarray, length: int, seed: int) -> None:
         self._length, self._seed = length, seed
         self._epoch: int | None = None
-        # Where each document starts in the text, and where in the shuffled one, both in the shuffled order.
+        # Where each document starts in the text and in the shuffled text, both in the shuffled order.
         self._starts, self._shuffled_starts = starts, np.zeros_like(starts)
 
     def places(self, places: np.ndarray, epoch: int) -> np.ndarray:
-        """Returns the places in the text of places in the epoch's shuffled text."""
+        """Returns the positions in the text of positions in the epoch's shuffled text."""
         if epoch != self._epoch:
             self._shuffle(epoch)
         document = np.searchsorted(self._shuffled_starts, places, side="right") - 1
@@ -97,7 +97,7 @@ class Shuffled:
 
 
 def document_starts(indices: np.ndarray, separator: Sequence[int]) -> np.ndarray:
-    """Returns where documents start: at 0 and behind each separator but one at the very end; int64 (documents,).
+    """Returns where documents start: at 0 and after each separator except one at the very end; int64 (documents,).
 
     Separators do not overlap: they are found from left to right. A text without any is one document.
     """
@@ -119,10 +119,10 @@ def document_starts(indices: np.ndarray, separator: Sequence[int]) -> np.ndarray
 
 
 def apart(places: np.ndarray, size: int) -> np.ndarray:
-    """Returns, of rising places, the first and each that is at least `size` behind the one returned before it."""
+    """Returns the first of ascending positions, and each one at least `size` after the last one returned."""
     if (np.diff(places) >= size).all():
         return places
-    # The place after the last stands for none. Each round doubles how many jumps from the first place are taken.
+    # The index past the end means none. Each round doubles the number of jumps taken from the first position.
     jump = np.append(np.searchsorted(places, places + size), len(places))
     taken = np.zeros(len(jump), bool)
     taken[0] = True
@@ -135,8 +135,8 @@ def apart(places: np.ndarray, size: int) -> np.ndarray:
 def document_splits(starts: np.ndarray, length: int, train_frac: float, val_frac: float) -> tuple[int, int, int]:
     """Returns how many documents are for training, validation and testing.
 
-    Those for training are the first, until they have train_frac of the characters; then come those for validation,
-    until both have train_frac + val_frac; the rest is for testing.
+    The first are for training, until they have train_frac of the characters; then come those for validation, until
+    both have train_frac + val_frac; the rest is for testing.
     """
     train = int(np.searchsorted(starts, math.ceil(train_frac * length)))
     both = train_frac + val_frac

@@ -1,4 +1,4 @@
-"""Makes the batches of a run from its options: for training, and for all that looks at the run's text afterwards."""
+"""Makes a run's batches from its options, for training and for whatever reads the run's text afterwards."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def batches_of_run(
     translation: np.ndarray | None = None,
     streams: slice = slice(None),
 ) -> Batches | None:
-    """Returns a text's batches, cut as a run's options say; None if they do not say it.
+    """Returns a text's batches, cut as a run's options say; None if they do not say.
 
-    `translation` and `streams` are those of Batches. Raises UserError if the text has no -document_end in it.
+    `translation` and `streams` are those of Batches. Raises UserError if the text does not contain -document_end.
     """
     train_frac, val_frac, document_end = (options.get(name, "") for name in ("train_frac", "val_frac", "document_end"))
     if not (fraction.accepts(train_frac) and fraction.accepts(val_frac) and isinstance(document_end, str)):
@@ -97,7 +97,7 @@ def check_documents(batches: Documents) -> None:
 
 
 def smaller_batches(parts: Sequence[int], batch_size: int, seq_length: int) -> str:
-    """Returns the flags that would make about enough batches of texts of these lengths; empty if they are too short."""
+    """Returns flags that would make about enough batches of texts of these lengths; empty if they are too short."""
     most = sum(parts) // FEW_BATCHES
     if most < seq_length * 10:
         seq_length = min(seq_length, math.isqrt(most))

@@ -1,11 +1,11 @@
-"""With how many threads torch computes, chosen while a run goes on.
+"""Chooses the number of threads that torch computes with, while a run is going.
 
-Alone on a machine a training step is fastest with many threads. With other programs on the same cores these threads
-wait for each other: two can take five times as long as one. So now and then a few steps are made with another number,
-in turn with the present one, and the faster of the two goes on. What such trials cost stays below SHARE of the time.
+Alone on a machine, a training step is fastest with many threads. If other programs use the same cores, these threads
+wait for each other: two can take five times as long as one. So now and then a few steps alternate between the present
+number and another, and the faster of the two stays. Such trials cost less than SHARE of the time.
 
-No figure depends on it: only those numbers are taken with which the gradient of the run's first batch comes out the
-same, bit for bit, as with the number that torch starts with.
+No figure depends on it: only those numbers are used that give the same gradient for the run's first batch, bit for bit,
+as the number that torch starts with.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
     from util.training.trainer import Trainer
 
 ROUNDS = 3
-"""How many steps a trial makes with each of the two numbers."""
+"""The number of steps in a trial with each of the two numbers."""
 FASTER = 0.9
-"""A number that takes less than this part of the present one's time takes its place."""
+"""A number that takes less than this fraction of the present one's time replaces it."""
 SLOWER = 1.25
 """A step of a trial that takes this many times the usual time ends the trial."""
 MUCH_FASTER = 0.5
-"""A step of a trial that takes less than this part of the usual time decides it."""
+"""A step of a trial that takes less than this fraction of the usual time decides it."""
 SHARE = 0.01
-"""The part of the time by which trials may delay a run."""
+"""The fraction of the time that trials may cost."""
 FIRST_PAUSE, LONGEST_PAUSE = 4, 2048
-"""Iterations before a trial; each trial in vain doubles them."""
+"""Iterations before a trial; each trial that changes nothing doubles them."""
 RECENT = 5
-"""How many iterations tell what is usual."""
+"""How many iterations determine the usual time."""
 CHANGE = 1.5
-"""Where the usual time has become this many times what it was, or this part of it, a trial is due at once."""
+"""If the usual time has grown or shrunk by this factor, a trial is due at once."""
 LONG = 100
-"""After how many iterations a change is worth a line."""
+"""After how many iterations a change is reported."""
 
 
 def choose_threads(trainer: Trainer, wanted: int) -> Threads:
-    """Returns what chooses the number of threads of a run, or has set it for good where `wanted` is not 0.
+    """Returns what chooses a run's number of threads; if `wanted` is not 0, that number is fixed.
 
-    Torch's own number, which OMP_NUM_THREADS sets, is the most. Of several processes each has its share of the cores,
-    and keeps to it.
+    The most is torch's own number, which OMP_NUM_THREADS sets. With several processes, each keeps to its share of the
+    cores.
     """
     import torch
 
@@ -66,7 +66,7 @@ def powers_of_two(below: int) -> list[int]:
 
 
 def agreeing(numbers: Sequence[int], use: Callable[[int], None], gradient: Callable[[], Tensor]) -> dict[int, float]:
-    """Returns the numbers with which the gradient equals that of the last one, and the seconds that each took."""
+    """Returns the numbers whose gradient equals that of the last number, with the seconds that each took."""
     import torch
 
     if len(numbers) == 1:
@@ -84,10 +84,10 @@ def agreeing(numbers: Sequence[int], use: Callable[[int], None], gradient: Calla
 
 
 class Threads:
-    """Chooses among numbers of threads, beginning with the fastest; `took` tells it what an iteration took."""
+    """Chooses among numbers of threads, starting with the fastest; `took` is called with each iteration's time."""
 
     def __init__(self, tried: dict[int, float], use: Callable[[int], None], say: Callable[[str], None] = tell) -> None:
-        """Takes the numbers in rising order, with the seconds that each took when it was tried."""
+        """`tried` are the numbers in ascending order, with the seconds that each took."""
         self.numbers = list(tried)
         most = self.numbers[-1]
         self.present = min(tried, key=lambda number: (tried[number], -number))
@@ -96,21 +96,21 @@ class Threads:
         self._use, self._say = use, say
         use(self.present)
         self._recent: deque[float] = deque(maxlen=RECENT)  # with the present number, outside of trials
-        self._usual = math.inf  # what an iteration took after the last trial
+        self._usual = math.inf  # an iteration's time after the last trial
         self._trial: dict[int, list[float]] = {}  # seconds by number, the other one first; empty outside of trials
-        self._upwards = False  # which neighbour the next trial tries, if there are two
+        self._upwards = False  # which neighbor the next trial tries, if there are two
         self._pause = self._left = FIRST_PAUSE
-        self._total = self._lost = 0.0  # seconds: of all iterations, and what trials have added to them
+        self._total = self._lost = 0.0  # seconds: of all iterations, and what trials added to them
         self._iterations = 0  # since the last change
 
     def took(self, seconds: float) -> None:
-        """Takes in the time of an iteration, and sets the number of threads for the next one."""
+        """Takes the time of an iteration, and sets the number of threads for the next one."""
         if len(self.numbers) == 1:
             return
         self._total += seconds
         self._iterations += 1
         if self._trial:
-            self._go_on_with_trial(seconds)
+            self._continue_trial(seconds)
         else:
             self._recent.append(seconds)
             self._left -= 1
@@ -127,13 +127,13 @@ class Threads:
 
     def _begin_trial(self) -> None:
         here = self.numbers.index(self.present)
-        neighbours = self.numbers[max(here - 1, 0) : here] + self.numbers[here + 1 : here + 2]
-        other = neighbours[-1 if self._upwards else 0]
+        neighbors = self.numbers[max(here - 1, 0) : here] + self.numbers[here + 1 : here + 2]
+        other = neighbors[-1 if self._upwards else 0]
         self._trial = {other: [], self.present: []}
         self._use(other)
 
-    def _go_on_with_trial(self, seconds: float) -> None:
-        """Takes in a step of a trial: the two numbers take turns, beginning with the other one."""
+    def _continue_trial(self, seconds: float) -> None:
+        """Takes the time of a step in a trial: the two numbers take turns, starting with the other one."""
         other, present = self._trial
         usual = median(self._recent)
         is_other = len(self._trial[other]) == len(self._trial[present])
@@ -151,7 +151,7 @@ class Threads:
             self._end_trial(other if faster else present)
 
     def _end_trial(self, number: int) -> None:
-        """Goes on with the number that has won."""
+        """Continues with the number that won."""
         if number != self.present:
             old, new = (self._trial[self.present] or self._recent), self._trial[number]
             self._why = explanation(number, median(new), self.present, median(old))
@@ -168,8 +168,8 @@ class Threads:
 
 def explanation(number: int, seconds: float, before: int, seconds_before: float) -> str:
     return (
-        f"computing with {threads(number)} now, and with the same figures: an iteration took {seconds:.3f} s and not "
-        f"{seconds_before:.3f} s as with {threads(before)}; -threads sets the number"
+        f"now computing with {threads(number)}, which changes no figure: an iteration took {seconds:.3f} s instead of "
+        f"{seconds_before:.3f} s with {threads(before)}; -threads sets the number"
     )
 
 
