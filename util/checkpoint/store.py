@@ -13,11 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from util.checkpoint.char_rnn_t7 import t7_content
 from util.checkpoint.content import Checkpoint, from_content, to_content
 from util.checkpoint.pt import read_pt
-from util.checkpoint.t7 import read_t7
-from util.checkpoint.torch_rnn_t7 import is_torch_rnn, torch_rnn_content
 from util.cli.files import replacing
 from util.errors import UserError, reason
 
@@ -79,6 +76,11 @@ def read_content(path: Path) -> Any:
     if start[:2] == b"PK":
         return read_pt(path)
     if start[:1] in (b"\3", b"\4", b"3", b"4"):  # a table or an object, in binary or in ASCII
+        # Imported where it is needed: sample.py on a .pt starts sooner.
+        from util.checkpoint.char_rnn_t7 import t7_content
+        from util.checkpoint.t7 import read_t7
+        from util.checkpoint.torch_rnn_t7 import is_torch_rnn, torch_rnn_content
+
         root = read_t7(path)
         return torch_rnn_content(root) if is_torch_rnn(root) else t7_content(root)
     raise ValueError("it is neither a .pt nor a .t7 file")

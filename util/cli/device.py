@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -61,6 +60,8 @@ def count_gpus() -> int:
 
 def is_rocm() -> bool:
     """Whether the installed torch is built for AMD's GPUs, which it calls cuda as well."""
+    import importlib.metadata  # takes longer than all else that sample.py needs of this file
+
     try:
         return "rocm" in importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
