@@ -110,7 +110,7 @@ def main() -> int:
         trainer = make_trainer(vocabulary, batches, device, processes, start)
         if start.resumed_from:
             take_up(start, trainer, folder)
-        processes.connect(facts(known, options, text.sha256, trainer, HERE))
+        processes.connect(lambda: facts(known, options, text.sha256, trainer, HERE))
 
         def save(place: Path) -> None:
             snapshot = trainer.snapshot(text.sha256)

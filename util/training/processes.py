@@ -7,6 +7,7 @@ all processes take the same step, the one that a single process would take.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ class Processes:
             raise UserError(f"{self.size} processes need a -batch_size of at least {self.size}; it is {batch_size}")
         return slice(self.rank * batch_size // self.size, (self.rank + 1) * batch_size // self.size)
 
-    def connect(self, facts: dict[str, Any]) -> None:
+    def connect(self, find_facts: Callable[[], dict[str, Any]]) -> None:
         """Joins the other processes, and takes this one's share of the machine's cores.
 
         Raises UserError if the named facts differ between them.
@@ -57,6 +58,7 @@ class Processes:
         torch.set_num_threads(max(1, cores // rank().local_total))
         # Joining may take long, since one process may still be indexing the text. After that, none should be late.
         distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        facts = find_facts()
         everyones: list[Any] = [None] * self.size
         distributed.all_gather_object(everyones, facts)
         for name in facts:
