@@ -37,6 +37,7 @@ from util.text.loading import batches_of_run
 from util.text.novelty import Span, line, novelty, sampled_texts
 from util.text.source import CACHE_FILES, Source, characters, find_text, text_of_run
 from util.text.vocabulary import Vocabulary
+from util.training.evaluation import one_stream, streams
 
 HERE = Path(__file__).parent
 PIECE = 1000
@@ -75,23 +76,16 @@ def main() -> None:
     cache = [task.source.folder / name for name in CACHE_FILES]
 
     with table(options.per_char, [options.checkpoint, *task.source.files, *cache], checkpoint, task) as rows:
-        import torch  # takes seconds, so not before flags, checkpoint and text have been checked
-
-        from model.char_rnn import CharRNN
-        from util.training.evaluation import batch_loss
-
-        model = CharRNN.from_arrays(checkpoint.model_shape, checkpoint.parameters).to(device)
-        state = model.zero_state(task.batch_size)
+        alone = options.file and device == "cpu"
+        predict = one_stream(checkpoint) if alone else streams(checkpoint, task.batch_size, device)
         total = 0.0
         quiet = not sys.stderr.isatty() or options.per_char == "-"
         with tqdm(total=task.length, unit=" characters", unit_scale=True, leave=False, disable=quiet) as bar:
             for x, y in task.batches:
-                targets = torch.from_numpy(y).to(device)
-                loss, log_probs, state = batch_loss(model, torch.from_numpy(x).to(device), targets, state)
-                total += loss.item()
+                loss, losses = predict(x, y)
+                total += loss
                 if rows:
-                    losses = -log_probs.gather(2, targets.unsqueeze(2)).squeeze(2)
-                    rows.add(y, losses.cpu().numpy() / math.log(2))
+                    rows.add(y, losses / math.log(2))
                 bar.update(y.size)
 
     mean = total / task.length

@@ -16,10 +16,10 @@ QUIET, BUSY = {1: 0.045, 2: 0.031}, {1: 0.07, 2: 0.25}
 class Machine:
     """Runs iterations whose times are a function of the number of threads and the iteration."""
 
-    def __init__(self, numbers, seconds, begin=None):
+    def __init__(self, numbers, seconds, tried=None):
         self.number, self.told, self.history, self.spent = numbers[-1], [], [], 0.0
         self._seconds = seconds
-        tried = {number: float(begin not in (number, None)) for number in numbers}
+        tried = tried or dict.fromkeys(numbers, seconds(numbers[-1], 1))
         self._threads = Threads(tried, self._use, self.told.append)
 
     def _use(self, number):
@@ -120,11 +120,29 @@ def test_only_numbers_with_the_same_gradient_are_taken():
 
 
 def test_it_begins_with_what_was_fastest_and_says_so_when_that_lasts():
-    assert Machine([1, 2, 4], steady({1: 1, 2: 1, 4: 1}), begin=2).run(1).history == [2]
-    busy = Machine([1, 2], steady(BUSY), begin=1).run(500)
+    assert Machine([1, 2, 4], steady({1: 1, 2: 1, 4: 1}), tried={1: 2, 2: 1, 4: 2}).run(1).history == [2]
+    busy = Machine([1, 2], steady(BUSY), tried=BUSY).run(500)
     assert busy.share_of(1) > 0.98 and len(busy.told) == 1
-    mistaken = Machine([1, 2], steady(QUIET), begin=1).run(500)
-    assert mistaken.share_of(2, since=12) > 0.95 and not mistaken.told
+    mistaken = Machine([1, 2], steady(QUIET), tried={1: 0.045, 2: 0.05}).run(500)
+    assert mistaken.share_of(2, since=20) > 0.98 and not mistaken.told
+
+
+def test_a_number_that_was_very_slow_is_tried_again_when_that_costs_little_of_the_time():
+    machine = Machine([1, 2], steady({1: 0.07, 2: 2.5}), tried={1: 0.08, 2: 3.0})
+    machine.run(4000)
+    assert machine.spent < 3 / SHARE and machine.share_of(1) == 1
+    machine.run(16_000)
+    assert machine.history.count(2) >= 1
+    assert machine.spent < (1 + SHARE) * 20_000 * 0.07
+    machine._seconds = steady(QUIET)  # the other programs have ended
+    assert machine.run(100).number == 2
+
+
+def test_other_programs_that_end_soon_are_noticed_soon():
+    machine = Machine(
+        [1, 2], lambda number, i: ({1: 0.08, 2: 2.5} if i <= 20 else QUIET)[number], tried={1: 0.1, 2: 3.0}
+    )
+    assert machine.run(60).number == 2 and machine.history[:20].count(2) == 0
 
 
 def test_a_much_faster_step_decides_at_once():

@@ -10,7 +10,6 @@ as the number that torch starts with.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -34,12 +33,15 @@ MUCH_FASTER = 0.5
 """A step of a trial that takes less than this fraction of the usual time decides it."""
 SHARE = 0.01
 """The fraction of the time that trials may cost."""
+WAITING, WORST = 2, 50
+"""Threads of a number that takes WAITING times as long wait for each other; the next step may take WORST times."""
 FIRST_PAUSE, LONGEST_PAUSE = 4, 2048
 """Iterations before a trial; each trial that changes nothing doubles them."""
-RECENT = 5
-"""How many iterations determine the usual time."""
-CHANGE = 1.5
-"""If the usual time has grown or shrunk by this factor, a trial is due at once."""
+FEW, RECENT = 5, 20
+"""How many iterations tell the present time, and how many the usual time."""
+BUSIER, QUIETER = 1.5, 0.8
+"""If the present time exceeds BUSIER times the usual one, fewer threads are tried at once; if three quarters of the
+recent iterations took less than QUIETER times the usual time, more are."""
 LONG = 100
 """After how many iterations a change is reported."""
 
@@ -91,15 +93,17 @@ class Threads:
         self.numbers = list(tried)
         most = self.numbers[-1]
         self.present = min(tried, key=lambda number: (tried[number], -number))
+        self._known = dict(tried)  # the seconds that each number took when it was last tried
         self._said = most
         self._why = explanation(self.present, tried[self.present], most, tried[most])
         self._use, self._say = use, say
         use(self.present)
         self._recent: deque[float] = deque(maxlen=RECENT)  # with the present number, outside of trials
-        self._usual = math.inf  # an iteration's time after the last trial
+        self._usual = tried[self.present]  # an iteration's time after the last trial or the start
         self._trial: dict[int, list[float]] = {}  # seconds by number, the other one first; empty outside of trials
         self._upwards = False  # which neighbor the next trial tries, if there are two
-        self._pause = self._left = FIRST_PAUSE
+        self._pause = FIRST_PAUSE
+        self._since = 0  # iterations after the last trial
         self._total = self._lost = 0.0  # seconds: of all iterations, and what trials added to them
         self._iterations = 0  # since the last change
 
@@ -113,29 +117,45 @@ class Threads:
             self._continue_trial(seconds)
         else:
             self._recent.append(seconds)
-            self._left -= 1
-            if (self._left <= 0 or self._has_changed()) and self._lost <= SHARE * self._total:
-                self._begin_trial()
+            self._since += 1
+            if self._since == RECENT:
+                self._usual = median(self._recent)
+            other = self._to_try()
+            if other:
+                self._trial = {other: [], self.present: []}
+                self._use(other)
         if self.present != self._said and self._iterations >= LONG and not self._trial:
             self._said = self.present
             self._say(self._why)
 
-    def _has_changed(self) -> bool:
-        if len(self._recent) < RECENT or self._usual == math.inf:
-            return False
-        return not 1 / CHANGE < median(self._recent) / self._usual < CHANGE
-
-    def _begin_trial(self) -> None:
+    def _to_try(self) -> int | None:
+        """Returns the number to try now, a neighbor of the present one, if a trial is due."""
+        if self._lost > SHARE * self._total:
+            return None
         here = self.numbers.index(self.present)
-        neighbors = self.numbers[max(here - 1, 0) : here] + self.numbers[here + 1 : here + 2]
-        other = neighbors[-1 if self._upwards else 0]
-        self._trial = {other: [], self.present: []}
-        self._use(other)
+        fewer, more = self.numbers[max(here - 1, 0) : here], self.numbers[here + 1 : here + 2]
+        if fewer and self._now() > BUSIER * self._usual:
+            return fewer[0]
+        if more and self._since > RECENT and sorted(self._recent)[RECENT * 3 // 4] < QUIETER * self._usual:
+            return more[0]
+        if self._since < self._pause:
+            return None
+        return next(filter(self._is_cheap, more + fewer if self._upwards else fewer + more), None)
+
+    def _now(self) -> float:
+        return median(list(self._recent)[-FEW:])
+
+    def _is_cheap(self, other: int) -> bool:
+        """Returns whether a step with another number may cost what it cost last, or what it may cost at worst."""
+        now = self._now()
+        then = self._known.get(other, now)
+        cost = max(then, WORST * now) - now if then > WAITING * now else max(0.0, then - now)
+        return self._lost + cost <= SHARE * self._total
 
     def _continue_trial(self, seconds: float) -> None:
         """Takes the time of a step in a trial: the two numbers take turns, starting with the other one."""
         other, present = self._trial
-        usual = median(self._recent)
+        usual = self._now()
         is_other = len(self._trial[other]) == len(self._trial[present])
         self._trial[other if is_other else present].append(seconds)
         if is_other:
@@ -152,17 +172,19 @@ class Threads:
 
     def _end_trial(self, number: int) -> None:
         """Continues with the number that won."""
+        took = {tried: median(seconds) for tried, seconds in self._trial.items() if seconds}
+        self._known = took if number != self.present else self._known | took  # what was before has changed
         if number != self.present:
             old, new = (self._trial[self.present] or self._recent), self._trial[number]
             self._why = explanation(number, median(new), self.present, median(old))
             self.present, self._iterations = number, 0
-            self._recent = deque(self._trial[number], maxlen=RECENT)
             self._pause = FIRST_PAUSE
         else:
             self._upwards = not self._upwards
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        self._usual = median(self._recent)
-        self._left, self._trial = self._pause, {}
+        self._usual = median(self._trial[number] or self._recent)
+        self._recent.clear()
+        self._since, self._trial = 0, {}
         self._use(self.present)
 
 
