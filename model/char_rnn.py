@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from model.gru import GRU
 from model.lstm import LSTM
+from model.products import FULL, Products
 from model.recurrent import RecurrentLayer
 from model.rnn import RNN
 from model.shapes import STATES
@@ -21,14 +22,20 @@ CELLS: dict[str, type[RecurrentLayer]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 
 
 class CharRNN(nn.Module):
-    """Predicts the next character of each of B streams from all characters before it."""
+    """Predicts the next character of each of B streams from all characters before it.
 
-    def __init__(self, vocab_size: int, rnn_size: int, num_layers: int, model: str = "lstm") -> None:
+    With BFLOAT16 as its products the layers multiply in bfloat16; the parameters, the state, the gates and the decoder
+    stay as they are.
+    """
+
+    def __init__(
+        self, vocab_size: int, rnn_size: int, num_layers: int, model: str = "lstm", products: Products = FULL
+    ) -> None:
         super().__init__()
         self.rnn_size, self.num_layers = rnn_size, num_layers
         self.num_states = len(STATES[model])
         self.layers = nn.ModuleList(
-            CELLS[model](vocab_size if layer == 0 else rnn_size, rnn_size) for layer in range(num_layers)
+            CELLS[model](vocab_size if layer == 0 else rnn_size, rnn_size, products) for layer in range(num_layers)
         )
         self.decoder = nn.Linear(rnn_size, vocab_size)  # skip_init would import sympy, a third of a second
         nn.init.zeros_(self.decoder.weight)
@@ -77,9 +84,11 @@ class CharRNN(nn.Module):
             parameter.copy_(torch.tensor(arrays[name]))
 
     @classmethod
-    def from_arrays(cls, shape: tuple[int, int, int, str], arrays: Mapping[str, np.ndarray]) -> CharRNN:
+    def from_arrays(
+        cls, shape: tuple[int, int, int, str], arrays: Mapping[str, np.ndarray], products: Products = FULL
+    ) -> CharRNN:
         """Returns the model of this shape (V, H, L, cell) with these parameters by name, in their precision."""
-        model = cls(*shape).to(torch.tensor(arrays["decoder.bias"]).dtype)
+        model = cls(*shape, products).to(torch.tensor(arrays["decoder.bias"]).dtype)
         model.load_arrays(arrays)
         return model
 

@@ -16,13 +16,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from model.products import addmm, mm, packed
+from model.products import Products
 from model.recurrent import RecurrentLayer, Unrolled
 
 
 class UnrolledGRU(Unrolled):
-    def __init__(self, x: Tensor, i2h_weight: Tensor, h2h_weight: Tensor) -> None:
-        super().__init__(x, i2h_weight, h2h_weight)
+    def __init__(self, x: Tensor, i2h_weight: Tensor, h2h_weight: Tensor, products: Products) -> None:
+        super().__init__(x, i2h_weight, h2h_weight, products)
         S, B, H = self.S, self.B, self.H
         self.rh = self.new(S, B, H)
         self.d_rh = self.new(B, H)
@@ -34,33 +34,33 @@ class UnrolledGRU(Unrolled):
         weight_zr, weight_n = self.h2h_weight.copy_(h2h_weight).tensor_split([2 * self.H], dim=1)
         weight_n.mul_(2)  # for n = 2 sigmoid(2 a_n) - 1; see recurrent.py
         self.all.n.mul_(2)
-        weight_zr, weight_n = packed(weight_zr, self.B), packed(weight_n, self.B)
+        weight_zr, weight_n = self.packed(weight_zr, self.B), self.packed(weight_n, self.B)
         self.h[0].copy_(state[0])
         for s in self.steps:
-            addmm(s.zr, s.h_prev, weight_zr, out=s.zr).sigmoid_()  # z, r
+            self.addmm(s.zr, s.h_prev, weight_zr, out=s.zr).sigmoid_()  # z, r
             torch.mul(s.r, s.h_prev, out=s.rh)
-            addmm(s.n, s.rh, weight_n, out=s.n).sigmoid_()  # (1 + n) / 2
+            self.addmm(s.n, s.rh, weight_n, out=s.n).sigmoid_()  # (1 + n) / 2
             torch.add(self.minus_one, s.n, alpha=2, out=s.n)  # n = tanh(a_n)
             torch.lerp(s.h_prev, s.n, s.z, out=s.h)  # h' = z n + (1 - z) h
         return self.h[-1:].clone()
 
     def backward(self, dh_above: Tensor, h2h_weight: Tensor) -> None:
         weight_zr, weight_n = self.h2h_weight_t.copy_(h2h_weight.t()).tensor_split([2 * self.H])
-        weight_zr, weight_n = packed(weight_zr, self.B), packed(weight_n, self.B)
+        weight_zr, weight_n = self.packed(weight_zr, self.B), self.packed(weight_n, self.B)
         dh, d_rh = self.dh.zero_(), self.d_rh  # no gradient from beyond the last step
         dh_twice = dh.unsqueeze(1)  # (B, 1, H), for z and n at once
         self._slopes()
         for s, dh_t in zip(reversed(self.steps), reversed(dh_above.unbind())):
             dh.add_(dh_t)
             s.d_zn.mul_(dh_twice)  # da_z = dh (n - h) z (1 - z), da_n = dh z (1 - n²)
-            mm(s.d_n, weight_n, out=d_rh)  # d(rh) = W_hn^T da_n
+            self.mm(s.d_n, weight_n, out=d_rh)  # d(rh) = W_hn^T da_n
             s.d_r.mul_(d_rh)  # da_r = d(rh) h r (1 - r)
             dh.mul_(s.dh_dh).addcmul_(d_rh, s.r)  # from here on of the step before: dh = dh (1 - z) + d(rh) r
-            addmm(dh, s.d_zr, weight_zr, out=dh)  # + W_hz^T da_z + W_hr^T da_r
+            self.addmm(dh, s.d_zr, weight_zr, out=dh)  # + W_hz^T da_z + W_hr^T da_r
         d_zr, d_n = self.d_gates.flatten(0, 1).tensor_split([2 * self.H], dim=1)
         d_weight_zr, d_weight_n = self.d_h2h_weight.tensor_split([2 * self.H], dim=1)
-        mm(self.h[:-1].flatten(0, 1).t(), d_zr, out=d_weight_zr)
-        mm(self.rh.flatten(0, 1).t(), d_n, out=d_weight_n)
+        self.mm(self.h[:-1].flatten(0, 1).t(), d_zr, out=d_weight_zr)
+        self.mm(self.rh.flatten(0, 1).t(), d_n, out=d_weight_n)
 
     def _slopes(self) -> None:
         """Computes for all steps what needs no gradient: what the loop multiplies by dh (z, n) or d(rh) (r), and dh_dh.

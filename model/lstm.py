@@ -16,13 +16,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.products import addmm, mm, packed
+from model.products import Products
 from model.recurrent import RecurrentLayer, Unrolled
 
 
 class UnrolledLSTM(Unrolled):
-    def __init__(self, x: Tensor, i2h_weight: Tensor, h2h_weight: Tensor) -> None:
-        super().__init__(x, i2h_weight, h2h_weight)
+    def __init__(self, x: Tensor, i2h_weight: Tensor, h2h_weight: Tensor, products: Products) -> None:
+        super().__init__(x, i2h_weight, h2h_weight, products)
         S, B, H = self.S, self.B, self.H
         self.C = self.new(S + 1, B, H)  # C[t] goes into step t, and C[t + 1] comes out of it
         self.q = self.new(S, B, H)
@@ -36,11 +36,11 @@ class UnrolledLSTM(Unrolled):
         *_, weight_g = weight.split(self.H, dim=1)
         weight_g.mul_(2)  # for g = 2 sigmoid(2 a_g) - 1; see recurrent.py
         self.all.g.mul_(2)
-        weight = packed(weight, self.B)
+        weight = self.packed(weight, self.B)
         torch.mul(state[0], -2, out=self.C[0])
         self.h[0].copy_(state[1])
         for s in self.steps:
-            addmm(s.gates, s.h_prev, weight, out=s.gates).sigmoid_()  # i, f, o; and (1 + g) / 2
+            self.addmm(s.gates, s.h_prev, weight, out=s.gates).sigmoid_()  # i, f, o; and (1 + g) / 2
             torch.add(self.minus_one, s.g, alpha=2, out=s.g)  # g = tanh(a_g)
             torch.mul(s.f, s.C_prev, out=s.C).addcmul_(s.i, s.g, value=-2)  # c' = f c + i g, kept as C = -2c'
             torch.sigmoid(s.C, out=s.q)  # tanh c' = 1 - 2q
@@ -48,7 +48,7 @@ class UnrolledLSTM(Unrolled):
         return torch.stack((self.C[-1] / -2, self.h[-1]))
 
     def backward(self, dh_above: Tensor, h2h_weight: Tensor) -> None:
-        weight = packed(h2h_weight.t(), self.B, out=self.h2h_weight_t)
+        weight = self.packed(h2h_weight.t(), self.B, out=self.h2h_weight_t)
         dc, dh = self.dc.zero_(), self.dh.zero_()  # no gradient from beyond the last step
         dc_twice = dc.unsqueeze(1)  # (B, 1, H), for i and f at once
         self._slopes()
@@ -59,8 +59,8 @@ class UnrolledLSTM(Unrolled):
             s.d_g.mul_(dc)  # da_g = dc i (1 - g²)
             s.d_o.mul_(dh)  # da_o = dh tanh c' o (1 - o)
             dc.mul_(s.f)  # from here on of the step before: dc = dc f
-            mm(s.d_gates, weight, out=dh)  # and dh = W_h2h^T da
-        mm(self.h[:-1].flatten(0, 1).t(), self.d_gates.flatten(0, 1), out=self.d_h2h_weight)
+            self.mm(s.d_gates, weight, out=dh)  # and dh = W_h2h^T da
+        self.mm(self.h[:-1].flatten(0, 1).t(), self.d_gates.flatten(0, 1), out=self.d_h2h_weight)
 
     def _slopes(self) -> None:
         """Computes for all steps what needs no gradient: what the loop multiplies by dc (i, f, g) or dh (o), and dh_dc.

@@ -1,15 +1,20 @@
-"""Matrix products of the layers: torch.mm, or for large layers on a CPU the faster kernels of oneDNN.
+"""Matrix products of the layers: torch.mm, or for large layers on a CPU the faster kernels of oneDNN; or bfloat16.
 
-torch.mm multiplies float32 with MKL. From SIZE on, oneDNN takes 0.5 to 0.7 of its time for the product of a step, once
-the weight is laid out as its kernel reads it, and 0.8 to 0.9 for a product over all steps. At half that size it gains
-nothing. Which one multiplies follows from the shapes alone and never from a clock, so that the same flags give the
-same figures; the last digits of the two differ. Other precisions, GPUs, other processors than those measured, and
-versions of torch without the operators, which are not part of its documented interface, stay with torch.mm.
+FULL is the precision of the matrices. torch.mm multiplies float32 with MKL. From SIZE on, oneDNN takes 0.5 to 0.7 of
+its time for the product of a step, once the weight is laid out as its kernel reads it, and 0.8 to 0.9 for a product
+over all steps. At half that size it gains nothing. Which one multiplies follows from the shapes alone and never from a
+clock, so that the same flags give the same figures; the last digits of the two differ. Other precisions, GPUs, other
+processors than those measured, and versions of torch without the operators, which are not part of its documented
+interface, stay with torch.mm.
+
+BFLOAT16 rounds both matrices to the upper half of a float32, and the product again, but not the sums in between.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +23,14 @@ SIZE = 256
 """From how many rows and columns of its matrices on a product is oneDNN's."""
 ROWS = 16
 """From how many rows on a product with a packed weight is; with fewer it waits for memory, whichever way."""
+
+
+class Products(NamedTuple):
+    """The three functions that multiply; see `packed`, `mm` and `addmm`."""
+
+    packed: Callable[..., Tensor]
+    mm: Callable[..., Tensor]
+    addmm: Callable[..., Tensor]
 
 
 def packed(weight: Tensor, rows: int, out: Tensor | None = None) -> Tensor:
@@ -35,6 +48,30 @@ def mm(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
 def addmm(bias: Tensor, a: Tensor, b: Tensor, out: Tensor) -> Tensor:
     """Fills out with bias + a b and returns it; b may come from `packed`."""
     return torch.add(bias, onednn(a, b), out=out) if goes_to_onednn(a, b) else torch.addmm(bias, a, b, out=out)
+
+
+def packed_bfloat16(weight: Tensor, rows: int, out: Tensor | None = None) -> Tensor:
+    """Returns a weight for many products, rounded."""
+    return weight.bfloat16()
+
+
+def mm_bfloat16(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
+    """Fills out with a b, rounded, and returns it; b may come from `packed_bfloat16`."""
+    return out.copy_(torch.mm(a.bfloat16(), b.bfloat16()))
+
+
+def addmm_bfloat16(bias: Tensor, a: Tensor, b: Tensor, out: Tensor) -> Tensor:
+    """Fills out with bias + a b, of which a b is rounded, and returns it; b may come from `packed_bfloat16`."""
+    return torch.add(bias, torch.mm(a.bfloat16(), b.bfloat16()), out=out)
+
+
+FULL = Products(packed, mm, addmm)
+BFLOAT16 = Products(packed_bfloat16, mm_bfloat16, addmm_bfloat16)
+
+
+def has_bfloat16() -> bool:
+    """Returns whether the CPU multiplies in bfloat16; others go through float32, which is slower than float32 alone."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def goes_to_onednn(a: Tensor, b: Tensor) -> bool:

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from model.products import addmm, mm
+from model.products import FULL, Products
 from model.shapes import GATES
 
 ONE_HOT_ROWS = 1024
@@ -43,9 +43,9 @@ class RecurrentLayer(nn.Module):
     cell: str
     unrolled: type[Unrolled]
 
-    def __init__(self, input_size: int, rnn_size: int) -> None:
+    def __init__(self, input_size: int, rnn_size: int, products: Products = FULL) -> None:
         super().__init__()
-        self.rnn_size = rnn_size
+        self.rnn_size, self.products = rnn_size, products
         width = len(GATES[self.cell]) * rnn_size
         self.i2h_weight = nn.Parameter(torch.zeros(input_size, width))
         self.i2h_bias = nn.Parameter(torch.zeros(width))
@@ -75,7 +75,8 @@ class RecurrentLayer(nn.Module):
             kept = self._kept.get(learning)
             if kept and kept.fits(x, self.h2h_weight):
                 return kept
-        made = self._kept[purposes[-1]] = self.unrolled(x, self.i2h_weight.detach(), self.h2h_weight.detach())
+        weights = self.i2h_weight.detach(), self.h2h_weight.detach()
+        made = self._kept[purposes[-1]] = self.unrolled(x, *weights, self.products)
         return made
 
 
@@ -88,11 +89,12 @@ class Unrolled(ABC):
     into a processor's cache they are not worth the code: 0.98 to 1.05 of the time of a training step was measured.
     """
 
-    def __init__(self, x: Tensor, i2h_weight: Tensor, h2h_weight: Tensor) -> None:
-        """Takes an input and the weights that the buffers are to go with."""
+    def __init__(self, x: Tensor, i2h_weight: Tensor, h2h_weight: Tensor, products: Products) -> None:
+        """Takes an input and the weights that the buffers are to go with, and what multiplies."""
         (S, B), (H, width) = x.shape[:2], h2h_weight.shape
         self.S, self.B, self.H = S, B, H
         self._fits = x.shape, h2h_weight.dtype, h2h_weight.device
+        self.packed, self.mm, self.addmm = products
         self.passes = 0
         self.new = h2h_weight.new_empty
         self.one, self.minus_one = h2h_weight.new_tensor(1), h2h_weight.new_tensor(-1)
@@ -132,7 +134,7 @@ class Unrolled(ABC):
             torch.index_select(weight, 0, x.flatten(), out=rows)
             rows.add_(bias)
         else:
-            addmm(bias, x.flatten(0, 1), weight, out=rows)
+            self.addmm(bias, x.flatten(0, 1), weight, out=rows)
 
     def input_backward(self, x: Tensor, weight: Tensor) -> None:
         """Fills `d_bias`, `d_i2h_weight` and, if x is no indices, `dx`, from `d_gates`."""
@@ -141,8 +143,8 @@ class Unrolled(ABC):
         if self.dx is None:
             sum_rows(x.flatten(), rows, self.one_hot, out=self.d_i2h_weight)
         else:
-            mm(x.flatten(0, 1).t(), rows, out=self.d_i2h_weight)
-            mm(rows, weight.t(), out=self.dx.flatten(0, 1))
+            self.mm(x.flatten(0, 1).t(), rows, out=self.d_i2h_weight)
+            self.mm(rows, weight.t(), out=self.dx.flatten(0, 1))
 
 
 def one_hot_rows(weight: Tensor) -> Tensor | None:

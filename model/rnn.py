@@ -10,36 +10,36 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.products import addmm, mm, packed
+from model.products import Products
 from model.recurrent import RecurrentLayer, Unrolled
 
 
 class UnrolledRNN(Unrolled):
-    def __init__(self, x: Tensor, i2h_weight: Tensor, h2h_weight: Tensor) -> None:
-        super().__init__(x, i2h_weight, h2h_weight)
+    def __init__(self, x: Tensor, i2h_weight: Tensor, h2h_weight: Tensor, products: Products) -> None:
+        super().__init__(x, i2h_weight, h2h_weight, products)
         self.steps = [RNNStep(self, t) for t in range(self.S)]
 
     def forward(self, state: Tensor, h2h_weight: Tensor) -> Tensor:
-        weight = packed(
+        weight = self.packed(
             torch.mul(h2h_weight, 2, out=self.h2h_weight), self.B
         )  # for tanh a = 2 sigmoid(2a) - 1; see recurrent.py
         self.gates.mul_(2)
         self.h[0].copy_(state[0])
         for s in self.steps:
-            addmm(s.gates, s.h_prev, weight, out=s.gates).sigmoid_()  # (1 + h') / 2
+            self.addmm(s.gates, s.h_prev, weight, out=s.gates).sigmoid_()  # (1 + h') / 2
             torch.add(self.minus_one, s.gates, alpha=2, out=s.h)  # h' = tanh(a)
         return self.h[-1:].clone()
 
     def backward(self, dh_above: Tensor, h2h_weight: Tensor) -> None:
-        weight = packed(h2h_weight.t(), self.B, out=self.h2h_weight_t)
+        weight = self.packed(h2h_weight.t(), self.B, out=self.h2h_weight_t)
         dh = self.dh.zero_()  # no gradient from beyond the last step
         # The slope of tanh, 1 - h'², in the place of the gradient that the loop turns it into.
         torch.mul(self.h[1:], self.h[1:], out=self.d_gates).neg_().add_(1)
         for s, dh_t in zip(reversed(self.steps), reversed(dh_above.unbind())):
             dh.add_(dh_t)
             s.d_gates.mul_(dh)  # da = dh (1 - h'²)
-            mm(s.d_gates, weight, out=dh)  # from here on of the step before: dh = W_h2h^T da
-        mm(self.h[:-1].flatten(0, 1).t(), self.d_gates.flatten(0, 1), out=self.d_h2h_weight)
+            self.mm(s.d_gates, weight, out=dh)  # from here on of the step before: dh = W_h2h^T da
+        self.mm(self.h[:-1].flatten(0, 1).t(), self.d_gates.flatten(0, 1), out=self.d_h2h_weight)
 
 
 class RNNStep:

@@ -1,4 +1,4 @@
-"""The two ways to multiply, against each other and against float64."""
+"""The ways to multiply, against each other and against float64."""
 
 from types import SimpleNamespace
 
@@ -118,3 +118,32 @@ def test_a_part_of_a_matrix_stays_with_torch_mm():
     assert not products.goes_to_onednn(a, part) and not products.goes_to_onednn(part.t(), a)
     out = torch.empty(300, 600)
     assert torch.equal(products.mm(a, part, out=out), torch.mm(a, part))
+
+
+def test_bfloat16_rounds_the_matrices_and_the_product_and_nothing_in_between():
+    a, b = matrices(50, 300, 200)
+    exact = a.bfloat16().double() @ b.bfloat16().double()
+    bias, out = torch.randn(50, 200), torch.empty(50, 200)
+    for weight in (b, products.packed_bfloat16(b, 50)):
+        assert products.mm_bfloat16(a, weight, out=out) is out
+        # Half a unit in the last place, of 8 bits, for the product; float32's own errors in the sum are far smaller.
+        torch.testing.assert_close(out.double(), exact, rtol=2**-8, atol=1e-3)
+        assert torch.equal(out, out.bfloat16().float())
+        product = out.clone()
+        assert torch.equal(products.addmm_bfloat16(bias, a, weight, out=out), bias + product)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_model_learns_nearly_the_same_in_bfloat16(cell):
+    def gradient(kind):
+        torch.manual_seed(1)
+        model = CharRNN(20, 64, 2, cell, kind)
+        model.initialize(lambda count: torch.rand(count) * 0.16 - 0.08)
+        x = torch.randint(0, 20, (16, 8))
+        log_probs, state = model(x, model.zero_state(8))
+        log_probs.square().sum().backward()
+        assert {tensor.dtype for tensor in (log_probs, state, *model.parameters())} == {torch.float32}
+        return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+    full, rough = gradient(products.FULL), gradient(products.BFLOAT16)
+    assert 0 < (rough - full).norm() < 0.01 * full.norm()

@@ -19,7 +19,13 @@ from util.errors import UserError
 
 @pytest.mark.parametrize(
     ("model", "dropout", "dtype"),
-    [("lstm", 0.3, "float32"), ("lstm", 0, "float64"), ("gru", 0.3, "float64"), ("rnn", 0, "float32")],
+    [
+        ("lstm", 0.3, "float32"),
+        ("lstm", 0, "float64"),
+        ("gru", 0.3, "float64"),
+        ("gru", 0, "bfloat16"),
+        ("rnn", 0, "float32"),
+    ],
 )
 def test_a_resumed_run_equals_the_uninterrupted_one(model, dropout, dtype, flags, tmp_path):
     flags += ["-model", model, "-dropout", dropout, "-dtype", dtype]

@@ -71,6 +71,11 @@ class Checkpoint:
         return ModelShape(len(self.vocabulary), o["rnn_size"], o["num_layers"], o["model"])
 
     @property
+    def precision(self) -> str:
+        """The run's -dtype: its parameters', unless it multiplies in bfloat16."""
+        return "bfloat16" if self.options.get("dtype") == "bfloat16" else self.dtype
+
+    @property
     def dtype(self) -> str:
         """float32 or float64."""
         return str(next(iter(self.parameters.values())).dtype)

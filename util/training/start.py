@@ -83,7 +83,7 @@ def init_from(options: Namespace) -> Start:
         log(remark)
     fixed = {name: checkpoint.options[name] for name in ("model", "rnn_size", "num_layers")}
     # These may change, but default to the checkpoint's values.
-    kept = {"dropout": checkpoint.options["dropout"], "dtype": checkpoint.dtype}
+    kept = {"dropout": checkpoint.options["dropout"], "dtype": checkpoint.precision}
     kept["encoding"] = canonical(checkpoint.vocabulary.encoding)
     for name, value in fixed.items() | {(k, v) for k, v in kept.items() if k not in options.given}:
         if value != getattr(options, name):
@@ -154,6 +154,7 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
     import torch  # takes seconds, so not before flags and data have been checked
 
     from model.char_rnn import CharRNN
+    from model.products import BFLOAT16, FULL, has_bfloat16
     from util.training.trainer import Trainer
 
     options = start.options
@@ -166,8 +167,12 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
         )
     log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
     random = Torch7Random(options.seed)
-    model = CharRNN(len(vocabulary), options.rnn_size, options.num_layers, options.model)
-    model.to(device=device, dtype=getattr(torch, options.dtype))
+    in_bfloat16 = options.dtype == "bfloat16"
+    if in_bfloat16 and device == "cpu" and not has_bfloat16():
+        tell("warning: this processor has no instructions for bfloat16; -dtype float32 is faster here")
+    products = BFLOAT16 if in_bfloat16 else FULL
+    model = CharRNN(len(vocabulary), options.rnn_size, options.num_layers, options.model, products)
+    model.to(device=device, dtype=torch.float64 if options.dtype == "float64" else torch.float32)
     size = sum(parameter.numel() for parameter in model.parameters())
     if start.checkpoint:
         model.load_arrays(start.checkpoint.parameters)
