@@ -30,6 +30,7 @@ from util.cli.console import warn
 from util.cli.device import choose_device
 from util.cli.files import output
 from util.cli.flags import Flags, text
+from util.cli.signals import StopSignals
 from util.errors import UserError, reason
 from util.text.batches import SPLITS, TRAIN, VALIDATION
 from util.text.cache import Text, find_vocabulary, load_text
@@ -75,7 +76,8 @@ def main() -> None:
     task = predict_file(checkpoint, Path(options.file)) if options.file else predict_split(checkpoint, options)
     cache = [task.source.folder / name for name in CACHE_FILES]
 
-    with table(options.per_char, [options.checkpoint, *task.source.files, *cache], checkpoint, task) as rows:
+    reads = [options.checkpoint, *task.source.files, *cache]
+    with table(options.per_char, reads, checkpoint, task) as rows, StopSignals(silent=True) as signals:
         alone = options.file and device == "cpu"
         predict = one_stream(checkpoint) if alone else streams(checkpoint, task.batch_size, device)
         total = 0.0
@@ -87,6 +89,8 @@ def main() -> None:
                 if rows:
                     rows.add(y, losses / math.log(2))
                 bar.update(y.size)
+                if signals.received:
+                    raise SystemExit(signals.exit_status)
 
     mean = total / task.length
     out = sys.stderr if options.per_char == "-" else sys.stdout

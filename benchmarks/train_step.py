@@ -1,6 +1,7 @@
 """Times a training step: ours, torch.nn's layers, a plain autograd loop, and the bare matrix products.
 
     python benchmarks/train_step.py -model lstm gru rnn -rnn_size 128 512
+    python benchmarks/train_step.py -dtype bfloat16 -rnn_size 512       torch.nn under autocast
 
 All alternate step by step in one process, so that noise on the machine affects them alike. The bare products are a
 floor: no implementation of the model can do without them.
@@ -23,6 +24,7 @@ from torch.nn.functional import nll_loss, one_hot
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from model.char_rnn import CharRNN
+from model.products import BFLOAT16, FULL, Products
 from model.shapes import GATES
 from util.training.flat import FlatParameters
 from util.training.optimizer import RMSprop
@@ -40,13 +42,13 @@ def main() -> None:
     parser.add_argument("-seq_length", type=int, default=50)
     parser.add_argument("-steps", type=int, default=60)
     parser.add_argument("-threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("-dtype", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("-plain", action="store_true", help="also time the plain autograd loop")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {options.threads} threads")
-    print(
-        f"batch_size {options.batch_size}, seq_length {options.seq_length}, float32; medians (10th percentiles), ms\n"
-    )
+    shape = f"batch_size {options.batch_size}, seq_length {options.seq_length}"
+    print(f"{shape}, {options.dtype}; medians (10th percentiles), ms\n")
     print(f"{'':16} {'ours':>16} {'torch.nn':>16} {'plain loop':>16} {'products':>16}   ours / torch.nn")
     for model in options.model:
         for rnn_size in options.rnn_size:
@@ -56,11 +58,13 @@ def main() -> None:
 def compare(model: str, rnn_size: int, options: argparse.Namespace) -> None:
     """Prints one line of the table."""
     sizes = options.vocab_size, rnn_size, options.num_layers
-    steps: dict[str, Step] = {"ours": ours(*sizes, model, options.batch_size)}
-    steps["torch.nn"] = theirs(TorchModel(*sizes, model))
+    rough = options.dtype == "bfloat16"
+    steps: dict[str, Step] = {"ours": ours(*sizes, model, options.batch_size, BFLOAT16 if rough else FULL)}
+    steps["torch.nn"] = theirs(TorchModel(*sizes, model), autocast=rough)
     if options.plain:
-        steps["plain"] = theirs(PlainModel(*sizes, model))
-    steps["products"] = products(*sizes, model, options.batch_size, options.seq_length)
+        steps["plain"] = theirs(PlainModel(*sizes, model), autocast=rough)
+    if not rough:
+        steps["products"] = bare_products(*sizes, model, options.batch_size, options.seq_length)
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(options.steps):
         x, y = torch.randint(0, options.vocab_size, (2, options.seq_length, options.batch_size)).unbind()
@@ -79,9 +83,11 @@ def compare(model: str, rnn_size: int, options: argparse.Namespace) -> None:
     print(f"{title:16} " + " ".join(f"{c:>16}" for c in columns) + f"   {medians:.2f} ({tenths:.2f})", flush=True)
 
 
-def ours(vocab_size: int, rnn_size: int, num_layers: int, model: str, batch_size: int) -> Step:
+def ours(
+    vocab_size: int, rnn_size: int, num_layers: int, model: str, batch_size: int, products: Products = FULL
+) -> Step:
     """Returns a step like that of util.training.trainer, without reading the text."""
-    network = CharRNN(vocab_size, rnn_size, num_layers, model)
+    network = CharRNN(vocab_size, rnn_size, num_layers, model, products)
     network.initialize(lambda count: torch.rand(count) * 0.16 - 0.08)
     flat = FlatParameters(network)
     optimizer = RMSprop(flat.values, flat.gradient, 0.95)
@@ -135,16 +141,17 @@ class PlainModel(nn.Module):
         return torch.log_softmax(self.decoder(torch.stack(outputs)), -1), states
 
 
-def theirs(network: nn.Module) -> Step:
+def theirs(network: nn.Module, autocast: bool = False) -> Step:
     """Returns a step of a model with separate parameters, with the same loss and optimizer."""
     optimizer = torch.optim.RMSprop(network.parameters(), 2e-3, alpha=0.95, eps=1e-8)
     state = None
 
     def step(x: Tensor, y: Tensor) -> None:
         nonlocal state
-        log_probs, state = network(x, state)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            log_probs, state = network(x, state)
         state = detached(state)
-        loss = nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum") / x.shape[1]
+        loss = nll_loss(log_probs.float().flatten(0, 1), y.flatten(), reduction="sum") / x.shape[1]
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_value_(network.parameters(), 5)
@@ -160,7 +167,7 @@ def detached(state: object) -> object:
     return type(state)(map(detached, state))  # type: ignore[call-overload]
 
 
-def products(V: int, H: int, L: int, model: str, B: int, S: int) -> Step:
+def bare_products(V: int, H: int, L: int, model: str, B: int, S: int) -> Step:
     """Returns only the matrix products of a step, forward and backward, over all time steps at once if possible."""
     width = len(GATES[model]) * H
     h, gates, weight = torch.randn(S * B, H), torch.randn(S * B, width), torch.randn(H, width)

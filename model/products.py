@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 SIZE = 256
-"""From how many rows and columns of its matrices on a product is oneDNN's."""
+"""From how many rows and columns of its matrices on, and results for each term of a sum, a product is oneDNN's."""
 ROWS = 16
 """From how many rows on a product with a packed weight is; with fewer it waits for memory, whichever way."""
 
@@ -77,7 +77,10 @@ def has_bfloat16() -> bool:
 def goes_to_onednn(a: Tensor, b: Tensor) -> bool:
     if b.is_mkldnn:
         return True
-    return min(*a.shape, *b.shape) >= SIZE and has_onednn(b) and is_dense(a) and is_dense(b)
+    (rows, inner), columns = a.shape, b.shape[1]
+    if min(rows, inner, columns) < SIZE or rows * columns < SIZE * inner:  # torch.mm is better at few, long sums
+        return False
+    return has_onednn(b) and is_dense(a) and is_dense(b)
 
 
 def is_dense(matrix: Tensor) -> bool:

@@ -48,7 +48,8 @@ def test_a_text_so_far_is_written_and_marked_by_the_status(number, checkpoint, t
     assert text.startswith("one") and 4 < len(text) < 100_000_000
 
 
-def test_an_interrupted_table_leaves_the_old_one(checkpoint, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_table_leaves_the_old_one(number, checkpoint, tmp_path):
     """Of a table a part is of no use."""
     (tmp_path / "table").write_text("old")
     (tmp_path / "input.txt").write_text("one two three\n" * 300_000)
@@ -57,9 +58,9 @@ def test_an_interrupted_table_leaves_the_old_one(checkpoint, tmp_path):
     while not any(name.endswith(".tmp") and os.path.getsize(tmp_path / name) for name in names(tmp_path)):
         assert process.is_alive()
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     process.join(30)
-    assert process.exitcode == 130, (tmp_path / "err").read_text()
+    assert process.exitcode == 128 + number, (tmp_path / "err").read_text()
     assert names(tmp_path) == {"table", "input.txt", "out", "err"} and (tmp_path / "table").read_text() == "old"
 
 
