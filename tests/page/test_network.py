@@ -9,7 +9,7 @@ import pytest
 from model.stepper import Stepper
 from tests.helpers.inputs import GOLDEN, numbers
 from tests.helpers.scripts import run
-from util.checkpoint.store import load_checkpoint
+from util.checkpoint.store import load_checkpoint, save_checkpoint
 from util.page.page import in_half_precision
 
 SAMPLES = json.loads((GOLDEN / "samples.json").read_text())
@@ -63,6 +63,24 @@ def test_the_original_s_texts_byte_for_byte(name, made, opened):
             options["temperature"] = 0
         text = page.evaluate("options => charRNN.write(options)", options | {"primetext": flags.get("primetext", "")})
         assert text + "\n" == sample["text"], flags
+
+
+def test_a_model_of_documents_begins_a_new_one(made, opened, tmp_path):
+    checkpoint = load_checkpoint(GOLDEN / "lstm.t7")
+    checkpoint.options["document_end"] = r"e\n"
+    save_checkpoint(checkpoint, tmp_path / "x.pt")
+    page = opened(made(tmp_path / "x.pt"))
+    for primetext in ("", "one"):
+        done = run("sample.py", "x.pt", "-verbose=0", "-length=80", f"-primetext={primetext}", cwd=tmp_path)
+        options = {"length": 80, "primetext": primetext}
+        assert page.evaluate("options => charRNN.write(options)", options) + "\n" == done.stdout
+        page.click("#tab-write")
+        page.fill("#primetext", primetext)
+        page.fill("#length", "80")
+        page.click("#go")
+        page.wait_for_selector("#progress", state="hidden")
+        spans = "spans => spans.map((span) => span.textContent).join('')"
+        assert page.eval_on_selector_all("#text span", spans) == done.stdout[:-1]
 
 
 @pytest.mark.parametrize("temperature", [1e-9, 1e-300, 0.02, 100])

@@ -22,6 +22,7 @@ from model.stepper import Parameters
 from util.checkpoint.content import Checkpoint
 from util.page.findings import Finding
 from util.page.shown import Shown
+from util.sampling.growing import document_end
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("random", "model", "writing", "alphabet", "reading", "colors", "text", "panels", "view")
@@ -83,6 +84,7 @@ def page_content(
         "about": about + ". It runs in your browser; nothing leaves it.",
         "cell": model, "layers": L, "size": H,
         "vocabulary": list(checkpoint.vocabulary.characters), "bytes": checkpoint.vocabulary.is_bytes,
+        "opening": document_end(checkpoint),  # fed to the model before a text that has no beginning of its own
         "stored": stored,
         "rounding": rounding(checkpoint.dtype, stored),
         "tab": shown.tab, "source": shown.source, "passages": shown.passages,

@@ -13,7 +13,7 @@ class Reading {
     this.network = new Network(model);
     this.characters = [];
     this.indices = [];
-    /** Where passages begin, each read from a zero state; the text's own beginning, 0, is one. */
+    /** Where passages begin, each read from a zero state. */
     this.starts = new Set();
     this.length = 0; // characters read so far
     this.bits = 0; // their surprise, of all that the network was asked to predict

@@ -200,7 +200,8 @@ function write() {
     say(`The model has never seen ${some}; leave it out of the beginning.`);
     return;
   }
-  next.starts.add(0);
+  if (prime.length || !content.opening.length) next.starts.add(0);
+  else for (const index of content.opening) next.network.step(index);
   prime.forEach((character, k) => next.add(character, indices[k]));
   const choose = chooser(seed, temperature), total = Math.min(prime.length + length, Reading.limit(model));
   writing = true;
@@ -276,7 +277,8 @@ globalThis.charRNN = {
   write({ seed = 123, temperature = 1, length = 2000, primetext = "" } = {}) {
     const prime = alphabet.split(primetext), indices = alphabet.indices(prime);
     if (indices.includes(-1)) throw new RangeError("the primetext has characters that the model has never seen");
-    const drawn = sampled(new Network(model), indices, length, chooser(seed, temperature));
+    const fed = prime.length ? indices : content.opening;
+    const drawn = sampled(new Network(model), fed, length, chooser(seed, temperature));
     return alphabet.join([...prime, ...Array.from(drawn, (index) => content.vocabulary[index])]);
   },
 };
