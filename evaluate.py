@@ -39,10 +39,11 @@ from util.cli.device import choose_device
 from util.cli.files import output
 from util.cli.flags import Flags, text
 from util.errors import UserError, reason
+from util.sampling.growing import texts_in
 from util.text.batches import TRAIN, VALIDATION
 from util.text.cache import Text, find_vocabulary
 from util.text.loading import batches_of_run
-from util.text.novelty import Span, line, novelty, sampled_texts
+from util.text.novelty import Span, line_number, novelty, without_primetext
 from util.text.source import CACHE_FILES, Source, characters
 from util.text.vocabulary import Vocabulary
 from util.training.evaluation import one_stream, streams
@@ -178,7 +179,7 @@ def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
     prime = vocabulary.from_argument(options.primetext)
     if vocabulary.is_bytes:
         prime = prime.encode("utf-8", "surrogateescape").decode("latin-1")
-    samples = sampled_texts(content, prime)
+    samples = without_primetext(texts_in(content), prime)
     source = input_text(checkpoint, options)
     text = load_learned_text(checkpoint, source)
     training, validation = learned_spans(checkpoint, text)
@@ -194,7 +195,7 @@ def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
         passage = copy.passage.encode("latin-1").decode("utf-8", "replace") if vocabulary.is_bytes else copy.passage
         shown = repr(passage[:200]) + (" ..." if len(passage) > 200 else "")
         often = f", and {copy.count - 1} more times" if copy.count > 1 else ""
-        print(f"{len(copy.passage):>4} characters, line {line(text, copy.place)}{often}: {shown}")
+        print(f"{len(copy.passage):>4} characters, line {line_number(text, copy.place)}{often}: {shown}")
 
 
 def learned_spans(checkpoint: Checkpoint, text: Text) -> tuple[list[Span], list[Span]]:
