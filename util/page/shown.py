@@ -69,9 +69,9 @@ def cut(
     checkpoint: Checkpoint, passages: list[str], length: int, searched: int, tab: str, whose: str, source: Source
 ) -> Shown:
     """Returns passages cut to `length` characters; says which characters the model does not know."""
-    unknown = sorted(set("".join(passages)) - set(checkpoint.vocabulary.characters))
+    unknown = checkpoint.vocabulary.unknown("".join(passages))
     if unknown:
-        some = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+        some = checkpoint.vocabulary.named(unknown)
         warn(f"{source} contains characters that the model has never seen: {some}; the network skips them")
     left_out = str.maketrans(dict.fromkeys(unknown, ""))
     known = [passage.translate(left_out) for passage in passages]

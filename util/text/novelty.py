@@ -14,7 +14,7 @@ import numpy as np
 
 from util.errors import UserError
 from util.text.batches import Span, chunks
-from util.text.cache import UNICODE_SIZE, Text
+from util.text.cache import Text
 from util.text.passages import Finder, Longer, Windows, longest
 from util.text.source import progress_bar
 
@@ -93,9 +93,7 @@ def thinned(spans: Sequence[Span]) -> list[Span]:
 
 def encode(sample: str, text: Text) -> np.ndarray:
     """Returns the indices of characters in a text's vocabulary; -1 for those it lacks."""
-    index = np.full(UNICODE_SIZE, -1)
-    index[[ord(c) for c in text.vocabulary.characters]] = np.arange(len(text.vocabulary))
-    return index[np.frombuffer(sample.encode("utf-32-le", "surrogatepass"), "<u4")]
+    return text.vocabulary.by_code[np.frombuffer(sample.encode("utf-32-le", "surrogatepass"), "<u4")]
 
 
 class Passages:
