@@ -24,6 +24,14 @@ import numpy as np
 from tqdm import tqdm
 
 from util.checkpoint.content import Checkpoint
+from util.checkpoint.learned_text import (
+    add_text_flags,
+    batches_of_split,
+    check_text_flags,
+    find_learned_text,
+    load_learned_text,
+    reading_file,
+)
 from util.checkpoint.store import load_checkpoint
 from util.cli import console
 from util.cli.console import warn
@@ -32,11 +40,12 @@ from util.cli.files import output
 from util.cli.flags import Flags, text
 from util.cli.signals import StopSignals
 from util.errors import UserError, reason
-from util.text.batches import SPLITS, TRAIN, VALIDATION
-from util.text.cache import Text, find_vocabulary, load_text
+from util.sampling.growing import texts_in
+from util.text.batches import TRAIN, VALIDATION
+from util.text.cache import Text, find_vocabulary
 from util.text.loading import batches_of_run
-from util.text.novelty import Span, line, novelty, sampled_texts
-from util.text.source import CACHE_FILES, Source, characters, find_text, text_of_run
+from util.text.novelty import Span, line_number, novelty, without_primetext
+from util.text.source import CACHE_FILES, Source, characters
 from util.text.vocabulary import Vocabulary
 from util.training.evaluation import one_stream, streams
 
@@ -50,10 +59,7 @@ PIECE_LOG_PROBS = 1 << 24
 def flags() -> Flags:
     flags = Flags("Measures how well a checkpoint predicts a text.", "python evaluate.py CHECKPOINT -split test")
     flags.add_checkpoint()
-    add = flags.group("text")
-    add("split", str, "val", "which split of the checkpoint's own text to predict", choices=SPLITS)
-    add("data_dir", text, "", "folder with the checkpoint's text, if it has moved")
-    add("file", text, "", "another text file to predict instead, as one stream")
+    add_text_flags(flags, "predict", "another text file to predict instead, as one stream")
     add = flags.group("novelty")
     add("novelty", text, "", "text written by sample.py; find what it copies from the training text instead")
     add("primetext", text, "", "primetext at the front of that text, which is not counted")
@@ -66,8 +72,7 @@ def flags() -> Flags:
 
 def main() -> None:
     options = flags().parse()
-    if options.file and options.given & {"split", "data_dir"}:
-        raise UserError("-file cannot be combined with -split or -data_dir; leave one or the other out")
+    check_text_flags(options)
     checkpoint = load_checkpoint(options.checkpoint)
     if options.novelty:
         show_novelty(checkpoint, options)
@@ -117,39 +122,18 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
 
     Raises UserError if there is no text or the split is empty.
     """
-    source, text = learned_text(checkpoint, options)
-    B, S = checkpoint.options["batch_size"], checkpoint.options["seq_length"]
+    source = input_text(checkpoint, options)
+    text = load_learned_text(checkpoint, source)
     translation = checkpoint.vocabulary.translation_from(text.vocabulary, str(source))
-    batches = batches_of_run(text, checkpoint.options, translation)
-    if not batches:
-        raise UserError(f"{options.checkpoint} does not say how its text was split; give a text with -file")
-    split = SPLITS.index(options.split)
-    count = batches.split_sizes[split]
-    if not count:
-        train, val, test = batches.split_sizes
-        raise UserError(
-            f"the {options.split} split is empty: {source} makes {train} batches of {B} x {S} for training, "
-            f"{val} for validation and {test} for testing; choose another -split, or give a text with -file"
-        )
+    batches, split = batches_of_split(checkpoint, text, source, options, translation)
+    B, S, count = checkpoint.options["batch_size"], checkpoint.options["seq_length"], batches.split_sizes[split]
     part = f", {options.split} split, {count} batches of {B} x {S}"
     return Task(source, part, B, count * B * S, (batches.batch(split, number) for number in range(count)))
 
 
-def learned_text(checkpoint: Checkpoint, options: Namespace) -> tuple[Source, Text]:
-    """Returns the text that the checkpoint was trained on. Raises UserError if there is none."""
-    source = input_text(checkpoint, options)
-    text = load_text(source, checkpoint.vocabulary.encoding)
-    if checkpoint.training and checkpoint.training.text_sha256 != text.sha256:
-        warn(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
-    return source, text
-
-
 def input_text(checkpoint: Checkpoint, options: Namespace) -> Source:
     """Finds the checkpoint's text. Raises UserError if it has moved and -data_dir does not say where."""
-    if options.data_dir:
-        files, separator = (str(checkpoint.options.get(name, "")) for name in ("files", "separator"))
-        return find_text(Path(options.data_dir), files, separator)
-    found = text_of_run(checkpoint.options, HERE)
+    found = find_learned_text(checkpoint, options.data_dir, HERE)
     if found:
         return found
     stored = str(checkpoint.options.get("data_dir", ""))
@@ -165,12 +149,8 @@ def predict_file(checkpoint: Checkpoint, path: Path) -> Task:
     Raises UserError if it is not text, or has characters that the model does not know.
     """
     source, vocabulary = Source(path), checkpoint.vocabulary
-    try:
-        if not path.is_file():
-            raise UserError(f"there is no file {path}; -file takes the name of a text file")
+    with reading_file(path):
         found, length = find_vocabulary(source, vocabulary.encoding)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {reason(error)}") from error
     if length < 2:
         raise UserError(f"{path} is too short: predicting takes at least two characters")
     vocabulary.translation_from(Vocabulary(found, vocabulary.encoding), str(path))
@@ -203,8 +183,9 @@ def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
     prime = vocabulary.from_argument(options.primetext)
     if vocabulary.is_bytes:
         prime = prime.encode("utf-8", "surrogateescape").decode("latin-1")
-    samples = sampled_texts(content, prime)
-    source, text = learned_text(checkpoint, options)
+    samples = without_primetext(texts_in(content), prime)
+    source = input_text(checkpoint, options)
+    text = load_learned_text(checkpoint, source)
     training, validation = learned_spans(checkpoint, text)
     result = novelty(samples, text, training, validation)
 
@@ -218,7 +199,7 @@ def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
         passage = copy.passage.encode("latin-1").decode("utf-8", "replace") if vocabulary.is_bytes else copy.passage
         shown = repr(passage[:200]) + (" ..." if len(passage) > 200 else "")
         often = f", and {copy.count - 1} more times" if copy.count > 1 else ""
-        print(f"{len(copy.passage):>4} characters, line {line(text, copy.place)}{often}: {shown}")
+        print(f"{len(copy.passage):>4} characters, line {line_number(text, copy.place)}{often}: {shown}")
 
 
 def learned_spans(checkpoint: Checkpoint, text: Text) -> tuple[list[Span], list[Span]]:

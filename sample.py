@@ -28,7 +28,7 @@ from util.cli.flags import Flags, positive, real, seed, switch, text, whole
 from util.cli.signals import StopSignals
 from util.errors import UserError, reason
 from util.sampling.drawing import Step, drawing, most_likely, sample
-from util.sampling.growing import GrowingText, colored, document_end, grow, plain
+from util.sampling.growing import GrowingText, colored, document_end, grow, numbered, plain
 from util.text.vocabulary import Vocabulary
 
 
@@ -90,13 +90,10 @@ def main() -> int:
     with output(options.output or "-", "-output", reads) as file, StopSignals(silent=True) as signals:
         # A single text is written as it grows; several are held until all are complete.
         held = [io.BytesIO() for _ in range(N)] if N > 1 else []
-        before = separator if options.stop_document else []
-        texts = [GrowingText(place, show, prime, stop, before) for place in held or (file,)]
+        stop_before = separator if options.stop_document else []
+        texts = [GrowingText(place, show, prime, stop, stop_before) for place in held or (file,)]
         grow(texts, sampled, lambda: bool(signals.received))
-        for number, place in enumerate(held, 1):
-            file.write(b"----- %d -----\n%b\n" % (number, place.getvalue()))
-        if not held:
-            file.write(b"\n")
+        file.write(numbered([place.getvalue() for place in held]) if held else b"\n")
     return signals.exit_status
 
 

@@ -13,17 +13,16 @@ if __name__ == "__main__":
 from pathlib import Path
 
 from util.checkpoint.content import Checkpoint
+from util.checkpoint.learned_text import add_text_flags, check_text_flags
 from util.checkpoint.store import load_checkpoint
 from util.cli import console
 from util.cli.console import warn
 from util.cli.files import check_output, output
 from util.cli.flags import Flags, switch, text, whole
-from util.errors import UserError
 from util.page.findings import find
 from util.page.page import in_half_precision, packed_weights, page_bytes, page_content
 from util.page.reading import read_passages
 from util.page.shown import choose_text
-from util.text.batches import SPLITS
 
 HERE = Path(__file__).parent
 LARGE = 20_000_000
@@ -33,10 +32,7 @@ LARGE = 20_000_000
 def flags() -> Flags:
     flags = Flags("Makes a page that shows what a network does.", "python visualize.py CHECKPOINT -file other.txt")
     flags.add_checkpoint()
-    add = flags.group("text")
-    add("file", text, "", "another text file to show instead")
-    add("split", str, "val", "which split of the checkpoint's own text to show", choices=SPLITS)
-    add("data_dir", text, "", "folder with the checkpoint's text, if it has moved")
+    add = add_text_flags(flags, "show", "another text file to show instead")
     add("length", whole(1, 1_000_000), 5000, "number of characters to show")
     add = flags.group("output")
     add("output", text, "", "file to write the page to; by default the checkpoint's name with .html, in this folder")
@@ -47,8 +43,7 @@ def flags() -> Flags:
 
 def main() -> None:
     options = flags().parse()
-    if options.file and options.given & {"split", "data_dir"}:
-        raise UserError("-file cannot be combined with -split or -data_dir; leave one or the other out")
+    check_text_flags(options)
     checkpoint = load_checkpoint(options.checkpoint)
     shown = choose_text(checkpoint, options, HERE)
     place = options.output or f"{options.checkpoint.stem}.html"

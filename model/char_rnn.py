@@ -24,7 +24,7 @@ CELLS: dict[str, type[RecurrentLayer]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 class CharRNN(nn.Module):
     """Predicts the next character of each of B streams from all characters before it.
 
-    With BFLOAT16 as its products the layers multiply in bfloat16; the parameters, the state, the gates and the decoder
+    With BFLOAT16 as `products`, the layers multiply in bfloat16; the parameters, the state, the gates and the decoder
     stay as they are.
     """
 
@@ -69,7 +69,7 @@ class CharRNN(nn.Module):
 
     @torch.no_grad()
     def initialize(self, uniform: Callable[[int], Tensor]) -> None:
-        """Draws all parameters from `uniform`, which returns so many numbers; LSTM forget gates start open."""
+        """Draws all parameters from `uniform`, which returns as many numbers as asked; LSTM forget gates start open."""
         for parameter in self.torch7_parameters():
             parameter.copy_(uniform(parameter.numel()).view(parameter.shape))
         for layer in self.layers:
@@ -95,7 +95,7 @@ class CharRNN(nn.Module):
     def stepper(self, texts: int = 1) -> Callable[[np.ndarray], np.ndarray]:
         """Returns a function that feeds a character to each of N texts, (N,) indices, from a zero state.
 
-        Each call gives the log-probabilities (N, V) of the next characters. See model/stepper.py for one in numpy.
+        It returns the log-probabilities (N, V) of the next characters. See model/stepper.py for one in numpy.
         """
         state = self.zero_state(texts)
 

@@ -48,14 +48,14 @@ class UnrolledGRU(Unrolled):
         weight_zr, weight_n = self.h2h_weight_t.copy_(h2h_weight.t()).tensor_split([2 * self.H])
         weight_zr, weight_n = self.packed(weight_zr, self.B), self.packed(weight_n, self.B)
         dh, d_rh = self.dh.zero_(), self.d_rh  # no gradient from beyond the last step
-        dh_twice = dh.unsqueeze(1)  # (B, 1, H), for z and n at once
+        dh_twice = dh.unsqueeze(1)  # (B, 1, H), for z and n together
         self._slopes()
         for s, dh_t in zip(reversed(self.steps), reversed(dh_above.unbind())):
             dh.add_(dh_t)
             s.d_zn.mul_(dh_twice)  # da_z = dh (n - h) z (1 - z), da_n = dh z (1 - n²)
             self.mm(s.d_n, weight_n, out=d_rh)  # d(rh) = W_hn^T da_n
             s.d_r.mul_(d_rh)  # da_r = d(rh) h r (1 - r)
-            dh.mul_(s.dh_dh).addcmul_(d_rh, s.r)  # from here on of the step before: dh = dh (1 - z) + d(rh) r
+            dh.mul_(s.dh_dh).addcmul_(d_rh, s.r)  # now of the step before: dh = dh (1 - z) + d(rh) r
             self.addmm(dh, s.d_zr, weight_zr, out=dh)  # + W_hz^T da_z + W_hr^T da_r
         d_zr, d_n = self.d_gates.flatten(0, 1).tensor_split([2 * self.H], dim=1)
         d_weight_zr, d_weight_n = self.d_h2h_weight.tensor_split([2 * self.H], dim=1)
@@ -65,12 +65,12 @@ class UnrolledGRU(Unrolled):
     def _slopes(self) -> None:
         """Computes for all steps what needs no gradient: what the loop multiplies by dh (z, n) or d(rh) (r), and dh_dh.
 
-        The slope of a sigmoid s is s (1 - s), that of tanh is 1 - tanh². A slope is wanted once, so it may lie in
+        The slope of a sigmoid s is s (1 - s), that of tanh is 1 - tanh². A slope is needed only once, so it may lie in
         `d_gates`, where the loop turns it into the gradient; `gates` stays as it is.
         """
         s = self.all
         torch.addcmul(s.gates, s.gates, s.gates, value=-1, out=s.d_gates)  # s (1 - s); n is overwritten below
-        n_minus_h = torch.sub(s.n, s.h_prev, out=s.dh_dh)  # in the place of what comes last
+        n_minus_h = torch.sub(s.n, s.h_prev, out=s.dh_dh)  # in the buffer that 1 - z fills last
         s.d_z.mul_(n_minus_h)  # (n - h) z (1 - z)
         s.d_r.mul_(s.h_prev)  # h r (1 - r)
         torch.addcmul(s.z, torch.mul(s.n, s.n, out=s.d_n), s.z, value=-1, out=s.d_n)  # z - n² z

@@ -50,7 +50,7 @@ class UnrolledLSTM(Unrolled):
     def backward(self, dh_above: Tensor, h2h_weight: Tensor) -> None:
         weight = self.packed(h2h_weight.t(), self.B, out=self.h2h_weight_t)
         dc, dh = self.dc.zero_(), self.dh.zero_()  # no gradient from beyond the last step
-        dc_twice = dc.unsqueeze(1)  # (B, 1, H), for i and f at once
+        dc_twice = dc.unsqueeze(1)  # (B, 1, H), for i and f together
         self._slopes()
         for s, dh_t in zip(reversed(self.steps), reversed(dh_above.unbind())):
             dh.add_(dh_t)
@@ -58,21 +58,21 @@ class UnrolledLSTM(Unrolled):
             s.d_if.mul_(dc_twice)  # da_i = dc g i (1 - i), da_f = dc c f (1 - f)
             s.d_g.mul_(dc)  # da_g = dc i (1 - g²)
             s.d_o.mul_(dh)  # da_o = dh tanh c' o (1 - o)
-            dc.mul_(s.f)  # from here on of the step before: dc = dc f
+            dc.mul_(s.f)  # now of the step before: dc = dc f
             self.mm(s.d_gates, weight, out=dh)  # and dh = W_h2h^T da
         self.mm(self.h[:-1].flatten(0, 1).t(), self.d_gates.flatten(0, 1), out=self.d_h2h_weight)
 
     def _slopes(self) -> None:
         """Computes for all steps what needs no gradient: what the loop multiplies by dc (i, f, g) or dh (o), and dh_dc.
 
-        The slope of a sigmoid s is s (1 - s), that of tanh is 1 - tanh². A slope is wanted once, so it may lie in
+        The slope of a sigmoid s is s (1 - s), that of tanh is 1 - tanh². A slope is needed only once, so it may lie in
         `d_gates`, where the loop turns it into the gradient; `gates` stays as it is.
         """
         s = self.all
         torch.addcmul(s.gates, s.gates, s.gates, value=-1, out=s.d_gates)  # s (1 - s); g is overwritten below
         s.d_i.mul_(s.g)  # g i (1 - i)
         s.d_f.mul_(s.C_prev).mul_(-0.5)  # c f (1 - f)
-        tanh_c = torch.add(self.one, s.q, alpha=-2, out=s.dh_dc)  # in the place of what is made of it
+        tanh_c = torch.add(self.one, s.q, alpha=-2, out=s.dh_dc)  # in the buffer that dh_dc is about to fill
         s.d_o.mul_(tanh_c)  # tanh c' o (1 - o)
         torch.addcmul(s.i, torch.mul(s.g, s.g, out=s.d_g), s.i, value=-1, out=s.d_g)  # i - g² i
         torch.addcmul(s.o, tanh_c.square_(), s.o, value=-1, out=s.dh_dc)  # o - tanh² c' o

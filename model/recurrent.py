@@ -8,10 +8,10 @@ Only the last product depends on the step before. Everything else is computed fo
 loops over time in lstm.py, gru.py and rnn.py keep one small product and a few pointwise operations.
 
 Letters: S time steps, B streams, I inputs, H outputs of the layer, G gates. Time is the first axis everywhere.
-Weights are kept (inputs, outputs), the transpose of Torch's: a row is what one input adds to every gate.
+Weights are (inputs, outputs), the transpose of Torch's: a row is what one input adds to every gate.
 dh, `d_gates` and the like are the gradients of the loss with respect to h, to the gates' pre-activations, and so on.
 
-tanh x = 2 sigmoid(2x) - 1, and a vectorised sigmoid takes a fraction of the time of tanh. The cells therefore double
+tanh x = 2 sigmoid(2x) - 1, and a vectorized sigmoid takes a fraction of the time of tanh. The cells therefore double
 the pre-activation of what the equations send through tanh, and take one sigmoid over all gates.
 """
 
@@ -27,7 +27,7 @@ from model.products import FULL, Products
 from model.shapes import GATES
 
 ONE_HOT_ROWS = 1024
-"""Up to so many characters a product with one-hot vectors is cheap on a GPU."""
+"""The largest vocabulary for which a product with one-hot vectors is cheap on a GPU."""
 
 
 class RecurrentLayer(nn.Module):
@@ -65,12 +65,12 @@ class RecurrentLayer(nn.Module):
         yield self.h2h_bias
 
     def _unrolled_for(self, x: Tensor) -> Unrolled:
-        """Returns the cell unrolled over as many steps and streams as x has, new if neither of the two kept ones fits.
+        """Returns the cell unrolled over x's steps and streams: one of the two kept if it fits, or else a new one.
 
-        These are the last that was made for learning, and the last made for reading alone, with gradients off. So
-        nothing that a model in training reads in between frees memory that a captured CUDA graph writes to.
+        The two are the last one made for learning and the last one made for reading only, with gradients off. So
+        what a model in training reads in between never frees memory that a captured CUDA graph writes to.
         """
-        purposes = (True,) if torch.is_grad_enabled() else (True, False)  # reading makes do with what learning uses
+        purposes = (True,) if torch.is_grad_enabled() else (True, False)  # reading can use what learning uses
         for learning in purposes:
             kept = self._kept.get(learning)
             if kept and kept.fits(x, self.h2h_weight):
@@ -83,14 +83,14 @@ class RecurrentLayer(nn.Module):
 class Unrolled(ABC):
     """A cell unrolled over S steps of B streams: its buffers, and the loops over time that fill them.
 
-    The buffers, and the views of each step, serve all passes: memory asked for anew in every iteration is paged in
-    anew in every iteration, which can cost as much as the arithmetic. A subclass adds its cell's own, and the loops.
-    The slopes that a backward loop needs are computed before it, for all steps at once. In groups of steps that fit
-    into a processor's cache they are not worth the code: 0.98 to 1.05 of the time of a training step was measured.
+    All passes share the buffers and the views of each step: memory allocated anew in every iteration is paged in anew
+    in every iteration, which can cost as much as the arithmetic. A subclass adds its cell's own, and the loops.
+    The slopes that a backward loop needs are computed before it, for all steps at once. Computing them for groups of
+    steps that fit into a processor's cache is not worth the code: a training step took 0.98 to 1.05 of the time.
     """
 
     def __init__(self, x: Tensor, i2h_weight: Tensor, h2h_weight: Tensor, products: Products) -> None:
-        """Takes an input and the weights that the buffers are to go with, and what multiplies."""
+        """Makes the buffers for an input and weights like these; `products` are the functions that multiply."""
         (S, B), (H, width) = x.shape[:2], h2h_weight.shape
         self.S, self.B, self.H = S, B, H
         self._fits = x.shape, h2h_weight.dtype, h2h_weight.device
@@ -99,7 +99,7 @@ class Unrolled(ABC):
         self.new = h2h_weight.new_empty
         self.one, self.minus_one = h2h_weight.new_tensor(1), h2h_weight.new_tensor(-1)
 
-        # What the input adds to the gates' pre-activations. A step turns its part, wanted nowhere else, into the gates.
+        # What the input adds to the gates' pre-activations. A step turns its part, needed nowhere else, into the gates.
         self.gates = self.new(S, B, width)
         self.h = self.new(S + 1, B, H)  # h[t] goes into step t, and h[t + 1] comes out of it
         self.bias = self.new(width)
@@ -115,7 +115,7 @@ class Unrolled(ABC):
         self.h2h_weight_t = self.new(width, H)  # as the backward loop uses it
 
     def fits(self, x: Tensor, weight: Tensor) -> bool:
-        """Returns whether the buffers go with this input and weight."""
+        """Whether the buffers are right for this input and weight."""
         return self._fits == (x.shape, weight.dtype, weight.device)
 
     @abstractmethod
@@ -137,7 +137,7 @@ class Unrolled(ABC):
             self.addmm(bias, x.flatten(0, 1), weight, out=rows)
 
     def input_backward(self, x: Tensor, weight: Tensor) -> None:
-        """Fills `d_bias`, `d_i2h_weight` and, if x is no indices, `dx`, from `d_gates`."""
+        """Fills `d_bias`, `d_i2h_weight` and, unless x holds indices, `dx`, from `d_gates`."""
         rows = self.d_gates.flatten(0, 1)
         torch.sum(rows, 0, out=self.d_bias)
         if self.dx is None:
@@ -157,7 +157,7 @@ def one_hot_rows(weight: Tensor) -> Tensor | None:
 def sum_rows(indices: Tensor, rows: Tensor, one_hot: Tensor | None, out: Tensor) -> None:
     """Fills each row of out (V, W) with the sum of those rows (N, W) that have its index, always in the same order.
 
-    On a CPU index_add_ does so; on a GPU it adds in any order, and the same run twice would not be the same run.
+    On a CPU index_add_ does so; on a GPU it adds in any order, so the same run could end differently each time.
     """
     if out.device.type == "cpu":
         out.zero_().index_add_(0, indices, rows)

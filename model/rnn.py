@@ -20,9 +20,8 @@ class UnrolledRNN(Unrolled):
         self.steps = [RNNStep(self, t) for t in range(self.S)]
 
     def forward(self, state: Tensor, h2h_weight: Tensor) -> Tensor:
-        weight = self.packed(
-            torch.mul(h2h_weight, 2, out=self.h2h_weight), self.B
-        )  # for tanh a = 2 sigmoid(2a) - 1; see recurrent.py
+        doubled = torch.mul(h2h_weight, 2, out=self.h2h_weight)  # for h' = 2 sigmoid(2a) - 1; see recurrent.py
+        weight = self.packed(doubled, self.B)
         self.gates.mul_(2)
         self.h[0].copy_(state[0])
         for s in self.steps:
@@ -38,7 +37,7 @@ class UnrolledRNN(Unrolled):
         for s, dh_t in zip(reversed(self.steps), reversed(dh_above.unbind())):
             dh.add_(dh_t)
             s.d_gates.mul_(dh)  # da = dh (1 - h'²)
-            self.mm(s.d_gates, weight, out=dh)  # from here on of the step before: dh = W_h2h^T da
+            self.mm(s.d_gates, weight, out=dh)  # now of the step before: dh = W_h2h^T da
         self.mm(self.h[:-1].flatten(0, 1).t(), self.d_gates.flatten(0, 1), out=self.d_h2h_weight)
 
 

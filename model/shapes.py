@@ -1,5 +1,6 @@
-"""What each cell is made of: its gates, its states, and the shapes of the parameters. No torch here, so that a
-checkpoint can be read, checked and sampled from without it.
+"""What each cell is made of: its gates, its states, and the shapes of its parameters.
+
+Without torch, so that a checkpoint can be read, checked and sampled from without it.
 
 Letters: V characters in the vocabulary, H outputs of a layer, L layers, G gates.
 """
@@ -9,14 +10,16 @@ from __future__ import annotations
 import math
 
 GATES = {"lstm": ("i", "f", "o", "g"), "gru": ("z", "r", "n"), "rnn": ("h",)}
-"""A cell's gates, in the order in which they lie side by side in its weights (inputs, G·H)."""
+"""A cell's gates, in the order of their blocks in its weights (inputs, G·H)."""
 STATES = {"lstm": ("c", "h"), "gru": ("h",), "rnn": ("h",)}
 """What a cell carries from one step to the next, in the order of the state (L, states, B, H); the output h is last."""
 
 
 def parameter_shapes(V: int, H: int, L: int, model: str) -> dict[str, tuple[int, ...]]:
-    """The shape of each of CharRNN's parameters, by its name there. Weights are (inputs, outputs) but for the
-    decoder's, which is torch's own (outputs, inputs)."""
+    """Returns the shape of each of CharRNN's parameters, by its name there.
+
+    Weights are (inputs, outputs), except for the decoder's, which is torch's own (outputs, inputs).
+    """
     width = len(GATES[model]) * H
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in range(L):

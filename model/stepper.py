@@ -1,10 +1,10 @@
-"""The model one character at a time, for sampling: numpy alone, buffers made once.
+"""The model one character at a time, for sampling: in numpy alone, with buffers made once.
 
 The equations are those of lstm.py, gru.py and rnn.py. All gates of a cell go through one tanh, since
-sigmoid(x) = (1 + tanh(x / 2)) / 2: the weights of the gates that want a sigmoid are halved beforehand.
+sigmoid(x) = (1 + tanh(x / 2)) / 2: the weights of the gates that need a sigmoid are halved beforehand.
 
-N texts go side by side, as matrices. A single one, N = 1, goes by vectors, whose products are faster: so the shapes
-inside are (..., H), which is (N, H) or, for a single text, (H,).
+N texts are computed side by side, as matrices. A single one, N = 1, uses vectors, whose products are faster. So the
+shapes inside are (..., H), which is (N, H) or, for a single text, (H,).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Shape = tuple[int, ...]
 
 
 class Stepper:
-    """Feeds characters to a model, from a zero state, and gives the log-probabilities of the next ones.
+    """Feeds characters to a model, from a zero state, and returns the log-probabilities of the next ones.
 
     `parameters` are those of model.char_rnn.CharRNN by name, float32 or float64, and `model` names the cell.
-    `texts` is how many go side by side, each from a state of its own. `layers` are the cells of each layer, whose
+    `texts` is how many there are, each with a state of its own. `layers` are the cells of each layer, whose
     `shown` (..., H) is tanh c of an LSTM, h of the others.
     """
 
@@ -68,16 +68,16 @@ class Cell:
         self.from_below = np.empty((*shape, width), h2h.dtype)
         self.gates = np.empty_like(self.from_below)
         self.h = np.zeros((*shape, H), h2h.dtype)
-        self.shown = self.h  # to people who want to see what the cells do
+        self.shown = self.h  # by visualize.py
 
     def step_above(self, h_below: np.ndarray) -> np.ndarray:
-        """The output after an input (..., H) from the layer below."""
+        """Returns the output h (..., H) after an input (..., H) from the layer below."""
         from_below = np.dot(h_below, self.rows, out=self.from_below)
         from_below += self.bias
         return self.step(from_below)
 
     def step(self, from_below: np.ndarray) -> np.ndarray:
-        """The output h (..., H) after an input, given as W_i2h x and the biases."""
+        """Returns the output h (..., H) after an input, given as W_i2h x plus the biases."""
         raise NotImplementedError
 
 

@@ -10,7 +10,7 @@ from model.stepper import Stepper
 from tests.helpers.inputs import GOLDEN, SMALL, numbers
 from tests.helpers.runs import finish
 from util.checkpoint.content import Checkpoint, from_content, to_content
-from util.checkpoint.new_characters import SHARE, add_characters, unknown_characters
+from util.checkpoint.new_characters import SHARE, add_characters
 from util.checkpoint.store import load_checkpoint
 from util.text.vocabulary import Vocabulary
 
@@ -113,11 +113,11 @@ def test_input_rows_are_small_different_and_given_by_the_seed():
 
 def test_nothing_to_add():
     before = random_checkpoint("lstm")
-    assert add_characters(before, unknown_characters(before, "cab"), seed=5) is before
+    assert add_characters(before, before.vocabulary.unknown("cab"), seed=5) is before
 
 
 def test_which_are_unknown():
-    assert unknown_characters(random_checkpoint("lstm"), "zébra") == "rzé"
+    assert random_checkpoint("lstm").vocabulary.unknown("zébra") == "rzé"
     assert Vocabulary("", "utf-8").named("rzé\n") == "'r', 'z', 'é', '\\n'"
     assert Vocabulary("", "bytes").named("a\xc3") == "b'a', b'\\xc3'"
     assert Vocabulary("", "utf-8").named("abcdef", most=2) == "'a', 'b', ..."
@@ -130,7 +130,7 @@ def test_they_are_learned(tmp_path, source):
     (tmp_path / "input.txt").write_bytes(text.encode())
     before = load_checkpoint(GOLDEN / source)
     characters = text if before.vocabulary.encoding == "utf-8" else text.encode().decode("latin-1")
-    new = unknown_characters(before, characters)
+    new = before.vocabulary.unknown(characters)
     assert set("ø" if before.vocabulary.encoding == "utf-8" else "\xc3\xb8") <= set(new)
     flags = (*SMALL, f"-data_dir={tmp_path}", f"-init_from={GOLDEN / source}", "-max_epochs=8", "-seed=5")
     refused = finish(tmp_path, *flags)

@@ -15,11 +15,12 @@ from tests.helpers.refusals import told
 from tests.helpers.runs import finish
 from tests.helpers.scripts import imported, run
 from util.errors import UserError
+from util.sampling.growing import numbered, texts_in
 from util.text import batches
 from util.text import novelty as module
 from util.text.batches import Batches
 from util.text.cache import Text
-from util.text.novelty import LENGTHS, line, novelty, sampled_texts
+from util.text.novelty import LENGTHS, line_number, novelty, without_primetext
 from util.text.vocabulary import Vocabulary
 
 ALPHABETS = {
@@ -168,8 +169,8 @@ def test_the_parts_of_a_split():
 def test_lines(monkeypatch):
     monkeypatch.setattr(batches, "CHUNK", 4)
     text = text_of("one\ntwo\n\nthree", "\n ehnortw")
-    assert [line(text, place) for place in (0, 3, 4, 8, 9, 13)] == [1, 1, 2, 3, 4, 4]
-    assert line(text_of("abc", "abc"), 2) == 1
+    assert [line_number(text, place) for place in (0, 3, 4, 8, 9, 13)] == [1, 1, 2, 3, 4, 4]
+    assert line_number(text_of("abc", "abc"), 2) == 1
 
 
 def test_memory_does_not_grow_with_the_text():
@@ -186,19 +187,19 @@ def test_memory_does_not_grow_with_the_text():
 
 
 def test_the_texts_in_a_file():
-    assert sampled_texts("one\n") == ["one"]
-    assert sampled_texts("one") == ["one"]
-    assert sampled_texts("----- 1 -----\none\n----- 2 -----\ntwo\n\n----- 3 -----\n\n") == ["one", "two\n", ""]
+    assert texts_in("one\n") == ["one"]
+    assert texts_in("one") == ["one"]
+    assert texts_in(numbered([b"one", b"two\n", b""]).decode()) == ["one", "two\n", ""]
     # Not the lines of sample.py.
-    assert sampled_texts("one\n----- 1 -----\ntwo\n") == ["one\n----- 1 -----\ntwo"]
-    assert sampled_texts("----- 2 -----\none\n") == ["----- 2 -----\none"]
+    assert texts_in("one\n----- 1 -----\ntwo\n") == ["one\n----- 1 -----\ntwo"]
+    assert texts_in("----- 2 -----\none\n") == ["----- 2 -----\none"]
 
 
 def test_the_primetext_is_left_out():
-    assert sampled_texts("The end\n", "The ") == ["end"]
-    assert sampled_texts("----- 1 -----\nThe end\n----- 2 -----\nThe The\n", "The ") == ["end", "The"]
+    assert without_primetext(["The end"], "The ") == ["end"]
+    assert without_primetext(["The end", "The The"], "The ") == ["end", "The"]
     with pytest.raises(UserError, match="text 2 does not begin with the -primetext 'The '"):
-        sampled_texts("----- 1 -----\nThe end\n----- 2 -----\nA house\n", "The ")
+        without_primetext(["The end", "A house"], "The ")
 
 
 # As a user runs it.

@@ -42,8 +42,3 @@ def add_characters(checkpoint: Checkpoint, new: str, seed: int) -> Checkpoint:
     return replace(
         checkpoint, vocabulary=Vocabulary(known.characters + new, known.encoding), parameters=old | grown, training=None
     )
-
-
-def unknown_characters(checkpoint: Checkpoint, characters: str) -> str:
-    """Returns the characters that a checkpoint does not know, sorted."""
-    return "".join(sorted(set(characters) - set(checkpoint.vocabulary.characters)))

@@ -83,12 +83,6 @@ def torch_rnn_content(root: Table) -> dict[str, Any]:
     }
 
 
-def remarks(options: dict[str, Any]) -> list[str]:
-    """Returns what to tell a user who trains on from a checkpoint with these options, ours or torch-rnn's."""
-    folded = "the checkpoint's batch normalization is now part of its weights, and will not be trained separately"
-    return [folded] if options.get("batchnorm") else []
-
-
 def find_modules(model: Table) -> list[Table]:
     """Returns the modules with parameters: an embedding, cells (each may have a batch normalization), a decoder."""
     table = follow(model, "net", "modules")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from util.page.facts import FACTS, Fact
+from util.text.vocabulary import UNICODE_SIZE
 
 SHIFTS = 24
 """How many times chance is tried: a cell is chosen and scored in the same way, with the fact moved along the text."""
@@ -150,7 +151,7 @@ def centered_ranks(values: np.ndarray) -> np.ndarray:
 def last_two(passage: str) -> np.ndarray:
     """Returns a number for each pair of a character and the one before it, (T,)."""
     codes = np.array([ord(c) for c in passage])
-    return codes + 0x110000 * np.concatenate([[0], codes[:-1]])
+    return codes + UNICODE_SIZE * np.concatenate([[0], codes[:-1]])
 
 
 def guesses(pairs: np.ndarray, values: np.ndarray, other_pairs: np.ndarray) -> np.ndarray:

@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from util.checkpoint.content import Checkpoint
+from util.checkpoint.learned_text import batches_of_split, find_learned_text, load_learned_text, reading_file
 from util.cli.console import warn
-from util.errors import UserError, reason
+from util.errors import UserError
 from util.page.reading import written_texts
-from util.text.batches import SPLITS
-from util.text.cache import load_text
-from util.text.loading import batches_of_run
-from util.text.source import CACHE_FILES, Source, characters, find_text, text_of_run
+from util.text.source import CACHE_FILES, Source, characters
 from util.text.vocabulary import Vocabulary
 
 SEED = 123
@@ -55,11 +53,7 @@ def choose_text(checkpoint: Checkpoint, options: Namespace, root: Path) -> Shown
         source = Source(Path(options.file))
         passages = [first_of_file(source, checkpoint.vocabulary, wanted)]
         return cut(checkpoint, passages, options.length, searched, source.files[0].name, "", source)
-    if options.data_dir:
-        files, separator = (str(checkpoint.options.get(name, "")) for name in ("files", "separator"))
-        found: Source | None = find_text(Path(options.data_dir), files, separator)
-    else:
-        found = text_of_run(checkpoint.options, root)
+    found = find_learned_text(checkpoint, options.data_dir, root)
     if not found:
         warn(
             f"the text of {options.checkpoint} has moved, so the page shows what the model writes itself; "
@@ -75,9 +69,9 @@ def cut(
     checkpoint: Checkpoint, passages: list[str], length: int, searched: int, tab: str, whose: str, source: Source
 ) -> Shown:
     """Returns passages cut to `length` characters; says which characters the model does not know."""
-    unknown = sorted(set("".join(passages)) - set(checkpoint.vocabulary.characters))
+    unknown = checkpoint.vocabulary.unknown("".join(passages))
     if unknown:
-        some = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+        some = checkpoint.vocabulary.named(unknown)
         warn(f"{source} contains characters that the model has never seen: {some}; the network skips them")
     left_out = str.maketrans(dict.fromkeys(unknown, ""))
     known = [passage.translate(left_out) for passage in passages]
@@ -102,16 +96,12 @@ def beginning(passages: list[str], length: int) -> list[str]:
 def first_of_file(source: Source, vocabulary: Vocabulary, length: int) -> str:
     """Returns the first characters of a file, or all if it has fewer. Raises UserError if there is no such text."""
     path, content = source.files[0], ""
-    try:
-        if not path.is_file():
-            raise UserError(f"there is no file {path}; -file takes the name of a text file")
+    with reading_file(path):
         for piece in characters(source, vocabulary.encoding, task=""):
             some = piece[: length - len(content)]
             content += some.decode("latin-1") if isinstance(some, bytes) else "".join(map(chr, some))
             if len(content) == length:
                 break
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {reason(error)}") from error
     if not content:
         raise UserError(f"{path} is empty; -file takes the name of a text file")
     return content
@@ -119,18 +109,9 @@ def first_of_file(source: Source, vocabulary: Vocabulary, length: int) -> str:
 
 def passages_of_split(checkpoint: Checkpoint, options: Namespace, source: Source, length: int) -> list[str]:
     """Returns the passages of a split, one per stream, until they have `length` characters. Raises UserError."""
-    text = load_text(source, checkpoint.vocabulary.encoding)
-    if checkpoint.training and checkpoint.training.text_sha256 != text.sha256:
-        warn(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
-    batches = batches_of_run(text, checkpoint.options)
-    if not batches:
-        raise UserError(f"{options.checkpoint} does not say how its text was split; give a text with -file")
-    split = SPLITS.index(options.split)
+    text = load_learned_text(checkpoint, source)
+    batches, split = batches_of_split(checkpoint, text, source, options)
     count = min(batches.split_sizes[split], -(-length // checkpoint.options["seq_length"]))
-    if not count:
-        raise UserError(
-            f"the {options.split} split of {source} is empty; choose another -split, or give a text with -file"
-        )
     rows = np.concatenate([batches.batch(split, number)[0] for number in range(count)])
     streams = rows.T[: -(-length // len(rows))]
     return ["".join(text.vocabulary.characters[index] for index in stream) for stream in streams]

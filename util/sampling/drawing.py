@@ -87,15 +87,12 @@ def probabilities(log_probs: np.ndarray, temperature: float, top_k: int = 0, top
             probs /= probs.sum(axis=1, keepdims=True)
     probs = probs.astype(np.float32, copy=False)
     if 0 < top_k < probs.shape[1]:
-        keep(probs, np.partition(probs, -top_k, axis=1)[:, -top_k, None])
+        least = np.partition(probs, -top_k, axis=1)[:, -top_k, None]
+        probs[probs < least] = 0
     if top_p < 1:
         falling = -np.sort(-probs, axis=1)
         before = np.cumsum(falling, axis=1, dtype=np.float64) - falling  # total probability of the more likely ones
         count = (before < top_p * falling.sum(axis=1, keepdims=True)).sum(axis=1, keepdims=True)
-        keep(probs, np.take_along_axis(falling, count - 1, axis=1))
+        least = np.take_along_axis(falling, count - 1, axis=1)
+        probs[probs < least] = 0
     return probs
-
-
-def keep(probs: np.ndarray, least: np.ndarray) -> None:
-    """Sets to 0 what is below `least` (N, 1)."""
-    probs[probs < least] = 0

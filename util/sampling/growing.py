@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
@@ -22,15 +23,13 @@ Show = Callable[[int, "np.ndarray | None"], bytes]
 class GrowingText:
     """Writes a text to `file`: the primetext, then sampled characters until they end with the indices `stop`.
 
-    The text also ends before the indices `before`, if given; what may be the start of those is held back meanwhile.
+    The text also ends just before the indices `stop_before`; whatever may be the start of those is held back meanwhile.
     """
 
-    def __init__(
-        self, file: BinaryIO, show: Show, prime: list[int], stop: list[int], before: list[int] | None = None
-    ) -> None:
+    def __init__(self, file: BinaryIO, show: Show, prime: list[int], stop: list[int], stop_before: list[int]) -> None:
         self._file, self._show = file, show
         self._stop, self._last = deque(stop), deque[int](maxlen=len(stop))
-        self._before, self._held = before or [], list[tuple[int, bytes]]()
+        self._stop_before, self._held = stop_before, list[tuple[int, bytes]]()
         self.ended = False
         file.write(b"".join(show(index, None) for index in prime))
         file.flush()
@@ -40,12 +39,12 @@ class GrowingText:
         if self.ended:
             return
         self._held.append((index, self._show(index, log_probs)))
-        while [held for held, _ in self._held] != self._before[: len(self._held)]:
+        while [held for held, _ in self._held] != self._stop_before[: len(self._held)]:
             self._write(1)
         self._last.append(index)
         if self._stop and self._last == self._stop:
             self.end()
-        elif self._held and len(self._held) == len(self._before):
+        elif self._held and len(self._held) == len(self._stop_before):
             self._held.clear()
             self.ended = True
 
@@ -69,6 +68,19 @@ def grow(texts: list[GrowingText], sampled: Iterator[tuple[np.ndarray, np.ndarra
             break
     for text in texts:
         text.end()
+
+
+def numbered(texts: list[bytes]) -> bytes:
+    """Returns several texts as one file, each after a line with its number."""
+    return b"".join(b"----- %d -----\n%b\n" % (number, text) for number, text in enumerate(texts, 1))
+
+
+def texts_in(content: str) -> list[str]:
+    """Returns the texts in a file that sample.py wrote: one text and a newline, or several from `numbered`."""
+    parts = re.split(r"^----- (\d+) -----\n", content, flags=re.MULTILINE)
+    if parts[0] or parts[1::2] != [str(number) for number in range(1, len(parts) // 2 + 1)]:
+        parts = ["", "1", content]
+    return [part.removesuffix("\n") for part in parts[2::2]]
 
 
 def document_end(checkpoint: Checkpoint) -> list[int]:

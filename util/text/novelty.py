@@ -6,7 +6,6 @@ comparing the characters confirms them; from there on only those places matter.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +14,7 @@ import numpy as np
 
 from util.errors import UserError
 from util.text.batches import Span, chunks
-from util.text.cache import UNICODE_SIZE, Text
+from util.text.cache import Text
 from util.text.passages import Finder, Longer, Windows, longest
 from util.text.source import progress_bar
 
@@ -69,21 +68,14 @@ def novelty(samples: Sequence[str], text: Text, training: Sequence[Span], valida
     return Novelty(sampled, passages.shares(yardstick, border, len(codes)), copies)
 
 
-def line(text: Text, place: int) -> int:
-    """Returns the number, from 1, of the line that a position of a text is in."""
+def line_number(text: Text, place: int) -> int:
+    """Returns the number, counted from 1, of the line that a position in a text belongs to."""
     line_end = text.vocabulary.characters.find("\n")
     return 1 + sum(int((codes == line_end).sum()) for _, _, codes in chunks(text.indices, [(0, place)], 0))
 
 
-def sampled_texts(content: str, primetext: str = "") -> list[str]:
-    """Returns the texts in a file that sample.py wrote, without the lines between them and the primetext.
-
-    Raises UserError if one of them does not begin with the primetext.
-    """
-    parts = re.split(r"^----- (\d+) -----\n", content, flags=re.MULTILINE)
-    if parts[0] or parts[1::2] != [str(number) for number in range(1, len(parts) // 2 + 1)]:
-        parts = ["", "1", content]
-    texts = [part.removesuffix("\n") for part in parts[2::2]]
+def without_primetext(texts: Sequence[str], primetext: str) -> list[str]:
+    """Returns texts without the primetext in front. Raises UserError if one of them does not begin with it."""
     for number, text in enumerate(texts, 1):
         if not text.startswith(primetext):
             raise UserError(f"text {number} does not begin with the -primetext {primetext!r}; leave it out")
@@ -101,9 +93,7 @@ def thinned(spans: Sequence[Span]) -> list[Span]:
 
 def encode(sample: str, text: Text) -> np.ndarray:
     """Returns the indices of characters in a text's vocabulary; -1 for those it lacks."""
-    index = np.full(UNICODE_SIZE, -1)
-    index[[ord(c) for c in text.vocabulary.characters]] = np.arange(len(text.vocabulary))
-    return index[np.frombuffer(sample.encode("utf-32-le", "surrogatepass"), "<u4")]
+    return text.vocabulary.by_code[np.frombuffer(sample.encode("utf-32-le", "surrogatepass"), "<u4")]
 
 
 class Passages:

@@ -30,7 +30,8 @@ class Vocabulary:
         return len(self.characters)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Vocabulary) and vars_of(self) == vars_of(other)
+        mine = self.characters, self.encoding
+        return isinstance(other, Vocabulary) and mine == (other.characters, other.encoding)
 
     @property
     def is_bytes(self) -> bool:
@@ -48,8 +49,12 @@ class Vocabulary:
 
     @cached_property
     def shown(self) -> list[str]:
-        """Each character as Python writes it, escaped, for a table."""
-        return [repr(c.encode("latin-1") if self.is_bytes else c) for c in self.characters]
+        """Each character as `literal` gives it."""
+        return [self.literal(c) for c in self.characters]
+
+    def literal(self, character: str) -> str:
+        """Returns a character as Python writes it, quoted and escaped; a byte model's as bytes."""
+        return repr(character.encode("latin-1") if self.is_bytes else character)
 
     def stands_alone(self, index: int) -> bool:
         """Whether a character is visible by itself: neither white space nor one byte of a longer character."""
@@ -115,13 +120,16 @@ class Vocabulary:
         return [self.index[c] for c in symbols] if all(c in self.index for c in symbols) else None
 
     def named(self, characters: str, most: int = 5) -> str:
-        """Returns characters for a message, as Python writes them; a byte model's as bytes."""
-        shown = ", ".join(repr(c.encode("latin-1") if self.is_bytes else c) for c in characters[:most])
-        return shown + (", ..." if len(characters) > most else "")
+        """Returns a list of characters for a message, cut off after `most` of them."""
+        return ", ".join(map(self.literal, characters[:most])) + (", ..." if len(characters) > most else "")
+
+    def unknown(self, text: str) -> str:
+        """Returns the characters of a text, which are 0 to 255 for bytes, that the vocabulary lacks, sorted."""
+        return "".join(sorted(set(text) - set(self.characters)))
 
     def indices_of(self, codes: np.ndarray, what: str, way_out: str = "remove them") -> np.ndarray:
         """Returns the indices of characters, given by code point. Raises UserError if `what` contains unknown ones."""
-        indices = self._by_code[codes]
+        indices = self.by_code[codes]
         unknown = "".join(chr(code) for code in np.unique(codes[indices < 0]))
         if unknown:
             some = self.named(unknown)
@@ -138,19 +146,15 @@ class Vocabulary:
         return self.indices_of(np.array([ord(c) for c in other.characters]), what, way_out)
 
     @cached_property
-    def _by_code(self) -> np.ndarray:
+    def by_code(self) -> np.ndarray:
+        """The index of each code point, int64 (UNICODE_SIZE,); -1 for those that are not in the vocabulary."""
         indices = np.full(UNICODE_SIZE, -1)
         indices[[ord(c) for c in self.characters]] = np.arange(len(self))
         return indices
 
 
-def vars_of(vocabulary: Vocabulary) -> tuple[str, str]:
-    return vocabulary.characters, vocabulary.encoding
-
-
 def alike(c: str) -> list[str]:
     """Returns substitutes for a character, closest first: the other case, no accents, plain quotes and dashes."""
-    plain = "".join(
-        part for part in unicodedata.normalize("NFKD", c.translate(PUNCTUATION)) if not unicodedata.combining(part)
-    )
+    parts = unicodedata.normalize("NFKD", c.translate(PUNCTUATION))
+    plain = "".join(part for part in parts if not unicodedata.combining(part))
     return [c.lower(), c.upper(), plain, plain.lower(), plain.upper(), plain.casefold()]

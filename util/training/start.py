@@ -14,9 +14,8 @@ import numpy as np
 from model.shapes import count_parameters
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder, newest_checkpoint
-from util.checkpoint.new_characters import add_characters, unknown_characters
+from util.checkpoint.new_characters import add_characters
 from util.checkpoint.store import load_checkpoint
-from util.checkpoint.torch_rnn_t7 import remarks
 from util.cli.console import log, tell
 from util.cli.flags import Flags, Role
 from util.errors import UserError, physical_memory
@@ -50,7 +49,7 @@ class Start:
         """Returns the model's vocabulary, given the text's; -new_chars add makes room for unknown characters."""
         if not self.checkpoint:
             return text
-        unknown = unknown_characters(self.checkpoint, text.characters)
+        unknown = self.checkpoint.vocabulary.unknown(text.characters)
         if unknown and self.options.new_chars == "add" and not self.resumed_from:
             self.checkpoint = add_characters(self.checkpoint, unknown, self.options.seed)
             log(f"added {len(unknown)} characters that the checkpoint does not know: {text.named(unknown, most=20)}")
@@ -79,8 +78,8 @@ def init_from(options: Namespace) -> Start:
     """Takes the model's options from the checkpoint, and logs those that differ from the flags."""
     checkpoint = load_checkpoint(options.init_from)
     log(f"loading a model from checkpoint {options.init_from}")
-    for remark in remarks(checkpoint.options):
-        log(remark)
+    if checkpoint.options.get("batchnorm"):  # see util.checkpoint.torch_rnn_t7
+        log("the checkpoint's batch normalization is now part of its weights, and will not be trained separately")
     fixed = {name: checkpoint.options[name] for name in ("model", "rnn_size", "num_layers")}
     # These may change, but default to the checkpoint's values.
     kept = {"dropout": checkpoint.options["dropout"], "dtype": checkpoint.precision}

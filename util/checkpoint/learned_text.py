@@ -1,0 +1,86 @@
+"""The text that a script reads with a checkpoint: the one it was trained on, or another file that the user names."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from util.checkpoint.content import Checkpoint
+from util.cli.console import warn
+from util.cli.flags import Flags, text
+from util.errors import UserError, reason
+from util.text.batches import SPLITS, Batches
+from util.text.cache import Text, load_text
+from util.text.loading import batches_of_run
+from util.text.source import Source, find_text, text_of_run
+
+
+def add_text_flags(flags: Flags, verb: str, file_help: str) -> Callable[..., None]:
+    """Adds the flags that say which text to `verb`, in a group; returns a function that adds further flags to it."""
+    add = flags.group("text")
+    add("split", str, "val", f"which split of the checkpoint's own text to {verb}", choices=SPLITS)
+    add("data_dir", text, "", "folder with the checkpoint's text, if it has moved")
+    add("file", text, "", file_help)
+    return add
+
+
+def check_text_flags(options: Namespace) -> None:
+    """Raises UserError if the flags name two texts."""
+    if options.file and options.given & {"split", "data_dir"}:
+        raise UserError("-file cannot be combined with -split or -data_dir; leave one or the other out")
+
+
+def find_learned_text(checkpoint: Checkpoint, data_dir: str, root: Path) -> Source | None:
+    """Returns the checkpoint's text: in the folder -data_dir, or where its run had it; None if it is no longer there.
+
+    `root` is the program's folder. Raises UserError if nothing in -data_dir matches the run's -files.
+    """
+    if not data_dir:
+        return text_of_run(checkpoint.options, root)
+    files, separator = (str(checkpoint.options.get(name, "")) for name in ("files", "separator"))
+    return find_text(Path(data_dir), files, separator)
+
+
+def load_learned_text(checkpoint: Checkpoint, source: Source) -> Text:
+    """Loads the checkpoint's text, and warns if it has changed. Raises UserError like `load_text`."""
+    text = load_text(source, checkpoint.vocabulary.encoding)
+    if checkpoint.training and checkpoint.training.text_sha256 != text.sha256:
+        warn(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
+    return text
+
+
+def batches_of_split(
+    checkpoint: Checkpoint, text: Text, source: Source, options: Namespace, translation: np.ndarray | None = None
+) -> tuple[Batches, int]:
+    """Returns the text's batches as the run cut them, and the number of the split that -split names.
+
+    `translation` is that of Batches. Raises UserError if the split is empty, or the checkpoint does not say how its
+    text was split.
+    """
+    batches = batches_of_run(text, checkpoint.options, translation)
+    if not batches:
+        raise UserError(f"{options.checkpoint} does not say how its text was split; give a text with -file")
+    split = SPLITS.index(options.split)
+    if not batches.split_sizes[split]:
+        train, val, test = batches.split_sizes
+        B, S = checkpoint.options["batch_size"], checkpoint.options["seq_length"]
+        raise UserError(
+            f"the {options.split} split is empty: {source} makes {train} batches of {B} x {S} for training, "
+            f"{val} for validation and {test} for testing; choose another -split, or give a text with -file"
+        )
+    return batches, split
+
+
+@contextmanager
+def reading_file(path: Path) -> Iterator[None]:
+    """Raises UserError if there is no such file or, in this block, it cannot be read."""
+    try:
+        if not path.is_file():
+            raise UserError(f"there is no file {path}; -file takes the name of a text file")
+        yield
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {reason(error)}") from error
