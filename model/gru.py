@@ -57,7 +57,9 @@ class UnrolledGRU(Unrolled):
             s.d_r.mul_(d_rh)  # da_r = d(rh) h r (1 - r)
             dh.mul_(s.dh_dh).addcmul_(d_rh, s.r)  # now of the step before: dh = dh (1 - z) + d(rh) r
             self.addmm(dh, s.d_zr, weight_zr, out=dh)  # + W_hz^T da_z + W_hr^T da_r
-        d_zr, d_n = self.d_gates.flatten(0, 1).tensor_split([2 * self.H], dim=1)
+
+    def h2h_backward(self, d_gates: Tensor) -> None:
+        d_zr, d_n = d_gates.tensor_split([2 * self.H], dim=1)
         d_weight_zr, d_weight_n = self.d_h2h_weight.tensor_split([2 * self.H], dim=1)
         self.mm(self.h[:-1].flatten(0, 1).t(), d_zr, out=d_weight_zr)
         self.mm(self.rh.flatten(0, 1).t(), d_n, out=d_weight_n)

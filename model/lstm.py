@@ -60,7 +60,6 @@ class UnrolledLSTM(Unrolled):
             s.d_o.mul_(dh)  # da_o = dh tanh c' o (1 - o)
             dc.mul_(s.f)  # now of the step before: dc = dc f
             self.mm(s.d_gates, weight, out=dh)  # and dh = W_h2h^T da
-        self.mm(self.h[:-1].flatten(0, 1).t(), self.d_gates.flatten(0, 1), out=self.d_h2h_weight)
 
     def _slopes(self) -> None:
         """Computes for all steps what needs no gradient: what the loop multiplies by dc (i, f, g) or dh (o), and dh_dc.

@@ -26,11 +26,16 @@ ROWS = 16
 
 
 class Products(NamedTuple):
-    """The three functions that multiply; see `packed`, `mm` and `addmm`."""
+    """The functions that multiply, and what prepares a matrix for several products: `rounded`, or `packed` for many."""
 
+    rounded: Callable[[Tensor], Tensor]
     packed: Callable[..., Tensor]
     mm: Callable[..., Tensor]
     addmm: Callable[..., Tensor]
+
+
+def as_it_is(matrix: Tensor) -> Tensor:
+    return matrix
 
 
 def packed(weight: Tensor, rows: int, out: Tensor | None = None) -> Tensor:
@@ -51,22 +56,28 @@ def addmm(bias: Tensor, a: Tensor, b: Tensor, out: Tensor) -> Tensor:
 
 
 def packed_bfloat16(weight: Tensor, rows: int, out: Tensor | None = None) -> Tensor:
-    """Returns a weight for many products, rounded."""
+    """Returns a weight (K, M), rounded, for many products with matrices (rows, K)."""
+    if weight.device.type == "cpu" and works() and has_bfloat16():
+        return torch.ops.mkldnn._reorder_linear_weight(weight.t().bfloat16(), rows)
     return weight.bfloat16()
 
 
 def mm_bfloat16(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
     """Fills out with a b, rounded, and returns it; b may come from `packed_bfloat16`."""
-    return out.copy_(torch.mm(a.bfloat16(), b.bfloat16()))
+    return out.copy_(bfloat16_product(a, b))
 
 
 def addmm_bfloat16(bias: Tensor, a: Tensor, b: Tensor, out: Tensor) -> Tensor:
     """Fills out with bias + a b, of which a b is rounded, and returns it; b may come from `packed_bfloat16`."""
-    return torch.add(bias, torch.mm(a.bfloat16(), b.bfloat16()), out=out)
+    return torch.add(bias, bfloat16_product(a, b), out=out)
 
 
-FULL = Products(packed, mm, addmm)
-BFLOAT16 = Products(packed_bfloat16, mm_bfloat16, addmm_bfloat16)
+def bfloat16_product(a: Tensor, b: Tensor) -> Tensor:
+    return onednn(a.bfloat16(), b) if b.is_mkldnn else torch.mm(a.bfloat16(), b.bfloat16())
+
+
+FULL = Products(as_it_is, packed, mm, addmm)
+BFLOAT16 = Products(Tensor.bfloat16, packed_bfloat16, mm_bfloat16, addmm_bfloat16)
 
 
 def has_bfloat16() -> bool:

@@ -94,7 +94,7 @@ class Unrolled(ABC):
         (S, B), (H, width) = x.shape[:2], h2h_weight.shape
         self.S, self.B, self.H = S, B, H
         self._fits = x.shape, h2h_weight.dtype, h2h_weight.device
-        self.packed, self.mm, self.addmm = products
+        self.rounded, self.packed, self.mm, self.addmm = products
         self.passes = 0
         self.new = h2h_weight.new_empty
         self.one, self.minus_one = h2h_weight.new_tensor(1), h2h_weight.new_tensor(-1)
@@ -124,7 +124,11 @@ class Unrolled(ABC):
 
     @abstractmethod
     def backward(self, dh_above: Tensor, h2h_weight: Tensor) -> None:
-        """Fills `d_gates` and `d_h2h_weight`; dh_above (S, B, H) is the gradient of the layer's outputs."""
+        """Fills `d_gates`; dh_above (S, B, H) is the gradient of the layer's outputs."""
+
+    def h2h_backward(self, d_gates: Tensor) -> None:
+        """Fills `d_h2h_weight` from the gradients of all steps' gates (S·B, G·H)."""
+        self.mm(self.h[:-1].flatten(0, 1).t(), d_gates, out=self.d_h2h_weight)
 
     def input_forward(self, x: Tensor, weight: Tensor, i2h_bias: Tensor, h2h_bias: Tensor) -> None:
         """Fills `gates` with W_i2h x_t and both biases, for all steps; an index picks a row of W_i2h."""
@@ -136,15 +140,17 @@ class Unrolled(ABC):
         else:
             self.addmm(bias, x.flatten(0, 1), weight, out=rows)
 
-    def input_backward(self, x: Tensor, weight: Tensor) -> None:
-        """Fills `d_bias`, `d_i2h_weight` and, unless x holds indices, `dx`, from `d_gates`."""
+    def all_steps_backward(self, x: Tensor, weight: Tensor) -> None:
+        """Fills the parameters' gradients and, unless x holds indices, `dx`, from `d_gates`."""
         rows = self.d_gates.flatten(0, 1)
         torch.sum(rows, 0, out=self.d_bias)
+        factor = self.rounded(rows)
+        self.h2h_backward(factor)
         if self.dx is None:
             sum_rows(x.flatten(), rows, self.one_hot, out=self.d_i2h_weight)
         else:
-            self.mm(x.flatten(0, 1).t(), rows, out=self.d_i2h_weight)
-            self.mm(rows, weight.t(), out=self.dx.flatten(0, 1))
+            self.mm(x.flatten(0, 1).t(), factor, out=self.d_i2h_weight)
+            self.mm(factor, weight.t(), out=self.dx.flatten(0, 1))
 
 
 def one_hot_rows(weight: Tensor) -> Tensor | None:
@@ -187,5 +193,5 @@ class OverAllSteps(torch.autograd.Function):
         if ctx.number != cell.passes:
             raise RuntimeError("the layer ran forward again before this backward pass, which overwrote what it needs")
         cell.backward(dh_above, h2h_weight)
-        cell.input_backward(x, i2h_weight)
+        cell.all_steps_backward(x, i2h_weight)
         return cell.dx, None, cell.d_i2h_weight, cell.d_bias, cell.d_h2h_weight, cell.d_bias, None

@@ -38,7 +38,6 @@ class UnrolledRNN(Unrolled):
             dh.add_(dh_t)
             s.d_gates.mul_(dh)  # da = dh (1 - h'²)
             self.mm(s.d_gates, weight, out=dh)  # now of the step before: dh = W_h2h^T da
-        self.mm(self.h[:-1].flatten(0, 1).t(), self.d_gates.flatten(0, 1), out=self.d_h2h_weight)
 
 
 class RNNStep:
