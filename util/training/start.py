@@ -182,7 +182,7 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
     return Trainer(model, batches, random, processes, options)
 
 
-def take_up(start: Start, trainer: Trainer, folder: CheckpointFolder) -> None:
+def restore_run(start: Start, trainer: Trainer, folder: CheckpointFolder) -> None:
     """Puts the run back where its checkpoint left it."""
     checkpoint, training = start.checkpoint, start.checkpoint and start.checkpoint.training
     assert checkpoint and training and start.resumed_from
