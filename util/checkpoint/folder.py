@@ -40,7 +40,7 @@ class CheckpointFolder:
         """Whether the last attempt to write a checkpoint failed."""
         self._fixed = flags.defaults(Role.RUN)
         self._figures = flags.defaults(Role.RUN, Role.COURSE)
-        self._elsewhere = flags.named(Role.TEXT, Role.CALL)
+        self._places = flags.named(Role.TEXT, Role.CALL)
         self._validated: dict[Path, tuple[float, int]] = {}  # this run's: loss and iteration
         self._rolling: set[Path] = set()  # this run's others: at most one, or two for a moment
         self._best_before: tuple[int, list[Path]] = 0, []  # a resumed run's lowest loss: iteration, files
@@ -144,7 +144,7 @@ class CheckpointFolder:
             other = load_checkpoint(path)
         except UserError:
             return False
-        mine, theirs = (without(self._elsewhere, one.options) for one in (checkpoint, other))
+        mine, theirs = (without(self._places, one.options) for one in (checkpoint, other))
         return same(vars(other) | {"options": theirs}, vars(checkpoint) | {"options": mine})
 
     def _written_by(self, checkpoint: Checkpoint) -> Iterator[tuple[Path, Checkpoint]]:
@@ -154,7 +154,7 @@ class CheckpointFolder:
         validated one in those that affect its figures; without `keep` no validated one is deleted, so none is read.
         """
         savefile = glob.escape(self.savefile)
-        patterns = {f"resume_{savefile}_iteration*.pt": dict.fromkeys(checkpoint.options.keys() - self._elsewhere)}
+        patterns = {f"resume_{savefile}_iteration*.pt": dict.fromkeys(checkpoint.options.keys() - self._places)}
         if self.keep:
             patterns[f"lm_{savefile}_epoch*.pt"] = self._figures
         for pattern, options in patterns.items():

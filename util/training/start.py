@@ -117,10 +117,10 @@ def resume(given: Namespace, flags: Flags) -> Start:
             continue
         if flags.roles[name] is Role.RUN:
             raise UserError(
-                f"-{name} {new} cannot be combined with -resume, since the run has {shown(old)}; "
+                f"-{name} {new} cannot be combined with -resume, since the run has {in_words(old)}; "
                 f"leave it out, or start a new run with -init_from {path}"
             )
-        log(f"continuing with {name}={shown(new)} instead of {shown(old)}")
+        log(f"continuing with {name}={in_words(new)} instead of {in_words(old)}")
         setattr(options, name, new)
         changed.add(name)
     return Start(options, checkpoint, path, changed)
@@ -144,7 +144,8 @@ def saved_options(options: Namespace, flags: Flags) -> dict[str, str | int | flo
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
-def shown(value: Any) -> str:
+def in_words(value: Any) -> str:
+    """Returns a flag's value for a message."""
     return "nothing" if value == "" else str(value)
 
 
