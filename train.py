@@ -123,7 +123,7 @@ def main() -> int:
         tell_sizes(len(text.indices), trainer.size)
         threads = choose_threads(trainer, options.threads)
         figures.begin(trainer.iteration, iterations)
-        with StopSignals(silent=not processes.first) as stop:
+        with StopSignals(silent=not console.rank().first) as stop:
             try:
                 learn(trainer, iterations, folder, save, figures, threads, stop)
             except LostProcess as error:

@@ -32,7 +32,7 @@ class Log:
 
     def __init__(self, options: Namespace, train_losses: np.ndarray) -> None:
         """`train_losses` are those of a resumed run so far, one for each iteration."""
-        self.options, first, start = options, rank().number == 0, len(train_losses)
+        self.options, first, start = options, rank().first, len(train_losses)
         self._csv = CSVFile(Path(options.log_csv), train_losses) if options.log_csv and first else None
         self._tensorboard = open_tensorboard(options.tensorboard, start) if options.tensorboard and first else None
         self._bar: tqdm | None = None
@@ -49,7 +49,7 @@ class Log:
             bar_format="{desc}{percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left",
             dynamic_ncols=True,
             leave=False,
-            disable=not (sys.stderr.isatty() and rank().number == 0),
+            disable=not (sys.stderr.isatty() and rank().first),
         )
 
     def __enter__(self) -> Log:

@@ -33,11 +33,6 @@ class Processes:
     def __init__(self) -> None:
         self.rank, self.size, *_ = rank()
 
-    @property
-    def first(self) -> bool:
-        """Whether this is the process that prints and saves."""
-        return self.rank == 0
-
     def share(self, batch_size: int) -> slice:
         """Returns this process's streams, divided as evenly as possible. Raises UserError if there are too few."""
         if batch_size < self.size:

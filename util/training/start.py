@@ -17,8 +17,9 @@ from util.checkpoint.folder import CheckpointFolder, newest_checkpoint
 from util.checkpoint.new_characters import add_characters
 from util.checkpoint.store import load_checkpoint
 from util.cli.console import log, tell
+from util.cli.device import physical_memory
 from util.cli.flags import Flags, Role
-from util.errors import UserError, physical_memory
+from util.errors import UserError
 from util.text.batches import Batches
 from util.text.source import Source, canonical, find_text, text_of_run
 from util.text.vocabulary import Vocabulary
