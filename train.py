@@ -42,7 +42,7 @@ HERE = Path(__file__).parent
 
 def flags() -> Flags:
     flags = Flags("Trains a character-level language model.", "python train.py -data_dir data/mytext -rnn_size 256")
-    RUN, COURSE, PACE, TEXT, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.CALL
+    RUN, COURSE, PACE, TEXT, MACHINE, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.MACHINE, Role.CALL
     add = flags.group("data")
     add("data_dir", path, Path("data/tinyshakespeare"), "folder that holds input.txt or input.txt.gz", role=TEXT)
     files = "pattern in quotes, such as '*.txt': train on all matching files in data_dir, joined in name order"
@@ -90,10 +90,10 @@ def flags() -> Flags:
     add("keep", whole(0), 0, "keep only this many of the best checkpoints, and the newest; 0 = keep all", role=PACE)
     add("log_csv", text, "", "CSV file to write the figures of each log line to", role=CALL)
     add("tensorboard", text, "", "folder to write the same figures to, for TensorBoard", role=CALL)
-    add("accurate_gpu_timing", switch, 0, "1 = wait for the GPU before reading the clock", role=Role.MACHINE)
+    add("accurate_gpu_timing", switch, 0, "1 = wait for the GPU before reading the clock", role=MACHINE)
     add = flags.add_machine()
     chosen = "number of threads to compute with on a CPU; 0 = whichever is fastest"
-    add("threads", whole(0, 1024), 0, chosen, role=Role.MACHINE)
+    add("threads", whole(0, 1024), 0, chosen, role=MACHINE)
     return flags
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from model.shapes import GATES
 from util.checkpoint.content import FORMAT, VERSION
 from util.checkpoint.t7 import Table
-from util.checkpoint.torch_objects import check_arrays, decoded, follow, printable, read_train_losses, whole_number
+from util.checkpoint.torch_objects import as_text, check_arrays, follow, printable, read_train_losses, whole_number
 
 LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
     # A layer's linear maps, numbered in the order of the original's graph: those that side by side make our i2h and
@@ -69,9 +69,9 @@ def read_options(opt: Table) -> dict[str, Any]:
     options: dict[str, Any] = {"model": "lstm", "dropout": 0.0}
     for name, value in opt.items():
         if isinstance(name, str) and isinstance(value, str | float):
-            options[decoded(name)] = decoded(value) if isinstance(value, str) else as_number(value)
+            options[as_text(name)] = as_text(value) if isinstance(value, str) else as_number(value)
         elif isinstance(name, str) and isinstance(value, bool):
-            options[decoded(name)] = int(value)
+            options[as_text(name)] = int(value)
     if options["model"] not in LAYERS:
         raise ValueError(f"its model is {printable(options['model'])}, but only lstm, gru and rnn are supported")
     for name in ("rnn_size", "num_layers"):

@@ -16,7 +16,7 @@ def follow(table: Any, *keys: str | int) -> Any:
     return table
 
 
-def decoded(string: str) -> str:
+def as_text(string: str) -> str:
     """Decodes a string from the file, which is given as one character per byte."""
     return string.encode("latin-1").decode("utf-8", "replace")
 
