@@ -27,10 +27,10 @@ from util.errors import UserError
 from util.text.batches import TRAIN, VALIDATION
 from util.text.cache import load_text
 from util.text.loading import make_batches
-from util.training.facts import facts
 from util.training.log import Log, tell_sizes
 from util.training.processes import LostProcess, Processes
 from util.training.schedule import due, without_improvement
+from util.training.shared import shared_values
 from util.training.start import input_text, make_trainer, restore_run, saved_options, starting_point
 from util.training.threads import Threads, choose_threads
 
@@ -111,7 +111,7 @@ def main() -> int:
         trainer = make_trainer(vocabulary, batches, device, processes, start)
         if start.resumed_from:
             restore_run(start, trainer, folder)
-        processes.connect(lambda: facts(parser, options, text.sha256, trainer, HERE))
+        processes.connect(lambda: shared_values(parser, options, text.sha256, trainer, HERE))
 
         def save(place: Path) -> None:
             snapshot = trainer.snapshot(text.sha256)
