@@ -13,7 +13,7 @@ if __name__ == "__main__":
 
 from pathlib import Path
 
-from util.checkpoint.store import load_checkpoint, to_file
+from util.checkpoint.store import load_checkpoint, to_bytes
 from util.cli import console
 from util.cli.files import output
 from util.cli.flags import Flags
@@ -28,7 +28,7 @@ def flags() -> Flags:
 
 def main() -> None:
     source: Path = flags().parse().checkpoint
-    content = to_file(load_checkpoint(source))
+    content = to_bytes(load_checkpoint(source))
     target = source.with_name(source.name + "_cpu.pt")
     with output(target, reads=[source], over_checkpoints=True) as file:
         file.write(content)

@@ -47,7 +47,7 @@ from util.text.loading import batches_of_run
 from util.text.novelty import Span, line_number, novelty, without_primetext
 from util.text.source import CACHE_FILES, Source, characters
 from util.text.vocabulary import Vocabulary
-from util.training.evaluation import one_stream, streams
+from util.training.evaluation import one_stream_predictor, streams_predictor
 
 HERE = Path(__file__).parent
 PIECE = 1000
@@ -84,7 +84,7 @@ def main() -> None:
     reads = [options.checkpoint, *task.source.files, *cache]
     with table(options.per_char, reads, checkpoint, task) as rows, StopSignals(silent=True) as signals:
         alone = options.file and device == "cpu"
-        predict = one_stream(checkpoint) if alone else streams(checkpoint, task.batch_size, device)
+        predict = one_stream_predictor(checkpoint) if alone else streams_predictor(checkpoint, task.batch_size, device)
         total = 0.0
         quiet = not sys.stderr.isatty() or options.per_char == "-"
         with tqdm(total=task.length, unit=" characters", unit_scale=True, leave=False, disable=quiet) as bar:
@@ -222,7 +222,7 @@ class Table:
     """
 
     def __init__(self, file: BinaryIO, checkpoint: Checkpoint, batch_size: int) -> None:
-        self._file, self._streamed, self._shown = file, batch_size == 1, checkpoint.vocabulary.shown
+        self._file, self._streamed, self._literals = file, batch_size == 1, checkpoint.vocabulary.literals
         self._held: list[tuple[np.ndarray, np.ndarray]] = []
 
     def add(self, targets: np.ndarray, bits: np.ndarray) -> None:
@@ -235,7 +235,7 @@ class Table:
         """Writes the lines held back."""
         if self._held:
             indices, bits = (np.concatenate(parts).T.ravel().tolist() for parts in zip(*self._held))
-            lines = (f"{self._shown[i]}\t{surprise:.4f}\n" for i, surprise in zip(indices, bits))
+            lines = (f"{self._literals[i]}\t{surprise:.4f}\n" for i, surprise in zip(indices, bits))
             self._file.write("".join(lines).encode(errors="backslashreplace"))
             self._held.clear()
 

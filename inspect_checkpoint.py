@@ -54,8 +54,7 @@ def show(checkpoint: Checkpoint) -> None:
     for name, value in sorted(checkpoint.options.items()):
         print(f"  {name if name.isprintable() else repr(name):<26} {value!r}")
     V, H, L, model = checkpoint.model_shape
-    count = sum(array.size for array in checkpoint.parameters.values())
-    print(f"model: {model}, {L} layers of {H}, {count} parameters in {checkpoint.dtype}")
+    print(f"model: {model}, {L} layers of {H}, {checkpoint.size} parameters in {checkpoint.dtype}")
     print(f"vocabulary: {V} characters: {checkpoint.vocabulary.characters[:200]!r}{' ...' if V > 200 else ''}")
     print(f"iteration: {checkpoint.iteration} (epoch {checkpoint.epoch:.3f})")
     recent = checkpoint.train_losses[-100:]

@@ -49,18 +49,13 @@ def flags() -> Flags:
     add = flags.group("primetext")
     add("primetext", text, "", "text to start with; it is printed as well")
     add("primetext_file", text, "", "file to read the primetext from")
-    add(
-        "unknown_chars",
-        str,
-        "error",
-        "what to do with a character of the primetext that the model has never seen",
-        choices=("error", "skip", "nearest"),
-    )
+    unseen = "what to do with a character of the primetext that the model has never seen"
+    add("unknown_chars", str, "error", unseen, choices=("error", "skip", "nearest"))
     add = flags.group("output")
     add("output", text, "", "file to write the text to; - = standard output, the default")
     add("color", switch, 0, "1 = color the characters that the model found unlikely, for a terminal")
     add("verbose", switch, 1, "0 = print nothing but the text")
-    flags.add_machine("machine", -1, "GPU to use; -1 = CPU, which is faster unless the model is very large")
+    flags.add_machine(-1, "GPU to use; -1 = CPU, which is faster unless the model is very large")
     return flags
 
 

@@ -27,11 +27,11 @@ from util.errors import UserError
 from util.text.batches import TRAIN, VALIDATION
 from util.text.cache import load_text
 from util.text.loading import make_batches
-from util.training.facts import facts
 from util.training.log import Log, tell_sizes
 from util.training.processes import LostProcess, Processes
 from util.training.schedule import due, without_improvement
-from util.training.start import input_text, make_trainer, saved_options, starting_point, take_up
+from util.training.shared import shared_values
+from util.training.start import input_text, make_trainer, restore_run, saved_options, starting_point
 from util.training.threads import Threads, choose_threads
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ HERE = Path(__file__).parent
 
 def flags() -> Flags:
     flags = Flags("Trains a character-level language model.", "python train.py -data_dir data/mytext -rnn_size 256")
-    RUN, COURSE, PACE, TEXT, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.CALL
+    RUN, COURSE, PACE, TEXT, MACHINE, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.MACHINE, Role.CALL
     add = flags.group("data")
     add("data_dir", path, Path("data/tinyshakespeare"), "folder that holds input.txt or input.txt.gz", role=TEXT)
     files = "pattern in quotes, such as '*.txt': train on all matching files in data_dir, joined in name order"
@@ -90,32 +90,32 @@ def flags() -> Flags:
     add("keep", whole(0), 0, "keep only this many of the best checkpoints, and the newest; 0 = keep all", role=PACE)
     add("log_csv", text, "", "CSV file to write the figures of each log line to", role=CALL)
     add("tensorboard", text, "", "folder to write the same figures to, for TensorBoard", role=CALL)
-    add("accurate_gpu_timing", switch, 0, "1 = wait for the GPU before reading the clock", role=Role.MACHINE)
+    add("accurate_gpu_timing", switch, 0, "1 = wait for the GPU before reading the clock", role=MACHINE)
     add = flags.add_machine()
     chosen = "number of threads to compute with on a CPU; 0 = whichever is fastest"
-    add("threads", whole(0, 1024), 0, chosen, role=Role.MACHINE)
+    add("threads", whole(0, 1024), 0, chosen, role=MACHINE)
     return flags
 
 
 def main() -> int:
-    known = flags()
-    start = starting_point(known.parse(), known)
+    parser = flags()
+    start = starting_point(parser.parse(), parser)
     options = start.options
     with Processes() as processes, Log(options, start.train_losses) as figures:
         device = choose_device(options.gpuid, options.opencl, log)
-        folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep, known)
+        folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep, parser)
         folder.try_writing()
         text = load_text(input_text(start, HERE), options.encoding, start.text_sha256)
         vocabulary = start.vocabulary_for(text.vocabulary)
         batches = make_batches(text, vocabulary, options, processes.share(options.batch_size))
         trainer = make_trainer(vocabulary, batches, device, processes, start)
         if start.resumed_from:
-            take_up(start, trainer, folder)
-        processes.connect(lambda: facts(known, options, text.sha256, trainer, HERE))
+            restore_run(start, trainer, folder)
+        processes.connect(lambda: shared_values(parser, options, text.sha256, trainer, HERE))
 
         def save(place: Path) -> None:
             snapshot = trainer.snapshot(text.sha256)
-            folder.save(Checkpoint(options=saved_options(options, known), vocabulary=vocabulary, **snapshot), place)
+            folder.save(Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **snapshot), place)
 
         iterations = options.max_epochs * batches.split_sizes[TRAIN]
         if trainer.iteration >= iterations:
@@ -123,11 +123,11 @@ def main() -> int:
         tell_sizes(len(text.indices), trainer.size)
         threads = choose_threads(trainer, options.threads)
         figures.begin(trainer.iteration, iterations)
-        with StopSignals(silent=not processes.first) as stop:
+        with StopSignals(silent=not console.rank().first) as stop:
             try:
                 learn(trainer, iterations, folder, save, figures, threads, stop)
             except LostProcess as error:
-                raise LostProcess(f"{error}; {way_on(folder)}") from error
+                raise LostProcess(f"{error}; {how_to_continue(folder)}") from error
             if trainer.stops(stop.received) and folder.attempted < trainer.iteration and trainer.finite():
                 save(folder.rolling_path(trainer.iteration))
     farewell(trainer, folder, trainer.iteration < iterations, stop)
@@ -181,16 +181,15 @@ def validate(trainer: Trainer, folder: CheckpointFolder, save: Callable[[Path], 
 
 def trouble(trainer: Trainer, folder: CheckpointFolder) -> str:
     """Returns the message for a loss that ends the run."""
-    loss = trainer.train_losses[-1]
-    what = "is exploding" if trainer.loss_bound < loss < math.inf else "is not a number"
     good = f"the last good checkpoint is {folder.newest}" if folder.newest else "there is no checkpoint yet"
     way_out = "try a lower -learning_rate or -grad_clip"
-    if what == "is exploding":
-        way_out += f", or allow it with a -max_loss_ratio above {trainer.options.max_loss_ratio:g}"
-    return f"the loss {what}; {good}; {way_out}"
+    if trainer.loss_bound < trainer.train_losses[-1] < math.inf:
+        allowed = f"allow it with a -max_loss_ratio above {trainer.options.max_loss_ratio:g}"
+        return f"the loss is exploding; {good}; {way_out}, or {allowed}"
+    return f"the loss is not a number; {good}; {way_out}"
 
 
-def way_on(folder: CheckpointFolder) -> str:
+def how_to_continue(folder: CheckpointFolder) -> str:
     """Returns how to continue a run that has ended early."""
     if not folder.newest or not folder.newest.exists():
         return "there is no checkpoint yet, so start again"
@@ -201,7 +200,7 @@ def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
     stopped = trainer.stops(stop.received)
     if stopped and unfinished and folder.newest:
-        sentence = f"stopped at iteration {folder.newest_iteration}; {way_on(folder)}"
+        sentence = f"stopped at iteration {folder.newest_iteration}; {how_to_continue(folder)}"
         if not log(sentence):
             tell(sentence)
     elif trainer.val_losses and not stopped:

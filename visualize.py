@@ -52,9 +52,9 @@ def main() -> None:
 
     parameters = in_half_precision(checkpoint.parameters) if options.half else checkpoint.parameters
     stored = "float16" if options.half else checkpoint.dtype
-    weight = sum(array.nbytes for array in parameters.values()) * 4 // 3
-    if weight > LARGE:
-        warn(f"the page will be {weight / 1e6:.0f} MB" + ("" if options.half else "; -half 1 makes it smaller"))
+    size = sum(array.nbytes for array in parameters.values()) * 4 // 3  # in base64
+    if size > LARGE:
+        warn(f"the page will be {size / 1e6:.0f} MB" + ("" if options.half else "; -half 1 makes it smaller"))
     if options.half:
         warn(cost(checkpoint, shown.known))
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 OUT_OF_MEMORY = (
     "out of memory",
     "can't allocate memory",
@@ -29,11 +26,3 @@ def reason(error: OSError) -> str:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether numpy, torch on a CPU or GPU, or the loader of a library ran out of memory."""
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY)
-
-
-def physical_memory() -> int:
-    """Returns how many bytes of memory this machine has; sys.maxsize if the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):
-        return sys.maxsize

@@ -12,7 +12,7 @@ import numpy as np
 from model.shapes import GATES
 from util.checkpoint.content import FORMAT, VERSION
 from util.checkpoint.t7 import Table
-from util.checkpoint.torch_objects import check_arrays, follow, read_train_losses, shown, text, whole
+from util.checkpoint.torch_objects import as_text, check_arrays, follow, printable, read_train_losses, whole_number
 
 LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
     # A layer's linear maps, numbered in the order of the original's graph: those that side by side make our i2h and
@@ -35,7 +35,7 @@ def t7_content(root: Any) -> dict[str, Any]:
     check_origin(root)
     options = read_options(root["opt"])
     vocabulary = read_vocabulary(root["vocab"])
-    iteration = whole(root["i"], "i")
+    iteration = whole_number(root["i"], "i")
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -56,11 +56,11 @@ def check_origin(root: Any) -> None:
     if not isinstance(root, Table):
         raise ValueError(f"it holds a {type(root).__name__}, not a checkpoint")
     if root.torch_class is not None:
-        raise ValueError(f"it holds an object of class {shown(root.torch_class)}, not char-rnn's table")
+        raise ValueError(f"it holds an object of class {printable(root.torch_class)}, not char-rnn's table")
     kinds = {"opt": Table, "vocab": Table, "protos": Table, "i": float, "epoch": float}
     for name, kind in (kinds | {"train_losses": Table, "val_losses": Table}).items():
         if not isinstance(root.get(name), kind):
-            found = ", ".join(sorted(map(shown, root))[:10])
+            found = ", ".join(sorted(map(printable, root))[:10])
             raise ValueError(f"it lacks the field {name} of a char-rnn checkpoint; it has {found or 'no fields'}")
 
 
@@ -69,11 +69,11 @@ def read_options(opt: Table) -> dict[str, Any]:
     options: dict[str, Any] = {"model": "lstm", "dropout": 0.0}
     for name, value in opt.items():
         if isinstance(name, str) and isinstance(value, str | float):
-            options[text(name)] = text(value) if isinstance(value, str) else as_number(value)
+            options[as_text(name)] = as_text(value) if isinstance(value, str) else as_number(value)
         elif isinstance(name, str) and isinstance(value, bool):
-            options[text(name)] = int(value)
+            options[as_text(name)] = int(value)
     if options["model"] not in LAYERS:
-        raise ValueError(f"its model is {shown(options['model'])}, but only lstm, gru and rnn are supported")
+        raise ValueError(f"its model is {printable(options['model'])}, but only lstm, gru and rnn are supported")
     for name in ("rnn_size", "num_layers"):
         if type(options.get(name)) is not int:
             raise ValueError(f"its opt has no {name}")
@@ -89,8 +89,8 @@ def read_vocabulary(vocab: Table) -> str:
     """Returns the characters in the order of their indices, which the file counts from 1."""
     for character in vocab:
         if not isinstance(character, str) or len(character) != 1:
-            raise ValueError(f"its vocabulary contains {shown(character)}, but only single bytes are supported")
-    characters = {whole(index, "vocabulary"): character for character, index in vocab.items()}
+            raise ValueError(f"its vocabulary contains {printable(character)}, but only single bytes are supported")
+    characters = {whole_number(index, "vocabulary"): character for character, index in vocab.items()}
     if sorted(characters) != list(range(1, len(vocab) + 1)):
         raise ValueError(f"its vocabulary does not number its {len(vocab)} characters from 1 to {len(vocab)}")
     return "".join(characters[index] for index in sorted(characters))

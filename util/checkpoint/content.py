@@ -71,6 +71,11 @@ class Checkpoint:
         return ModelShape(len(self.vocabulary), o["rnn_size"], o["num_layers"], o["model"])
 
     @property
+    def size(self) -> int:
+        """The number of parameters."""
+        return sum(array.size for array in self.parameters.values())
+
+    @property
     def precision(self) -> str:
         """The run's -dtype: its parameters', unless it multiplies in bfloat16."""
         return "bfloat16" if self.options.get("dtype") == "bfloat16" else self.dtype
@@ -159,13 +164,13 @@ def read_training(content: Any, checkpoint: Checkpoint) -> Training:
     require(isinstance(training.text_sha256, str), "text_sha256")
     require(isinstance(training.device, str) and training.device in DEVICES, "device")
     require(all(0 < iteration <= checkpoint.iteration for iteration in checkpoint.val_losses), "val_losses")
-    count = sum(array.size for array in checkpoint.parameters.values())
     wanted = OPTIMIZER_STATE.get(checkpoint.options.get("optim", "rmsprop"))
     require(isinstance(training.optimizer, dict) and training.optimizer.keys() == wanted, "optimizer")
-    require(all(is_array(array, (count,), checkpoint.dtype) for array in training.optimizer.values()), "optimizer")
+    size, dtype = checkpoint.size, checkpoint.dtype
+    require(all(is_array(array, (size,), dtype) for array in training.optimizer.values()), "optimizer")
     _, H, L, model = checkpoint.model_shape
     shape = (L, len(STATES[model]), checkpoint.options["batch_size"], H)
-    require(is_array(training.state, shape, checkpoint.dtype), "state")
+    require(is_array(training.state, shape, dtype), "state")
     require(isinstance(training.random, dict), "random")
     require(training.random.keys() == {"key", "pos"}, "random")
     key, pos = training.random["key"], training.random["pos"]

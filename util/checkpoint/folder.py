@@ -40,7 +40,7 @@ class CheckpointFolder:
         """Whether the last attempt to write a checkpoint failed."""
         self._fixed = flags.defaults(Role.RUN)
         self._figures = flags.defaults(Role.RUN, Role.COURSE)
-        self._elsewhere = flags.named(Role.TEXT, Role.CALL)
+        self._places = flags.named(Role.TEXT, Role.CALL)
         self._validated: dict[Path, tuple[float, int]] = {}  # this run's: loss and iteration
         self._rolling: set[Path] = set()  # this run's others: at most one, or two for a moment
         self._best_before: tuple[int, list[Path]] = 0, []  # a resumed run's lowest loss: iteration, files
@@ -48,7 +48,7 @@ class CheckpointFolder:
 
     def try_writing(self) -> None:
         """Raises UserError if checkpoints cannot be written, before hours of training are spent."""
-        if rank().number:
+        if not rank().first:
             return
         if not self.savefile or Path(self.savefile).name != self.savefile:
             raise UserError(
@@ -76,19 +76,19 @@ class CheckpointFolder:
         best = min(checkpoint.val_losses, key=checkpoint.val_losses.__getitem__, default=0)
         self._best_before = best, list(self._validated_then(best, {path.parent, self.folder}, checkpoint))
 
-    def save(self, checkpoint: Checkpoint, path: Path) -> bool:
+    def save(self, checkpoint: Checkpoint, path: Path) -> None:
         """Writes a checkpoint, in the first of several processes. A failure only prints a warning."""
         self.attempted = checkpoint.iteration
-        if rank().number:
+        if not rank().first:
             self.newest, self.newest_iteration = path, checkpoint.iteration
-            return True
+            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             path = self._write(checkpoint, path)
         except OSError as error:
             self.failed = True
             warn(f"warning: cannot write {path} ({reason(error)}); training continues and will try again next time")
-            return False
+            return
         self.failed = False
         self.newest, self.newest_iteration = path, checkpoint.iteration
         superseded, self._rolling = self._rolling - {path}, set()
@@ -96,7 +96,6 @@ class CheckpointFolder:
         for old in superseded:
             self._delete(old)
         self._prune()
-        return True
 
     def validated_path(self, epoch: float, val_loss: float) -> Path:
         """Returns the path of a checkpoint with a validation loss: the original's name, but with .pt."""
@@ -144,7 +143,7 @@ class CheckpointFolder:
             other = load_checkpoint(path)
         except UserError:
             return False
-        mine, theirs = (without(self._elsewhere, one.options) for one in (checkpoint, other))
+        mine, theirs = (without(self._places, one.options) for one in (checkpoint, other))
         return same(vars(other) | {"options": theirs}, vars(checkpoint) | {"options": mine})
 
     def _written_by(self, checkpoint: Checkpoint) -> Iterator[tuple[Path, Checkpoint]]:
@@ -154,7 +153,7 @@ class CheckpointFolder:
         validated one in those that affect its figures; without `keep` no validated one is deleted, so none is read.
         """
         savefile = glob.escape(self.savefile)
-        patterns = {f"resume_{savefile}_iteration*.pt": dict.fromkeys(checkpoint.options.keys() - self._elsewhere)}
+        patterns = {f"resume_{savefile}_iteration*.pt": dict.fromkeys(checkpoint.options.keys() - self._places)}
         if self.keep:
             patterns[f"lm_{savefile}_epoch*.pt"] = self._figures
         for pattern, options in patterns.items():

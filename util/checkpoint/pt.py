@@ -105,7 +105,7 @@ class Name(str):
         return ascii(self.replace(" ", "."))[1:-1][:80]
 
 
-def plain(key: Any) -> str | int:
+def checked_key(key: Any) -> str | int:
     """Returns the key of a dictionary. Raises ValueError if it is not text or a number, which could hash forever."""
     if type(key) not in (str, int):
         raise ValueError("its parts are inconsistent")
@@ -170,10 +170,10 @@ def unpickle(storages: Storages) -> Any:
                 stack[-1].extend(items)
             case "SETITEM":
                 value, key = stack.pop(), stack.pop()
-                stack[-1].update({plain(key): value})
+                stack[-1].update({checked_key(key): value})
             case "SETITEMS":
                 items = pop_to_mark()
-                stack[-1].update(zip(map(plain, items[::2]), items[1::2], strict=True))
+                stack[-1].update(zip(map(checked_key, items[::2]), items[1::2], strict=True))
             case "BINPUT" | "LONG_BINPUT":
                 memo[argument] = stack[-1]
             case "BINGET" | "LONG_BINGET":

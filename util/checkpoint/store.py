@@ -21,12 +21,12 @@ from util.errors import UserError, reason
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path, commit: Callable[[str, Path], None] = os.replace) -> None:
     """Writes a checkpoint, whole or not at all; `commit` is as in util.cli.files.replacing. Raises OSError."""
-    content = to_file(checkpoint)
+    content = to_bytes(checkpoint)
     with replacing(path, commit) as file:
         file.write(content)
 
 
-def to_file(checkpoint: Checkpoint) -> memoryview:
+def to_bytes(checkpoint: Checkpoint) -> memoryview:
     """Returns the bytes of a checkpoint's .pt file."""
     import torch
 

@@ -16,18 +16,19 @@ def follow(table: Any, *keys: str | int) -> Any:
     return table
 
 
-def text(string: str) -> str:
+def as_text(string: str) -> str:
     """Decodes a string from the file, which is given as one character per byte."""
     return string.encode("latin-1").decode("utf-8", "replace")
 
 
-def whole(value: Any, name: str) -> int:
+def whole_number(value: Any, name: str) -> int:
+    """Returns a Lua number as an int. Raises ValueError, which calls it `name`, if it is not whole."""
     if type(value) is not float or not value.is_integer():
-        raise ValueError(f"its {name} has {shown(value)}, which is not a whole number")
+        raise ValueError(f"its {name} has {printable(value)}, which is not a whole number")
     return int(value)
 
 
-def shown(value: Any) -> str:
+def printable(value: Any) -> str:
     """Returns a value from the file, made safe for a message: short and without control codes."""
     if isinstance(value, str):
         return ascii(value[:50])

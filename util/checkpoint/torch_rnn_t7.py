@@ -17,7 +17,7 @@ import numpy as np
 from model.shapes import GATES
 from util.checkpoint.content import FORMAT, VERSION
 from util.checkpoint.t7 import Table
-from util.checkpoint.torch_objects import by_index, check_arrays, follow, read_train_losses, shown, whole
+from util.checkpoint.torch_objects import by_index, check_arrays, follow, printable, read_train_losses, whole_number
 
 CELLS = {"nn.LSTM": "lstm", "nn.VanillaRNN": "rnn"}
 ARRAYS = {
@@ -67,7 +67,7 @@ def torch_rnn_content(root: Table) -> dict[str, Any]:
     options = read_options(opt) | {"model": cell, "rnn_size": H, "num_layers": len(cells)}
     options |= {"dropout": model.get("dropout", 0.0), "batchnorm": int(len(modules) > len(cells) + 2)}
     # The oldest files have no count, and their runs began at 0.
-    iteration = whole(root.get("i", float(len(losses))), "i")
+    iteration = whole_number(root.get("i", float(len(losses))), "i")
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -97,7 +97,7 @@ def find_modules(model: Table) -> list[Table]:
                 "nn.TemporalAdapter and never trained it; such a model has to be trained again"
             )
         if name not in ARRAYS:
-            raise ValueError(f"its net has {shown(name or module)}, which torch-rnn's networks do not have")
+            raise ValueError(f"its net has {printable(name or module)}, which torch-rnn's networks do not have")
         if ARRAYS[name]:
             modules.append(module)
     if not re.fullmatch("Lo(LS(Ba)?)+Li|Lo(Va(Ba)?)+Li", "".join(module.torch_class[3:5] for module in modules)):
@@ -123,14 +123,14 @@ def read_vocabulary(model: Table) -> tuple[str, str]:
         except (TypeError, ValueError):
             character = ""
         if len(character) != 1:
-            raise ValueError(f"its vocabulary contains {shown(token)}, but only single characters are supported")
+            raise ValueError(f"its vocabulary contains {printable(token)}, but only single characters are supported")
         vocabulary += character
         numbered |= bool(number)
     return vocabulary, "bytes" if numbered and max(vocabulary) < "\u0100" else "utf-8"
 
 
 def read_options(opt: Table) -> dict[str, Any]:
-    options: dict[str, Any] = {ours: whole(opt[name], name) for name, ours in COUNTS.items() if name in opt}
+    options: dict[str, Any] = {ours: whole_number(opt[name], name) for name, ours in COUNTS.items() if name in opt}
     return options | {ours: opt[name] for name, ours in NUMBERS.items() if name in opt}
 
 
@@ -147,7 +147,7 @@ def read_val_losses(root: Table) -> dict[int, float]:
     """Returns the validation losses by iteration; none if the file does not say which iterations they belong to."""
     tables = [root.get(name) for name in ("val_loss_history_it", "val_loss_history")]
     iterations, losses = (by_index(t, "val_loss_history") if isinstance(t, Table) else [] for t in tables)
-    return {whole(iteration, "val_loss_history_it"): loss for iteration, loss in zip(iterations, losses)}
+    return {whole_number(iteration, "val_loss_history_it"): loss for iteration, loss in zip(iterations, losses)}
 
 
 def arrays(module: Table) -> list[np.ndarray]:

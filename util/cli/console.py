@@ -24,6 +24,11 @@ class Rank(NamedTuple):
     local: int = 0
     local_total: int = 1
 
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that prints and saves."""
+        return self.number == 0
+
 
 def rank() -> Rank:
     """Returns the rank that torchrun gave this process; without torchrun it is the only one."""
@@ -47,7 +52,7 @@ def log(sentence: str) -> bool:
     a log. If the log's reader has gone away, util.cli.signals.StopSignals takes that as a request to stop; before there
     is anything to save, the program ends. Returns whether the line may reach a reader.
     """
-    if rank().number:
+    if not rank().first:
         return True
     from tqdm import tqdm
 
@@ -65,7 +70,7 @@ def log(sentence: str) -> bool:
 
 def tell(sentence: str) -> None:
     """Prints a sentence that is not part of the log on standard error; only the first process prints."""
-    if rank().number == 0:
+    if rank().first:
         warn(sentence)
 
 

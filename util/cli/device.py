@@ -1,10 +1,14 @@
-"""Where a model runs: a CUDA GPU, an OpenCL device, or the CPU. One function chooses the device and tries it."""
+"""Where a model runs: on a CUDA GPU, an OpenCL device, or the CPU; and how much memory there is.
+
+One function chooses the device and tries it.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +28,7 @@ def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
     """
     if gpuid < 0:
         return "cpu"
-    if rank().number:  # not the first process, but this is about its own device
+    if not rank().first:  # it prints all the same, since this is about its own device
         say = partial(warn, everywhere=True)
     if opencl:
         if importlib.util.find_spec(OPENCL_BACKEND):
@@ -85,3 +89,11 @@ def tried(device: str, say: Callable[[str], object]) -> str:
         say(f"cannot compute on {device} ({why}); continuing on the CPU")
         return "cpu"
     return device
+
+
+def physical_memory() -> int:
+    """Returns how many bytes of memory this machine has; sys.maxsize if the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):
+        return sys.maxsize

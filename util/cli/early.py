@@ -12,7 +12,7 @@ from types import TracebackType
 from util.errors import UserError, is_out_of_memory
 
 
-def tell(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+def excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     """Replaces sys.excepthook until util.cli.console.run takes over."""
     if is_out_of_memory(error):
         sys.stderr.write("error: out of memory while the program was starting\n")
@@ -42,5 +42,5 @@ class RoomForTorch:
                 raise UserError(f"out of memory: PyTorch alone needs {size >> 20} MB of address space") from error
 
 
-sys.excepthook = tell
+sys.excepthook = excepthook
 sys.meta_path.insert(0, RoomForTorch())  # type: ignore[arg-type]

@@ -130,11 +130,9 @@ class Flags(argparse.ArgumentParser):
             help="checkpoint written by train.py (.pt), or by the original (.t7)",
         )
 
-    def add_machine(
-        self, title: str = "machine", gpuid: int = 0, gpuid_help: str = "GPU to use; -1 = CPU"
-    ) -> Callable[..., None]:
+    def add_machine(self, gpuid: int = 0, gpuid_help: str = "GPU to use; -1 = CPU") -> Callable[..., None]:
         """Adds -gpuid and -opencl, in a group of their own; returns a function that adds further flags to it."""
-        add = self.group(title)
+        add = self.group("machine")
         add("gpuid", gpu_id, gpuid, gpuid_help, role=Role.MACHINE)
         add("opencl", switch, 0, "1 = use OpenCL instead of CUDA", role=Role.MACHINE)
         return add

@@ -71,13 +71,12 @@ def page_content(
 ) -> dict[str, Any]:
     """Returns what the page shows. `stored` is its weights' type; `searched` is how many characters were searched."""
     V, H, L, model = checkpoint.model_shape
-    size = sum(array.size for array in checkpoint.parameters.values())
     loss = checkpoint.val_losses.get(checkpoint.iteration)
     layers = "1 layer" if L == 1 else f"{L} layers"
     what = "bytes" if checkpoint.vocabulary.is_bytes else "characters"
     article = "A" if model == "gru" else "An"
     about = f"{article} {model.upper()} of {layers} of {H:,} cells that predicts the next of {V:,} {what}: "
-    about += f"{size:,} parameters, {checkpoint.epoch:.2f} epochs"
+    about += f"{checkpoint.size:,} parameters, {checkpoint.epoch:.2f} epochs"
     about += "" if loss is None else f", validation loss {loss:.4f}"
     return {
         "name": name,

@@ -47,7 +47,8 @@ def choose_text(checkpoint: Checkpoint, options: Namespace, root: Path) -> Shown
 
     `root` is the program's folder.
     """
-    searched = max(2 * PIECE, min(SEARCHED, MOST_VALUES // (checkpoint.model_shape[1] * checkpoint.model_shape[2])))
+    _, H, L, _ = checkpoint.model_shape
+    searched = max(2 * PIECE, min(SEARCHED, MOST_VALUES // (H * L)))
     wanted = max(searched, options.length)
     if options.file:
         source = Source(Path(options.file))

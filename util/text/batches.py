@@ -14,7 +14,7 @@ RELEASE_CHARACTERS = 1 << 24
 SPLITS = ("train", "val", "test")
 TRAIN, VALIDATION, TEST = range(3)
 CHUNK = 1 << 18
-"""How many characters of a text to look at together, so that the arrays stay in a processor's cache."""
+"""How many characters of a text to process at a time, so that the arrays stay in a processor's cache."""
 
 Span = tuple[int, int]
 """A part of a text: its first position, and the one after its last."""
@@ -119,7 +119,7 @@ def release(indices: np.ndarray) -> None:
 
 
 def chunks(text: np.ndarray, spans: Sequence[Span], more: int) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Yields parts of a text in pieces: where each starts and stops, and its characters with up to `more` after it."""
+    """Yields parts of a text in chunks: where each starts and stops, and its characters with up to `more` after."""
     for start, end in spans:
         for at in range(start, end, CHUNK):
             stop = min(at + CHUNK, end)

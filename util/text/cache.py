@@ -20,7 +20,7 @@ import numpy as np
 from util.cli.console import warn
 from util.cli.files import replacing
 from util.errors import UserError, reason
-from util.text.source import Source, canonical, characters, check_there, chunks, progress_bar
+from util.text.source import Source, canonical, characters, check_there, pieces_of, progress_bar
 from util.text.vocabulary import UNICODE_SIZE, Vocabulary
 
 try:
@@ -119,7 +119,7 @@ def read_cache(folder: Path, encoding: str, sha256: str) -> Text | None:
         with open(folder / "data.bin", "rb") as file:
             checksum = header.own_crc32()
             with progress_bar("checking the indexed text", os.fstat(file.fileno()).st_size) as bar:
-                for chunk in chunks(file, file, bar):
+                for chunk in pieces_of(file, file, bar):
                     checksum = zlib.crc32(chunk, checksum)
             indices = np.memmap(file, np.dtype(header.dtype), "r", shape=(header.length,))
             intact = checksum == header.crc32 and file.tell() == indices.nbytes

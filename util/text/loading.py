@@ -33,11 +33,9 @@ def batches_of_run(
     train_frac, val_frac, document_end = (options.get(name, "") for name in ("train_frac", "val_frac", "document_end"))
     if not (fraction.accepts(train_frac) and fraction.accepts(val_frac) and isinstance(document_end, str)):
         return None
-    sizes = options["batch_size"], options["seq_length"]
-    more: dict[str, Any] = {"train_frac": train_frac, "val_frac": val_frac}
-    more |= {"translation": translation, "streams": streams}
+    how = options["batch_size"], options["seq_length"], train_frac, val_frac, translation, streams
     if not document_end:
-        return Batches(text.indices, *sizes, **more)
+        return Batches(text.indices, *how)
     seed = options.get("seed") if options.get("shuffle") else None
     missing = UserError(
         f"the text does not contain {unescape(document_end)!r}, which -document_end says ends a document; "
@@ -47,7 +45,7 @@ def batches_of_run(
         separator = text.vocabulary.encode_flag(document_end, "-document_end")
     except UserError:
         raise missing from None
-    documents = Documents(text.indices, separator, *sizes, **more, seed=seed)
+    documents = Documents(text.indices, separator, *how, seed)
     if sum(documents.counts) == 1 and text.indices[-len(separator) :].tolist() != separator:
         raise missing
     return documents
@@ -71,8 +69,7 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
     train, val, test = batches.split_sizes
     total = train + val + test
     if total < FEW_BATCHES:
-        smaller = smaller_batches(parts, B, S)
-        way_out = smaller or "add more text"
+        way_out = smaller_batches(parts, B, S) or "add more text"
         warn(f"warning: the text is short: {characters} characters make only {total} batches of {B} x {S}; {way_out}")
     if train < 1 or val < 1:
         raise UserError(

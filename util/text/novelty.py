@@ -23,7 +23,7 @@ LENGTHS = (10, 20, 30, 50)
 COPIES = 5
 LONGEST_SAMPLE = 10_000_000
 YARDSTICK = 100_000
-"""How many characters of the validation text are as good as all of it."""
+"""How many characters of the validation text tell as much as all of it."""
 MANY = 1 << 23
 """With more copied places than this only the longer ones are kept, which limits the memory to about 200 MB."""
 

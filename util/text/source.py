@@ -45,7 +45,7 @@ class Source:
         with progress_bar(task, sum(path.stat().st_size for path in self.files)) as bar:
             for path in self.files:
                 with open(path, "rb") as file:
-                    yield path, unpacked(file, path, bar) if path.suffix == ".gz" else chunks(file, file, bar)
+                    yield path, unpacked(file, path, bar) if path.suffix == ".gz" else pieces_of(file, file, bar)
 
     def sha256(self) -> str:
         """Returns the text's identity in hexadecimal: the SHA-256 of the file's decompressed content.
@@ -198,7 +198,7 @@ def unpacked(file: BinaryIO, path: Path, bar: tqdm) -> Iterator[bytes]:
     """Yields the content of a gzip file in pieces. Raises UserError if it is damaged."""
     try:
         with gzip.open(file) as content:
-            yield from chunks(content, file, bar)
+            yield from pieces_of(content, file, bar)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         what = "is cut off" if isinstance(error, EOFError) else "is damaged, or not a gzip file"
         raise UserError(
@@ -206,7 +206,7 @@ def unpacked(file: BinaryIO, path: Path, bar: tqdm) -> Iterator[bytes]:
         ) from error
 
 
-def chunks(content: BinaryIO | gzip.GzipFile, file: BinaryIO, bar: tqdm) -> Iterator[bytes]:
+def pieces_of(content: BinaryIO | gzip.GzipFile, file: BinaryIO, bar: tqdm) -> Iterator[bytes]:
     """Yields the rest of `content` in pieces; the bar follows the position in the underlying file."""
     before = file.tell()
     while chunk := content.read(CHUNK_BYTES):

@@ -48,7 +48,7 @@ class Vocabulary:
         return [c.encode("latin-1" if self.is_bytes else "utf-8", "replace") for c in self.characters]
 
     @cached_property
-    def shown(self) -> list[str]:
+    def literals(self) -> list[str]:
         """Each character as `literal` gives it."""
         return [self.literal(c) for c in self.characters]
 

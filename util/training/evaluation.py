@@ -19,8 +19,8 @@ Predict = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
 """Takes the next inputs and targets, (S, B) indices each; returns the sum of the losses in nats, and each, (S, B)."""
 
 
-def one_stream(checkpoint: Checkpoint) -> Predict:
-    """Predicts a single stream on a CPU: numpy takes less time for a character than torch, and none to start."""
+def one_stream_predictor(checkpoint: Checkpoint) -> Predict:
+    """Returns what predicts a single stream on a CPU: in numpy, which is faster than torch here and starts at once."""
     step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"])
 
     def predict(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
@@ -30,8 +30,8 @@ def one_stream(checkpoint: Checkpoint) -> Predict:
     return predict
 
 
-def streams(checkpoint: Checkpoint, batch_size: int, device: str) -> Predict:
-    """Predicts streams side by side, on any device, just as a run does for its validation loss."""
+def streams_predictor(checkpoint: Checkpoint, batch_size: int, device: str) -> Predict:
+    """Returns what predicts streams side by side, on any device, just as a run does for its validation loss."""
     import torch
 
     from model.char_rnn import CharRNN

@@ -32,18 +32,13 @@ class Log:
 
     def __init__(self, options: Namespace, train_losses: np.ndarray) -> None:
         """`train_losses` are those of a resumed run so far, one for each iteration."""
-        self.options, first, start = options, rank().number == 0, len(train_losses)
+        self.options, first, start = options, rank().first, len(train_losses)
         self._csv = CSVFile(Path(options.log_csv), train_losses) if options.log_csv and first else None
         self._tensorboard = open_tensorboard(options.tensorboard, start) if options.tensorboard and first else None
         self._bar: tqdm | None = None
         self._smoothed = math.nan
 
-    @property
-    def records(self) -> bool:
-        """Whether figures go anywhere besides the screen."""
-        return bool(self._csv or self._tensorboard)
-
-    def begin(self, iteration: int, iterations: int) -> Log:
+    def begin(self, iteration: int, iterations: int) -> None:
         """Shows the bar on standard error, if that is a terminal."""
         self.iterations = iterations
         self._bar = tqdm(
@@ -54,9 +49,8 @@ class Log:
             bar_format="{desc}{percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left",
             dynamic_ncols=True,
             leave=False,
-            disable=not (sys.stderr.isatty() and rank().number == 0),
+            disable=not (sys.stderr.isatty() and rank().first),
         )
-        return self
 
     def __enter__(self) -> Log:
         return self
@@ -80,7 +74,7 @@ class Log:
     def line(self, trainer: Trainer, to_print: bool) -> None:
         """Prints the log line of the last iteration if `to_print`, and records its figures."""
         i, val_loss = trainer.iteration, trainer.val_losses.get(trainer.iteration)
-        to_record = self.records and (to_print or val_loss is not None)
+        to_record = (self._csv or self._tensorboard) and (to_print or val_loss is not None)
         if not to_print and not to_record:
             return
         train_loss, norm_ratio = trainer.train_losses[-1], trainer.norm_ratio()
@@ -90,11 +84,10 @@ class Log:
                 f"grad/param norm = {norm_ratio:6.4e}, time/batch = {trainer.seconds:.4f}s"
             )
         if to_record:
-            rate = trainer.learning_rate
-            self._record(i, trainer.epoch, train_loss, val_loss, rate, norm_ratio, trainer.seconds)
+            self._record(i, trainer.epoch, train_loss, val_loss, trainer.learning_rate, norm_ratio, trainer.seconds)
 
     def _record(self, *figures: float | None) -> None:
-        """Records a value for each of COLUMNS; None if there is none."""
+        """Records the figures of COLUMNS; None for one that is missing."""
         if self._csv:
             self._csv.write(figures)
         if self._tensorboard:

@@ -33,21 +33,16 @@ class Processes:
     def __init__(self) -> None:
         self.rank, self.size, *_ = rank()
 
-    @property
-    def first(self) -> bool:
-        """Whether this is the process that prints and saves."""
-        return self.rank == 0
-
     def share(self, batch_size: int) -> slice:
         """Returns this process's streams, divided as evenly as possible. Raises UserError if there are too few."""
         if batch_size < self.size:
             raise UserError(f"{self.size} processes need a -batch_size of at least {self.size}; it is {batch_size}")
         return slice(self.rank * batch_size // self.size, (self.rank + 1) * batch_size // self.size)
 
-    def connect(self, find_facts: Callable[[], dict[str, Any]]) -> None:
+    def connect(self, find_values: Callable[[], dict[str, Any]]) -> None:
         """Joins the other processes, and takes this one's share of the machine's cores.
 
-        Raises UserError if the named facts differ between them.
+        Raises UserError, which names the first difference, if `find_values` does not return the same in all of them.
         """
         if self.size == 1:
             return
@@ -58,10 +53,10 @@ class Processes:
         torch.set_num_threads(max(1, cores // rank().local_total))
         # Joining may take long, since one process may still be indexing the text. After that, none should be late.
         distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-        facts = find_facts()
+        values = find_values()
         everyones: list[Any] = [None] * self.size
-        distributed.all_gather_object(everyones, facts)
-        for name in facts:
+        distributed.all_gather_object(everyones, values)
+        for name in values:
             for number, theirs in enumerate(everyones):
                 if theirs[name] != everyones[0][name]:
                     raise UserError(f"process {number} differs from process 0 in its {name}; all must have the same")

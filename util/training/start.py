@@ -17,8 +17,9 @@ from util.checkpoint.folder import CheckpointFolder, newest_checkpoint
 from util.checkpoint.new_characters import add_characters
 from util.checkpoint.store import load_checkpoint
 from util.cli.console import log, tell
+from util.cli.device import physical_memory
 from util.cli.flags import Flags, Role
-from util.errors import UserError, physical_memory
+from util.errors import UserError
 from util.text.batches import Batches
 from util.text.source import Source, canonical, find_text, text_of_run
 from util.text.vocabulary import Vocabulary
@@ -117,10 +118,10 @@ def resume(given: Namespace, flags: Flags) -> Start:
             continue
         if flags.roles[name] is Role.RUN:
             raise UserError(
-                f"-{name} {new} cannot be combined with -resume, since the run has {shown(old)}; "
+                f"-{name} {new} cannot be combined with -resume, since the run has {in_words(old)}; "
                 f"leave it out, or start a new run with -init_from {path}"
             )
-        log(f"continuing with {name}={shown(new)} instead of {shown(old)}")
+        log(f"continuing with {name}={in_words(new)} instead of {in_words(old)}")
         setattr(options, name, new)
         changed.add(name)
     return Start(options, checkpoint, path, changed)
@@ -144,7 +145,8 @@ def saved_options(options: Namespace, flags: Flags) -> dict[str, str | int | flo
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
-def shown(value: Any) -> str:
+def in_words(value: Any) -> str:
+    """Returns a flag's value for a message."""
     return "nothing" if value == "" else str(value)
 
 
@@ -182,7 +184,7 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
     return Trainer(model, batches, random, processes, options)
 
 
-def take_up(start: Start, trainer: Trainer, folder: CheckpointFolder) -> None:
+def restore_run(start: Start, trainer: Trainer, folder: CheckpointFolder) -> None:
     """Puts the run back where its checkpoint left it."""
     checkpoint, training = start.checkpoint, start.checkpoint and start.checkpoint.training
     assert checkpoint and training and start.resumed_from

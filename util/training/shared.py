@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from util.training.trainer import Trainer
 
 
-def facts(flags: Flags, options: Namespace, text_sha256: str, trainer: Trainer, root: Path) -> dict[str, Any]:
-    """Returns everything that must be equal in all processes of a run; `root` is the program's folder."""
+def shared_values(flags: Flags, options: Namespace, text_sha256: str, trainer: Trainer, root: Path) -> dict[str, Any]:
+    """Returns what must be equal in all processes of a run, by name; `root` is the program's folder."""
     import torch
 
-    shared = flags.named(Role.RUN, Role.COURSE, Role.PACE)
+    names = flags.named(Role.RUN, Role.COURSE, Role.PACE)
     code = sorted([*root.glob("*.py"), *root.glob("model/**/*.py"), *root.glob("util/**/*.py")])
     return {
         "text": text_sha256,
-        "flags": {name: getattr(options, name) for name in shared},
+        "flags": {name: getattr(options, name) for name in names},
         "source code": hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest(),
         "torch version": torch.__version__,
         "kind of device": trainer.device.type,
