@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 SIZE = 256
-"""From how many rows and columns of its matrices on, and results for each term of a sum, a product is oneDNN's."""
+"""oneDNN multiplies if its matrices have this many rows and columns, and this many results for each term of a sum."""
 ROWS = 16
-"""From how many rows on a product with a packed weight is; with fewer it waits for memory, whichever way."""
+"""With fewer rows than this a product waits for memory either way, so no weight is packed for it."""
 
 
 class Products(NamedTuple):
@@ -57,7 +57,7 @@ def addmm(bias: Tensor, a: Tensor, b: Tensor, out: Tensor) -> Tensor:
 
 def packed_bfloat16(weight: Tensor, rows: int, out: Tensor | None = None) -> Tensor:
     """Returns a weight (K, M), rounded, for many products with matrices (rows, K)."""
-    if weight.device.type == "cpu" and works() and has_bfloat16():
+    if weight.device.type == "cpu" and onednn_works() and has_bfloat16():
         return torch.ops.mkldnn._reorder_linear_weight(weight.t().bfloat16(), rows)
     return weight.bfloat16()
 
@@ -81,7 +81,7 @@ BFLOAT16 = Products(Tensor.bfloat16, packed_bfloat16, mm_bfloat16, addmm_bfloat1
 
 
 def has_bfloat16() -> bool:
-    """Returns whether the CPU multiplies in bfloat16; others go through float32, which is slower than float32 alone."""
+    """Whether the CPU multiplies in bfloat16; others go through float32, which is slower than float32 alone."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
@@ -105,12 +105,12 @@ def onednn(a: Tensor, b: Tensor) -> Tensor:
 
 
 def has_onednn(weight: Tensor) -> bool:
-    """Returns whether a matrix is one for oneDNN's kernels, but for its size."""
-    return weight.dtype == torch.float32 and weight.device.type == "cpu" and works()
+    """Whether oneDNN has a fast kernel for matrices of this kind, if they are large enough."""
+    return weight.dtype == torch.float32 and weight.device.type == "cpu" and onednn_works()
 
 
 @cache
-def works() -> bool:
+def onednn_works() -> bool:
     """Tries the operators, on a processor of the kind on which they were measured."""
     if torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False

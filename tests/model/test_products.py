@@ -9,7 +9,7 @@ from model import products
 from model.char_rnn import CELLS, CharRNN
 
 SIZE, ROWS = products.SIZE, products.ROWS
-needs_onednn = pytest.mark.skipif(not products.works(), reason="torch.mm multiplies everything here")
+needs_onednn = pytest.mark.skipif(not products.onednn_works(), reason="torch.mm multiplies everything here")
 
 
 def matrices(rows, inner, columns, dtype=torch.float32):
@@ -79,13 +79,13 @@ def test_a_torch_without_the_operators_multiplies_as_ever(monkeypatch, missing):
     operators = {"_linear_pointwise", "_reorder_linear_weight"} - {missing}
     there = SimpleNamespace(**{name: getattr(torch.ops.mkldnn, name) for name in operators})
     monkeypatch.setattr(torch.ops, "mkldnn", there)
-    products.works.cache_clear()
+    products.onednn_works.cache_clear()
     try:
-        assert not products.works()
+        assert not products.onednn_works()
         a, b = matrices(SIZE, SIZE, SIZE)
         assert torch.equal(products.mm(a, products.packed(b, SIZE), out=torch.empty(SIZE, SIZE)), torch.mm(a, b))
     finally:
-        products.works.cache_clear()
+        products.onednn_works.cache_clear()
 
 
 @needs_onednn
@@ -114,7 +114,7 @@ def test_a_large_model_learns_the_same_both_ways(monkeypatch, calls, cell):
 def test_few_long_sums_stay_with_torch_mm():
     """As a weight's gradient has them: oneDNN took 1.15 of the time for (512 x 2500) (2500 x 512)."""
     assert not products.goes_to_onednn(*matrices(SIZE, SIZE + 1, SIZE))
-    assert products.goes_to_onednn(*matrices(SIZE, SIZE, SIZE)) == products.works()
+    assert products.goes_to_onednn(*matrices(SIZE, SIZE, SIZE)) == products.onednn_works()
 
 
 def test_a_part_of_a_matrix_stays_with_torch_mm():

@@ -34,7 +34,8 @@ MUCH_FASTER = 0.5
 SHARE = 0.01
 """The fraction of the time that trials may cost."""
 WAITING, WORST = 2, 50
-"""Threads of a number that takes WAITING times as long wait for each other; the next step may take WORST times."""
+"""If a number takes WAITING times as long as another, its threads wait for each other; its next step may take WORST
+times as long."""
 FIRST_PAUSE, LONGEST_PAUSE = 4, 2048
 """Iterations before a trial; each trial that changes nothing doubles them."""
 FEW, RECENT = 5, 20
@@ -47,7 +48,7 @@ LONG = 100
 
 
 def choose_threads(trainer: Trainer, wanted: int) -> Threads:
-    """Returns what chooses a run's number of threads; if `wanted` is not 0, that number is fixed.
+    """Returns the chooser of a run's number of threads; if `wanted` is not 0, that number is fixed.
 
     The most is torch's own number, which OMP_NUM_THREADS sets. With several processes, each keeps to its share of the
     cores.
@@ -94,7 +95,7 @@ class Threads:
         most = self.numbers[-1]
         self.present = min(tried, key=lambda number: (tried[number], -number))
         self._known = dict(tried)  # the seconds that each number took when it was last tried
-        self._said = most
+        self._reported = most
         self._why = explanation(self.present, tried[self.present], most, tried[most])
         self._use, self._say = use, say
         use(self.present)
@@ -124,8 +125,8 @@ class Threads:
             if other:
                 self._trial = {other: [], self.present: []}
                 self._use(other)
-        if self.present != self._said and self._iterations >= LONG and not self._trial:
-            self._said = self.present
+        if self.present != self._reported and self._iterations >= LONG and not self._trial:
+            self._reported = self.present
             self._say(self._why)
 
     def _to_try(self) -> int | None:
