@@ -36,7 +36,7 @@ from util.text.batches import SPLITS, TRAIN, VALIDATION
 from util.text.cache import Text, find_vocabulary, load_text
 from util.text.loading import batches_of_run
 from util.text.novelty import Span, line, novelty, sampled_texts
-from util.text.source import CACHE_FILES, Source, characters, find_text, text_of_run
+from util.text.source import CACHE_FILES, Source, characters, encoding_of_model, find_text, text_of_run
 from util.text.vocabulary import Vocabulary
 from util.training.evaluation import one_stream, streams
 
@@ -138,7 +138,8 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
 def learned_text(checkpoint: Checkpoint, options: Namespace) -> tuple[Source, Text]:
     """Returns the text that the checkpoint was trained on. Raises UserError if there is none."""
     source = input_text(checkpoint, options)
-    text = load_text(source, checkpoint.vocabulary.encoding)
+    with encoding_of_model():
+        text = load_text(source, checkpoint.vocabulary.encoding)
     if checkpoint.training and checkpoint.training.text_sha256 != text.sha256:
         warn(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
     return source, text
@@ -168,7 +169,8 @@ def predict_file(checkpoint: Checkpoint, path: Path) -> Task:
     try:
         if not path.is_file():
             raise UserError(f"there is no file {path}; -file takes the name of a text file")
-        found, length = find_vocabulary(source, vocabulary.encoding)
+        with encoding_of_model():
+            found, length = find_vocabulary(source, vocabulary.encoding)
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
     if length < 2:

@@ -24,6 +24,7 @@ from util.page.page import in_half_precision, packed_weights, page_bytes, page_c
 from util.page.reading import read_passages
 from util.page.shown import choose_text
 from util.text.batches import SPLITS
+from util.text.source import encoding_of_model
 
 HERE = Path(__file__).parent
 LARGE = 20_000_000
@@ -50,7 +51,8 @@ def main() -> None:
     if options.file and options.given & {"split", "data_dir"}:
         raise UserError("-file cannot be combined with -split or -data_dir; leave one or the other out")
     checkpoint = load_checkpoint(options.checkpoint)
-    shown = choose_text(checkpoint, options, HERE)
+    with encoding_of_model():
+        shown = choose_text(checkpoint, options, HERE)
     place = options.output or f"{options.checkpoint.stem}.html"
     reads = (options.checkpoint, *shown.reads)
     check_output(place, "-output", reads)
