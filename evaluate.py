@@ -68,6 +68,8 @@ def main() -> None:
     options = flags().parse()
     if options.file and options.given & {"split", "data_dir"}:
         raise UserError("-file cannot be combined with -split or -data_dir; leave one or the other out")
+    if options.primetext and not options.novelty:
+        raise UserError("-primetext is for -novelty; leave it out, or name a sampled text with -novelty")
     checkpoint = load_checkpoint(options.checkpoint)
     if options.novelty:
         show_novelty(checkpoint, options)

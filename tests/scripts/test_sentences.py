@@ -8,7 +8,7 @@ import pytest
 
 import evaluate
 from tests.helpers.folders import names
-from tests.helpers.refusals import told
+from tests.helpers.refusals import refused, told
 from tests.helpers.scripts import command, environment, run
 from util.checkpoint.store import load_checkpoint
 
@@ -31,6 +31,10 @@ def test_help(script):
     done = run(script, "-help")
     assert done.returncode == 0 and "(default: )" not in done.stdout
     assert script == "train.py" or ".t7" in done.stdout
+
+
+def test_a_primetext_without_a_sampled_text_is_not_ignored(checkpoint):
+    refused(run("evaluate.py", checkpoint, "-gpuid=-1", "-primetext=one"), "-primetext is for -novelty")
 
 
 @pytest.mark.parametrize("start", [b"\xe9t\xe9", "été".encode("utf-16")])
