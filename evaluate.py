@@ -8,8 +8,12 @@ trained on or on any other text.
 
 from __future__ import annotations
 
+import os
+
 if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
+
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for a single stream, as in sample.py
 
 import math
 import sys
@@ -73,6 +77,8 @@ def flags() -> Flags:
 def main() -> None:
     options = flags().parse()
     check_text_flags(options)
+    if options.primetext and not options.novelty:
+        raise UserError("-primetext is for -novelty; leave it out, or name a sampled text with -novelty")
     checkpoint = load_checkpoint(options.checkpoint)
     if options.novelty:
         show_novelty(checkpoint, options)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from functools import partial
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.helpers.folders import names
 from tests.helpers.inputs import SMALL
 from tests.helpers.logs import log
 from tests.helpers.runs import Run, finish, signals_at
-from tests.helpers.scripts import command, environment, fork
+from tests.helpers.scripts import command, environment, fork, run
 from util.checkpoint.store import load_checkpoint
 
 
@@ -62,6 +63,50 @@ def test_an_interrupted_table_leaves_the_old_one(number, checkpoint, tmp_path):
     process.join(30)
     assert process.exitcode == 128 + number, (tmp_path / "err").read_text()
     assert names(tmp_path) == {"table", "input.txt", "out", "err"} and (tmp_path / "table").read_text() == "old"
+
+
+def killed_while_flushing(number: int) -> None:
+    """Prepares a script to get a signal when its file is complete, but not yet in its place."""
+    os.fsync = lambda descriptor: os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("script", "target", "words"),
+    [
+        ("evaluate.py", "table", ("-gpuid=-1", "-file=input.txt", "-per_char=table")),
+        ("visualize.py", "page", ("-file=input.txt", "-output=page")),
+        ("convert_gpu_cpu_checkpoint.py", "x.pt_cpu.pt", ()),
+    ],
+)
+def test_a_signal_at_the_last_moment_leaves_the_old_file_and_no_other(
+    number, script, target, words, checkpoint, tmp_path
+):
+    (tmp_path / "x.pt").write_bytes(checkpoint.read_bytes())
+    (tmp_path / "input.txt").write_text("one two three\n" * 10)
+    (tmp_path / target).write_text("old")
+    done = run(script, "x.pt", *words, cwd=tmp_path, prepare=partial(killed_while_flushing, number))
+    assert (done.returncode, done.stderr) == (128 + number, "")
+    assert names(tmp_path) == {"x.pt", "input.txt", target} and (tmp_path / target).read_text() == "old"
+
+
+def test_two_signals_leave_the_old_table_and_no_other_file(checkpoint, tmp_path):
+    (tmp_path / "table").write_text("old")
+    (tmp_path / "input.txt").write_text("one two three\n" * 10)
+    words = ["-gpuid=-1", "-file=input.txt", "-per_char=table"]
+    done = run("evaluate.py", checkpoint, *words, cwd=tmp_path, prepare=killed_twice_while_predicting)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGINT, "")
+    assert names(tmp_path) == {"table", "input.txt"} and (tmp_path / "table").read_text() == "old"
+
+
+def killed_twice_while_predicting() -> None:
+    import evaluate
+
+    def predict(x, y):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    evaluate.one_stream = lambda checkpoint: predict
 
 
 def test_a_cache_that_is_cut_off_ends_the_run_with_a_sentence(small_text, tmp_path):

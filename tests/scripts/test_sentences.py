@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import evaluate
-from tests.helpers.refusals import told
+from tests.helpers.folders import names
+from tests.helpers.refusals import refused, told
 from tests.helpers.scripts import command, environment, run
 from util.checkpoint.store import load_checkpoint
 
@@ -30,6 +31,22 @@ def test_help(script):
     done = run(script, "-help")
     assert done.returncode == 0 and "(default: )" not in done.stdout
     assert script == "train.py" or ".t7" in done.stdout
+
+
+def test_a_primetext_without_a_sampled_text_is_not_ignored(checkpoint):
+    refused(run("evaluate.py", checkpoint, "-gpuid=-1", "-primetext=one"), "-primetext is for -novelty")
+
+
+@pytest.mark.parametrize("start", [b"\xe9t\xe9", "été".encode("utf-16")])
+def test_a_text_in_another_encoding_is_not_answered_with_a_flag_of_another_script(start, checkpoint, tmp_path):
+    """The encoding of a trained model cannot be chosen."""
+    (tmp_path / "input.txt").write_bytes(start)
+    for words in (["evaluate.py", checkpoint, "-gpuid=-1"], ["visualize.py", checkpoint, "-output=page"]):
+        for which in ("-file=input.txt", "-data_dir=."):
+            done = run(*words, which, cwd=tmp_path)
+            told(done, "input.txt is not utf-8 text", "which is what the model was trained on; convert it")
+            assert "-encoding" not in done.stderr
+    assert names(tmp_path) == {"input.txt"}
 
 
 def test_pieces_of_a_file_do_not_depend_on_the_batches_of_the_run(checkpoint, tmp_path):

@@ -15,7 +15,7 @@ def test_too_little_memory_for_torch_is_one_sentence(script, checkpoint, data_di
     (tmp_path / "x.pt").write_bytes(checkpoint.read_bytes())
     words = {
         "train.py": [*TINY, "-data_dir", data_dir, "-checkpoint_dir", tmp_path],
-        "evaluate.py": ["x.pt", "-gpuid=-1", "-file", data_dir / "input.txt"],
+        "evaluate.py": ["x.pt", "-gpuid=-1", "-data_dir", data_dir],
         "convert_gpu_cpu_checkpoint.py": ["x.pt"],
     }[script]
     limited = ["sh", "-c", 'ulimit -c 0; ulimit -v 500000; exec "$@"', "sh", *command(script, *words)]

@@ -51,6 +51,16 @@ def test_a_checkpoint_does_not_say_where_to_write(halfway, tmp_path):
     assert names(elsewhere) == set()
 
 
+@pytest.mark.parametrize(("trained", "said"), [("float32", "float64"), ("float64", "float32"), ("float64", "bfloat16")])
+def test_a_run_does_not_go_on_in_another_precision(trained, said, flags, tmp_path):
+    assert finish(tmp_path, *flags, "-max_epochs=1", "-eval_val_every=1000", f"-dtype={trained}").status == 0
+    (name,) = names(tmp_path / "cv")
+    options = load_checkpoint(tmp_path / "cv" / name).options
+    rewrite(tmp_path / "cv" / name, tmp_path / "x.pt", options=options | {"dtype": said})
+    done = finish(tmp_path, "-resume", "x.pt", "-max_epochs=2").done
+    refused_to_train(done, "x.pt is not a valid char-rnn checkpoint: its dtype cannot be right")
+
+
 WRONG = {
     "None": None,
     "minus one": -1,

@@ -1,5 +1,6 @@
 """The number of threads, chosen by the times that an imitated machine takes."""
 
+import os
 import random
 import re
 
@@ -173,3 +174,9 @@ def test_the_figures_are_those_of_any_number_of_threads(log_of):
     expected = log_of(1)
     assert log_of(2) == expected
     assert log_of(1, "-threads", 2) == expected
+
+
+def test_more_threads_than_cores_are_warned_of(log_of):
+    cores = os.cpu_count()
+    _, said = log_of(1, "-threads", cores + 1)
+    assert f"warning: with -threads {cores + 1} on {cores} cores" in said

@@ -161,6 +161,9 @@ def read_training(content: Any, checkpoint: Checkpoint) -> Training:
     training = Training(**content)
     # The bound keeps it within a float32.
     require(is_number(training.learning_rate) and 0 <= training.learning_rate < 1e38, "learning_rate")
+    # A run that went on in another precision would not be the same run.
+    double = checkpoint.options.get("dtype") == "float64"
+    require(checkpoint.dtype == ("float64" if double else "float32"), "dtype")
     require(isinstance(training.text_sha256, str), "text_sha256")
     require(isinstance(training.device, str) and training.device in DEVICES, "device")
     require(all(0 < iteration <= checkpoint.iteration for iteration in checkpoint.val_losses), "val_losses")

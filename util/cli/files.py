@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from util.cli.signals import cleaning_up
 from util.errors import UserError, reason
 
 CHECKPOINT_STARTS = (b"PK\3\4", b"\3\0\0\0", b"\4\0\0\0")
@@ -103,21 +104,23 @@ def is_checkpoint(path: Path) -> bool:
 def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> Iterator[BinaryIO]:
     """Opens a new file, for reading and writing, that replaces `path` when the block ends without an exception.
 
-    Until then `path` is untouched, and after an exception no temporary file is left. The new file has the old one's
-    mode and owner. `commit` moves the finished file into place: os.replace, `create` or `discard`. Raises OSError.
+    Until then `path` is untouched, and after an exception or a signal no temporary file is left. The new file has the
+    old one's mode and owner. `commit` moves the finished file into place: os.replace, `create` or `discard`. Raises
+    OSError.
     """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        _give_permissions(temporary, path)
-        commit(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with cleaning_up():
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            _give_permissions(temporary, path)
+            commit(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
     _sync_folder(path.parent)
 
 

@@ -1,11 +1,14 @@
-"""Turns Ctrl-C, kill and a closed terminal into a request to stop soon rather than at once."""
+"""Turns Ctrl-C, kill and a closed terminal into a request to stop soon, or into an exception that cleans up."""
 
 from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE")
 """Ctrl-C, kill, a closed terminal, a log whose reader has gone away; Windows lacks the last two."""
@@ -42,10 +45,35 @@ class StopSignals:
         if self.received:
             return
         self.received = signal.Signals(number)
+        at_once = end if self._before[signal.SIGTERM] == end else signal.SIG_DFL
         for impatient in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(impatient, signal.SIG_DFL)
+            signal.signal(impatient, at_once)
         if not self.silent and self.received.name != "SIGPIPE":
             message = b"stopping after this iteration; interrupt again to stop at once, without saving\n"
             # Not through sys.stderr: the signal may arrive in the middle of a print, and streams are not reentrant.
             with suppress(OSError):
                 os.write(2, b"\n" * os.isatty(2) + message)
+
+
+@contextmanager
+def cleaning_up() -> Iterator[None]:
+    """Inside this context a signal that would end the process without a word raises SystemExit instead.
+
+    So what is to be removed at the end is removed. Signals that are ignored or handled are left alone.
+    """
+    before = []
+    if threading.current_thread() is threading.main_thread():  # others cannot set a handler
+        numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+        before = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    try:
+        for number in before:
+            signal.signal(number, end)
+        yield
+    finally:
+        for number in before:
+            if signal.getsignal(number) == end:
+                signal.signal(number, signal.SIG_DFL)
+
+
+def end(number: int, _: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)

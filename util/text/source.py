@@ -11,7 +11,7 @@ import re
 import sys
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,6 +25,14 @@ CHUNK_BYTES = 1 << 22
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 CACHE_FILES = ("vocab.json", "data.bin")
 """What util.text.cache keeps in a text's folder."""
+
+
+class WrongEncoding(UserError):
+    """A file that is not text in the encoding that it is read in; `fault` says so without a way out."""
+
+    def __init__(self, fault: str, way_out: str) -> None:
+        super().__init__(f"{fault}; {way_out}")
+        self.fault = fault
 
 
 class Source:
@@ -150,8 +158,17 @@ def decoded(path: Path, pieces: Iterator[bytes], encoding: str) -> Iterator[str]
                 if utf16
                 else "give its encoding with -encoding, or use -encoding latin-1 or bytes, which accept any file"
             )
-            raise UserError(f"{path} is not {encoding} text (first bad byte at offset {where}); {way_out}") from error
+            raise WrongEncoding(f"{path} is not {encoding} text (first bad byte at offset {where})", way_out) from error
         offset += len(piece)
+
+
+@contextmanager
+def encoding_of_model() -> Iterator[None]:
+    """Inside this context a file in a wrong encoding can only be converted: the encoding is a trained model's."""
+    try:
+        yield
+    except WrongEncoding as error:
+        raise UserError(f"{error.fault}, which is what the model was trained on; convert it") from error
 
 
 def as_numbers(text: str) -> bytes | np.ndarray:

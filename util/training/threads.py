@@ -10,6 +10,7 @@ as the number that torch starts with.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -57,6 +58,11 @@ def choose_threads(trainer: Trainer, wanted: int) -> Threads:
 
     if wanted:
         torch.set_num_threads(wanted)
+        cores = os.cpu_count() or wanted
+        if wanted > cores:
+            tell(
+                f"warning: with -threads {wanted} on {cores} cores the threads wait for each other; try {cores} at most"
+            )
     most = torch.get_num_threads()
     tried = {most: 0.0}
     if not wanted and trainer.device.type == "cpu" and trainer.processes.size == 1:
