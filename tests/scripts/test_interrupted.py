@@ -106,7 +106,7 @@ def killed_twice_while_predicting() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
 
-    evaluate.one_stream = lambda checkpoint: predict
+    evaluate.one_stream_predictor = lambda checkpoint: predict
 
 
 def test_a_cache_that_is_cut_off_ends_the_run_with_a_sentence(small_text, tmp_path):

@@ -122,16 +122,15 @@ class CheckpointFolder:
                     number += 1
                     path = wanted.with_name(f"{wanted.stem}_{number}.pt")
                 continue
+            if not there:
+                try:
+                    save_checkpoint(checkpoint, path, os.replace if ours else create)
+                except FileExistsError:
+                    continue  # another process has just taken the name
             if path != wanted:
                 warn(f"warning: {wanted} already exists; writing {path.name} instead")
             if checkpoint.iteration in checkpoint.val_losses:
                 log(f"saving checkpoint to {path}")
-            if there:
-                return path
-            try:
-                save_checkpoint(checkpoint, path, os.replace if ours else create)
-            except FileExistsError:
-                continue  # another process has just taken the name
             return path
 
     def _holds(self, path: Path, checkpoint: Checkpoint) -> bool:
