@@ -13,6 +13,7 @@ import train
 from tests.helpers.checkpoints import checkpoints, same
 from tests.helpers.failing import ERRORS, OPERATIONS, failing
 from tests.helpers.folders import names
+from util.checkpoint import folder as folder_module
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder, newest_checkpoint
 from util.checkpoint.store import load_checkpoint, save_checkpoint
@@ -270,3 +271,19 @@ def test_the_newest_checkpoint_may_go_while_it_is_looked_for(at, tmp_path, monke
     gone = {"2.pt": tmp_path / "gone"}
     monkeypatch.setattr(Path, "stat", lambda path, **options: stat(gone.get(path.name, path), **options))
     assert newest_checkpoint(tmp_path, FLAGS)[0] == tmp_path / "1.pt"
+
+
+def test_a_name_that_is_taken_at_the_last_moment_is_not_said_to_be_written(at, tmp_path, monkeypatch, capsys):
+    real = folder_module.create
+
+    def create(temporary: str, path: Path) -> None:
+        if path.name == "lm_s_epoch0.10_3.0000.pt":
+            save_checkpoint(at(1, LOSSES, seed=7), path)
+        real(temporary, path)
+
+    monkeypatch.setattr(folder_module, "create", create)
+    validated(folder_of(tmp_path, "s"), at(1, LOSSES))
+    said = capsys.readouterr()
+    assert said.out == f"saving checkpoint to {tmp_path}/lm_s_epoch0.10_3.0000_2.pt\n"
+    assert said.err.endswith("lm_s_epoch0.10_3.0000.pt already exists; writing lm_s_epoch0.10_3.0000_2.pt instead\n")
+    assert {content.options["seed"] for content in checkpoints(tmp_path).values()} == {7, at(1).options["seed"]}
