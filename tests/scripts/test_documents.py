@@ -190,3 +190,11 @@ def test_mistakes(text, checkpoint, small_text, tmp_path):
     assert finish(folder, *SMALL, "-data_dir", small_text, "-max_epochs=1").status == 0
     (plain,) = (folder / "cv").iterdir()
     refused(run("sample.py", plain, "-gpuid=-1", "-stop_document=1"), "not trained with -document_end", "-stop")
+
+
+def test_a_new_run_from_its_model_names_the_document_end(checkpoint, text, tmp_path):
+    flags = [*SMALL, "-data_dir", text, "-init_from", checkpoint, "-max_epochs=1"]
+    run = finish(tmp_path, *flags)
+    assert run.status == 0 and r"that model's text had -document_end '\n'; give it again" in run.out
+    again = finish(folder_in(tmp_path, "again"), *flags, r"-document_end=\n")
+    assert again.status == 0 and "that model's text" not in again.out

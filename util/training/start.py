@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +54,8 @@ class Start:
         unknown = self.checkpoint.vocabulary.unknown(text.characters)
         if unknown and self.options.new_chars == "add" and not self.resumed_from:
             self.checkpoint = add_characters(self.checkpoint, unknown, self.options.seed)
-            log(f"added {len(unknown)} characters that the checkpoint does not know: {text.named(unknown, most=20)}")
+            characters = "1 character" if len(unknown) == 1 else f"{len(unknown)} characters"
+            log(f"added {characters} that the checkpoint does not know: {text.named(unknown, most=20)}")
         return Vocabulary(self.checkpoint.vocabulary.characters, self.options.encoding)
 
     @property
@@ -89,6 +91,9 @@ def init_from(options: Namespace) -> Start:
         if value != getattr(options, name):
             log(f"overwriting {name}={getattr(options, name)} with {value}, based on the checkpoint")
             setattr(options, name, value)
+    document_end = checkpoint.options.get("document_end")
+    if document_end and "document_end" not in options.given:
+        log(f"that model's text had -document_end {shlex.quote(str(document_end))}; give it again if this one has, too")
     return Start(options, checkpoint)
 
 
