@@ -39,11 +39,12 @@ def main() -> None:
     parser.add_argument("-vocab_size", type=int, default=65)
     parser.add_argument("-length", type=int, default=2000)
     parser.add_argument("-num_samples", type=int, default=100)
+    parser.add_argument("-each", type=int, default=200, help="length of each of these texts")
     parser.add_argument("-repeats", type=int, default=5)
     options = parser.parse_args()
     imports: list[float] = []
     N = options.num_samples
-    print(f"{options.length} characters, medians of {options.repeats}\n")
+    print(f"{options.length} characters, {N} texts of {options.each}, medians of {options.repeats}\n")
     columns = f"{'characters/s':>12} {f'{N} texts':>12} {'process, s':>11} {'import torch, s':>16} {'ratio':>6}"
     print(f"{'':16} {columns}")
     for model in options.model:
@@ -54,7 +55,7 @@ def main() -> None:
                 single, several, processes = [], [], []
                 for _ in range(options.repeats):
                     single.append(characters_per_second(checkpoint, options.length, 1))
-                    several.append(characters_per_second(checkpoint, max(1, options.length // N), N))
+                    several.append(characters_per_second(checkpoint, options.each, N))
                     command = ["sample.py", str(path), "-length", str(options.length), "-verbose", "0"]
                     processes.append(seconds_of(command))
                     imports.append(seconds_of(["-c", "import torch"]))

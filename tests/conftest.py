@@ -1,5 +1,6 @@
 """Texts and a checkpoint that many tests need."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,10 @@ from tests.helpers.scripts import run, run_command
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import save_checkpoint
 from util.text.vocabulary import Vocabulary
+
+# A shell without job control starts what runs in the background with Ctrl-C ignored, which the scripts would inherit.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
