@@ -5,6 +5,7 @@ import importlib.util
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import termios
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from tests.helpers.inputs import ROOT, SMALL, numbers
-from tests.helpers.runs import finish
+from tests.helpers.runs import finish, signals_at
 from util.checkpoint.store import load_checkpoint
 from util.text.loading import smaller_batches
 from util.training.optimizer import Adam, RMSprop
@@ -158,8 +159,23 @@ def test_losses_are_looked_at_only_when_due_on_another_device(folder):
     assert len(last[0].train_losses) == 57 and (last[0].train_losses == last[1].train_losses).all()
 
 
+def test_a_run_interrupted_before_its_losses_were_looked_at_keeps_them(folder):
+    stopped = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 10, prepare=another_device_interrupted_at_7)
+    assert stopped.status == 130 and "stopped at iteration 7; resume with" in stopped.out
+    resumed = finish(folder, "-resume", "cv", "-print_every", 1)
+    assert resumed.status == 0, resumed.err
+    undisturbed = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 1, "-checkpoint_dir", "b")
+    last = [load_checkpoint(max((folder / cv).iterdir(), key=os.path.getmtime)) for cv in ("cv", "b")]
+    assert undisturbed.status == 0 and (last[0].train_losses == last[1].train_losses).all()
+
+
 def another_device():
     Trainer.runs_ahead = property(lambda self: True)
+
+
+def another_device_interrupted_at_7():
+    another_device()
+    signals_at(7, signal.SIGINT)()
 
 
 @pytest.mark.parametrize("characters", [50, 51, 99, 1000, 12345, 124_000])

@@ -200,6 +200,7 @@ class Trainer:
 
     def snapshot(self, text_sha256: str) -> dict[str, Any]:
         """Returns the fields of a `Checkpoint` that are training's. All processes must call it, and get the same."""
+        self.fetch()  # a run interrupted between two log lines has losses that nobody has looked at yet
         random = (self._draws or self.random).state()
         L, num_states, _, H = self.state.shape
         state = self.state.new_zeros(L, num_states, self.options.batch_size, H)
