@@ -4,7 +4,7 @@
     python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt cv/lm_gru_epoch50.00_1.3600.pt -plot curves.png
 
 Prints the flags of its run, the model's size and vocabulary, and the losses; or plots the losses of one or more runs
-over their epochs.
+over their epochs, or over their iterations if a checkpoint does not know its epoch.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def show(checkpoint: Checkpoint) -> None:
     V, H, L, model = checkpoint.model_shape
     print(f"model: {model}, {L} layers of {H}, {checkpoint.size} parameters in {checkpoint.dtype}")
     print(f"vocabulary: {V} characters: {checkpoint.vocabulary.characters[:200]!r}{' ...' if V > 200 else ''}")
-    print(f"iteration: {checkpoint.iteration} (epoch {checkpoint.epoch:.3f})")
+    epoch = f"{checkpoint.epoch:.3f}" if checkpoint.epoch_is_known else "unknown"
+    print(f"iteration: {checkpoint.iteration} (epoch {epoch})")
     recent = checkpoint.train_losses[-100:]
     if not np.isnan(recent).all():
         print(f"train loss: {recent[-1]:.8f}, mean of the last {len(recent)}: {np.nanmean(recent):.4f}")
@@ -69,7 +70,9 @@ def draw(paths: list[Path], plot: str) -> None:
     """Plots the losses of the checkpoints' runs to the file `plot`, or in the terminal. Raises UserError."""
     if plot != "-" and Path(plot).suffix.lower() not in SUFFIXES:
         raise UserError(f"-plot takes a name that ends in .png, .svg or .pdf, or - for the terminal; {plot} is neither")
-    runs = [curves(name, load_checkpoint(path)) for name, path in zip(short_names(paths), paths)]
+    checkpoints = [load_checkpoint(path) for path in paths]
+    unit = "epochs" if all(checkpoint.epoch_is_known for checkpoint in checkpoints) else "iterations"
+    runs = [curves(name, checkpoint, unit) for name, checkpoint in zip(short_names(paths), checkpoints)]
     if not any(losses.size for run in runs for _, losses in (run.train, run.val)):
         raise UserError("there are no losses to plot in " + ", ".join(map(str, paths)))
     if plot != "-" and importlib.util.find_spec("matplotlib"):

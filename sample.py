@@ -70,7 +70,7 @@ def main() -> int:
     if options.stop_document and not separator:
         raise UserError("this model was not trained with -document_end; leave out -stop_document, or try -stop")
     V, H, L, model = checkpoint.model_shape
-    say(f"sampling from {model} with {L} layers of {H}, trained for {checkpoint.epoch:.2f} epochs")
+    say(f"sampling from {model} with {L} layers of {H}, trained for {checkpoint.trained}")
     if not prime:
         first = "the text begins with a new document" if separator else "the first character is drawn uniformly"
         say(f"no -primetext given: {first}")

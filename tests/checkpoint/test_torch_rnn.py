@@ -242,8 +242,14 @@ def test_history(root, load):
     assert checkpoint.epoch == 4.0
 
 
-def test_history_without_an_end(root, load):
-    assert load(root | {"i": 4}).epoch == 0.0
+def test_history_without_an_end(root, tmp_path):
+    """A checkpoint in the middle of a run does not say which epoch it was, and so no script does."""
+    path = write_t7(tmp_path / "x.t7", root | {"i": 4})
+    assert from_content(read_content(path)).epoch == 0.0
+    assert "iteration: 4 (epoch unknown)" in run("inspect_checkpoint.py", path).stdout
+    plot = run("inspect_checkpoint.py", path, GOLDEN / "rnn_2x32.t7", "-plot=-").stdout
+    assert " 675 iterations\n" in plot and "epochs" not in plot
+    assert "trained for 4 iterations" in run("sample.py", path, "-verbose=1", "-length=1", "-gpuid=-1").stderr
 
 
 def test_history_after_another(root, load):

@@ -58,6 +58,7 @@ class Checkpoint:
     """The parameters of model.char_rnn.CharRNN by name, all float32 or all float64."""
     iteration: int
     epoch: float
+    """The number of passes over the training text; 0 if the file does not say, as most of torch-rnn's do not."""
     train_losses: np.ndarray
     """Loss per character of each iteration: float64 (iteration,)."""
     val_losses: dict[int, float]
@@ -74,6 +75,15 @@ class Checkpoint:
     def size(self) -> int:
         """The number of parameters."""
         return sum(array.size for array in self.parameters.values())
+
+    @property
+    def epoch_is_known(self) -> bool:
+        return self.epoch > 0 or self.iteration == 0
+
+    @property
+    def trained(self) -> str:
+        """How long the model was trained, in words."""
+        return f"{self.epoch:.2f} epochs" if self.epoch_is_known else f"{self.iteration:,} iterations"
 
     @property
     def precision(self) -> str:

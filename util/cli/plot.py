@@ -29,25 +29,27 @@ Points = tuple[np.ndarray, np.ndarray]
 
 @dataclass
 class Curves:
-    """The losses of a run in nats per character: (epochs, losses), all finite."""
+    """The losses of a run in nats per character: (epochs or iterations, losses), all finite."""
 
     name: str
+    unit: str
+    """epochs or iterations."""
     train: Points
     """Means over `window` iterations each."""
     window: int
     val: Points
 
 
-def curves(name: str, checkpoint: Checkpoint) -> Curves:
+def curves(name: str, checkpoint: Checkpoint, unit: str = "epochs") -> Curves:
     """Returns the loss curves of a checkpoint's run so far. Iterations without a loss are left out."""
     count = checkpoint.iteration
-    epoch = checkpoint.epoch / max(count, 1)  # of one iteration
+    length = checkpoint.epoch / max(count, 1) if unit == "epochs" else 1.0  # of one iteration
     window = max(1, round(count / POINTS))
     iterations, losses = finite(np.arange(1, count + 1), checkpoint.train_losses)
     means = block_means((iterations - 1) // window, iterations, losses)
     known = sorted((i, loss) for i, loss in checkpoint.val_losses.items() if 0 < i <= count)
     val = finite(*np.array(known, float).reshape(-1, 2).T)
-    return Curves(name, (means[0] * epoch, means[1]), window, (val[0] * epoch, val[1]))
+    return Curves(name, unit, (means[0] * length, means[1]), window, (val[0] * length, val[1]))
 
 
 def finite(x: np.ndarray, y: np.ndarray) -> Points:
@@ -86,7 +88,7 @@ def save_picture(runs: Sequence[Curves], path: Path, reads: Sequence[Path]) -> N
     margin = 0.05 * (high - low) or 0.1
     axes.set_ylim(low - margin, high + margin)
     axes.set_xlim(left=0)
-    axes.set_xlabel("epochs")
+    axes.set_xlabel(runs[0].unit)
     axes.set_ylabel("loss (nats per character)")
     bits = axes.secondary_yaxis(
         "right", functions=(lambda y: np.divide(y, NATS_PER_BIT), lambda y: np.multiply(y, NATS_PER_BIT))
@@ -110,14 +112,14 @@ def draw_text(runs: Sequence[Curves], width: int, height: int) -> str:
     """Returns the curves in lines of `width` characters. Each of several runs has a letter, capital for validation."""
     columns = width - 9
     low, high = loss_range(runs)
-    end = max(epochs.max() for run in runs for epochs, _ in (run.train, run.val) if epochs.size)
+    end = max(places.max() for run in runs for places, _ in (run.train, run.val) if places.size)
     canvas = np.full((height, columns), " ")
     letters = itertools.cycle(zip(string.ascii_lowercase, string.ascii_uppercase))
     marks = [(".", "o")] if len(runs) == 1 else [next(letters) for _ in runs]
     points = [(mark, run.train) for (mark, _), run in zip(marks, runs)]
     points += [(mark, run.val) for (_, mark), run in zip(marks, runs)]  # drawn over those of training
-    for mark, (epochs, losses) in points:
-        column = (epochs / (end or 1) * (columns - 1)).round().astype(int)
+    for mark, (places, losses) in points:
+        column = (places / (end or 1) * (columns - 1)).round().astype(int)
         for x, loss in zip(np.unique(column), block_means(column, losses)[0]):
             y = round((high - loss) / ((high - low) or 1) * (height - 1))
             if y >= 0:
@@ -125,7 +127,8 @@ def draw_text(runs: Sequence[Curves], width: int, height: int) -> str:
     heights = np.linspace(high, low, height)
     lines = [f"{loss:7.3f} |{''.join(cells).rstrip()}" for loss, cells in zip(heights, canvas)]
     lines.append(" " * 8 + "+" + "-" * columns)
-    lines.append(" " * 9 + "0" + f"{end:.2f} epochs".rjust(columns - 1))
+    last = f"{end:.2f} epochs" if runs[0].unit == "epochs" else f"{end:,.0f} iterations"
+    lines.append(" " * 9 + "0" + last.rjust(columns - 1))
     lines.append("loss in nats per character")
     for (train, val), run in zip(marks, runs):
         lines.append(f"  {train} training{smoothing(run)}, {val} validation: {run.name}")

@@ -76,7 +76,7 @@ def page_content(
     what = "bytes" if checkpoint.vocabulary.is_bytes else "characters"
     article = "A" if model == "gru" else "An"
     about = f"{article} {model.upper()} of {layers} of {H:,} cells that predicts the next of {V:,} {what}: "
-    about += f"{checkpoint.size:,} parameters, {checkpoint.epoch:.2f} epochs"
+    about += f"{checkpoint.size:,} parameters, {checkpoint.trained}"
     about += "" if loss is None else f", validation loss {loss:.4f}"
     return {
         "name": name,
