@@ -208,9 +208,12 @@ def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop:
         best = folder.validated_at(iteration)
         sampling = f"sample from it with: python sample.py {shlex.quote(str(best))}"
         tell(f"best validation loss: {loss:.4f}; {sampling if best else 'its checkpoint no longer exists'}")
-    if folder.failed and not stop.received:
+    if folder.failed:
         newest = f"; the newest one on disk is {folder.newest}" if folder.newest else ", and there is no earlier one"
-        raise UserError(f"the last checkpoint could not be written{newest}")
+        lost = f"the last checkpoint could not be written{newest}"
+        if not stop.received:
+            raise UserError(lost)
+        tell(f"warning: {lost}")
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def test_a_damaged_cache_never_gives_another_text(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["vocab.json", "data.bin"])
-@pytest.mark.parametrize("damage", ["flipped", "cut", "longer", "empty", "missing", "folder"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "longer", "empty", "folder"])
 def test_a_damaged_cache_is_made_again(name, damage, data_dir, corpus):
     load_text(Source(data_dir / "input.txt"), "utf-8")
     path = data_dir / name
@@ -97,6 +97,23 @@ def test_a_damaged_cache_is_made_again(name, damage, data_dir, corpus):
     assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == corpus.decode()
     if damage != "folder":
         assert path.read_bytes() == content
+
+
+def test_what_is_left_without_its_data_is_made_again(data_dir, corpus):
+    load_text(Source(data_dir / "input.txt"), "utf-8")
+    (data_dir / "data.bin").unlink()
+    assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == corpus.decode()
+    assert cache.read_cache(data_dir, "utf-8", Source(data_dir / "input.txt").sha256())
+
+
+@pytest.mark.parametrize("name", ["vocab.json", "data.bin"])
+def test_files_of_the_same_names_are_left_alone(name, data_dir, corpus, capsys):
+    (data_dir / name).write_bytes(b'{"the": 1, "of": 2}')
+    assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == corpus.decode()
+    assert sorted(os.listdir(data_dir)) == sorted([name, "input.txt"])
+    assert (data_dir / name).read_bytes() == b'{"the": 1, "of": 2}'
+    err = capsys.readouterr().err
+    assert "there is not a cache of this program); every run will have to index it again" in err
 
 
 @pytest.mark.parametrize(

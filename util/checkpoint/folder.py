@@ -87,7 +87,7 @@ class CheckpointFolder:
             path = self._write(checkpoint, path)
         except OSError as error:
             self.failed = True
-            warn(f"warning: cannot write {path} ({reason(error)}); training continues and will try again next time")
+            warn(f"warning: cannot write {path} ({reason(error)}); later checkpoints will be tried as usual")
             return
         self.failed = False
         self.newest, self.newest_iteration = path, checkpoint.iteration

@@ -127,7 +127,7 @@ class Flags(argparse.ArgumentParser):
             type=Path,
             metavar="CHECKPOINT",
             nargs=nargs,
-            help="checkpoint written by train.py (.pt), or by the original (.t7)",
+            help="checkpoint written by train.py (.pt), by the original or by torch-rnn (.t7)",
         )
 
     def add_machine(self, gpuid: int = 0, gpuid_help: str = "GPU to use; -1 = CPU") -> Callable[..., None]:

@@ -1,10 +1,12 @@
 """Indexes a text by its sorted vocabulary, and caches the result in two files in its folder.
 
 vocab.json says which text and encoding the cache belongs to; data.bin is the array of indices, read memory-mapped.
+Files of these names that are not a cache are left alone.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -30,6 +32,7 @@ except ImportError:  # Windows
 
 MANY_CHARACTERS = 10_000
 CACHE_FORMAT = 1
+CACHE_START = b'{"format": '
 
 
 @dataclass
@@ -131,7 +134,7 @@ def read_cache(folder: Path, encoding: str, sha256: str) -> Text | None:
 def make_cache(source: Source, encoding: str, sha256: str) -> Text:
     """Reads the text twice, once for its vocabulary and once for its indices, and writes both to its folder.
 
-    If the folder is not writable, warns and uses a temporary file.
+    If the folder is not writable, or has other files of these names, warns and uses a temporary file.
     """
     vocabulary, length = find_vocabulary(source, encoding)
     if not length:
@@ -139,10 +142,12 @@ def make_cache(source: Source, encoding: str, sha256: str) -> Text:
     dtype = np.min_scalar_type(len(vocabulary) - 1)
     header = CacheHeader(CACHE_FORMAT, encoding, sha256, vocabulary, length, dtype.str)
     try:
+        check_replaceable(source.folder)
+        # vocab.json comes first: alone it is a cache to be made again, but data.bin alone could be anybody's.
         with replacing(source.folder / "data.bin") as file:
             indices = write_indices(source, header, file)
-        with replacing(source.folder / "vocab.json") as file:
-            file.write(json.dumps(asdict(header)).encode())
+            with replacing(source.folder / "vocab.json") as header_file:
+                header_file.write(json.dumps(asdict(header)).encode())
     except OSError as error:
         warn(
             f"warning: cannot cache the indexed text in {source.folder} ({reason(error)}); "
@@ -153,6 +158,18 @@ def make_cache(source: Source, encoding: str, sha256: str) -> Text:
     if source.sha256() != sha256:
         raise UserError(f"{source} changed while it was being read; start again")
     return Text(Vocabulary(vocabulary, encoding), indices, sha256)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raises OSError if the folder has a vocab.json or a data.bin that this program did not write."""
+    vocabulary = folder / "vocab.json"
+    if vocabulary.exists():
+        with open(vocabulary, "rb") as file:
+            ours = file.read(len(CACHE_START)) in (CACHE_START, b"")
+    else:
+        ours = not (folder / "data.bin").exists()
+    if not ours:
+        raise FileExistsError(errno.EEXIST, "the vocab.json or data.bin there is not a cache of this program")
 
 
 def find_vocabulary(source: Source, encoding: str) -> tuple[str, int]:
