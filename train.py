@@ -122,13 +122,16 @@ def main() -> int:
             log(f"the run is already complete after {trainer.iteration} iterations; a higher -max_epochs adds more")
         tell_sizes(len(text.indices), trainer.size)
         threads = choose_threads(trainer, options.threads)
-        figures.begin(trainer.iteration, iterations)
+        figures.begin(trainer, iterations)
         with StopSignals(silent=not console.rank().first) as stop:
             try:
                 learn(trainer, iterations, folder, save, figures, threads, stop)
             except LostProcess as error:
                 raise LostProcess(f"{error}; {how_to_continue(folder)}") from error
-            if trainer.stops(stop.received) and folder.attempted < trainer.iteration and trainer.finite():
+            if trainer.stops(stop.received) and folder.attempted < trainer.iteration:
+                trainer.fetch()  # a run that runs ahead has losses that nobody has looked at yet
+                if trainer.unsound_loss is not None or not trainer.finite():
+                    raise UserError(trouble(trainer, folder))
                 save(folder.rolling_path(trainer.iteration))
     farewell(trainer, folder, trainer.iteration < iterations, stop)
     return stop.exit_status
@@ -146,6 +149,10 @@ def learn(
     """Runs the loop: an iteration, then whatever is due after it. Raises UserError if the loss goes wrong."""
     options = trainer.options
     while trainer.iteration < iterations and not trainer.stops(stop.received):
+        validated = trainer.iteration in trainer.val_losses
+        if validated and 0 < options.early_stop <= without_improvement(trainer.val_losses):
+            log(f"no improvement in the last {options.early_stop} validations; stopping early")
+            break
         trainer.step(stop.received)
         if trainer.decay_learning_rate():
             log(f"decayed learning rate by a factor {options.learning_rate_decay} to {trainer.learning_rate}")
@@ -154,7 +161,7 @@ def learn(
             trainer.fetch(with_norms=now.line)
             threads.took(trainer.seconds)
         figures.advance(trainer)
-        sound = trainer.sound
+        sound = trainer.unsound_loss is None
         if sound and now.validation:
             sound = validate(trainer, folder, save)
         elif sound and now.rolling and trainer.finite():
@@ -163,9 +170,6 @@ def learn(
             figures.line(trainer, now.line or not sound)
         if not sound:
             raise UserError(trouble(trainer, folder))
-        if now.validation and 0 < options.early_stop <= without_improvement(trainer.val_losses):
-            log(f"no improvement in the last {options.early_stop} validations; stopping early")
-            break
 
 
 def validate(trainer: Trainer, folder: CheckpointFolder, save: Callable[[Path], None]) -> bool:
@@ -183,7 +187,7 @@ def trouble(trainer: Trainer, folder: CheckpointFolder) -> str:
     """Returns the message for a loss that ends the run."""
     good = f"the last good checkpoint is {folder.newest}" if folder.newest else "there is no checkpoint yet"
     way_out = "try a lower -learning_rate or -grad_clip"
-    if trainer.loss_bound < trainer.train_losses[-1] < math.inf:
+    if trainer.unsound_loss is not None and trainer.unsound_loss < math.inf:
         allowed = f"allow it with a -max_loss_ratio above {trainer.options.max_loss_ratio:g}"
         return f"the loss is exploding; {good}; {way_out}, or {allowed}"
     return f"the loss is not a number; {good}; {way_out}"

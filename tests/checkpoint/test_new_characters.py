@@ -8,6 +8,7 @@ import pytest
 from model.shapes import parameter_shapes
 from model.stepper import Stepper
 from tests.helpers.inputs import GOLDEN, SMALL, numbers
+from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import finish
 from util.checkpoint.content import Checkpoint, from_content, to_content
 from util.checkpoint.new_characters import SHARE, add_characters
@@ -121,6 +122,16 @@ def test_which_are_unknown():
     assert Vocabulary("", "utf-8").named("rzé\n") == "'r', 'z', 'é', '\\n'"
     assert Vocabulary("", "bytes").named("a\xc3") == "b'a', b'\\xc3'"
     assert Vocabulary("", "utf-8").named("abcdef", most=2) == "'a', 'b', ..."
+
+
+def test_a_model_of_characters_does_not_continue_with_bytes(tmp_path):
+    (tmp_path / "input.txt").write_text("“one” — two\n" * 250, "utf-8")
+    flags = (*SMALL, f"-data_dir={tmp_path}", "-max_epochs=1")
+    assert finish(tmp_path, *flags).status == 0
+    (model,) = (tmp_path / "cv").iterdir()
+    for more in ([], ["-new_chars=add"]):
+        run = finish(tmp_path, *flags, "-init_from", model, "-encoding=bytes", *more)
+        refused_to_train(run.done, f"{model} knows characters that are not bytes", "-encoding bytes")
 
 
 @pytest.mark.parametrize("source", ["rnn.t7", "torch_rnn/lstm_2x32_dropout_bn.t7"])

@@ -12,10 +12,19 @@ import pytest
 from tests.campaigns.faults import campaign as faults
 from tests.helpers.checkpoints import checkpoints
 from tests.helpers.folders import folder_in, names
-from tests.helpers.inputs import EPOCH
+from tests.helpers.inputs import EPOCH, SMALL
 from tests.helpers.logs import best, log, saved
-from tests.helpers.runs import before_steps, fails_saves, finish, limits_file_size, lists_folder, signals_at
-from util.training.trainer import Trainer
+from tests.helpers.runs import (
+    all_of,
+    before_steps,
+    fails_saves,
+    finish,
+    limits_file_size,
+    lists_folder,
+    signals_at,
+    validates_as,
+)
+from util.checkpoint.store import load_checkpoint
 
 # Checkpoints between validations, and how many are kept
 
@@ -35,20 +44,26 @@ def test_one_rolling_checkpoint_which_goes_when_a_validated_one_is_there(flags, 
 
 
 def test_keep_keeps_the_best_and_the_newest_also_after_a_resume(flags, tmp_path):
-    flags = [*flags, "-eval_val_every", 9, "-keep", 2]
-    first = finish(tmp_path, *flags, prepare=both(signals_at(60, signal.SIGINT), losses_go_up_and_down))
+    flags, losses = [*flags, "-eval_val_every", 9, "-keep", 2], validates_as({27: 1.0, 81: 2.0}, otherwise=3.0)
+    first = finish(tmp_path, *flags, prepare=all_of(signals_at(60, signal.SIGINT), losses))
     assert names(tmp_path / "cv") == best(saved(first.out), 2) | {"resume_s_iteration60.pt"}
-    second = finish(tmp_path, "-resume", "cv", prepare=losses_go_up_and_down)
+    second = finish(tmp_path, "-resume", "cv", prepare=losses)
     assert (first.status, second.status) == (130, 0)
     every = saved(first.out) + saved(second.out)
     assert best(every, 2) == {every[2], every[8]}  # one from before the stop, one from after it, not the newest
     assert names(tmp_path / "cv") == best(every, 2) | {every[-1]}
 
 
-def losses_go_up_and_down() -> None:
-    """Gives every ninth iteration a validation loss of its own, whatever the model has learned."""
-    losses = (5.0, 4.0, 1.0, 3.0, 4.0, 5.0, 4.0, 3.0, 2.0, 4.0, 5.0, 4.0, 3.0)
-    Trainer.evaluate = lambda self, split: losses[(self.iteration - 1) // 9]  # type: ignore[method-assign]
+def test_two_validations_with_the_same_name(small_text, tmp_path):
+    """The later one replaces the earlier one, also if the run was stopped in between."""
+    flags = [*SMALL, "-data_dir", small_text, "-batch_size=1", "-seq_length=5", "-eval_val_every=2", "-max_epochs=1"]
+    losses = validates_as({}, otherwise=1.0)
+    for at in (12, 19):
+        more = ["-resume=cv"] if at == 19 else flags
+        assert finish(tmp_path, *more, prepare=all_of(signals_at(at, signal.SIGINT), losses)).status == 130
+    kept = {name: load_checkpoint(tmp_path / "cv" / name).iteration for name in names(tmp_path / "cv")}
+    validated = {f"lm_s_epoch{i / 469:.2f}_1.0000.pt": i for i in range(2, 20, 2)}
+    assert kept == validated | {"resume_s_iteration19.pt": 19} and len(validated) < 9
 
 
 def test_a_copy_that_a_run_is_resumed_from_stays(stopped, tmp_path):
@@ -74,22 +89,13 @@ def test_a_checkpoint_that_cannot_be_written_costs_a_warning(operation, number, 
 
 
 def test_a_stopped_run_that_cannot_be_saved_says_what_there_is(flags, tmp_path):
-    prepare = both(signals_at(50, signal.SIGINT), fails_saves("write", errno.ENOSPC, {1}))
+    prepare = all_of(signals_at(50, signal.SIGINT), fails_saves("write", errno.ENOSPC, {1}))
     run = finish(tmp_path, *flags, prepare=prepare)
     (name,) = names(tmp_path / "cv")
     assert (run.status, saved(run.out)) == (130, [name])
     assert "warning: cannot write cv/resume_s_iteration50.pt (no space left on device)" in run.err
     assert run.err.endswith(f"warning: the last checkpoint could not be written; the newest one on disk is cv/{name}\n")
     assert run.out.endswith(f"stopped at iteration 40; resume with: python train.py -resume cv/{name}\n")
-
-
-def both(*calls):
-    return functools.partial(call_all, calls)
-
-
-def call_all(calls) -> None:
-    for call in calls:
-        call()
 
 
 def test_a_limit_on_the_size_of_files(flags, finished, tmp_path):

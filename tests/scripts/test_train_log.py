@@ -62,7 +62,28 @@ def test_a_log_of_the_resumed_part_alone_is_continued(flags, stopped, tmp_path):
     """Killed before its next checkpoint, a run is resumed from the same one twice."""
     again = ["-resume", stopped, "-checkpoint_dir", tmp_path / "cv", "-log_csv=log.csv"]
     assert [finish(tmp_path, *again).status for _ in range(2)] == [0, 0]
-    assert len((tmp_path / "log.csv").read_text().splitlines()) == 1 + EPOCH - 7
+    rows = (tmp_path / "log.csv").read_text().splitlines()
+    # The first row is by what the log is known; the checkpoint does not say how long that iteration took.
+    assert [int(row.split(",")[0]) for row in rows[1:]] == [*range(7, EPOCH + 1)] and rows[1].endswith(",,")
+
+
+def test_a_log_with_nothing_of_this_run_so_far_stays(flags, stopped, tmp_path):
+    """It could be anybody's: all of its rows come after the checkpoint."""
+    assert finish(tmp_path, *flags, "-print_every=20", "-log_csv=log.csv").status == 0
+    before = (tmp_path / "log.csv").read_text()
+    run = finish(tmp_path, "-resume", stopped, "-log_csv=log.csv")
+    refused_to_train(run.done, "log.csv has no line of this run", "-log_csv")
+    assert (tmp_path / "log.csv").read_text() == before
+
+
+def test_a_run_that_does_not_begin_takes_nothing_from_its_log(flags, tmp_path):
+    """Its rows after the checkpoint go once the run writes them again."""
+    run = finish(tmp_path, *flags, "-log_csv=log.csv", "-save_every=5", prepare=signals_at(7, signal.SIGINT))
+    assert run.status == 130
+    before = (tmp_path / "log.csv").read_text() + "8,0.1,3.0,,0.002,0.1,0.1\n"
+    (tmp_path / "log.csv").write_text(before)
+    refused_to_train(finish(tmp_path, "-resume=cv", "-log_csv=log.csv", "-data_dir=missing").done, "missing")
+    assert (tmp_path / "log.csv").read_text() == before
 
 
 def test_an_empty_log_is_taken(flags, tmp_path):

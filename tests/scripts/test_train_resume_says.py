@@ -10,7 +10,7 @@ from tests.helpers.folders import folder_in, names
 from tests.helpers.inputs import SMALL, numbers
 from tests.helpers.logs import log, saved
 from tests.helpers.refusals import refused_to_train, told
-from tests.helpers.runs import Run, finish, signals_at
+from tests.helpers.runs import Run, all_of, finish, signals_at, validates_as
 from tests.helpers.scripts import become_nobody, run
 from util.checkpoint.store import load_checkpoint
 
@@ -39,6 +39,16 @@ def test_the_best_loss_is_that_of_the_whole_run(trained):
     best.unlink()
     said = farewell(finish(trained, *wild, "-max_epochs=5"))
     assert f"{loss:.4f}" in said and ".pt" not in said
+
+
+def test_the_best_checkpoint_is_found_whose_epoch_is_rounded_in_another_way(small_text, tmp_path):
+    """15 / 24 is called 0.62, but 20 / 24 / 20 * 15 would be 0.63."""
+    flags = [*SMALL, "-data_dir", small_text, "-batch_size=2", "-seq_length=41", "-train_frac=0.8", "-val_frac=0.2"]
+    losses = validates_as({15: 1.0}, otherwise=2.0)
+    stop = all_of(signals_at(20, signal.SIGINT), losses)
+    assert finish(tmp_path, *flags, "-max_epochs=1", "-eval_val_every=15", prepare=stop).status == 130
+    said = farewell(finish(tmp_path, "-resume=cv", prepare=losses))
+    assert said.endswith("1.0000; sample from it with: python sample.py cv/lm_s_epoch0.62_1.0000.pt")
 
 
 def test_another_learning_rate_is_compared_with_the_current_one(flags, tmp_path):

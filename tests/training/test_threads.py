@@ -120,6 +120,11 @@ def test_only_numbers_with_the_same_gradient_are_taken():
     assert list(found) == [1, 4] and all(seconds > 0 for seconds in found.values())
 
 
+def test_a_gradient_that_is_not_a_number_agrees_with_none():
+    """As when a run that has gone wrong is resumed: it continues with the number it has, and says what is wrong."""
+    assert list(agreeing([1, 2, 4], lambda number: None, lambda: torch.tensor([torch.nan]))) == [4]
+
+
 def test_it_begins_with_what_was_fastest_and_says_so_when_that_lasts():
     assert Machine([1, 2, 4], steady({1: 1, 2: 1, 4: 1}), tried={1: 2, 2: 1, 4: 2}).run(1).history == [2]
     busy = Machine([1, 2], steady(BUSY), tried=BUSY).run(500)

@@ -9,14 +9,18 @@ import signal
 import subprocess
 import sys
 import termios
+from functools import partial
 
 import pytest
 import torch
+from torch.nn.functional import nll_loss
 
 from tests.helpers.inputs import ROOT, SMALL, numbers
-from tests.helpers.runs import finish, signals_at
+from tests.helpers.logs import log
+from tests.helpers.runs import all_of, before_steps, finish, signals_at, validates_as
 from util.checkpoint.store import load_checkpoint
 from util.text.loading import smaller_batches
+from util.training import trainer as training
 from util.training.optimizer import Adam, RMSprop
 from util.training.schedule import without_improvement
 from util.training.trainer import Trainer
@@ -71,6 +75,19 @@ def test_early_stop_ends_after_validations_without_improvement(folder):
     losses = [float(loss) for loss in re.findall(r"epoch\S+_(\S+)\.pt", run.out)]
     assert "no improvement in the last 3 validations; stopping early\n" in run.out
     assert losses.index(min(losses)) == len(losses) - 4
+
+
+def test_a_run_that_stopped_early_is_over(folder):
+    """Also if it was interrupted in its last iteration; a higher number of validations continues it."""
+    losses = validates_as({10: 1.0}, otherwise=2.0)
+    flags = [*FLAGS, "-max_epochs", 2, "-eval_val_every", 10, "-early_stop", 3]
+    for cv, prepare in (("a", losses), ("b", all_of(signals_at(40, signal.SIGINT), losses))):
+        run = finish(folder, *flags, "-checkpoint_dir", cv, prepare=prepare)
+        assert ("stopping early" in run.out, "resume with" in run.out) == (cv == "a", cv == "b")
+        again = finish(folder, "-resume", cv, prepare=losses)
+        assert again.status == 0 and not log([again.out])
+        assert again.out.endswith("no improvement in the last 3 validations; stopping early\n")
+        assert min(log([finish(folder, "-resume", cv, "-early_stop=4", prepare=losses).out])) == 41
 
 
 def test_without_improvement_counts_from_the_lowest_loss():
@@ -167,6 +184,27 @@ def test_a_run_interrupted_before_its_losses_were_looked_at_keeps_them(folder):
     undisturbed = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 1, "-checkpoint_dir", "b")
     last = [load_checkpoint(max((folder / cv).iterdir(), key=os.path.getmtime)) for cv in ("cv", "b")]
     assert undisturbed.status == 0 and (last[0].train_losses == last[1].train_losses).all()
+
+
+@pytest.mark.parametrize("signals", [(), (signal.SIGINT,)])
+def test_an_explosion_that_nobody_has_looked_at_is_not_saved(signals, folder):
+    """Neither by a signal nor because the loss has come down again by the next log line."""
+    explosion = partial(explodes_for_a_while_on_another_device, signals)
+    run = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 20, "-save_every", 5, prepare=explosion)
+    assert run.status == 1
+    assert "error: the loss is exploding; the last good checkpoint is cv/resume_s_iteration5.pt; try" in run.err
+    assert os.listdir(folder / "cv") == ["resume_s_iteration5.pt"]
+
+
+def explodes_for_a_while_on_another_device(signals):
+    another_device()
+    all_of(before_steps(scales_the_loss), signals_at(8, *signals))()
+
+
+def scales_the_loss(iteration):
+    """The 7th iteration has a thousand times its loss."""
+    factor = 1000 if iteration == 7 else 1
+    training.nll_loss = lambda *args, **options: nll_loss(*args, **options) * factor
 
 
 def another_device():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -69,6 +70,8 @@ class CheckpointFolder:
         """Takes over the files of the run being resumed from `checkpoint`, which was loaded from `path`."""
         self.newest, self.newest_iteration = path, checkpoint.iteration
         self.attempted = checkpoint.iteration
+        if path == self.validated_path(checkpoint.epoch, checkpoint.val_losses.get(checkpoint.iteration, math.nan)):
+            self._remember(path, checkpoint)
         for other, earlier in self._written_by(checkpoint):
             self._remember(other, earlier)
             if other in self._rolling and earlier.iteration < checkpoint.iteration:
@@ -168,8 +171,7 @@ class CheckpointFolder:
 
     def _validated_then(self, iteration: int, folders: set[Path], checkpoint: Checkpoint) -> Iterator[Path]:
         """Yields the checkpoints of an earlier validation of this run, whatever was changed since."""
-        epoch = checkpoint.epoch / max(checkpoint.iteration, 1) * iteration
-        name = f"lm_*_epoch{epoch:.2f}_{checkpoint.val_losses.get(iteration, 0.0):.4f}*.pt"
+        name = f"lm_*_epoch*_{checkpoint.val_losses.get(iteration, 0.0):.4f}*.pt"
         for path in sorted(path for folder in folders for path in folder.glob(name)):
             with suppress(UserError):
                 other = load_checkpoint(path)

@@ -37,6 +37,10 @@ class Role(Enum):
     """For this command only: a place to write to, which is never taken from a checkpoint."""
 
 
+LARGEST = 2**63 - 1
+"""The largest whole number that a checkpoint may hold; see util.checkpoint.content."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """The kind of value that a flag takes: how to read one from a word, and which ones are valid."""
@@ -59,8 +63,15 @@ class Kind:
 def whole(low: int, high: int | None = None) -> Kind:
     """A kind of value: whole numbers of at least `low`, and at most `high` if given."""
     wanted = f"a whole number of at least {low}" if high is None else f"a whole number from {low} to {high}"
-    bound = 10**40 if high is None else high  # Python refuses to print numbers that are much longer
-    return Kind(int, lambda x: type(x) is int and low <= x <= bound, wanted, "N")
+    bound = LARGEST if high is None else high
+
+    def read(word: str) -> int:
+        value = int(word)
+        if high is None and value > LARGEST:
+            raise argparse.ArgumentTypeError(f"{word!r} is too large; the largest number is {LARGEST}")
+        return value
+
+    return Kind(read, lambda x: type(x) is int and low <= x <= bound, wanted, "N")
 
 
 def real(accepts: Callable[[float], bool], wanted: str) -> Kind:

@@ -78,7 +78,10 @@ def without_primetext(texts: Sequence[str], primetext: str) -> list[str]:
     """Returns texts without the primetext in front. Raises UserError if one of them does not begin with it."""
     for number, text in enumerate(texts, 1):
         if not text.startswith(primetext):
-            raise UserError(f"text {number} does not begin with the -primetext {primetext!r}; leave it out")
+            raise UserError(
+                f"text {number} does not begin with the -primetext {primetext!r}; give it as it was printed there, "
+                "or leave it out"
+            )
     return [text[len(primetext) :] for text in texts]
 
 

@@ -38,11 +38,16 @@ class Log:
         self._bar: tqdm | None = None
         self._smoothed = math.nan
 
-    def begin(self, iteration: int, iterations: int) -> None:
-        """Shows the bar on standard error, if that is a terminal."""
-        self.iterations = iterations
+    def begin(self, trainer: Trainer, iterations: int) -> None:
+        """Shows the bar on standard error, if that is a terminal, and has the CSV file end where the run begins."""
+        self.iterations, i = iterations, trainer.iteration
+        if self._csv:
+            self._csv.keep(i)
+            if i and self._csv.is_empty:  # by this row the run will know its log when it is resumed again
+                loss, val_loss = trainer.train_losses[-1], trainer.val_losses.get(i)
+                self._csv.write((i, trainer.epoch, loss, val_loss, trainer.learning_rate, None, None))
         self._bar = tqdm(
-            initial=iteration,
+            initial=i,
             total=iterations,
             unit_scale=self.options.batch_size * self.options.seq_length,
             unit=" characters",
@@ -111,24 +116,42 @@ def open_tensorboard(folder: str, start: int) -> Any:
 class CSVFile:
     """A table with a row for each log line.
 
-    A new run takes only a new or empty file; a resumed one keeps the rows so far, if they have its losses. Devices and
-    pipes are written to as they are. If a row cannot be written, warns and carries on without. Raises UserError.
+    A new run takes only a new or empty file; a resumed one takes its log so far, known by its losses. Devices and pipes
+    are written to as they are. If a row cannot be written, warns and carries on without. Raises UserError.
     """
 
     def __init__(self, path: Path, train_losses: np.ndarray) -> None:
         self.path, self.working = path, True
         self._stream: IO[str] | None = None
+        self._rows: list[list[str]] = []
         check_output(path, "-log_csv")
         try:
             if is_stream(path):
                 self._stream = path.open("a", newline="")
                 self._write_to(self._stream, COLUMNS)
                 return
-            rows = kept_rows(path, train_losses)
-            with replacing(path.resolve()) as new:
-                new.write("".join(",".join(row) + "\n" for row in [COLUMNS, *rows]).encode())
+            self._rows = rows_of_run(path, train_losses)
         except OSError as error:
-            raise UserError(f"cannot write {path}: {reason(error)}; choose another file for -log_csv") from error
+            raise self._refusal(error) from error
+        self.keep(math.inf)
+
+    def keep(self, iteration: float) -> None:
+        """Removes the rows after an iteration; a resumed run writes them again. Raises UserError."""
+        if self._stream:
+            return
+        self._rows = [row for row in self._rows if int(row[0]) <= iteration]
+        try:
+            with replacing(self.path.resolve()) as new:
+                new.write("".join(",".join(row) + "\n" for row in [COLUMNS, *self._rows]).encode())
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._rows
+
+    def _refusal(self, error: OSError) -> UserError:
+        return UserError(f"cannot write {self.path}: {reason(error)}; choose another file for -log_csv")
 
     def write(self, row: tuple[float | None, ...]) -> None:
         if not self.working:
@@ -149,8 +172,8 @@ class CSVFile:
         file.flush()
 
 
-def kept_rows(path: Path, train_losses: np.ndarray) -> list[list[str]]:
-    """Returns the rows of a run with these losses so far. Raises UserError if the file must not be replaced."""
+def rows_of_run(path: Path, train_losses: np.ndarray) -> list[list[str]]:
+    """Returns the rows of the log of a run with these losses so far. Raises UserError if it is not that run's."""
     if not path.exists() or path.stat().st_size == 0:
         return []
     try:
@@ -160,15 +183,16 @@ def kept_rows(path: Path, train_losses: np.ndarray) -> list[list[str]]:
             raise ValueError
         # The last row may have been cut off by a full disk.
         rows = [row for row in rows if len(row) == len(COLUMNS)]
-        kept = [row for row in rows if int(row[0]) <= len(train_losses)]
-        of_this_run = all(float(row[2]) == train_losses[int(row[0]) - 1] for row in kept)
+        known = [row for row in rows if int(row[0]) <= len(train_losses)]
+        of_this_run = all(float(row[2]) == train_losses[int(row[0]) - 1] for row in known)
     except (ValueError, IndexError, csv.Error) as error:
         raise UserError(f"{path} exists but is not a log of this program; choose another file for -log_csv") from error
     resumed = len(train_losses) > 0
-    if rows and not (resumed and of_this_run):
+    if rows and not (known and of_this_run):
+        why = "has no line of this run" if resumed and not known else "is the log of another run"
         way_out = "" if resumed else ", or continue that run with -resume"
-        raise UserError(f"{path} is the log of another run; choose another file for -log_csv{way_out}")
-    return kept
+        raise UserError(f"{path} {why}; choose another file for -log_csv{way_out}")
+    return rows
 
 
 def tell_sizes(characters: int, parameters: int) -> None:

@@ -91,6 +91,11 @@ def init_from(options: Namespace) -> Start:
         if value != getattr(options, name):
             log(f"overwriting {name}={getattr(options, name)} with {value}, based on the checkpoint")
             setattr(options, name, value)
+    if options.encoding == "bytes" and max(checkpoint.vocabulary.characters) > "\xff":
+        raise UserError(
+            f"{options.init_from} knows characters that are not bytes, so it cannot go on with -encoding bytes; "
+            "leave that out"
+        )
     document_end = checkpoint.options.get("document_end")
     if document_end and "document_end" not in options.given:
         log(f"that model's text had -document_end {shlex.quote(str(document_end))}; give it again if this one has, too")

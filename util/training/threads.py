@@ -88,8 +88,9 @@ def agreeing(numbers: Sequence[int], use: Callable[[int], None], gradient: Calla
         start = time.perf_counter()
         gradients[number] = gradient()
         seconds[number] = time.perf_counter() - start
-    last = gradients[numbers[-1]]
-    return {number: seconds[number] for number in numbers if torch.equal(gradients[number], last)}
+    *others, last = numbers
+    agree = [number for number in others if torch.equal(gradients[number], gradients[last])]
+    return {number: seconds[number] for number in [*agree, last]}
 
 
 class Threads:

@@ -46,6 +46,8 @@ class Trainer:
         self.train_losses: list[float] = []
         """The loss per character in each iteration, before its update, up to the last `fetch`."""
         self.val_losses: dict[int, float] = {}
+        self.unsound_loss: float | None = None
+        """The first loss that was not a number within the bound, if any."""
         self.seconds = 0.0
         """How long an iteration took, averaged over those fetched last."""
         self._outcomes: list[Tensor] = []  # of iterations not fetched yet: loss, and how many processes asked to stop
@@ -81,11 +83,6 @@ class Trainer:
         ratio = self.options.max_loss_ratio
         return ratio * self.train_losses[0] if ratio and self.train_losses else math.inf
 
-    @property
-    def sound(self) -> bool:
-        """Whether the last known loss is a number within the bound."""
-        return not self.train_losses or self.train_losses[-1] <= self.loss_bound
-
     def finite(self) -> bool:
         """Whether all parameters are finite. After too large an update they may not be, though the loss before was."""
         return bool(self.flat.values.isfinite().all())
@@ -106,6 +103,7 @@ class Trainer:
         self.seconds = (time.perf_counter() - self._began) / count
         self._outcomes.clear()
         self.train_losses += [loss / self.options.seq_length for loss in figures[: 2 * count : 2]]
+        self.unsound_loss = next((x for x in self.train_losses[-count:] if not x <= self.loss_bound), None)
         self._stopping = any(figures[1 : 2 * count : 2])
         if with_norms:
             self._norm_ratio = figures[-1]
@@ -200,7 +198,6 @@ class Trainer:
 
     def snapshot(self, text_sha256: str) -> dict[str, Any]:
         """Returns the fields of a `Checkpoint` that are training's. All processes must call it, and get the same."""
-        self.fetch()  # a run interrupted between two log lines has losses that nobody has looked at yet
         random = (self._draws or self.random).state()
         L, num_states, _, H = self.state.shape
         state = self.state.new_zeros(L, num_states, self.options.batch_size, H)
