@@ -73,7 +73,8 @@ def main() -> int:
     say(f"sampling from {model} with {L} layers of {H}, trained for {checkpoint.trained}")
     if not prime:
         first = "the text begins with a new document" if separator else "the first character is drawn uniformly"
-        say(f"{'nothing of the primetext is left' if options.primetext else 'no -primetext given'}: {first}")
+        why = "the model knows no character of the primetext" if options.primetext else "no -primetext given"
+        say(f"{why}: {first}")
     if N > 1 and not options.sample:
         say("with -sample 0 all texts will be the same")
 

@@ -149,8 +149,7 @@ def learn(
     """Runs the loop: an iteration, then whatever is due after it. Raises UserError if the loss goes wrong."""
     options = trainer.options
     while trainer.iteration < iterations and not trainer.stops(stop.received):
-        validated = trainer.iteration in trainer.val_losses
-        if validated and 0 < options.early_stop <= without_improvement(trainer.val_losses):
+        if 0 < options.early_stop <= without_improvement(trainer.val_losses):
             log(f"no improvement in the last {options.early_stop} validations; stopping early")
             break
         trainer.step(stop.received)
@@ -166,7 +165,7 @@ def learn(
             sound = validate(trainer, folder, save)
         elif sound and now.rolling and trainer.finite():
             save(folder.rolling_path(trainer.iteration))
-        if now.line or now.validation or not sound:
+        if any(now) or not sound:
             figures.line(trainer, now.line or not sound)
         if not sound:
             raise UserError(trouble(trainer, folder))
@@ -190,7 +189,8 @@ def trouble(trainer: Trainer, folder: CheckpointFolder) -> str:
     if trainer.unsound_loss is not None and trainer.unsound_loss < math.inf:
         allowed = f"allow it with a -max_loss_ratio above {trainer.options.max_loss_ratio:g}"
         return f"the loss is exploding; {good}; {way_out}, or {allowed}"
-    return f"the loss is not a number; {good}; {way_out}"
+    what = "the model" if trainer.unsound_loss is None else "the loss"
+    return f"{what} is not a number any more; {good}; {way_out}"
 
 
 def how_to_continue(folder: CheckpointFolder) -> str:
@@ -203,7 +203,8 @@ def how_to_continue(folder: CheckpointFolder) -> str:
 def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop: StopSignals) -> None:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
     stopped = trainer.stops(stop.received)
-    if stopped and unfinished and folder.newest:
+    there = folder.newest and folder.newest.exists()
+    if stopped and unfinished and there:
         sentence = f"stopped at iteration {folder.newest_iteration}; {how_to_continue(folder)}"
         if not log(sentence):
             tell(sentence)
@@ -213,7 +214,7 @@ def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop:
         sampling = f"sample from it with: python sample.py {shlex.quote(str(best))}"
         tell(f"best validation loss: {loss:.4f}; {sampling if best else 'its checkpoint no longer exists'}")
     if folder.failed:
-        newest = f"; the newest one on disk is {folder.newest}" if folder.newest else ", and there is no earlier one"
+        newest = f"; the newest one on disk is {folder.newest}" if there else ", and there is no earlier one"
         lost = f"the last checkpoint could not be written{newest}"
         if not stop.received:
             raise UserError(lost)

@@ -67,7 +67,9 @@ def check(run: Run, whole: Run, folder: Path, missing: Collection[int], reason: 
     there = [name for number, name in enumerate(every) if number not in missing]
     undisturbed = checkpoints(folder.parent.parent / "whole" / "cv")
     assert same(checkpoints(folder), {name: undisturbed[name] for name in sorted(there)})
-    expected = [f"warning: cannot write cv/{every[n]} ({reason}); later checkpoints" for n in sorted(missing)]
+    expected = [
+        f"warning: cannot write cv/{every[n]} ({reason}), so this checkpoint is missing" for n in sorted(missing)
+    ]
     if 2 in missing:
         newest = f"; the newest one on disk is cv/{there[-1]}" if there else ", and there is no earlier one"
         expected.append(f"error: the last checkpoint could not be written{newest}")

@@ -223,7 +223,7 @@ def test_a_failure_costs_a_warning_and_no_file(operation, number, at, tmp_path, 
         assert load_checkpoint(tmp_path / "resume_s_iteration2.pt").iteration == 2
     else:
         path, reason = folder.rolling_path(2), os.strerror(number).lower()
-        assert err == f"warning: cannot write {path} ({reason}); later checkpoints will be tried as usual\n"
+        assert err == f"warning: cannot write {path} ({reason}), so this checkpoint is missing\n"
         assert folder.newest_iteration == 1
         assert names(tmp_path) == before.keys() and same(checkpoints(tmp_path), before)
     rolling(folder, at(3))

@@ -261,7 +261,7 @@ def test_messages_go_to_standard_error_only():
 
 def test_a_primetext_of_which_nothing_is_known():
     done = run("-verbose=1", "-length=10", "-primetext=ÜÖ", "-unknown_chars=skip")
-    assert b"\nnothing of the primetext is left: the first character is drawn uniformly\n" in done.stderr
+    assert b"\nthe model knows no character of the primetext: the first character is drawn uniformly\n" in done.stderr
 
 
 # Without torch

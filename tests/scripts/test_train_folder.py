@@ -102,7 +102,7 @@ def test_a_limit_on_the_size_of_files(flags, finished, tmp_path):
     finish(tmp_path, *flags, "-print_every", 60)  # so that there is a cache of the text
     run = finish(tmp_path, *flags, "-print_every", 60, "-savefile", "t", prepare=limits_file_size(8000))
     assert run.status == 1
-    assert run.err.count("(file too large); later checkpoints") == 3
+    assert run.err.count("(file too large), so this checkpoint is missing") == 3
     assert run.err.endswith("error: the last checkpoint could not be written, and there is no earlier one\n")
     assert len(names(tmp_path / "cv")) == 3
 
@@ -128,7 +128,7 @@ def test_a_real_disk_that_is_full(flags, small_disk, tmp_path):
     found = checkpoints(small_disk)
     assert names(small_disk) == found.keys() and 1 < len(found) < 13
     newest = max(found.values(), key=lambda checkpoint: checkpoint.iteration)
-    assert run.err.count("(no space left on device); later checkpoints") >= 10
+    assert run.err.count("(no space left on device), so this checkpoint is missing") >= 10
     assert run.err.endswith(
         f"the newest one on disk is {small_disk}/{next(n for n, c in found.items() if c is newest)}\n"
     )

@@ -63,8 +63,19 @@ def test_a_log_of_the_resumed_part_alone_is_continued(flags, stopped, tmp_path):
     again = ["-resume", stopped, "-checkpoint_dir", tmp_path / "cv", "-log_csv=log.csv"]
     assert [finish(tmp_path, *again).status for _ in range(2)] == [0, 0]
     rows = (tmp_path / "log.csv").read_text().splitlines()
-    # The first row is by what the log is known; the checkpoint does not say how long that iteration took.
-    assert [int(row.split(",")[0]) for row in rows[1:]] == [*range(7, EPOCH + 1)] and rows[1].endswith(",,")
+    # The log is known by its first row, which has what the checkpoint knows of its iteration.
+    assert [int(row.split(",")[0]) for row in rows[1:]] == [*range(7, EPOCH + 1)]
+    assert rows[1] == f"7,{7 / EPOCH!r},{load_checkpoint(stopped).train_losses.tolist()[-1]!r},,,,"
+
+
+def test_a_checkpoint_finds_its_line_in_the_log(flags, tmp_path):
+    """Killed after a log line that comes later than the last checkpoint."""
+    flags = [*flags, "-print_every=20", "-save_every=15", "-log_csv=log.csv"]
+    assert finish(tmp_path, *flags, prepare=signals_at(25, signal.SIGKILL)).status == -signal.SIGKILL
+    again = finish(tmp_path, "-resume=cv", "-log_csv=log.csv")
+    rows = (tmp_path / "log.csv").read_text().splitlines()
+    assert again.status == 0 and "iteration 15" in again.out
+    assert [int(row.split(",")[0]) for row in rows[1:]] == [15, 20, 30, 40, 45, EPOCH]
 
 
 def test_a_log_with_nothing_of_this_run_so_far_stays(flags, stopped, tmp_path):
@@ -72,7 +83,7 @@ def test_a_log_with_nothing_of_this_run_so_far_stays(flags, stopped, tmp_path):
     assert finish(tmp_path, *flags, "-print_every=20", "-log_csv=log.csv").status == 0
     before = (tmp_path / "log.csv").read_text()
     run = finish(tmp_path, "-resume", stopped, "-log_csv=log.csv")
-    refused_to_train(run.done, "log.csv has no line of this run", "-log_csv")
+    refused_to_train(run.done, "log.csv has no line up to iteration 7", "-log_csv")
     assert (tmp_path / "log.csv").read_text() == before
 
 
@@ -84,6 +95,9 @@ def test_a_run_that_does_not_begin_takes_nothing_from_its_log(flags, tmp_path):
     (tmp_path / "log.csv").write_text(before)
     refused_to_train(finish(tmp_path, "-resume=cv", "-log_csv=log.csv", "-data_dir=missing").done, "missing")
     assert (tmp_path / "log.csv").read_text() == before
+    # Nor does one that ends before its first row.
+    again = finish(tmp_path, "-resume=cv", "-log_csv=log.csv", prepare=signals_at(8, signal.SIGKILL))
+    assert again.status == -signal.SIGKILL and (tmp_path / "log.csv").read_text() == before
 
 
 def test_an_empty_log_is_taken(flags, tmp_path):

@@ -11,14 +11,16 @@ import termios
 import time
 
 import pytest
+import torch
 
 from tests.campaigns.kill import campaign as kills
 from tests.helpers.checkpoints import checkpoints
 from tests.helpers.folders import folder_in, names
 from tests.helpers.inputs import EPOCH, SMALL
 from tests.helpers.logs import log, saved
-from tests.helpers.runs import finish, signals_at
+from tests.helpers.runs import all_of, before_steps, finish, signals_at
 from tests.helpers.scripts import command, environment
+from util.training.optimizer import RMSprop
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -48,6 +50,19 @@ def test_a_signal_stops_with_a_checkpoint_and_the_command_to_resume(number, smal
 def test_a_signal_before_anything_was_learned_leaves_nothing(flags, tmp_path):
     run = finish(tmp_path, *flags, prepare=signals_at(1, signal.SIGINT, signal.SIGINT))
     assert (run.status, names(tmp_path / "cv")) == (-signal.SIGINT, set())
+
+
+def test_a_model_that_is_broken_when_the_signal_comes_is_not_saved(flags, tmp_path):
+    """The update of the last iteration was too large for a float32; its loss, from before, was fine."""
+    prepare = all_of(before_steps(breaks_the_update), signals_at(7, signal.SIGINT))
+    run = finish(tmp_path, *flags, "-save_every", 5, prepare=prepare)
+    assert (run.status, names(tmp_path / "cv")) == (1, {"resume_s_iteration5.pt"})
+    assert "error: the model is not a number any more; the last good checkpoint is cv/resume_s_iteration5.pt" in run.err
+
+
+def breaks_the_update(iteration):
+    if iteration == 7:
+        RMSprop.step = lambda self, *arguments: [parameters.fill_(torch.inf) for parameters, *_ in self._chunks]
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])

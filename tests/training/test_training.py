@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch.nn.functional import nll_loss
 
+from tests.helpers.checkpoints import checkpoints
 from tests.helpers.inputs import ROOT, SMALL, numbers
 from tests.helpers.logs import log
 from tests.helpers.runs import all_of, before_steps, finish, signals_at, validates_as
@@ -182,7 +183,7 @@ def test_a_run_interrupted_before_its_losses_were_looked_at_keeps_them(folder):
     resumed = finish(folder, "-resume", "cv", "-print_every", 1)
     assert resumed.status == 0, resumed.err
     undisturbed = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 1, "-checkpoint_dir", "b")
-    last = [load_checkpoint(max((folder / cv).iterdir(), key=os.path.getmtime)) for cv in ("cv", "b")]
+    last = [max(checkpoints(folder / cv).values(), key=lambda found: found.iteration) for cv in ("cv", "b")]
     assert undisturbed.status == 0 and (last[0].train_losses == last[1].train_losses).all()
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from model.shapes import GATES, STATES, parameter_shapes
+from util.cli.flags import LARGEST
 from util.text.vocabulary import Vocabulary
 
 FORMAT = "char-rnn checkpoint"
@@ -119,10 +120,9 @@ def from_content(content: Any) -> Checkpoint:
             raise ValueError(f"it has no {name}")
     characters, encoding = content["vocabulary"], content["encoding"]
     require(isinstance(characters, str) and 0 < len(characters) == len(set(characters)), "vocabulary")
-    require(isinstance(encoding, str) and (encoding != "bytes" or max(characters) < "\u0100"), "encoding")
-    checkpoint = Checkpoint(
-        **{name: content[name] for name in names} | {"vocabulary": Vocabulary(characters, encoding)}
-    )
+    vocabulary = Vocabulary(characters, encoding)
+    require(isinstance(encoding, str) and vocabulary.fits_encoding, "encoding")
+    checkpoint = Checkpoint(**{name: content[name] for name in names} | {"vocabulary": vocabulary})
     check_run(checkpoint)
     check_parameters(checkpoint)
     if content["training"] is not None:
@@ -134,7 +134,7 @@ def check_run(checkpoint: Checkpoint) -> None:
     """Raises ValueError if the options or losses cannot be a run's."""
     options = checkpoint.options
     require(is_dict(options, str, (str, int, float)), "options")
-    require(all(abs(value) < 2**63 for value in options.values() if type(value) is int), "options")
+    require(all(abs(value) <= LARGEST for value in options.values() if type(value) is int), "options")
     require(options.get("model") in GATES, "model")
     sizes = ("rnn_size", "num_layers", "batch_size", "seq_length")
     require(all(is_count(options.get(name)) for name in sizes), "sizes")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import math
 import os
 import re
 from collections.abc import Iterator
@@ -70,8 +69,10 @@ class CheckpointFolder:
         """Takes over the files of the run being resumed from `checkpoint`, which was loaded from `path`."""
         self.newest, self.newest_iteration = path, checkpoint.iteration
         self.attempted = checkpoint.iteration
-        if path == self.validated_path(checkpoint.epoch, checkpoint.val_losses.get(checkpoint.iteration, math.nan)):
-            self._remember(path, checkpoint)
+        loss = checkpoint.val_losses.get(checkpoint.iteration)
+        mine = None if loss is None else self.validated_path(checkpoint.epoch, loss)
+        if mine and mine.exists() and mine.samefile(path):  # the next validation may be called the same
+            self._remember(mine, checkpoint)
         for other, earlier in self._written_by(checkpoint):
             self._remember(other, earlier)
             if other in self._rolling and earlier.iteration < checkpoint.iteration:
@@ -90,7 +91,7 @@ class CheckpointFolder:
             path = self._write(checkpoint, path)
         except OSError as error:
             self.failed = True
-            warn(f"warning: cannot write {path} ({reason(error)}); later checkpoints will be tried as usual")
+            warn(f"warning: cannot write {path} ({reason(error)}), so this checkpoint is missing")
             return
         self.failed = False
         self.newest, self.newest_iteration = path, checkpoint.iteration

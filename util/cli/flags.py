@@ -38,7 +38,7 @@ class Role(Enum):
 
 
 LARGEST = 2**63 - 1
-"""The largest whole number that a checkpoint may hold; see util.checkpoint.content."""
+"""The largest whole number that a flag may have, and so the largest of a checkpoint's options."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def whole(low: int, high: int | None = None) -> Kind:
     def read(word: str) -> int:
         value = int(word)
         if high is None and value > LARGEST:
-            raise argparse.ArgumentTypeError(f"{word!r} is too large; the largest number is {LARGEST}")
+            raise argparse.ArgumentTypeError(f"{word!r:.30} is too large; the largest number is {LARGEST}")
         return value
 
     return Kind(read, lambda x: type(x) is int and low <= x <= bound, wanted, "N")

@@ -33,7 +33,7 @@ class Curves:
 
     name: str
     unit: str
-    """epochs or iterations."""
+    """epochs or iterations; the same for all runs that are drawn together."""
     train: Points
     """Means over `window` iterations each."""
     window: int

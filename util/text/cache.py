@@ -1,7 +1,7 @@
 """Indexes a text by its sorted vocabulary, and caches the result in two files in its folder.
 
 vocab.json says which text and encoding the cache belongs to; data.bin is the array of indices, read memory-mapped.
-Files of these names that are not a cache are left alone.
+They are left alone unless vocab.json is ours.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from util.cli.console import warn
 from util.cli.files import replacing
 from util.errors import UserError, reason
-from util.text.source import Source, canonical, characters, check_there, pieces_of, progress_bar
+from util.text.source import CACHE_FILES, Source, canonical, characters, check_there, pieces_of, progress_bar
 from util.text.vocabulary import UNICODE_SIZE, Vocabulary
 
 try:
@@ -32,7 +32,9 @@ except ImportError:  # Windows
 
 MANY_CHARACTERS = 10_000
 CACHE_FORMAT = 1
-CACHE_START = b'{"format": '
+CACHE_START = f'{{"format": {CACHE_FORMAT}, "encoding": "'.encode()
+"""How a vocab.json of ours begins."""
+VOCABULARY, DATA = CACHE_FILES
 
 
 @dataclass
@@ -115,11 +117,11 @@ class CacheHeader:
 def read_cache(folder: Path, encoding: str, sha256: str) -> Text | None:
     """Returns the text cached in a folder, if it is this text in this encoding and intact; else None."""
     try:
-        header = CacheHeader(**json.loads((folder / "vocab.json").read_bytes()))
+        header = CacheHeader(**json.loads((folder / VOCABULARY).read_bytes()))
         if (header.format, header.encoding, header.sha256) != (CACHE_FORMAT, encoding, sha256):
             return None
         # The file stays open from the check to the last batch: another run may replace it meanwhile.
-        with open(folder / "data.bin", "rb") as file:
+        with open(folder / DATA, "rb") as file:
             checksum = header.own_crc32()
             with progress_bar("checking the indexed text", os.fstat(file.fileno()).st_size) as bar:
                 for chunk in pieces_of(file, file, bar):
@@ -144,9 +146,9 @@ def make_cache(source: Source, encoding: str, sha256: str) -> Text:
     try:
         check_replaceable(source.folder)
         # vocab.json comes first: alone it is a cache to be made again, but data.bin alone could be anybody's.
-        with replacing(source.folder / "data.bin") as file:
+        with replacing(source.folder / DATA) as file:
             indices = write_indices(source, header, file)
-            with replacing(source.folder / "vocab.json") as header_file:
+            with replacing(source.folder / VOCABULARY) as header_file:
                 header_file.write(json.dumps(asdict(header)).encode())
     except OSError as error:
         warn(
@@ -161,15 +163,13 @@ def make_cache(source: Source, encoding: str, sha256: str) -> Text:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raises OSError if the folder has a vocab.json or a data.bin that this program did not write."""
-    vocabulary = folder / "vocab.json"
-    if vocabulary.exists():
-        with open(vocabulary, "rb") as file:
-            ours = file.read(len(CACHE_START)) in (CACHE_START, b"")
-    else:
-        ours = not (folder / "data.bin").exists()
-    if not ours:
-        raise FileExistsError(errno.EEXIST, "the vocab.json or data.bin there is not a cache of this program")
+    """Raises OSError if the folder has a vocab.json that is not ours, or a data.bin without a vocab.json."""
+    start = b""
+    if (folder / VOCABULARY).exists():
+        with open(folder / VOCABULARY, "rb") as file:
+            start = file.read(len(CACHE_START))
+    if start != CACHE_START and (start or (folder / DATA).exists()):
+        raise FileExistsError(errno.EEXIST, "the vocab.json or data.bin there may be somebody's; move or delete it")
 
 
 def find_vocabulary(source: Source, encoding: str) -> tuple[str, int]:

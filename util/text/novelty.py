@@ -79,8 +79,8 @@ def without_primetext(texts: Sequence[str], primetext: str) -> list[str]:
     for number, text in enumerate(texts, 1):
         if not text.startswith(primetext):
             raise UserError(
-                f"text {number} does not begin with the -primetext {primetext!r}; give it as it was printed there, "
-                "or leave it out"
+                f"text {number} does not begin with the -primetext {primetext!r}; give it exactly as it stands "
+                "there, or leave it out"
             )
     return [text[len(primetext) :] for text in texts]
 

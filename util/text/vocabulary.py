@@ -37,6 +37,11 @@ class Vocabulary:
     def is_bytes(self) -> bool:
         return self.encoding == "bytes"
 
+    @property
+    def fits_encoding(self) -> bool:
+        """Whether the characters can be those of the encoding: as bytes they are numbered from 0 to 255."""
+        return not self.is_bytes or max(self.characters) < "\u0100"
+
     @cached_property
     def index(self) -> dict[str, int]:
         """The index of each character."""

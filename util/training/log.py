@@ -39,13 +39,10 @@ class Log:
         self._smoothed = math.nan
 
     def begin(self, trainer: Trainer, iterations: int) -> None:
-        """Shows the bar on standard error, if that is a terminal, and has the CSV file end where the run begins."""
+        """Shows the bar on standard error, if that is a terminal."""
         self.iterations, i = iterations, trainer.iteration
-        if self._csv:
-            self._csv.keep(i)
-            if i and self._csv.is_empty:  # by this row the run will know its log when it is resumed again
-                loss, val_loss = trainer.train_losses[-1], trainer.val_losses.get(i)
-                self._csv.write((i, trainer.epoch, loss, val_loss, trainer.learning_rate, None, None))
+        if self._csv and i:
+            self._csv.start = i, trainer.epoch, trainer.train_losses[-1], trainer.val_losses.get(i), None, None, None
         self._bar = tqdm(
             initial=i,
             total=iterations,
@@ -77,19 +74,17 @@ class Log:
         self._bar.update()
 
     def line(self, trainer: Trainer, to_print: bool) -> None:
-        """Prints the log line of the last iteration if `to_print`, and records its figures."""
-        i, val_loss = trainer.iteration, trainer.val_losses.get(trainer.iteration)
-        to_record = (self._csv or self._tensorboard) and (to_print or val_loss is not None)
-        if not to_print and not to_record:
+        """Records the figures of the last iteration, and prints its log line if `to_print`."""
+        if not to_print and not self._csv and not self._tensorboard:
             return
+        i, val_loss = trainer.iteration, trainer.val_losses.get(trainer.iteration)
         train_loss, norm_ratio = trainer.train_losses[-1], trainer.norm_ratio()
         if to_print:
             log(
                 f"{i}/{self.iterations} (epoch {trainer.epoch:.3f}), train_loss = {train_loss:6.8f}, "
                 f"grad/param norm = {norm_ratio:6.4e}, time/batch = {trainer.seconds:.4f}s"
             )
-        if to_record:
-            self._record(i, trainer.epoch, train_loss, val_loss, trainer.learning_rate, norm_ratio, trainer.seconds)
+        self._record(i, trainer.epoch, train_loss, val_loss, trainer.learning_rate, norm_ratio, trainer.seconds)
 
     def _record(self, *figures: float | None) -> None:
         """Records the figures of COLUMNS; None for one that is missing."""
@@ -114,49 +109,41 @@ def open_tensorboard(folder: str, start: int) -> Any:
 
 
 class CSVFile:
-    """A table with a row for each log line.
+    """A table with a row for each log line and checkpoint.
 
-    A new run takes only a new or empty file; a resumed one takes its log so far, known by its losses. Devices and pipes
-    are written to as they are. If a row cannot be written, warns and carries on without. Raises UserError.
+    A new run takes only a new or empty file; a resumed one takes its log so far, known by its losses. Rows after the
+    checkpoint stay until the run writes its first one. Devices and pipes are written to as they are. If a row cannot be
+    written, warns and carries on without. Raises UserError.
     """
 
     def __init__(self, path: Path, train_losses: np.ndarray) -> None:
         self.path, self.working = path, True
+        self.start: tuple[float | None, ...] | None = None
+        """The row of the checkpoint, by which a log is known that has no other of the run so far."""
         self._stream: IO[str] | None = None
-        self._rows: list[list[str]] = []
+        self._kept: list[list[str]] | None = None
+        """The rows up to the checkpoint, until the first row is written."""
         check_output(path, "-log_csv")
         try:
             if is_stream(path):
                 self._stream = path.open("a", newline="")
                 self._write_to(self._stream, COLUMNS)
                 return
-            self._rows = rows_of_run(path, train_losses)
+            rows = rows_of_run(path, train_losses)
+            self._replace(rows)
         except OSError as error:
-            raise self._refusal(error) from error
-        self.keep(math.inf)
-
-    def keep(self, iteration: float) -> None:
-        """Removes the rows after an iteration; a resumed run writes them again. Raises UserError."""
-        if self._stream:
-            return
-        self._rows = [row for row in self._rows if int(row[0]) <= iteration]
-        try:
-            with replacing(self.path.resolve()) as new:
-                new.write("".join(",".join(row) + "\n" for row in [COLUMNS, *self._rows]).encode())
-        except OSError as error:
-            raise self._refusal(error) from error
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._rows
-
-    def _refusal(self, error: OSError) -> UserError:
-        return UserError(f"cannot write {self.path}: {reason(error)}; choose another file for -log_csv")
+            raise UserError(f"cannot write {path}: {reason(error)}; choose another file for -log_csv") from error
+        self._kept = [row for row in rows if int(row[0]) <= len(train_losses)]
 
     def write(self, row: tuple[float | None, ...]) -> None:
         if not self.working:
             return
         try:
+            if self._kept is not None:
+                self._replace(self._kept)
+                is_new, self._kept = not self._kept, None
+                if is_new and self.start:
+                    self.write(self.start)
             if self._stream:
                 self._write_to(self._stream, row)
                 return
@@ -165,6 +152,10 @@ class CSVFile:
         except OSError as error:
             self.working = False
             warn(f"warning: cannot write {self.path} ({reason(error)}); the rest of the run will not be logged there")
+
+    def _replace(self, rows: list[list[str]]) -> None:
+        with replacing(self.path.resolve()) as new:
+            new.write("".join(",".join(row) + "\n" for row in [COLUMNS, *rows]).encode())
 
     @staticmethod
     def _write_to(file: IO[str], row: tuple) -> None:
@@ -189,7 +180,8 @@ def rows_of_run(path: Path, train_losses: np.ndarray) -> list[list[str]]:
         raise UserError(f"{path} exists but is not a log of this program; choose another file for -log_csv") from error
     resumed = len(train_losses) > 0
     if rows and not (known and of_this_run):
-        why = "has no line of this run" if resumed and not known else "is the log of another run"
+        late = f"has no line up to iteration {len(train_losses)}, so it may be another run's log"
+        why = late if resumed and not known else "is the log of another run"
         way_out = "" if resumed else ", or continue that run with -resume"
         raise UserError(f"{path} {why}; choose another file for -log_csv{way_out}")
     return rows

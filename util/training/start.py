@@ -91,10 +91,10 @@ def init_from(options: Namespace) -> Start:
         if value != getattr(options, name):
             log(f"overwriting {name}={getattr(options, name)} with {value}, based on the checkpoint")
             setattr(options, name, value)
-    if options.encoding == "bytes" and max(checkpoint.vocabulary.characters) > "\xff":
+    if not Vocabulary(checkpoint.vocabulary.characters, options.encoding).fits_encoding:
         raise UserError(
-            f"{options.init_from} knows characters that are not bytes, so it cannot go on with -encoding bytes; "
-            "leave that out"
+            f"{options.init_from} knows characters that are not bytes, so it cannot be trained with -encoding bytes; "
+            "leave out -encoding"
         )
     document_end = checkpoint.options.get("document_end")
     if document_end and "document_end" not in options.given:
