@@ -41,7 +41,7 @@ from util.cli import console
 from util.cli.console import warn
 from util.cli.device import choose_device
 from util.cli.files import output
-from util.cli.flags import Flags, text
+from util.cli.flags import Flags, as_bytes, text
 from util.cli.signals import StopSignals
 from util.errors import UserError, reason
 from util.sampling.growing import texts_in
@@ -188,14 +188,14 @@ def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
         raise UserError(f"{options.novelty} is not UTF-8 text, which sample.py writes for this model") from error
     prime = vocabulary.from_argument(options.primetext)
     if vocabulary.is_bytes:
-        prime = prime.encode("utf-8", "surrogateescape").decode("latin-1")
+        prime = as_bytes(prime)
     samples = without_primetext(texts_in(content), prime)
     source = input_text(checkpoint, options)
     text = load_learned_text(checkpoint, source)
     training, validation = learned_spans(checkpoint, text)
     result = novelty(samples, text, training, validation)
 
-    print(f"{options.novelty}: {sum(map(len, samples))} characters in {len(samples)} text{'s' * (len(samples) > 1)}")
+    print(f"{options.novelty}: {sum(map(len, samples))} characters in {len(samples)} text{'s' * (len(samples) != 1)}")
     print(f"{source}: {sum(stop - start for start, stop in training)} characters for training")
     print("passages in the training text: of the sample, of the validation text")
     for length, share in result.sampled.items():

@@ -60,7 +60,9 @@ def show(checkpoint: Checkpoint) -> None:
     print(f"iteration: {checkpoint.iteration} (epoch {epoch})")
     recent = checkpoint.train_losses[-100:]
     if not np.isnan(recent).all():
-        print(f"train loss: {recent[-1]:.8f}, mean of the last {len(recent)}: {np.nanmean(recent):.4f}")
+        with np.errstate(over="ignore"):
+            mean = np.nanmean(recent)
+        print(f"train loss: {recent[-1]:.8f}, mean of the last {len(recent)}: {mean:.4f}")
     print("validation losses:")
     for iteration, loss in sorted(checkpoint.val_losses.items()):
         print(f"  {iteration:>8}  {loss:.4f}")

@@ -56,6 +56,12 @@ def test_views_that_share_a_storage(view, tmp_path):
     assert np.array_equal(arrays[0], whole.numpy()) and np.array_equal(arrays[1], view(whole).numpy())
 
 
+def test_a_tensor_to_be_negated_is_refused(tmp_path):
+    """torch may store the numbers of a view with the wrong sign, and a note that says so."""
+    with pytest.raises(ValueError, match="negated"):
+        saved([torch._neg_view(torch.ones(3))], tmp_path)
+
+
 def test_odd_tensors(tmp_path):
     tensors = [torch.tensor(3.5), torch.empty(0), torch.empty(0, 5), torch.ones(3).expand(4, 3)]
     assert all(np.array_equal(a, t.numpy()) for a, t in zip(saved(tensors, tmp_path), tensors))

@@ -77,6 +77,13 @@ def test_several_curves_have_letters():
     assert marks == {"a": 2, "A": 1, "b": 3, "B": 1}
 
 
+@pytest.mark.parametrize("losses", [[1e308] * 300, [1e308, -1e308] * 150, [2.0, np.inf, -1e200]])
+def test_losses_too_large_to_draw_are_left_out(losses):
+    found = curves("x", run_of(losses, {1: -1e308, 2: 3.0}, 1.0))
+    assert found.val[1].tolist() == [3.0] and len(found.train[1]) == (2.0 in losses)
+    assert "loss in nats" in draw_text([found], 40, 10)
+
+
 @pytest.mark.parametrize(("losses", "epoch"), [([2.0], 0.0), ([2.0], 1.0), ([2.0] * 400, 1e300)])
 def test_flat_and_single_losses_can_be_drawn(losses, epoch):
     lines = draw_text([curves("x", run_of(losses, {1: 2.0}, epoch))], 40, 10).splitlines()

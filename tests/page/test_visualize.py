@@ -1,6 +1,7 @@
 """visualize.py as a user runs it: which text it takes, what it says, and where it writes."""
 
 import json
+import os
 import re
 import shutil
 from argparse import Namespace
@@ -93,6 +94,22 @@ def test_facts_are_searched_for_in_more_than_is_shown(trained, tmp_path):
     shown = choose_text(load_checkpoint(trained), options, ROOT)
     assert list(map(len, shown.passages)) == [50] and list(map(len, shown.searched)) == [1000] * 30
     assert "".join(shown.searched) == numbers(1500).decode()[:30_000]
+
+
+def test_a_file_name_that_is_not_text(trained, tmp_path):
+    path = tmp_path / os.fsdecode(b"x\xff.pt")
+    shutil.copy(trained, path)
+    done = run("visualize.py", path, f"-data_dir={trained.parent.parent / 'data'}", "-output=x.html", cwd=tmp_path)
+    assert done.returncode == 0 and "<title>x?</title>" in (tmp_path / "x.html").read_text("utf-8")
+
+
+def test_the_loss_alone_takes_no_memory_for_cells(trained):
+    checkpoint = load_checkpoint(trained)
+    passages = [numbers(140).decode()[:100], "one two"]
+    loss, cells = read_passages(checkpoint, checkpoint.parameters, passages)
+    assert cells.shape == (107, 16)
+    alone, none = read_passages(checkpoint, checkpoint.parameters, passages, keep_cells=False)
+    assert alone == loss > 1 and none.shape == (0, 16)
 
 
 def test_half_precision_and_what_it_costs(trained, tmp_path):

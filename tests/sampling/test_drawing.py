@@ -27,6 +27,14 @@ def test_what_top_k_and_top_p_leave(top_k, top_p, left):
             assert np.allclose(row[row > 0], np.exp(LOG_PROBS)[0, row > 0])
 
 
+@pytest.mark.parametrize("temperature", [0.0117, 0.012, 0.03])
+def test_the_cold_is_as_precise_in_single_precision(temperature):
+    """Where exp(log_probs / temperature) is a number of a few bits only."""
+    log_probs = np.log([[0.3, 0.297, 0.25, 0.153]])
+    single, double = (probabilities(log_probs.astype(dtype), temperature) for dtype in (np.float32, np.float64))
+    assert np.allclose(single, double, rtol=1e-4, atol=0) and double[0, 0] > 0.5
+
+
 def test_top_p_is_measured_after_the_temperature():
     assert np.count_nonzero(probabilities(LOG_PROBS, 0.1, top_p=0.9)) == 1
     assert np.count_nonzero(probabilities(LOG_PROBS, 1e9, top_p=0.9)) == 5

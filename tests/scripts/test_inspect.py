@@ -95,6 +95,13 @@ def test_in_the_terminal(plot, checkpoint, tmp_path):
     assert names(tmp_path) == set()
 
 
+def test_a_file_name_that_is_not_text(checkpoint, tmp_path):
+    path = tmp_path / os.fsdecode(b"x\xff.pt")
+    path.write_bytes(checkpoint.read_bytes())
+    done = run(SCRIPT, path, "-plot=x.png", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "saved x.png\n"), done.stderr
+
+
 def lose_matplotlib() -> None:
     """Prepares the script: a terminal of a known size, and no matplotlib."""
     os.environ |= {"COLUMNS": "70", "LINES": "25"}

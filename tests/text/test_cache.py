@@ -11,6 +11,7 @@ import pytest
 
 from tests.helpers.inputs import ROOT
 from tests.helpers.texts import characters, text_of
+from util.errors import UserError
 from util.text import cache
 from util.text.cache import load_text
 from util.text.source import Source
@@ -123,6 +124,41 @@ def test_files_of_the_same_names_are_left_alone(files, data_dir, corpus, capsys)
     assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == corpus.decode()
     assert {path.name: path.read_bytes() for path in data_dir.iterdir()} == files | {"input.txt": corpus}
     assert "there may be somebody's; move or delete it); every run will have to index it" in capsys.readouterr().err
+
+
+def test_what_is_not_a_file_is_no_cache(data_dir, corpus):
+    os.mkfifo(data_dir / "vocab.json")  # reading it would wait forever
+    (data_dir / "data.bin").symlink_to("nowhere")
+    assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == corpus.decode()
+    assert not (data_dir / "vocab.json").is_file() and (data_dir / "data.bin").is_symlink()
+
+
+@pytest.mark.parametrize("other", [b"hollo world", b"hello", b"", b"hello world, and more"])
+def test_a_text_that_changes_while_it_is_indexed_leaves_no_cache(other, tmp_path, monkeypatch):
+    text, find_vocabulary = tmp_path / "input.txt", cache.find_vocabulary
+
+    def find_and_change(*arguments):
+        found = find_vocabulary(*arguments)
+        text.write_bytes(other)
+        return found
+
+    text.write_bytes(b"hello world")
+    monkeypatch.setattr(cache, "find_vocabulary", find_and_change)
+    with pytest.raises(UserError, match=r"changed while it was being read; start again"):
+        load_text(Source(text), "utf-8")
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == ["input.txt"]
+    assert text_of(tmp_path, b"hello world") == "hello world"
+
+
+def test_no_room_for_the_index_anywhere(data_dir, monkeypatch):
+    def fails(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("util.text.cache.replacing", fails)
+    monkeypatch.setattr("tempfile.TemporaryFile", fails)
+    with pytest.raises(UserError, match=r"cannot index .*: no space left on device in the temporary folder; .* TMPDIR"):
+        load_text(Source(data_dir / "input.txt"), "utf-8")
 
 
 def test_an_unfinished_cache_is_known_as_ours(data_dir, corpus, monkeypatch, capsys):

@@ -85,6 +85,14 @@ def test_each_joined_file_begins_with_a_byte_order_mark_of_its_own(tmp_path):
     assert characters(load_text(find_text(tmp_path, "*.txt", "é"), "utf-16")) == "道é可"
 
 
+@pytest.mark.parametrize("separator", ["—", "é", os.fsdecode(b"\xff")])
+def test_a_separator_of_bytes_is_what_was_typed(separator, tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"one")
+    (tmp_path / "b.txt").write_bytes(b"two")
+    text = load_text(find_text(tmp_path, "*.txt", separator), "bytes")
+    assert characters(text).encode("latin-1") == b"one" + os.fsencode(separator) + b"two"
+
+
 def test_what_is_joined_is_another_text_with_other_content_borders_or_separator(tmp_path):
     found = set()
     for texts, separator in [

@@ -81,7 +81,7 @@ def test_invalid_text_names_the_offset_and_the_way_out(encoding, content, offset
 @pytest.mark.parametrize(
     "encoding",
     [
-        *("hex", "rot13", "base64", "zlib", "uu", "undefined"),  # codecs, but not of text
+        *("hex", "rot13", "base64", "zlib", "uu", "undefined", "punycode"),  # codecs, but not of text
         *("", "klingon", "utf-9", "os", "aliases", "../x", "utf-8/../../x", "encodings.utf_8", "\udcff", "x" * 100_000),
     ],
 )

@@ -126,6 +126,8 @@ def result(name: Any, arguments: Any, storages: Storages) -> Any:
     if not isinstance(name, Name):
         raise ValueError("its parts are inconsistent")
     if name == "torch._utils _rebuild_tensor_v2":
+        if arguments[6:] not in ((), ({},)):
+            raise ValueError("it has a tensor whose numbers are to be negated")
         return storages.tensor(*arguments[:4])
     if name == "collections OrderedDict" and arguments == ():
         return {}

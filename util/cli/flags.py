@@ -95,6 +95,11 @@ def unescape(value: str) -> str:
     return re.sub(r"\\([ntr\\])", lambda escape: meanings[escape[1]], value)
 
 
+def as_bytes(text: str) -> str:
+    """Returns what was typed for a model of bytes: the bytes of its UTF-8, each as the character of its number."""
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
 class Flags(argparse.ArgumentParser):
     """The flags of one script. A bad flag prints one sentence on standard error and exits with status 2."""
 

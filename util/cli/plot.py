@@ -23,6 +23,7 @@ COLORS = ("#08306b", "#e8850c", "#c0306a", "#2a9d8f")
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 NATS_PER_BIT = math.log(2)
+LARGEST_LOSS = 1e100
 
 Points = tuple[np.ndarray, np.ndarray]
 
@@ -49,12 +50,14 @@ def curves(name: str, checkpoint: Checkpoint, unit: str = "epochs") -> Curves:
     means = block_means((iterations - 1) // window, iterations, losses)
     known = sorted((i, loss) for i, loss in checkpoint.val_losses.items() if 0 < i <= count)
     val = finite(*np.array(known, float).reshape(-1, 2).T)
+    name = name.encode(errors="replace").decode()  # a file name need not be text
     return Curves(name, unit, (means[0] * length, means[1]), window, (val[0] * length, val[1]))
 
 
 def finite(x: np.ndarray, y: np.ndarray) -> Points:
-    """Returns the points with a finite y."""
-    return x[np.isfinite(y)], y[np.isfinite(y)]
+    """Returns the points with a y that is finite, and not so large that it cannot be drawn."""
+    sound = np.abs(y) < LARGEST_LOSS
+    return x[sound], y[sound]
 
 
 def block_means(block: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:

@@ -46,7 +46,7 @@ def page_bytes(content: dict[str, Any], weights: str) -> bytes:
         weights=weights,
         script=script,
     )
-    return page.encode()
+    return page.encode(errors="replace")  # a file name need not be text
 
 
 def digest(source: str) -> str:

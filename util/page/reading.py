@@ -15,10 +15,13 @@ from util.sampling.drawing import drawing, sample
 from util.sampling.growing import document_end
 
 
-def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequence[str]) -> tuple[float, np.ndarray]:
+def read_passages(
+    checkpoint: Checkpoint, parameters: Parameters, passages: Sequence[str], keep_cells: bool = True
+) -> tuple[float, np.ndarray]:
     """Returns the mean loss in nats, without each passage's first character, and all cells after each one, (T, C).
 
     The model must know every character of the passages. `parameters` are its own, or others of the same shapes.
+    Without `keep_cells`, which may take much memory, no cells are returned, (0, C).
     """
     V, H, L, model = checkpoint.model_shape
     index, N, lengths = checkpoint.vocabulary.index, len(passages), np.array([len(passage) for passage in passages])
@@ -26,8 +29,8 @@ def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequ
     for column, passage in zip(window.T, passages):
         column[: len(passage)] = [index[c] for c in passage]
     dtype = next(iter(parameters.values())).dtype
-    cells = np.empty((N, len(window), L * H), dtype)
-    if not cells.size:
+    cells = np.empty((N, len(window) if keep_cells else 0, L * H), dtype)
+    if not window.size:
         return 0.0, cells.reshape(0, L * H)
     step, total = Stepper(parameters, L, model, N), 0.0
     log_probs = np.zeros((N, V), dtype)
@@ -35,7 +38,8 @@ def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequ
         if t:
             total -= float(log_probs[np.arange(N), indices][lengths > t].sum())
         log_probs = step(indices)
-        cells[:, t] = np.concatenate([layer.shown.reshape(N, H) for layer in step.layers], axis=1)
+        if keep_cells:
+            cells[:, t] = np.concatenate([layer.shown.reshape(N, H) for layer in step.layers], axis=1)
     count = int(np.maximum(lengths - 1, 0).sum())
     return total / max(1, count), np.concatenate([rows[:length] for rows, length in zip(cells, lengths)])
 

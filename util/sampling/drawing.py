@@ -5,13 +5,14 @@ Letters: N texts, V characters in the vocabulary.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from util.torch7_random import Torch7Random
 
+SMALLEST_SINGLE = float(np.finfo(np.float32).tiny)
+"""The smallest float32 of full precision."""
 BLOCK = 256
 """How many numbers to draw at once from each text's stream."""
 
@@ -78,10 +79,11 @@ def probabilities(log_probs: np.ndarray, temperature: float, top_k: int = 0, top
     """
     with np.errstate(all="ignore"):
         probs = np.exp(log_probs / temperature)
-        probs /= probs.sum(axis=1, keepdims=True)
-        if math.isnan(probs.sum()):
-            # So cold that everything underflows to 0 / 0: start over relative to the most likely character, in float64,
-            # since the temperature may be 0 as a float32.
+        total = probs.sum(axis=1, keepdims=True)
+        probs /= total
+        if not total.min() > (SMALLEST_SINGLE if probs.dtype == np.float32 else 0):
+            # So cold that everything underflows to 0 / 0, or in single precision to numbers of a few bits: start over
+            # relative to the most likely character, in float64, since the temperature may be 0 as a float32.
             colder = log_probs.astype(np.float64)
             probs = np.exp((colder - colder.max(axis=1, keepdims=True)) / temperature)
             probs /= probs.sum(axis=1, keepdims=True)

@@ -31,6 +31,9 @@ class GrowingText:
         self._stop, self._last = deque(stop), deque[int](maxlen=len(stop))
         self._stop_before, self._held = stop_before, list[tuple[int, bytes]]()
         self.ended = False
+        for index in prime:  # it may end in the middle of `stop_before`
+            if self._hold(index, b""):
+                self._held.clear()
         file.write(b"".join(show(index, None) for index in prime))
         file.flush()
 
@@ -38,13 +41,11 @@ class GrowingText:
         """Writes a character that was chosen from log_probs (V,), unless the text has ended."""
         if self.ended:
             return
-        self._held.append((index, self._show(index, log_probs)))
-        while [held for held, _ in self._held] != self._stop_before[: len(self._held)]:
-            self._write(1)
+        complete = self._hold(index, self._show(index, log_probs))
         self._last.append(index)
         if self._stop and self._last == self._stop:
             self.end()
-        elif self._held and len(self._held) == len(self._stop_before):
+        elif complete:
             self._held.clear()
             self.ended = True
 
@@ -52,6 +53,13 @@ class GrowingText:
         """Ends the text, and writes what was held back."""
         self._write(len(self._held))
         self.ended = True
+
+    def _hold(self, index: int, shown: bytes) -> bool:
+        """Holds a character back, and writes what cannot begin `stop_before`; returns whether all of that is held."""
+        self._held.append((index, shown))
+        while [held for held, _ in self._held] != self._stop_before[: len(self._held)]:
+            self._write(1)
+        return bool(self._held) and len(self._held) == len(self._stop_before)
 
     def _write(self, count: int) -> None:
         self._file.write(b"".join(shown for _, shown in self._held[:count]))

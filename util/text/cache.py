@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -31,8 +32,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 MANY_CHARACTERS = 10_000
-CACHE_FORMAT = 1
-CACHE_START = f'{{"format": {CACHE_FORMAT}, "encoding": "'.encode()
+CACHE_FORMAT = 2
+CACHE_START = re.compile(rb'\{"format": \d+, "encoding": "')
 """How a vocab.json of ours begins."""
 VOCABULARY, DATA = CACHE_FILES
 
@@ -83,7 +84,7 @@ def taking_turns(folder: Path) -> Iterator[None]:
 
     If the folder cannot be locked or written to, all index at the same time: slower, but correct.
     """
-    if not fcntl or not os.access(folder, os.W_OK):
+    if not fcntl or not os.access(folder, os.R_OK | os.W_OK):
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -116,6 +117,8 @@ class CacheHeader:
 
 def read_cache(folder: Path, encoding: str, sha256: str) -> Text | None:
     """Returns the text cached in a folder, if it is this text in this encoding and intact; else None."""
+    if not (folder / VOCABULARY).is_file():
+        return None
     try:
         header = CacheHeader(**json.loads((folder / VOCABULARY).read_bytes()))
         if (header.format, header.encoding, header.sha256) != (CACHE_FORMAT, encoding, sha256):
@@ -155,20 +158,25 @@ def make_cache(source: Source, encoding: str, sha256: str) -> Text:
             f"warning: cannot cache the indexed text in {source.folder} ({reason(error)}); "
             "every run will have to index it again"
         )
-        with tempfile.TemporaryFile() as file:
-            indices = write_indices(source, header, file)
-    if source.sha256() != sha256:
-        raise UserError(f"{source} changed while it was being read; start again")
+        try:
+            with tempfile.TemporaryFile() as file:
+                indices = write_indices(source, header, file)
+        except OSError as error:
+            raise UserError(
+                f"cannot index {source}: {reason(error)} in the temporary folder; make room, or name another in TMPDIR"
+            ) from error
     return Text(Vocabulary(vocabulary, encoding), indices, sha256)
 
 
 def check_replaceable(folder: Path) -> None:
     """Raises OSError if the folder has a vocab.json that is not ours, or a data.bin without a vocab.json."""
-    start = b""
-    if (folder / VOCABULARY).exists():
-        with open(folder / VOCABULARY, "rb") as file:
-            start = file.read(len(CACHE_START))
-    if start != CACHE_START and (start or (folder / DATA).exists()):
+    header, start = folder / VOCABULARY, b""
+    if header.is_file():
+        with open(header, "rb") as file:
+            start = file.read(64)
+    empty = header.is_file() and not start
+    others = [name for name in CACHE_FILES if os.path.lexists(folder / name) and not (name == VOCABULARY and empty)]
+    if others and not CACHE_START.match(start):
         raise FileExistsError(errno.EEXIST, "the vocab.json or data.bin there may be somebody's; move or delete it")
 
 
@@ -187,7 +195,10 @@ def find_vocabulary(source: Source, encoding: str) -> tuple[str, int]:
 
 
 def write_indices(source: Source, header: CacheHeader, file: BinaryIO) -> np.ndarray:
-    """Writes the text's indices to the file and their checksum to the header; returns the indices memory-mapped."""
+    """Writes the text's indices to the file and their checksum to the header; returns the indices memory-mapped.
+
+    Raises UserError if the text has changed.
+    """
     dtype = np.dtype(header.dtype)
     codes = [ord(c) for c in header.vocabulary]
     rank = np.zeros(UNICODE_SIZE, dtype)
@@ -202,5 +213,8 @@ def write_indices(source: Source, header: CacheHeader, file: BinaryIO) -> np.nda
         checksum = zlib.crc32(indices, checksum)
         file.write(indices)
     file.flush()
+    # Before the cache is in place: under the name of this text it must not hold another.
+    if file.tell() != header.length * dtype.itemsize or source.sha256() != header.sha256:
+        raise UserError(f"{source} changed while it was being read; start again")
     header.crc32 = checksum
     return np.memmap(file, dtype, "r", shape=(header.length,))

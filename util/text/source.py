@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from tqdm import tqdm
 
-from util.cli.flags import unescape
+from util.cli.flags import as_bytes, unescape
 from util.errors import UserError
 
 CHUNK_BYTES = 1 << 22
@@ -134,7 +134,7 @@ def characters(source: Source, encoding: str, task: str) -> Iterator[bytes | np.
     """
     for number, (path, pieces) in enumerate(source.read(task)):
         if number and source.separator:
-            yield as_numbers(source.separator)
+            yield as_numbers(as_bytes(source.separator) if encoding == "bytes" else source.separator)
         for text in decoded(path, pieces, encoding):
             yield as_numbers(text)
 
@@ -197,6 +197,8 @@ def find_codec(encoding: str) -> codecs.CodecInfo:
         # Only Python's own codecs: an installed package may have registered one that answers to any name.
         codec = encodings.search_function(encoding.lower())
         if not codec or not codec.incrementaldecoder or not isinstance(codec.incrementaldecoder().decode(b""), str):
+            raise LookupError
+        if codec.name == "punycode":  # it cannot be decoded in pieces
             raise LookupError
     except (LookupError, ValueError, TypeError) as error:
         raise UserError(

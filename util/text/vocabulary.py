@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from util.cli.flags import unescape
+from util.cli.flags import as_bytes, unescape
 from util.errors import UserError
 
 UNICODE_SIZE = 0x110000
@@ -76,7 +76,10 @@ class Vocabulary:
 
         UTF-8 is recognized even if the terminal's settings name another encoding.
         """
-        typed = os.fsencode(argument)
+        try:
+            typed = os.fsencode(argument)
+        except UnicodeEncodeError:  # it comes from a checkpoint, not from this terminal
+            typed = argument.encode(errors="surrogateescape")
         if self.is_bytes:
             return typed.decode("utf-8", "surrogateescape")
         try:
@@ -121,7 +124,7 @@ class Vocabulary:
             raise UserError(f"{flag} {value!a} is not text; leave it out") from error
 
     def _indices(self, text: str) -> list[int] | None:
-        symbols = text.encode("utf-8", "surrogateescape").decode("latin-1") if self.is_bytes else text
+        symbols = as_bytes(text) if self.is_bytes else text
         return [self.index[c] for c in symbols] if all(c in self.index for c in symbols) else None
 
     def named(self, characters: str, most: int = 5) -> str:
