@@ -7,8 +7,10 @@ import re
 import pytest
 import torch
 
+from tests.helpers.fake_graph import trainer
 from tests.helpers.inputs import SMALL
 from tests.helpers.scripts import environment, run_command
+from util.training import threads
 from util.training.threads import SHARE, Threads, agreeing, powers_of_two
 
 QUIET, BUSY = {1: 0.045, 2: 0.031}, {1: 0.07, 2: 0.25}
@@ -123,6 +125,17 @@ def test_only_numbers_with_the_same_gradient_are_taken():
 def test_a_gradient_that_is_not_a_number_agrees_with_none():
     """As when a run that has gone wrong is resumed: it continues with the number it has, and says what is wrong."""
     assert list(agreeing([1, 2, 4], lambda number: None, lambda: torch.tensor([torch.nan]))) == [4]
+
+
+@pytest.mark.parametrize(("agree", "small", "number"), [([4], True, 1), ([4], False, 4), ([2, 4], True, 2)])
+def test_where_no_other_number_agrees_a_small_model_uses_one_thread(agree, small, number, monkeypatch):
+    used = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(torch, "set_num_threads", used.append)
+    monkeypatch.setattr(threads, "agreeing", lambda *arguments: {number: float(number) for number in agree})
+    monkeypatch.setattr(threads, "SMALL", 5 * 6 * 6 + small)  # five streams, a layer of six
+    threads.choose_threads(trainer("lstm"), 0)
+    assert used == [number]
 
 
 def test_it_begins_with_what_was_fastest_and_says_so_when_that_lasts():

@@ -5,7 +5,7 @@ wait for each other: two can take five times as long as one. So now and then a f
 number and another, and the faster of the two stays. Such trials cost less than SHARE of the time.
 
 No figure depends on it: only those numbers are used that give the same gradient for the run's first batch, bit for bit,
-as the number that torch starts with.
+as the number that torch starts with. If there is no other, the number is fixed: at one for a small model.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ FEW, RECENT = 5, 20
 BUSIER, QUIETER = 1.5, 0.8
 """If the present time exceeds BUSIER times the usual one, fewer threads are tried at once; if three quarters of the
 recent iterations took less than QUIETER times the usual time, more are."""
+SMALL = 50_000
+"""From this number of multiplications for a gate, in a time step of all streams, a second thread gains something."""
 LONG = 100
 """After how many iterations a change is reported."""
 
@@ -67,7 +69,14 @@ def choose_threads(trainer: Trainer, wanted: int) -> Threads:
     tried = {most: 0.0}
     if not wanted and trainer.device.type == "cpu" and trainer.processes.size == 1:
         tried = agreeing([*powers_of_two(below=most), most], torch.set_num_threads, trainer.next_gradient)
+        if len(tried) == 1 and is_small(trainer):
+            tried = {1: 0.0}
     return Threads(tried, torch.set_num_threads)
+
+
+def is_small(trainer: Trainer) -> bool:
+    """Whether the model and its batches are so small that one thread is the fastest, even alone on a machine."""
+    return trainer.options.batch_size * trainer.model.rnn_size**2 < SMALL
 
 
 def powers_of_two(below: int) -> list[int]:
