@@ -195,16 +195,17 @@ def trouble(trainer: Trainer, folder: CheckpointFolder) -> str:
 
 def how_to_continue(folder: CheckpointFolder) -> str:
     """Returns how to continue a run that has ended early."""
-    if not folder.newest or not folder.newest.exists():
+    newest = folder.newest_on_disk
+    if not newest:
         return "there is no checkpoint yet, so start again"
-    return f"resume with: {console.launcher()} train.py -resume {shlex.quote(str(folder.newest))}"
+    return f"resume with: {console.launcher()} train.py -resume {shlex.quote(str(newest))}"
 
 
 def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop: StopSignals) -> None:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
     stopped = trainer.stops(stop.received)
-    there = folder.newest and folder.newest.exists()
-    if stopped and unfinished and there:
+    newest = folder.newest_on_disk
+    if stopped and unfinished and newest:
         sentence = f"stopped at iteration {folder.newest_iteration}; {how_to_continue(folder)}"
         if not log(sentence):
             tell(sentence)
@@ -214,8 +215,8 @@ def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop:
         sampling = f"sample from it with: python sample.py {shlex.quote(str(best))}"
         tell(f"best validation loss: {loss:.4f}; {sampling if best else 'its checkpoint no longer exists'}")
     if folder.failed:
-        newest = f"; the newest one on disk is {folder.newest}" if there else ", and there is no earlier one"
-        lost = f"the last checkpoint could not be written{newest}"
+        rest = f"; the newest one on disk is {newest}" if newest else ", and there is no earlier one"
+        lost = f"the last checkpoint could not be written{rest}"
         if not stop.received:
             raise UserError(lost)
         tell(f"warning: {lost}")

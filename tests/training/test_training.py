@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import termios
-from functools import partial
 
 import pytest
 import torch
@@ -178,7 +177,8 @@ def test_losses_are_looked_at_only_when_due_on_another_device(folder):
 
 
 def test_a_run_interrupted_before_its_losses_were_looked_at_keeps_them(folder):
-    stopped = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 10, prepare=another_device_interrupted_at_7)
+    ahead = all_of(another_device, signals_at(7, signal.SIGINT))
+    stopped = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 10, prepare=ahead)
     assert stopped.status == 130 and "stopped at iteration 7; resume with" in stopped.out
     resumed = finish(folder, "-resume", "cv", "-print_every", 1)
     assert resumed.status == 0, resumed.err
@@ -190,16 +190,11 @@ def test_a_run_interrupted_before_its_losses_were_looked_at_keeps_them(folder):
 @pytest.mark.parametrize("signals", [(), (signal.SIGINT,)])
 def test_an_explosion_that_nobody_has_looked_at_is_not_saved(signals, folder):
     """Neither by a signal nor because the loss has come down again by the next log line."""
-    explosion = partial(explodes_for_a_while_on_another_device, signals)
+    explosion = all_of(another_device, before_steps(scales_the_loss), signals_at(8, *signals))
     run = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 20, "-save_every", 5, prepare=explosion)
     assert run.status == 1
     assert "error: the loss is exploding; the last good checkpoint is cv/resume_s_iteration5.pt; try" in run.err
     assert os.listdir(folder / "cv") == ["resume_s_iteration5.pt"]
-
-
-def explodes_for_a_while_on_another_device(signals):
-    another_device()
-    all_of(before_steps(scales_the_loss), signals_at(8, *signals))()
 
 
 def scales_the_loss(iteration):
@@ -210,11 +205,6 @@ def scales_the_loss(iteration):
 
 def another_device():
     Trainer.runs_ahead = property(lambda self: True)
-
-
-def another_device_interrupted_at_7():
-    another_device()
-    signals_at(7, signal.SIGINT)()
 
 
 @pytest.mark.parametrize("characters", [50, 51, 99, 1000, 12345, 124_000])

@@ -80,6 +80,11 @@ class CheckpointFolder:
         best = min(checkpoint.val_losses, key=checkpoint.val_losses.__getitem__, default=0)
         self._best_before = best, list(self._validated_then(best, {path.parent, self.folder}, checkpoint))
 
+    @property
+    def newest_on_disk(self) -> Path | None:
+        """`newest`, if it is still there."""
+        return self.newest if self.newest and self.newest.exists() else None
+
     def save(self, checkpoint: Checkpoint, path: Path) -> None:
         """Writes a checkpoint, in the first of several processes. A failure only prints a warning."""
         self.attempted = checkpoint.iteration

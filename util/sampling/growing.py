@@ -31,7 +31,7 @@ class GrowingText:
         self._stop, self._last = deque(stop), deque[int](maxlen=len(stop))
         self._stop_before, self._held = stop_before, list[tuple[int, bytes]]()
         self.ended = False
-        for index in prime:  # it may end in the middle of `stop_before`
+        for index in prime if stop_before else ():  # it may end in the middle of `stop_before`
             if self._hold(index, b""):
                 self._held.clear()
         file.write(b"".join(show(index, None) for index in prime))

@@ -170,13 +170,14 @@ def make_cache(source: Source, encoding: str, sha256: str) -> Text:
 
 def check_replaceable(folder: Path) -> None:
     """Raises OSError if the folder has a vocab.json that is not ours, or a data.bin without a vocab.json."""
-    header, start = folder / VOCABULARY, b""
+    header = folder / VOCABULARY
+    start = b""
     if header.is_file():
         with open(header, "rb") as file:
             start = file.read(64)
-    empty = header.is_file() and not start
-    others = [name for name in CACHE_FILES if os.path.lexists(folder / name) and not (name == VOCABULARY and empty)]
-    if others and not CACHE_START.match(start):
+    # An empty file is nothing to lose, but says nothing of the data.bin beside it.
+    foreign = start or os.path.lexists(folder / DATA) or (os.path.lexists(header) and not header.is_file())
+    if foreign and not CACHE_START.match(start):
         raise FileExistsError(errno.EEXIST, "the vocab.json or data.bin there may be somebody's; move or delete it")
 
 

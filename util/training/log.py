@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import io
 import math
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ from util.errors import UserError, reason
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
 
+Row = Sequence[object]
 COLUMNS = ("iteration", "epoch", "train_loss", "val_loss", "learning_rate", "grad_param_norm", "seconds")
 
 
@@ -42,7 +45,8 @@ class Log:
         """Shows the bar on standard error, if that is a terminal."""
         self.iterations, i = iterations, trainer.iteration
         if self._csv and i:
-            self._csv.start = i, trainer.epoch, trainer.train_losses[-1], trainer.val_losses.get(i), None, None, None
+            loss, val_loss = trainer.train_losses[-1], trainer.val_losses.get(i)
+            self._csv.start = [(i, trainer.epoch, loss, val_loss, None, None, None)]
         self._bar = tqdm(
             initial=i,
             total=iterations,
@@ -118,10 +122,10 @@ class CSVFile:
 
     def __init__(self, path: Path, train_losses: np.ndarray) -> None:
         self.path, self.working = path, True
-        self.start: tuple[float | None, ...] | None = None
+        self.start: Sequence[Row] = ()
         """The row of the checkpoint, by which a log is known that has no other of the run so far."""
         self._stream: IO[str] | None = None
-        self._kept: list[list[str]] | None = None
+        self._known: Sequence[Row] | None = None
         """The rows up to the checkpoint, until the first row is written."""
         check_output(path, "-log_csv")
         try:
@@ -129,21 +133,18 @@ class CSVFile:
                 self._stream = path.open("a", newline="")
                 self._write_to(self._stream, COLUMNS)
                 return
-            rows = rows_of_run(path, train_losses)
+            rows, self._known = rows_of_run(path, train_losses)
             self._replace(rows)
         except OSError as error:
             raise UserError(f"cannot write {path}: {reason(error)}; choose another file for -log_csv") from error
-        self._kept = [row for row in rows if int(row[0]) <= len(train_losses)]
 
-    def write(self, row: tuple[float | None, ...]) -> None:
+    def write(self, row: Row) -> None:
         if not self.working:
             return
         try:
-            if self._kept is not None:
-                self._replace(self._kept)
-                is_new, self._kept = not self._kept, None
-                if is_new and self.start:
-                    self.write(self.start)
+            if self._known is not None:
+                self._replace(self._known or self.start)
+                self._known = None
             if self._stream:
                 self._write_to(self._stream, row)
                 return
@@ -153,20 +154,25 @@ class CSVFile:
             self.working = False
             warn(f"warning: cannot write {self.path} ({reason(error)}); the rest of the run will not be logged there")
 
-    def _replace(self, rows: list[list[str]]) -> None:
+    def _replace(self, rows: Sequence[Row]) -> None:
+        content = io.StringIO()
+        self._write_to(content, COLUMNS, *rows)
         with replacing(self.path.resolve()) as new:
-            new.write("".join(",".join(row) + "\n" for row in [COLUMNS, *rows]).encode())
+            new.write(content.getvalue().encode())
 
     @staticmethod
-    def _write_to(file: IO[str], row: tuple) -> None:
-        csv.writer(file, lineterminator="\n").writerow(row)
+    def _write_to(file: IO[str], *rows: Row) -> None:
+        csv.writer(file, lineterminator="\n").writerows(rows)
         file.flush()
 
 
-def rows_of_run(path: Path, train_losses: np.ndarray) -> list[list[str]]:
-    """Returns the rows of the log of a run with these losses so far. Raises UserError if it is not that run's."""
+def rows_of_run(path: Path, train_losses: np.ndarray) -> tuple[Sequence[Row], Sequence[Row]]:
+    """Returns the rows of the log of a run with these losses so far: all, and those up to its last iteration.
+
+    Raises UserError if it is not that run's.
+    """
     if not path.exists() or path.stat().st_size == 0:
-        return []
+        return [], []
     try:
         with path.open(newline="") as file:
             header, *rows = list(csv.reader(file))
@@ -184,7 +190,7 @@ def rows_of_run(path: Path, train_losses: np.ndarray) -> list[list[str]]:
         why = late if resumed and not known else "is the log of another run"
         way_out = "" if resumed else ", or continue that run with -resume"
         raise UserError(f"{path} {why}; choose another file for -log_csv{way_out}")
-    return rows
+    return rows, known
 
 
 def tell_sizes(characters: int, parameters: int) -> None:

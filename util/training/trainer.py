@@ -47,7 +47,7 @@ class Trainer:
         """The loss per character in each iteration, before its update, up to the last `fetch`."""
         self.val_losses: dict[int, float] = {}
         self.unsound_loss: float | None = None
-        """The first loss that was not a number within the bound, if any."""
+        """The first of the losses fetched last that is not a number within the bound, if any."""
         self.seconds = 0.0
         """How long an iteration took, averaged over those fetched last."""
         self._outcomes: list[Tensor] = []  # of iterations not fetched yet: loss, and how many processes asked to stop
