@@ -38,7 +38,7 @@ from util.checkpoint.learned_text import (
 )
 from util.checkpoint.store import load_checkpoint
 from util.cli import console
-from util.cli.console import warn
+from util.cli.console import tell
 from util.cli.device import choose_device
 from util.cli.files import output
 from util.cli.flags import Flags, as_bytes, text
@@ -53,7 +53,6 @@ from util.text.source import CACHE_FILES, Source, characters
 from util.text.vocabulary import Vocabulary
 from util.training.evaluation import one_stream_predictor, streams_predictor
 
-HERE = Path(__file__).parent
 PIECE = 1000
 """How many characters of a file to feed to the model at once."""
 PIECE_LOG_PROBS = 1 << 24
@@ -83,7 +82,7 @@ def main() -> None:
     if options.novelty:
         show_novelty(checkpoint, options)
         return
-    device = choose_device(options.gpuid, options.opencl, warn)
+    device = choose_device(options.gpuid, options.opencl, tell)
     task = predict_file(checkpoint, Path(options.file)) if options.file else predict_split(checkpoint, options)
     cache = [task.source.folder / name for name in CACHE_FILES]
 
@@ -139,7 +138,7 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
 
 def input_text(checkpoint: Checkpoint, options: Namespace) -> Source:
     """Finds the checkpoint's text. Raises UserError if it has moved and -data_dir does not say where."""
-    found = find_learned_text(checkpoint, options.data_dir, HERE)
+    found = find_learned_text(checkpoint, options.data_dir)
     if found:
         return found
     stored = str(checkpoint.options.get("data_dir", ""))
@@ -213,7 +212,7 @@ def learned_spans(checkpoint: Checkpoint, text: Text) -> tuple[list[Span], list[
     batches = batches_of_run(text, checkpoint.options)
     if batches and batches.split_sizes[TRAIN]:
         return batches.spans(TRAIN), batches.spans(VALIDATION)
-    warn("the checkpoint does not say which part of its text was for training, so all of it counts")
+    tell("the checkpoint does not say which part of its text was for training, so all of it counts")
     return [(0, len(text.indices))], []
 
 

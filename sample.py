@@ -21,7 +21,7 @@ from model.stepper import Stepper
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
 from util.cli import console
-from util.cli.console import warn
+from util.cli.console import tell
 from util.cli.device import choose_device
 from util.cli.files import output
 from util.cli.flags import Flags, positive, real, seed, switch, text, whole
@@ -61,7 +61,7 @@ def flags() -> Flags:
 
 def main() -> int:
     options = flags().parse()
-    say = warn if options.verbose else lambda sentence: None
+    say = tell if options.verbose else lambda sentence: None
     device = choose_device(options.gpuid, options.opencl, say)
     checkpoint = load_checkpoint(options.checkpoint)
     vocabulary, N = checkpoint.vocabulary, options.num_samples

@@ -37,8 +37,6 @@ from util.training.threads import Threads, choose_threads
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
 
-HERE = Path(__file__).parent
-
 
 def flags() -> Flags:
     flags = Flags("Trains a character-level language model.", "python train.py -data_dir data/mytext -rnn_size 256")
@@ -105,13 +103,13 @@ def main() -> int:
         device = choose_device(options.gpuid, options.opencl, log)
         folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep, parser)
         folder.try_writing()
-        text = load_text(input_text(start, HERE), options.encoding, start.text_sha256)
+        text = load_text(input_text(start), options.encoding, start.text_sha256)
         vocabulary = start.vocabulary_for(text.vocabulary)
         batches = make_batches(text, vocabulary, options, processes.share(options.batch_size))
         trainer = make_trainer(vocabulary, batches, device, processes, start)
         if start.resumed_from:
             restore_run(start, trainer, folder)
-        processes.connect(lambda: shared_values(parser, options, text.sha256, trainer, HERE))
+        processes.connect(lambda: shared_values(parser, options, text.sha256, trainer))
 
         def save(place: Path) -> None:
             snapshot = trainer.snapshot(text.sha256)

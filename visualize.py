@@ -10,13 +10,12 @@ from __future__ import annotations
 if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
-from pathlib import Path
 
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.learned_text import add_text_flags, check_text_flags
 from util.checkpoint.store import load_checkpoint
 from util.cli import console
-from util.cli.console import warn
+from util.cli.console import tell
 from util.cli.files import check_output, output
 from util.cli.flags import Flags, switch, text, whole
 from util.page.findings import find
@@ -24,7 +23,6 @@ from util.page.page import in_half_precision, packed_weights, page_bytes, page_c
 from util.page.reading import read_passages
 from util.page.shown import choose_text
 
-HERE = Path(__file__).parent
 LARGE = 20_000_000
 """A page of more bytes than this is worth a warning."""
 
@@ -45,7 +43,7 @@ def main() -> None:
     options = flags().parse()
     check_text_flags(options)
     checkpoint = load_checkpoint(options.checkpoint)
-    shown = choose_text(checkpoint, options, HERE)
+    shown = choose_text(checkpoint, options)
     place = options.output or f"{options.checkpoint.stem}.html"
     reads = (options.checkpoint, *shown.reads)
     check_output(place, "-output", reads)
@@ -54,9 +52,9 @@ def main() -> None:
     stored = "float16" if options.half else checkpoint.dtype
     size = sum(array.nbytes for array in parameters.values()) * 4 // 3  # in base64
     if size > LARGE:
-        warn(f"the page will be {size / 1e6:.0f} MB" + ("" if options.half else "; -half 1 makes it smaller"))
+        tell(f"the page will be {size / 1e6:.0f} MB" + ("" if options.half else "; -half 1 makes it smaller"))
     if options.half:
-        warn(cost(checkpoint, shown.known))
+        tell(cost(checkpoint, shown.known))
 
     _, cells = read_passages(checkpoint, checkpoint.parameters, shown.searched)
     findings, searched = find(shown.searched, cells), len(cells)

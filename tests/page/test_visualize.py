@@ -91,7 +91,7 @@ def test_a_text_that_is_gone(tmp_path):
 def test_facts_are_searched_for_in_more_than_is_shown(trained, tmp_path):
     (tmp_path / "x.txt").write_bytes(numbers(1500))
     options = Namespace(file=str(tmp_path / "x.txt"), length=50, data_dir="", split="val", checkpoint=trained)
-    shown = choose_text(load_checkpoint(trained), options, ROOT)
+    shown = choose_text(load_checkpoint(trained), options)
     assert list(map(len, shown.passages)) == [50] and list(map(len, shown.searched)) == [1000] * 30
     assert "".join(shown.searched) == numbers(1500).decode()[:30_000]
 

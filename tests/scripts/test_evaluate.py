@@ -168,7 +168,7 @@ def test_another_text_costs_a_warning(trained, tmp_path):
 
 def test_the_text_is_looked_for_here_and_beside_the_script(trained, tmp_path, monkeypatch):
     here, script = tmp_path / "here", tmp_path / "script"
-    monkeypatch.setattr(evaluate, "HERE", script)
+    monkeypatch.setattr("util.text.source.ROOT", script)
     checkpoint = load_checkpoint(trained["lstm"])
     checkpoint.options["data_dir"] = "data/x"
     options = Namespace(data_dir="", checkpoint=trained["lstm"])

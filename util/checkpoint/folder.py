@@ -12,7 +12,7 @@ from typing import Any
 
 from util.checkpoint.content import Checkpoint, same
 from util.checkpoint.store import load_checkpoint, save_checkpoint
-from util.cli.console import log, rank, warn
+from util.cli.console import log, rank, tell
 from util.cli.files import create, discard, replacing
 from util.cli.flags import Flags, Role
 from util.errors import UserError, reason
@@ -96,7 +96,7 @@ class CheckpointFolder:
             path = self._write(checkpoint, path)
         except OSError as error:
             self.failed = True
-            warn(f"warning: cannot write {path} ({reason(error)}), so this checkpoint is missing")
+            tell(f"warning: cannot write {path} ({reason(error)}), so this checkpoint is missing")
             return
         self.failed = False
         self.newest, self.newest_iteration = path, checkpoint.iteration
@@ -137,7 +137,7 @@ class CheckpointFolder:
                 except FileExistsError:
                     continue  # another process has just taken the name
             if path != wanted:
-                warn(f"warning: {wanted} already exists; writing {path.name} instead")
+                tell(f"warning: {wanted} already exists; writing {path.name} instead")
             if checkpoint.iteration in checkpoint.val_losses:
                 log(f"saving checkpoint to {path}")
             return path
@@ -252,7 +252,7 @@ def newest_checkpoint(path: Path, flags: Flags) -> tuple[Path, Checkpoint]:
             checkpoint = load_checkpoint(newest)
             break
         except UserError as error:
-            warn(f"warning: {error}")
+            tell(f"warning: {error}")
     else:
         raise UserError(f"there is no checkpoint in {path}; start without -resume")
     found = newest, checkpoint
@@ -263,7 +263,7 @@ def newest_checkpoint(path: Path, flags: Flags) -> tuple[Path, Checkpoint]:
                 if later.iteration > found[1].iteration and is_earlier(found[1], later, flags.defaults(Role.RUN)):
                     found = other, later
     if found[0] != newest:
-        warn(f"warning: {newest} was written last, but {found[0]} is from later in the same run; using that one")
+        tell(f"warning: {newest} was written last, but {found[0]} is from later in the same run; using that one")
     return found
 
 

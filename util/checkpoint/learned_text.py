@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from util.checkpoint.content import Checkpoint
-from util.cli.console import warn
+from util.cli.console import tell
 from util.cli.flags import Flags, text
 from util.errors import UserError, reason
 from util.text.batches import SPLITS, Batches
@@ -34,13 +34,13 @@ def check_text_flags(options: Namespace) -> None:
         raise UserError("-file cannot be combined with -split or -data_dir; leave one or the other out")
 
 
-def find_learned_text(checkpoint: Checkpoint, data_dir: str, root: Path) -> Source | None:
+def find_learned_text(checkpoint: Checkpoint, data_dir: str) -> Source | None:
     """Returns the checkpoint's text: in the folder -data_dir, or where its run had it; None if it is no longer there.
 
-    `root` is the program's folder. Raises UserError if nothing in -data_dir matches the run's -files.
+    Raises UserError if nothing in -data_dir matches the run's -files.
     """
     if not data_dir:
-        return text_of_run(checkpoint.options, root)
+        return text_of_run(checkpoint.options)
     files, separator = (str(checkpoint.options.get(name, "")) for name in ("files", "separator"))
     return find_text(Path(data_dir), files, separator)
 
@@ -50,7 +50,7 @@ def load_learned_text(checkpoint: Checkpoint, source: Source) -> Text:
     with encoding_of_model():
         text = load_text(source, checkpoint.vocabulary.encoding)
     if checkpoint.training and checkpoint.training.text_sha256 != text.sha256:
-        warn(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
+        tell(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
     return text
 
 

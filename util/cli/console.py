@@ -62,20 +62,14 @@ def log(sentence: str) -> bool:
     except OSError as error:
         drop_output()
         if not isinstance(error, BrokenPipeError):
-            warn(f"warning: cannot write the log ({reason(error)}); training continues without it")
+            tell(f"warning: cannot write the log ({reason(error)}); training continues without it")
         elif hasattr(signal, "SIGPIPE") and signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN:  # Python's default
             raise SystemExit(128 + signal.SIGPIPE) from None
     return getattr(sys.stdout, "name", "") != os.devnull
 
 
-def tell(sentence: str) -> None:
-    """Prints a sentence that is not part of the log on standard error; only the first process prints."""
-    if rank().first:
-        warn(sentence)
-
-
-def warn(sentence: str, everywhere: bool = False) -> None:
-    """Prints a sentence on standard error, after flushing standard output.
+def tell(sentence: str, everywhere: bool = False) -> None:
+    """Prints a sentence that is not part of the log on standard error, after flushing standard output.
 
     Of several processes only the first on each machine prints, unless `everywhere` is set.
     """
@@ -109,7 +103,7 @@ def run(main: Callable[[], int | None]) -> None:
         status = 0 if isinstance(error, BrokenPipeError) else 1  # a reader that has gone away is not an error
         if status:
             where = f": {error.filename}" if error.filename else " while writing output"
-            warn(f"error: {reason(error)}{where}", everywhere=True)
+            tell(f"error: {reason(error)}{where}", everywhere=True)
     sys.exit(status)
 
 
@@ -118,11 +112,11 @@ def status_of(main: Callable[[], int | None]) -> int:
     try:
         return main() or 0
     except UserError as error:
-        warn(f"error: {error}", error.everywhere)
+        tell(f"error: {error}", error.everywhere)
     except (MemoryError, RuntimeError, ImportError) as error:
         if not is_out_of_memory(error):
             raise
-        warn("error: out of memory; try a smaller model, -batch_size or -seq_length", everywhere=True)
+        tell("error: out of memory; try a smaller model, -batch_size or -seq_length", everywhere=True)
     except SystemExit as stop:  # from argparse, after -help or a bad flag
         return int(stop.code or 0)
     return 1

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from util.cli.console import rank, warn
+from util.cli.console import rank, tell
 from util.errors import UserError
 
 OPENCL_BACKEND = "pytorch_ocl"
@@ -29,7 +29,7 @@ def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
     if gpuid < 0:
         return "cpu"
     if not rank().first:  # it prints all the same, since this is about its own device
-        say = partial(warn, everywhere=True)
+        say = partial(tell, everywhere=True)
     if opencl:
         if importlib.util.find_spec(OPENCL_BACKEND):
             return tried(f"ocl:{gpuid}", say)

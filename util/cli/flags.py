@@ -17,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NoReturn
 
-from util.cli.console import warn
+from util.cli.console import tell
 
 
 class Role(Enum):
@@ -185,7 +185,7 @@ class Flags(argparse.ArgumentParser):
         left_over = message.removeprefix("unrecognized arguments: ")
         if left_over != message:
             message = f"{left_over} does not belong to any flag (quote a pattern like '*.txt' or text with spaces)"
-        warn(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
+        tell(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
         raise SystemExit(2)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.learned_text import batches_of_split, find_learned_text, load_learned_text, reading_file
-from util.cli.console import warn
+from util.cli.console import tell
 from util.errors import UserError
 from util.page.reading import written_texts
 from util.text.source import CACHE_FILES, Source, characters
@@ -42,11 +42,8 @@ class Shown:
     """The files that it comes from."""
 
 
-def choose_text(checkpoint: Checkpoint, options: Namespace, root: Path) -> Shown:
-    """Returns the text that the flags name, or what the model writes if that is gone. Raises UserError.
-
-    `root` is the program's folder.
-    """
+def choose_text(checkpoint: Checkpoint, options: Namespace) -> Shown:
+    """Returns the text that the flags name, or what the model writes if that is gone. Raises UserError."""
     _, H, L, _ = checkpoint.model_shape
     searched = max(2 * PIECE, min(SEARCHED, MOST_VALUES // (H * L)))
     wanted = max(searched, options.length)
@@ -54,9 +51,9 @@ def choose_text(checkpoint: Checkpoint, options: Namespace, root: Path) -> Shown
         source = Source(Path(options.file))
         passages = [first_of_file(source, checkpoint.vocabulary, wanted)]
         return cut(checkpoint, passages, options.length, searched, source.files[0].name, "", source)
-    found = find_learned_text(checkpoint, options.data_dir, root)
+    found = find_learned_text(checkpoint, options.data_dir)
     if not found:
-        warn(
+        tell(
             f"the text of {options.checkpoint} has moved, so the page shows what the model writes itself; "
             "give its folder with -data_dir, or another text with -file"
         )
@@ -73,7 +70,7 @@ def cut(
     unknown = checkpoint.vocabulary.unknown("".join(passages))
     if unknown:
         some = checkpoint.vocabulary.named(unknown)
-        warn(f"{source} contains characters that the model has never seen: {some}; the network skips them")
+        tell(f"{source} contains characters that the model has never seen: {some}; the network skips them")
     left_out = str.maketrans(dict.fromkeys(unknown, ""))
     known = [passage.translate(left_out) for passage in passages]
     pieces = [passage[start : start + PIECE] for passage in known for start in range(0, len(passage), PIECE)]

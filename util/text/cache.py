@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from util.cli.console import warn
+from util.cli.console import tell
 from util.cli.files import replacing
 from util.errors import UserError, reason
 from util.text.source import CACHE_FILES, Source, canonical, characters, check_there, pieces_of, progress_bar
@@ -70,7 +70,7 @@ def load_text(source: Source, encoding: str, expected_sha256: str | None = None)
     except OSError as error:
         raise UserError(f"cannot read {error.filename or source}: {reason(error)}") from error
     if len(text.vocabulary) > MANY_CHARACTERS:
-        warn(
+        tell(
             f"warning: the text has {len(text.vocabulary):,} different characters, and every step computes a "
             "probability for each of them at every position, which is slow and needs memory. Is -encoding right? "
             "-encoding bytes has at most 256, and a lower -batch_size or -seq_length needs less memory"
@@ -154,7 +154,7 @@ def make_cache(source: Source, encoding: str, sha256: str) -> Text:
             with replacing(source.folder / VOCABULARY) as header_file:
                 header_file.write(json.dumps(asdict(header)).encode())
     except OSError as error:
-        warn(
+        tell(
             f"warning: cannot cache the indexed text in {source.folder} ({reason(error)}); "
             "every run will have to index it again"
         )

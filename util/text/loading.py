@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from util.cli.console import log, warn
+from util.cli.console import log, tell
 from util.cli.flags import fraction, unescape
 from util.errors import UserError
 from util.text.batches import Batches
@@ -70,7 +70,7 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
     total = train + val + test
     if total < FEW_BATCHES:
         way_out = smaller_batches(parts, B, S) or "add more text"
-        warn(f"warning: the text is short: {characters} characters make only {total} batches of {B} x {S}; {way_out}")
+        tell(f"warning: the text is short: {characters} characters make only {total} batches of {B} x {S}; {way_out}")
     if train < 1 or val < 1:
         raise UserError(
             f"the text makes {train} batches for training and {val} for validation, and each needs at least one; "

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from tqdm import tqdm
 
+from util import ROOT
 from util.cli.flags import as_bytes, unescape
 from util.errors import UserError
 
@@ -83,13 +84,13 @@ def find_text(folder: Path, pattern: str = "", separator: str = "") -> Source:
     return Source(packed if packed.is_file() and not path.is_file() else path)
 
 
-def text_of_run(options: Mapping[str, Any], root: Path) -> Source | None:
-    """Returns the text that a run's options name, if it is still there; a relative folder may also be in `root`.
+def text_of_run(options: Mapping[str, Any]) -> Source | None:
+    """Returns the text that a run's options name, if it is still there; a relative folder may also be in the program's.
 
-    `root` is the program's folder. Returns None if the text is gone, or the options make no sense.
+    Returns None if the text is gone, or the options make no sense.
     """
     stored, pattern, separator = (str(options.get(name, "")) for name in ("data_dir", "files", "separator"))
-    for folder in (Path(stored), root / stored):
+    for folder in (Path(stored), ROOT / stored):
         if stored and "\0" not in stored and folder.is_dir():
             with suppress(UserError):
                 source = find_text(folder, pattern, separator)

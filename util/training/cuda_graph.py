@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from util.cli.console import warn
+from util.cli.console import tell
 from util.errors import is_out_of_memory
 
 WARM_UP = 3
@@ -58,6 +58,6 @@ class Graphed:
             if is_out_of_memory(error):
                 raise
             why = str(error).splitlines()[0]
-            warn(f"warning: the training step could not be captured as a CUDA graph ({why}); continuing without one")
+            tell(f"warning: the training step could not be captured as a CUDA graph ({why}); continuing without one")
         else:
             self._graph = graph

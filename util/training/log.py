@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from util.cli.console import log, rank, tell, warn
+from util.cli.console import log, rank, tell
 from util.cli.files import check_output, is_stream, replacing
 from util.errors import UserError, reason
 
@@ -152,7 +152,7 @@ class CSVFile:
                 self._write_to(file, row)
         except OSError as error:
             self.working = False
-            warn(f"warning: cannot write {self.path} ({reason(error)}); the rest of the run will not be logged there")
+            tell(f"warning: cannot write {self.path} ({reason(error)}); the rest of the run will not be logged there")
 
     def _replace(self, rows: Sequence[Row]) -> None:
         content = io.StringIO()

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from argparse import Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from util import ROOT
 from util.cli.flags import Flags, Role
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
 
 
-def shared_values(flags: Flags, options: Namespace, text_sha256: str, trainer: Trainer, root: Path) -> dict[str, Any]:
-    """Returns what must be equal in all processes of a run, by name; `root` is the program's folder."""
+def shared_values(flags: Flags, options: Namespace, text_sha256: str, trainer: Trainer) -> dict[str, Any]:
+    """Returns what must be equal in all processes of a run, by name."""
     import torch
 
     names = flags.named(Role.RUN, Role.COURSE, Role.PACE)
-    code = sorted([*root.glob("*.py"), *root.glob("model/**/*.py"), *root.glob("util/**/*.py")])
+    code = sorted([*ROOT.glob("*.py"), *ROOT.glob("model/**/*.py"), *ROOT.glob("util/**/*.py")])
     return {
         "text": text_sha256,
         "flags": {name: getattr(options, name) for name in names},

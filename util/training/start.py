@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model.shapes import count_parameters
+from util import ROOT
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder, newest_checkpoint
 from util.checkpoint.new_characters import add_characters
@@ -206,15 +207,15 @@ def restore_run(start: Start, trainer: Trainer, folder: CheckpointFolder) -> Non
         log(f"this run was on {training.device}; on another device its last digits will differ")
 
 
-def input_text(start: Start, root: Path) -> Source:
-    """Finds the run's text. The example text, in the program's folder `root`, is made if it is missing.
+def input_text(start: Start) -> Source:
+    """Finds the run's text. The example text is made if it is missing.
 
     Raises UserError if a resumed run's text has moved.
     """
-    options, example = start.options, root / "data" / "tinyshakespeare"
+    options, example = start.options, ROOT / "data" / "tinyshakespeare"
     if options.separator and not options.files:
         tell("warning: -separator has no effect without -files")
-    found = text_of_run(vars(options), root)
+    found = text_of_run(vars(options))
     if found:
         return found
     if start.resumed_from and "data_dir" not in options.given:
