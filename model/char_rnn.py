@@ -12,30 +12,23 @@ import torch
 from torch import Tensor, nn
 
 from model.gru import GRU
+from model.layer import Layer
 from model.lstm import LSTM
-from model.products import FULL, Products
-from model.recurrent import RecurrentLayer
 from model.rnn import RNN
 from model.shapes import STATES
 
-CELLS: dict[str, type[RecurrentLayer]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
+CELLS: dict[str, type[Layer]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 
 
 class CharRNN(nn.Module):
-    """Predicts the next character of each of B streams from all characters before it.
+    """Predicts the next character of each of B streams from all characters before it."""
 
-    With BFLOAT16 as `products`, the layers multiply in bfloat16; the parameters, the state, the gates and the decoder
-    stay as they are.
-    """
-
-    def __init__(
-        self, vocab_size: int, rnn_size: int, num_layers: int, model: str = "lstm", products: Products = FULL
-    ) -> None:
+    def __init__(self, vocab_size: int, rnn_size: int, num_layers: int, model: str = "lstm") -> None:
         super().__init__()
         self.rnn_size, self.num_layers = rnn_size, num_layers
         self.num_states = len(STATES[model])
         self.layers = nn.ModuleList(
-            CELLS[model](vocab_size if layer == 0 else rnn_size, rnn_size, products) for layer in range(num_layers)
+            CELLS[model](vocab_size if layer == 0 else rnn_size, rnn_size) for layer in range(num_layers)
         )
         self.decoder = nn.Linear(rnn_size, vocab_size)  # skip_init would import sympy, a third of a second
         nn.init.zeros_(self.decoder.weight)
@@ -61,7 +54,7 @@ class CharRNN(nn.Module):
 
     def torch7_parameters(self) -> Iterator[Tensor]:
         """Yields views of the parameters in the flat order of the reference, weights as (outputs, inputs)."""
-        layer: RecurrentLayer
+        layer: Layer
         for layer in self.layers:  # type: ignore[assignment]
             yield from layer.torch7_parameters()
         yield self.decoder.weight
@@ -84,11 +77,9 @@ class CharRNN(nn.Module):
             parameter.copy_(torch.tensor(arrays[name]))
 
     @classmethod
-    def from_arrays(
-        cls, shape: tuple[int, int, int, str], arrays: Mapping[str, np.ndarray], products: Products = FULL
-    ) -> CharRNN:
+    def from_arrays(cls, shape: tuple[int, int, int, str], arrays: Mapping[str, np.ndarray]) -> CharRNN:
         """Returns the model of this shape (V, H, L, cell) with these parameters by name, in their precision."""
-        model = cls(*shape, products).to(torch.tensor(arrays["decoder.bias"]).dtype)
+        model = cls(*shape).to(torch.tensor(arrays["decoder.bias"]).dtype)
         model.load_arrays(arrays)
         return model
 
