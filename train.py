@@ -10,7 +10,6 @@ from __future__ import annotations
 if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
-import math
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -24,18 +23,19 @@ from util.cli.device import choose_device
 from util.cli.flags import Flags, Role, fraction, path, positive, positive_single, real, seed, switch, text, whole
 from util.cli.signals import StopSignals
 from util.errors import UserError
-from util.text.batches import TRAIN, VALIDATION
+from util.text.batches import TRAIN
 from util.text.cache import load_text
 from util.text.loading import make_batches
-from util.training.log import Log, tell_sizes
-from util.training.processes import LostProcess, Processes
-from util.training.schedule import due, without_improvement
-from util.training.shared import shared_values
-from util.training.start import input_text, make_trainer, restore_run, saved_options, starting_point
-from util.training.threads import Threads, choose_threads
+from util.training.log import RunLog, tell_sizes
+from util.training.processes import LostProcess, Processes, shared_values
+from util.training.record import WrongLoss, due, without_improvement
+from util.training.start import find_input, make_trainer, model_vocabulary, saved_options, starting_point
+from util.training.threads import Pace, choose_threads
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
+
+NO_CHECKPOINT = "there is no checkpoint yet, so start again"
 
 
 def flags() -> Flags:
@@ -99,54 +99,51 @@ def main() -> int:
     parser = flags()
     start = starting_point(parser.parse(), parser)
     options = start.options
-    with Processes() as processes, Log(options, start.train_losses) as figures:
+    with Processes() as processes, RunLog(options, start.train_losses) as run_log:
         device = choose_device(options.gpuid, options.opencl, log)
-        folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep, parser)
-        folder.try_writing()
-        text = load_text(input_text(start), options.encoding, start.text_sha256)
-        vocabulary = start.vocabulary_for(text.vocabulary)
+        folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep)
+        folder.check_writable()
+        text = load_text(find_input(start), options.encoding, start.text_sha256)
+        vocabulary = model_vocabulary(start, text.vocabulary)
         batches = make_batches(text, vocabulary, options, processes.share(options.batch_size))
         trainer = make_trainer(vocabulary, batches, device, processes, start)
-        if start.resumed_from:
-            restore_run(start, trainer, folder)
+        if start.checkpoint and start.resumed_from:
+            folder.continue_from(start.resumed_from, start.checkpoint)
         processes.connect(lambda: shared_values(parser, options, text.sha256, trainer))
+        threads = choose_threads(options)
 
-        def save(place: Path) -> None:
-            snapshot = trainer.snapshot(text.sha256)
-            folder.save(Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **snapshot), place)
+        def save() -> None:
+            content = trainer.state_dict(text.sha256)
+            folder.save(Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **content))
 
         iterations = options.max_epochs * batches.split_sizes[TRAIN]
         if trainer.iteration >= iterations:
             log(f"the run is already complete after {trainer.iteration} iterations; a higher -max_epochs adds more")
         tell_sizes(len(text.indices), trainer.size)
-        threads = choose_threads(trainer, options.threads)
-        figures.begin(trainer, iterations)
+        run_log.begin(trainer, iterations)
         with StopSignals(silent=not console.rank().first) as stop:
             try:
-                learn(trainer, iterations, folder, save, figures, threads, stop)
+                stopped = learn(trainer, iterations, save, run_log, Pace(threads), stop)
+                if stopped and folder.last.iteration < trainer.iteration:
+                    save()
             except LostProcess as error:
                 raise LostProcess(f"{error}; {how_to_continue(folder)}") from error
-            if trainer.stops(stop.received) and folder.attempted < trainer.iteration:
-                trainer.fetch()  # a run that runs ahead has losses that nobody has looked at yet
-                if trainer.unsound_loss is not None or not trainer.finite():
-                    raise UserError(trouble(trainer, folder))
-                save(folder.rolling_path(trainer.iteration))
-    farewell(trainer, folder, trainer.iteration < iterations, stop)
+            except WrongLoss as error:
+                good = f"the last good checkpoint is {folder.last.path}" if folder.last.path else NO_CHECKPOINT
+                raise UserError(f"{error}; {good}") from error
+    report_end(trainer, folder, iterations, stopped)
     return stop.exit_status
 
 
 def learn(
-    trainer: Trainer,
-    iterations: int,
-    folder: CheckpointFolder,
-    save: Callable[[Path], None],
-    figures: Log,
-    threads: Threads,
-    stop: StopSignals,
-) -> None:
-    """Runs the loop: an iteration, then whatever is due after it. Raises UserError if the loss goes wrong."""
-    options = trainer.options
-    while trainer.iteration < iterations and not trainer.stops(stop.received):
+    trainer: Trainer, iterations: int, save: Callable[[], None], run_log: RunLog, pace: Pace, stop: StopSignals
+) -> bool:
+    """Runs the loop: an iteration, then whatever is due after it. Returns whether it was asked to stop.
+
+    Raises WrongLoss if the loss goes wrong.
+    """
+    options, stopped = trainer.options, False
+    while trainer.iteration < iterations and not stopped:
         if 0 < options.early_stop <= without_improvement(trainer.val_losses):
             log(f"no improvement in the last {options.early_stop} validations; stopping early")
             break
@@ -154,70 +151,44 @@ def learn(
         if trainer.decay_learning_rate():
             log(f"decayed learning rate by a factor {options.learning_rate_decay} to {trainer.learning_rate}")
         now = due(trainer.iteration, iterations, options)
-        if any(now) or not trainer.runs_ahead:
-            trainer.fetch(with_norms=now.line)
-            threads.took(trainer.seconds)
-        figures.advance(trainer)
-        sound = trainer.unsound_loss is None
-        if sound and now.validation:
-            sound = validate(trainer, folder, save)
-        elif sound and now.rolling and trainer.finite():
-            save(folder.rolling_path(trainer.iteration))
-        if any(now) or not sound:
-            figures.line(trainer, now.line or not sound)
-        if not sound:
-            raise UserError(trouble(trainer, folder))
-
-
-def validate(trainer: Trainer, folder: CheckpointFolder, save: Callable[[Path], None]) -> bool:
-    """Validates and writes a checkpoint, unless the model is broken; returns whether it is sound."""
-    log("evaluating loss over split index 2")
-    val_loss = trainer.evaluate(VALIDATION)
-    if not (math.isfinite(val_loss) and trainer.finite()):
-        return False
-    trainer.val_losses[trainer.iteration] = val_loss
-    save(folder.validated_path(trainer.epoch, val_loss))
-    return True
-
-
-def trouble(trainer: Trainer, folder: CheckpointFolder) -> str:
-    """Returns the message for a loss that ends the run."""
-    good = f"the last good checkpoint is {folder.newest}" if folder.newest else "there is no checkpoint yet"
-    way_out = "try a lower -learning_rate or -grad_clip"
-    if trainer.unsound_loss is not None and trainer.unsound_loss < math.inf:
-        allowed = f"allow it with a -max_loss_ratio above {trainer.options.max_loss_ratio:g}"
-        return f"the loss is exploding; {good}; {way_out}, or {allowed}"
-    what = "the model" if trainer.unsound_loss is None else "the loss"
-    return f"{what} is not a number any more; {good}; {way_out}"
+        run_log.advance(trainer)
+        if trainer.may_run_ahead and not any(now):
+            continue
+        try:
+            record = trainer.fetch()
+            if now.validation:
+                log("evaluating loss over split index 2")
+                trainer.validate()
+            if now.validation or now.rolling:
+                save()
+        except WrongLoss as error:
+            run_log.add(trainer, error.record or record, to_print=True)
+            raise
+        if any(now):
+            run_log.add(trainer, record, to_print=now.line)
+        pace.took(record.seconds)
+        stopped = record.stop or (trainer.processes.size == 1 and bool(stop.received))
+    return stopped
 
 
 def how_to_continue(folder: CheckpointFolder) -> str:
     """Returns how to continue a run that has ended early."""
-    newest = folder.newest_on_disk
-    if not newest:
-        return "there is no checkpoint yet, so start again"
-    return f"resume with: {console.launcher()} train.py -resume {shlex.quote(str(newest))}"
+    if not folder.last.path:
+        return NO_CHECKPOINT
+    return f"resume with: {console.launcher()} train.py -resume {shlex.quote(str(folder.last.path))}"
 
 
-def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop: StopSignals) -> None:
+def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stopped: bool) -> None:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
-    stopped = trainer.stops(stop.received)
-    newest = folder.newest_on_disk
-    if stopped and unfinished and newest:
-        sentence = f"stopped at iteration {folder.newest_iteration}; {how_to_continue(folder)}"
-        if not log(sentence):
-            tell(sentence)
+    if folder.last.iteration < trainer.iteration:
+        raise UserError(f"the last checkpoint could not be written; {how_to_continue(folder)}")
+    if stopped and trainer.iteration < iterations:
+        log(f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}")
     elif trainer.val_losses and not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
-        best = folder.validated_at(iteration)
+        best = folder.path_at(iteration)
         sampling = f"sample from it with: python sample.py {shlex.quote(str(best))}"
         tell(f"best validation loss: {loss:.4f}; {sampling if best else 'its checkpoint no longer exists'}")
-    if folder.failed:
-        rest = f"; the newest one on disk is {newest}" if newest else ", and there is no earlier one"
-        lost = f"the last checkpoint could not be written{rest}"
-        if not stop.received:
-            raise UserError(lost)
-        tell(f"warning: {lost}")
 
 
 if __name__ == "__main__":

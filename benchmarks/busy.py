@@ -1,82 +1,71 @@
-"""The chosen number of threads against fixed ones, with other programs on the same cores and without.
+"""Counts the iterations of default runs alone, of two at once, and beside programs that keep every core busy.
 
-    python benchmarks/busy.py -others 2         against one thread
-    python benchmarks/busy.py -others 0         against all threads
+    python benchmarks/busy.py -seconds 25
 
-A run begins anew in each round, and its training steps, with the trials of other numbers, take turns with steps on a
-fixed number of threads, so that both meet the same disturbances.
+Each is compared with the same runs on one thread. The runs are train.py itself, on a text of random characters.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
-import torch
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from benchmarks.train_step import ours
-from util.training.threads import Threads, agreeing, powers_of_two
-
-VOCABULARY, STREAMS, STEPS = 65, 50, 50
+ROOT = Path(__file__).parent.parent
+SITUATIONS = {"alone": (1, 0), "two at once": (2, 0), "beside busy programs": (1, os.cpu_count() or 1)}
+"""How many runs there are, and how many other programs."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Counts training steps on a busy machine.")
-    parser.add_argument("-others", type=int, default=2, help="programs that keep a core busy each")
-    parser.add_argument("-model", default="lstm")
-    parser.add_argument("-rnn_size", type=int, default=128)
-    parser.add_argument("-steps", type=int, default=300, help="steps of each kind in a round")
-    parser.add_argument("-rounds", type=int, default=3)
-    options = parser.parse_args()
-    most = torch.get_num_threads()
-    fixed = 1 if options.others else most
-    train = ours(VOCABULARY, options.rnn_size, 2, options.model, STREAMS)
-    x, y = torch.randint(0, VOCABULARY, (2, STEPS, STREAMS)).unbind()
-    number = most
-
-    def use(threads: int) -> None:
-        nonlocal number
-        number = threads
-
-    def step() -> torch.Tensor:
-        train(x, y)
-        return torch.zeros(1)  # for the comparison of gradients, which is not what is timed here
-
-    print(f"{options.model} 2x{options.rnn_size}, {most} threads at most, {options.others} other programs")
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(options.others)]
-    print(f"{'fixed, s':>10} {'chosen, s':>10} {'iterations':>11} {'median step':>12}    chosen / fixed")
-    try:
-        for _ in range(options.rounds):
-            alone, chosen = [], []
-            numbers = [*powers_of_two(below=most), most]
-            threads = Threads(agreeing(numbers, torch.set_num_threads, step), use)
-            for _ in range(options.steps):
-                torch.set_num_threads(fixed)
-                alone.append(seconds(step))
-                torch.set_num_threads(number)
-                chosen.append(seconds(step))
-                threads.took(chosen[-1])
-            print(
-                f"{sum(alone):10.1f} {sum(chosen):10.1f} {sum(alone) / sum(chosen):11.3f} "
-                f"{median(chosen) / median(alone):12.3f}    at the end {threads.present}",
-                flush=True,
-            )
-    finally:
-        for other in others:
-            other.kill()
+    parser = argparse.ArgumentParser(description="Counts iterations on a busy machine.")
+    parser.add_argument("-seconds", type=float, default=25)
+    parser.add_argument("-rounds", type=int, default=2)
+    parser.add_argument("-root", type=Path, default=ROOT, help="the checkout whose train.py runs")
+    options, flags = parser.parse_known_args()
+    print(
+        f"{'iterations in ' + str(options.seconds) + ' s':24} {'default':>10} {'-threads 1':>10}    default / -threads 1"
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "input.txt").write_bytes(os.urandom(500_000).hex().encode())
+        for situation, (runs, others) in SITUATIONS.items():
+            for _ in range(options.rounds):
+                busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(others)]
+                default, single = (
+                    sum(iterations(options.root, folder, runs, options.seconds, [*flags, *threads]))
+                    for threads in ([], ["-threads", "1"])
+                )
+                for program in busy:
+                    program.kill()
+                print(f"{situation:24} {default:10} {single:10}    {default / single:.2f}", flush=True)
 
 
-def seconds(step: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
+def iterations(root: Path, folder: Path, runs: int, seconds: float, flags: list[str]) -> list[int]:
+    """Returns how many iterations each of some runs at once makes in a time that begins after the first of each."""
+    command = [sys.executable, root / "train.py", "-gpuid", "-1", "-data_dir", folder, "-checkpoint_dir", folder / "cv"]
+    logs = [folder / f"{number}.log" for number in range(runs)]
+    processes = []
+    for log in logs:
+        with log.open("wb") as file:
+            processes.append(subprocess.Popen([*command, *flags], stdout=file, stderr=subprocess.DEVNULL))
+    while not all(count(log) for log in logs):
+        time.sleep(0.1)
+    before = [count(log) for log in logs]
+    time.sleep(seconds)
+    after = [count(log) for log in logs]
+    for process in processes:
+        process.kill()
+        process.wait()
+    return [last - first for first, last in zip(before, after)]
+
+
+def count(log: Path) -> int:
+    return len(re.findall(rb"^\d+/\d+ \(epoch", log.read_bytes(), re.MULTILINE))
 
 
 if __name__ == "__main__":

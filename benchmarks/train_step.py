@@ -24,7 +24,6 @@ from torch.nn.functional import nll_loss, one_hot
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from model.char_rnn import CharRNN
-from model.products import BFLOAT16, FULL, Products
 from model.shapes import GATES
 from util.training.flat import FlatParameters
 from util.training.optimizer import RMSprop
@@ -59,7 +58,7 @@ def compare(model: str, rnn_size: int, options: argparse.Namespace) -> None:
     """Prints one line of the table."""
     sizes = options.vocab_size, rnn_size, options.num_layers
     rough = options.dtype == "bfloat16"
-    steps: dict[str, Step] = {"ours": ours(*sizes, model, options.batch_size, BFLOAT16 if rough else FULL)}
+    steps: dict[str, Step] = {"ours": ours(*sizes, model, options.batch_size, options.dtype)}
     steps["torch.nn"] = theirs(TorchModel(*sizes, model), autocast=rough)
     if options.plain:
         steps["plain"] = theirs(PlainModel(*sizes, model), autocast=rough)
@@ -83,11 +82,9 @@ def compare(model: str, rnn_size: int, options: argparse.Namespace) -> None:
     print(f"{title:16} " + " ".join(f"{c:>16}" for c in columns) + f"   {medians:.2f} ({tenths:.2f})", flush=True)
 
 
-def ours(
-    vocab_size: int, rnn_size: int, num_layers: int, model: str, batch_size: int, products: Products = FULL
-) -> Step:
+def ours(vocab_size: int, rnn_size: int, num_layers: int, model: str, batch_size: int, dtype: str) -> Step:
     """Returns a step like that of util.training.trainer, without reading the text."""
-    network = CharRNN(vocab_size, rnn_size, num_layers, model, products)
+    network = CharRNN(vocab_size, rnn_size, num_layers, model)
     network.initialize(lambda count: torch.rand(count) * 0.16 - 0.08)
     flat = FlatParameters(network)
     optimizer = RMSprop(flat.values, flat.gradient, 0.95)
@@ -95,12 +92,14 @@ def ours(
 
     def step(x: Tensor, y: Tensor) -> None:
         nonlocal state
+        torch.set_float32_matmul_precision("medium" if dtype == "bfloat16" else "highest")
         log_probs, state = network(x, state)
         loss = nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum") / batch_size
         flat.gradient.zero_()
         loss.backward()
         optimizer.step(1, 2e-3, 5)
         loss.item()
+        torch.set_float32_matmul_precision("highest")
 
     return step
 

@@ -42,7 +42,8 @@ class GRU(Layer):
         torch.addcmul(s.z, torch.mul(s.z, s.n, out=s.d_n), s.n, value=-1, out=s.d_n)  # dh'/da_n = z (1 - n²)
         torch.neg(s.z, out=s.dh_dh).add_(1)  # dh'/dh = 1 - z, with z and n held
 
-    def backward_step(self, s: Step, w_zr_t: Tensor, w_n_t: Tensor) -> None:  # type: ignore[override]
+    def backward_step(self, s: Step, dh: Tensor, w_zr_t: Tensor, w_n_t: Tensor) -> None:  # type: ignore[override]
+        s.dh.add_(dh)  # dh' += what comes from above
         s.d_z.mul_(s.dh)  # da_z = dh' dh'/da_z
         s.d_n.mul_(s.dh)  # da_n = dh' dh'/da_n
         torch.mm(s.d_n, w_n_t, out=s.d_rh)  # d(rh) = W_hn^T da_n

@@ -72,10 +72,10 @@ class Layer(nn.Module):
         """
 
     @abstractmethod
-    def backward_step(self, s: Step, *weights: Tensor) -> None:
+    def backward_step(self, s: Step, dh: Tensor, *weights: Tensor) -> None:
         """Computes `d_gates`, and turns the gradients of a step's states into those of the step before.
 
-        weights are the parts of W_h2h^T.
+        dh (B, H) is the gradient of the step's output from above; weights are the parts of W_h2h^T.
         """
 
     def h2h_gradient(self, s: Step, out: Tensor) -> None:
@@ -186,8 +186,7 @@ class Unroll(torch.autograd.Function):
         layer.slopes(b.all_steps)
         weights = layer.h2h_parts(b.h2h_weight_t.copy_(h2h_weight.t()), axis=0)
         for s, dh in zip(reversed(b.steps), reversed(dh_above.unbind())):
-            s.dh.add_(dh)
-            layer.backward_step(s, *weights)
+            layer.backward_step(s, dh, *weights)
         d_gates = b.d_gates.flatten(0, 1)
         torch.sum(d_gates, 0, out=b.d_bias)
         layer.h2h_gradient(b.all_steps, b.d_h2h_weight)

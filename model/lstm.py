@@ -40,7 +40,8 @@ class LSTM(Layer):
         torch.addcmul(s.i, torch.mul(s.i, s.g, out=s.d_g), s.g, value=-1, out=s.d_g)  # dc'/da_g = i (1 - g²)
         torch.addcmul(s.o, s.h, s.tanh_c, value=-1, out=s.dh_dc)  # dh'/dc' = o (1 - tanh² c')
 
-    def backward_step(self, s: Step, weight: Tensor) -> None:  # type: ignore[override]
+    def backward_step(self, s: Step, dh: Tensor, weight: Tensor) -> None:  # type: ignore[override]
+        s.dh.add_(dh)  # dh' += what comes from above
         s.dc.addcmul_(s.dh, s.dh_dc)  # dc' += dh' dh'/dc'
         s.d_i.mul_(s.dc)
         s.d_f.mul_(s.dc)

@@ -25,6 +25,7 @@ class RNN(Layer):
     def slopes(self, s: Step) -> None:
         torch.mul(s.h, s.h, out=s.d_gates).neg_().add_(1)  # dh'/da = 1 - h'²
 
-    def backward_step(self, s: Step, weight: Tensor) -> None:  # type: ignore[override]
+    def backward_step(self, s: Step, dh: Tensor, weight: Tensor) -> None:  # type: ignore[override]
+        s.dh.add_(dh)  # dh' += what comes from above
         s.d_gates.mul_(s.dh)  # da = dh' dh'/da
         torch.mm(s.d_gates, weight, out=s.dh)  # dh = W_h2h^T da

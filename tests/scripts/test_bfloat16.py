@@ -31,14 +31,14 @@ def saved_by(folder):
 def test_it_learns_nearly_as_in_single_precision(runs):
     full, rough = (np.array([float(loss) for _, _, loss, _ in LINE.findall(run.out)]) for _, run in runs.values())
     assert len(full) == len(rough) > 50
-    assert 0 < np.abs(full - rough).max() < 0.01
+    assert np.abs(full - rough).max() < 0.01  # and equal on a processor without its instructions
 
 
 def test_its_checkpoint_is_in_single_precision_and_is_evaluated_as_it_was_trained(runs, tmp_path):
     folder, _ = runs["bfloat16"]
     path, checkpoint = saved_by(folder)
     assert checkpoint.dtype == "float32" and checkpoint.options["dtype"] == "bfloat16"
-    assert {array.dtype for array in checkpoint.training.optimizer.values()} == {np.dtype("float32")}
+    assert {array.dtype for array in checkpoint.training["optimizer"].values()} == {np.dtype("float32")}
     done = run("evaluate.py", path, "-gpuid=-1", cwd=folder)
     assert f"loss per character: {checkpoint.val_losses[checkpoint.iteration]!r} nats" in done.stdout
     assert run("sample.py", path, "-length=20", cwd=folder).returncode == 0
@@ -53,19 +53,3 @@ def test_a_new_run_from_it_is_in_bfloat16_too(runs, tmp_path):
     assert (kept.status, other.status) == (0, 0)
     assert saved_by(tmp_path)[1].options["dtype"] == "bfloat16"
     assert saved_by(tmp_path / "other")[1].options["dtype"] == "float32"
-
-
-def without_instructions() -> None:
-    from model import products
-
-    products.has_bfloat16 = lambda: False
-
-
-def test_a_processor_without_its_instructions_is_named(runs, tmp_path):
-    folder = runs["bfloat16"][0]
-    flags = (*SMALL, "-data_dir", folder, "-max_epochs=1")
-    done = finish(tmp_path, *flags, "-dtype=bfloat16", prepare=without_instructions)
-    assert done.status == 0
-    assert "this processor has no instructions for bfloat16; -dtype float32 is faster here" in done.err
-    full = finish(tmp_path, *flags, prepare=without_instructions)
-    assert full.status == 0 and "bfloat16" not in full.err

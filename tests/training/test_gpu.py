@@ -27,7 +27,7 @@ def train(folder, *flags, cv="cv"):
     done = subprocess.run([*command, "-checkpoint_dir", folder / cv], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and "could not be captured" not in done.stderr, done.stderr
     newest = max((folder / cv).glob("*.pt"), key=os.path.getmtime)
-    assert load_checkpoint(newest).training.device == ("cpu" if -1 in flags else "cuda"), done.stdout
+    assert load_checkpoint(newest).training["device"] == ("cpu" if -1 in flags else "cuda"), done.stdout
     return done.stdout
 
 
@@ -101,7 +101,7 @@ def test_evaluating_gives_the_loss_of_the_cpu(tmp_path):
 
 
 def test_memory_does_not_grow_over_learning_rate_decays():
-    from tests.helpers.fake_graph import trainer  # any trainer; nothing is imitated here
+    from tests.helpers.fake_gpu import trainer  # any trainer; nothing is imitated here
 
     torch.cuda.set_device(0)
     found = trainer("lstm", device="cuda")

@@ -22,7 +22,7 @@ from util.checkpoint.store import load_checkpoint
 from util.text.loading import smaller_batches
 from util.training import trainer as training
 from util.training.optimizer import Adam, RMSprop
-from util.training.schedule import without_improvement
+from util.training.record import without_improvement
 from util.training.trainer import Trainer
 
 FLAGS = (*SMALL, "-data_dir", ".")
@@ -37,10 +37,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (
-            lambda *vectors: RMSprop(*vectors, 0.95),
-            lambda flat: torch.optim.RMSprop([flat], 0.01, alpha=0.95, eps=1e-8),
-        ),
+        (RMSprop, lambda flat: torch.optim.RMSprop([flat], 0.01, alpha=0.95, eps=1e-8)),
         (Adam, lambda flat: torch.optim.Adam([flat], 0.01)),
     ],
 )
@@ -48,7 +45,7 @@ def test_optimizers_equal_those_of_torch(ours, theirs):
     flat, gradient = torch.zeros(2, 150_000, dtype=torch.float64).unbind()  # more than one piece
     other = torch.zeros_like(flat, requires_grad=True)
     assert len(flat) > 1 << 16
-    optimizer, expected = ours(flat, gradient), theirs(other)
+    optimizer, expected = ours(flat, gradient, 0.95), theirs(other)
     generator = torch.Generator().manual_seed(0)
     for iteration in range(1, 6):
         torch.randn(len(flat), dtype=torch.float64, generator=generator, out=gradient).mul_(3)
@@ -193,7 +190,10 @@ def test_an_explosion_that_nobody_has_looked_at_is_not_saved(signals, folder):
     explosion = all_of(another_device, before_steps(scales_the_loss), signals_at(8, *signals))
     run = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 20, "-save_every", 5, prepare=explosion)
     assert run.status == 1
-    assert "error: the loss is exploding; the last good checkpoint is cv/resume_s_iteration5.pt; try" in run.err
+    assert (
+        "error: the loss is exploding; " in run.err
+        and "the last good checkpoint is cv/resume_s_iteration5.pt" in run.err
+    )
     assert os.listdir(folder / "cv") == ["resume_s_iteration5.pt"]
 
 
@@ -204,7 +204,7 @@ def scales_the_loss(iteration):
 
 
 def another_device():
-    Trainer.runs_ahead = property(lambda self: True)
+    Trainer.may_run_ahead = property(lambda self: len(self._outcomes) < 10)
 
 
 @pytest.mark.parametrize("characters", [50, 51, 99, 1000, 12345, 124_000])

@@ -35,10 +35,10 @@ def streams_predictor(checkpoint: Checkpoint, batch_size: int, device: str) -> P
     import torch
 
     from model.char_rnn import CharRNN
-    from model.products import BFLOAT16, FULL
 
-    products = BFLOAT16 if checkpoint.precision == "bfloat16" else FULL
-    model = CharRNN.from_arrays(checkpoint.model_shape, checkpoint.parameters, products).to(device)
+    if checkpoint.precision == "bfloat16":
+        torch.set_float32_matmul_precision("medium")
+    model = CharRNN.from_arrays(checkpoint.model_shape, checkpoint.parameters).to(device)
     state = model.zero_state(batch_size)
 
     def predict(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:

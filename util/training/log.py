@@ -1,4 +1,4 @@
-"""Reports a run's figures: log lines, a progress bar, a CSV file, TensorBoard."""
+"""Reports what a run has done: log lines, a progress bar, a CSV file, TensorBoard."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from tqdm import tqdm
 from util.cli.console import log, rank, tell
 from util.cli.files import check_output, is_stream, replacing
 from util.errors import UserError, reason
+from util.training.record import Record
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
@@ -27,7 +27,7 @@ Row = Sequence[object]
 COLUMNS = ("iteration", "epoch", "train_loss", "val_loss", "learning_rate", "grad_param_norm", "seconds")
 
 
-class Log:
+class RunLog:
     """The log of a run, in the first of several processes.
 
     Raises UserError if the CSV file cannot be written or TensorBoard is missing, before hours of training are spent.
@@ -39,7 +39,7 @@ class Log:
         self._csv = CSVFile(Path(options.log_csv), train_losses) if options.log_csv and first else None
         self._tensorboard = open_tensorboard(options.tensorboard, start) if options.tensorboard and first else None
         self._bar: tqdm | None = None
-        self._smoothed = math.nan
+        self._mean_loss = math.nan
 
     def begin(self, trainer: Trainer, iterations: int) -> None:
         """Shows the bar on standard error, if that is a terminal."""
@@ -58,46 +58,39 @@ class Log:
             disable=not (sys.stderr.isatty() and rank().first),
         )
 
-    def __enter__(self) -> Log:
+    def __enter__(self) -> RunLog:
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._bar is not None:
-            self._bar.close()
-        if self._tensorboard:
-            self._tensorboard.close()
+    def __exit__(self, *_: object) -> None:
+        for output in (self._bar, self._tensorboard):
+            if output is not None:
+                output.close()
 
     def advance(self, trainer: Trainer) -> None:
         """Advances the bar by one iteration; the loss it shows is a running mean."""
         assert self._bar is not None
         if not self._bar.disable and trainer.train_losses:
-            train_loss = trainer.train_losses[-1]
-            before = train_loss if math.isnan(self._smoothed) else self._smoothed
-            self._smoothed = 0.98 * before + 0.02 * train_loss
-            self._bar.set_description_str(f"epoch {trainer.epoch:.2f}, loss {self._smoothed:.3f} ", refresh=False)
+            loss = trainer.train_losses[-1]
+            self._mean_loss = loss if math.isnan(self._mean_loss) else 0.98 * self._mean_loss + 0.02 * loss
+            self._bar.set_description_str(f"epoch {trainer.epoch:.2f}, loss {self._mean_loss:.3f} ", refresh=False)
         self._bar.update()
 
-    def line(self, trainer: Trainer, to_print: bool) -> None:
-        """Records the figures of the last iteration, and prints its log line if `to_print`."""
-        if not to_print and not self._csv and not self._tensorboard:
-            return
-        i, val_loss = trainer.iteration, trainer.val_losses.get(trainer.iteration)
-        train_loss, norm_ratio = trainer.train_losses[-1], trainer.norm_ratio()
+    def add(self, trainer: Trainer, record: Record, to_print: bool) -> None:
+        """Records the last iteration, and prints its log line if `to_print`."""
+        i = trainer.iteration
         if to_print:
             log(
-                f"{i}/{self.iterations} (epoch {trainer.epoch:.3f}), train_loss = {train_loss:6.8f}, "
-                f"grad/param norm = {norm_ratio:6.4e}, time/batch = {trainer.seconds:.4f}s"
+                f"{i}/{self.iterations} (epoch {trainer.epoch:.3f}), train_loss = {record.loss:6.8f}, "
+                f"grad/param norm = {record.norm_ratio:6.4e}, time/batch = {record.seconds:.4f}s"
             )
-        self._record(i, trainer.epoch, train_loss, val_loss, trainer.learning_rate, norm_ratio, trainer.seconds)
-
-    def _record(self, *figures: float | None) -> None:
-        """Records the figures of COLUMNS; None for one that is missing."""
+        losses = record.loss, trainer.val_losses.get(i)
+        row = (i, trainer.epoch, *losses, trainer.learning_rate, record.norm_ratio, record.seconds)
         if self._csv:
-            self._csv.write(figures)
+            self._csv.write(row)
         if self._tensorboard:
-            for name, value in zip(COLUMNS[1:], figures[1:]):
-                if value is not None and name != "epoch":
-                    self._tensorboard.add_scalar(name, value, figures[0])
+            for name, value in zip(COLUMNS[2:], row[2:]):
+                if value is not None:
+                    self._tensorboard.add_scalar(name, value, i)
 
 
 def open_tensorboard(folder: str, start: int) -> Any:
@@ -115,55 +108,55 @@ def open_tensorboard(folder: str, start: int) -> Any:
 class CSVFile:
     """A table with a row for each log line and checkpoint.
 
-    A new run takes only a new or empty file; a resumed one takes its log so far, known by its losses. Rows after the
-    checkpoint stay until the run writes its first one. Devices and pipes are written to as they are. If a row cannot be
-    written, warns and carries on without. Raises UserError.
+    A new run takes only a new or empty file; a resumed one takes its log so far. Rows after the checkpoint stay until
+    the run writes its first one. Devices and pipes are written to as they are. If a row cannot be written, warns and
+    carries on without. Raises UserError.
     """
 
     def __init__(self, path: Path, train_losses: np.ndarray) -> None:
-        self.path, self.working = path, True
+        self.path = path
         self.start: Sequence[Row] = ()
         """The row of the checkpoint, by which a log is known that has no other of the run so far."""
         self._stream: IO[str] | None = None
-        self._known: Sequence[Row] | None = None
-        """The rows up to the checkpoint, until the first row is written."""
+        self._before: Sequence[Row] | None = None  # the rows up to the checkpoint, until the first row is written
+        self._works = True
         check_output(path, "-log_csv")
         try:
             if is_stream(path):
                 self._stream = path.open("a", newline="")
-                self._write_to(self._stream, COLUMNS)
+                write_rows(self._stream, COLUMNS)
                 return
-            rows, self._known = rows_of_run(path, train_losses)
+            rows, self._before = rows_of_run(path, train_losses)
             self._replace(rows)
         except OSError as error:
             raise UserError(f"cannot write {path}: {reason(error)}; choose another file for -log_csv") from error
 
     def write(self, row: Row) -> None:
-        if not self.working:
+        if not self._works:
             return
         try:
-            if self._known is not None:
-                self._replace(self._known or self.start)
-                self._known = None
+            if self._before is not None:
+                self._replace(self._before or self.start)
+                self._before = None
             if self._stream:
-                self._write_to(self._stream, row)
+                write_rows(self._stream, row)
                 return
             with self.path.open("a", newline="") as file:
-                self._write_to(file, row)
+                write_rows(file, row)
         except OSError as error:
-            self.working = False
+            self._works = False
             tell(f"warning: cannot write {self.path} ({reason(error)}); the rest of the run will not be logged there")
 
     def _replace(self, rows: Sequence[Row]) -> None:
         content = io.StringIO()
-        self._write_to(content, COLUMNS, *rows)
+        write_rows(content, COLUMNS, *rows)
         with replacing(self.path.resolve()) as new:
             new.write(content.getvalue().encode())
 
-    @staticmethod
-    def _write_to(file: IO[str], *rows: Row) -> None:
-        csv.writer(file, lineterminator="\n").writerows(rows)
-        file.flush()
+
+def write_rows(file: IO[str], *rows: Row) -> None:
+    csv.writer(file, lineterminator="\n").writerows(rows)
+    file.flush()
 
 
 def rows_of_run(path: Path, train_losses: np.ndarray) -> tuple[Sequence[Row], Sequence[Row]]:
@@ -176,21 +169,19 @@ def rows_of_run(path: Path, train_losses: np.ndarray) -> tuple[Sequence[Row], Se
     try:
         with path.open(newline="") as file:
             header, *rows = list(csv.reader(file))
+        rows = [row for row in rows if len(row) == len(COLUMNS)]  # a full disk may have cut off the last one
+        before = [row for row in rows if int(row[0]) <= len(train_losses)]
+        is_ours = all(float(row[2]) == train_losses[int(row[0]) - 1] for row in before)
         if tuple(header) != COLUMNS:
             raise ValueError
-        # The last row may have been cut off by a full disk.
-        rows = [row for row in rows if len(row) == len(COLUMNS)]
-        known = [row for row in rows if int(row[0]) <= len(train_losses)]
-        of_this_run = all(float(row[2]) == train_losses[int(row[0]) - 1] for row in known)
     except (ValueError, IndexError, csv.Error) as error:
         raise UserError(f"{path} exists but is not a log of this program; choose another file for -log_csv") from error
-    resumed = len(train_losses) > 0
-    if rows and not (known and of_this_run):
-        late = f"has no line up to iteration {len(train_losses)}, so it may be another run's log"
-        why = late if resumed and not known else "is the log of another run"
-        way_out = "" if resumed else ", or continue that run with -resume"
-        raise UserError(f"{path} {why}; choose another file for -log_csv{way_out}")
-    return rows, known
+    if rows and not (before and is_ours):
+        raise UserError(
+            f"{path} has no line of this run up to iteration {len(train_losses)}, so it may be another run's log; "
+            "choose another file for -log_csv, or continue that run with -resume"
+        )
+    return rows, before
 
 
 def tell_sizes(characters: int, parameters: int) -> None:

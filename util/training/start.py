@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
+import runpy
 import shlex
 from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from model.shapes import count_parameters
 from util import ROOT
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.folder import CheckpointFolder, newest_checkpoint
+from util.checkpoint.folder import newest_checkpoint
 from util.checkpoint.new_characters import add_characters
 from util.checkpoint.store import load_checkpoint
 from util.cli.console import log, tell
@@ -48,22 +47,11 @@ class Start:
         """The losses of the iterations that the run has already done."""
         return self.checkpoint.train_losses if self.checkpoint and self.resumed_from else np.zeros(0)
 
-    def vocabulary_for(self, text: Vocabulary) -> Vocabulary:
-        """Returns the model's vocabulary, given the text's; -new_chars add makes room for unknown characters."""
-        if not self.checkpoint:
-            return text
-        unknown = self.checkpoint.vocabulary.unknown(text.characters)
-        if unknown and self.options.new_chars == "add" and not self.resumed_from:
-            self.checkpoint = add_characters(self.checkpoint, unknown, self.options.seed)
-            characters = "1 character" if len(unknown) == 1 else f"{len(unknown)} characters"
-            log(f"added {characters} that the checkpoint does not know: {text.named(unknown, most=20)}")
-        return Vocabulary(self.checkpoint.vocabulary.characters, self.options.encoding)
-
     @property
     def text_sha256(self) -> str | None:
         """The identity of the text that the run must continue with; None if any text will do."""
         training = self.checkpoint.training if self.checkpoint else None
-        return training.text_sha256 if training and self.resumed_from else None
+        return training["text_sha256"] if training and self.resumed_from else None
 
 
 def starting_point(options: Namespace, flags: Flags) -> Start:
@@ -73,9 +61,7 @@ def starting_point(options: Namespace, flags: Flags) -> Start:
         raise UserError("-shuffle 1 shuffles documents; say with -document_end what ends one, or leave it out")
     if options.resume:
         return resume(options, flags)
-    if options.init_from:
-        return init_from(options)
-    return Start(options)
+    return init_from(options) if options.init_from else Start(options)
 
 
 def init_from(options: Namespace) -> Start:
@@ -105,7 +91,7 @@ def init_from(options: Namespace) -> Start:
 
 def resume(given: Namespace, flags: Flags) -> Start:
     """Continues a run with the checkpoint's flags, except for those that the user gives and that may change."""
-    path, checkpoint = newest_checkpoint(Path(given.resume), flags)
+    path, checkpoint = newest_checkpoint(Path(given.resume))
     if checkpoint.training is None:
         raise UserError(
             f"{path} holds a model but not the state of its run, so it cannot be resumed; "
@@ -119,7 +105,7 @@ def resume(given: Namespace, flags: Flags) -> Start:
     options.checkpoint_dir = path.parent
     options.given = given.given
     # The flag is the learning rate that the run began with; what matters is the current one.
-    before = vars(options) | {"learning_rate": checkpoint.training.learning_rate}
+    before = vars(options) | {"learning_rate": checkpoint.training["learning_rate"]}
     changed = set()
     for name in sorted(given.given - {"resume"}):
         old, new = before[name], getattr(given, name)
@@ -161,57 +147,8 @@ def in_words(value: Any) -> str:
     return "nothing" if value == "" else str(value)
 
 
-def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processes: Processes, start: Start) -> Trainer:
-    """Returns a trainer with the model on its device: a new model, or the one of the checkpoint to start from."""
-    import torch  # takes seconds, so not before flags and data have been checked
-
-    from model.char_rnn import CharRNN
-    from model.products import BFLOAT16, FULL, has_bfloat16
-    from util.training.trainer import Trainer
-
-    options = start.options
-    needed = 8 * count_parameters(len(vocabulary), options.rnn_size, options.num_layers, options.model)
-    there = physical_memory()
-    if needed > there:
-        raise UserError(
-            f"this model needs more than {needed >> 30} GB of memory, and this machine has {there >> 30}; "
-            "try a smaller -rnn_size or -num_layers"
-        )
-    log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
-    random = Torch7Random(options.seed)
-    in_bfloat16 = options.dtype == "bfloat16"
-    if in_bfloat16 and device == "cpu" and not has_bfloat16():
-        tell("warning: this processor has no instructions for bfloat16; -dtype float32 is faster here")
-    products = BFLOAT16 if in_bfloat16 else FULL
-    model = CharRNN(len(vocabulary), options.rnn_size, options.num_layers, options.model, products)
-    model.to(device=device, dtype=torch.float64 if options.dtype == "float64" else torch.float32)
-    size = sum(parameter.numel() for parameter in model.parameters())
-    if start.checkpoint:
-        model.load_arrays(start.checkpoint.parameters)
-    else:
-        random.skip(size)  # the original initializes twice and keeps the second draw
-        model.initialize(lambda count: torch.from_numpy(random.uniform(count, -0.08, 0.08)))
-    log(f"number of parameters in the model: {size}")
-    return Trainer(model, batches, random, processes, options)
-
-
-def restore_run(start: Start, trainer: Trainer, folder: CheckpointFolder) -> None:
-    """Puts the run back where its checkpoint left it."""
-    checkpoint, training = start.checkpoint, start.checkpoint and start.checkpoint.training
-    assert checkpoint and training and start.resumed_from
-    trainer.restore(checkpoint)
-    if "learning_rate" in start.changed:
-        trainer.learning_rate = start.options.learning_rate
-    folder.adopt(start.resumed_from, checkpoint)
-    if training.device != trainer.device.type:
-        log(f"this run was on {training.device}; on another device its last digits will differ")
-
-
-def input_text(start: Start) -> Source:
-    """Finds the run's text. The example text is made if it is missing.
-
-    Raises UserError if a resumed run's text has moved.
-    """
+def find_input(start: Start) -> Source:
+    """Finds the run's text; the example text is made if it is missing. Raises UserError if a run's text has moved."""
     options, example = start.options, ROOT / "data" / "tinyshakespeare"
     if options.separator and not options.files:
         tell("warning: -separator has no effect without -files")
@@ -223,19 +160,63 @@ def input_text(start: Start) -> Source:
     if options.files or (options.data_dir.resolve() != example and "data_dir" in options.given):
         return find_text(options.data_dir, options.files, options.separator)
     path = example / "input.txt"
-    script = load_script(example / "prepare.py")
     log(f"{path} does not exist yet; making it")
+    script = runpy.run_path(str(example / "prepare.py"))
     try:
-        log(script.prepare(path))
-    except script.PrepareError as error:
+        log(script["prepare"](path))
+    except script["PrepareError"] as error:
         raise UserError(str(error)) from error
     return find_text(example)
 
 
-def load_script(path: Path) -> ModuleType:
-    """Imports a Python file as a module."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def model_vocabulary(start: Start, text: Vocabulary) -> Vocabulary:
+    """Returns the vocabulary for the run's model: the text's, or its checkpoint's in the run's encoding.
+
+    With -new_chars add, the checkpoint that the run starts from first gets the text's characters that it lacks.
+    """
+    checkpoint, options = start.checkpoint, start.options
+    if not checkpoint:
+        return text
+    unknown = checkpoint.vocabulary.unknown(text.characters)
+    if unknown and options.new_chars == "add" and not start.resumed_from:
+        start.checkpoint = checkpoint = add_characters(checkpoint, unknown, options.seed)
+        characters = "1 character" if len(unknown) == 1 else f"{len(unknown)} characters"
+        log(f"added {characters} that the checkpoint does not know: {text.named(unknown, most=20)}")
+    return Vocabulary(checkpoint.vocabulary.characters, options.encoding)
+
+
+def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processes: Processes, start: Start) -> Trainer:
+    """Returns a trainer with the model on its device, where the run starts or where its checkpoint left it."""
+    import torch  # takes seconds, so not before flags and data have been checked
+
+    from model.char_rnn import CharRNN
+    from util.training.trainer import Trainer
+
+    options, checkpoint = start.options, start.checkpoint
+    shape = len(vocabulary), options.rnn_size, options.num_layers, options.model
+    needed, there = 8 * count_parameters(*shape), physical_memory()
+    if needed > there:
+        raise UserError(
+            f"this model needs more than {needed >> 30} GB of memory, and this machine has {there >> 30}; "
+            "try a smaller -rnn_size or -num_layers"
+        )
+    log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
+    if options.dtype == "bfloat16":
+        torch.set_float32_matmul_precision("medium")
+    random = Torch7Random(options.seed)
+    model = CharRNN(*shape).to(device=device, dtype=torch.float64 if options.dtype == "float64" else torch.float32)
+    size = sum(parameter.numel() for parameter in model.parameters())
+    if checkpoint:
+        model.load_arrays(checkpoint.parameters)
+    else:
+        random.skip(size)  # the original initializes twice and keeps the second draw
+        model.initialize(lambda count: torch.from_numpy(random.uniform(count, -0.08, 0.08)))
+    log(f"number of parameters in the model: {size}")
+    trainer = Trainer(model, batches, random, processes, options)
+    if checkpoint and checkpoint.training and start.resumed_from:
+        trainer.load_state_dict(vars(checkpoint))
+        if "learning_rate" in start.changed:
+            trainer.learning_rate = options.learning_rate
+        if checkpoint.training["device"] != trainer.device.type:
+            log(f"this run was on {checkpoint.training['device']}; on another device its last digits will differ")
+    return trainer

@@ -1,6 +1,6 @@
 """Truncated backpropagation through time: the state of a training run, and one iteration of it.
 
-Letters: S time steps, B streams, V characters, H outputs of a layer, L layers.
+Letters: S time steps, B streams, V characters, H units of a layer, L layers.
 """
 
 from __future__ import annotations
@@ -15,18 +15,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import nll_loss
 
-from util.checkpoint.content import Checkpoint, Training
-from util.text.batches import TRAIN, Batches
+from util.text.batches import TRAIN, VALIDATION, Batches
 from util.torch7_random import Torch7Random
 from util.training.cuda_graph import Graphed
 from util.training.dropout import DropoutDraws
 from util.training.evaluation import batch_loss
 from util.training.flat import FlatParameters
-from util.training.optimizer import Adam, RMSprop
+from util.training.optimizer import OPTIMIZERS
 from util.training.processes import Processes
+from util.training.record import Record, WrongLoss
 
 if TYPE_CHECKING:
     from model.char_rnn import CharRNN
+
+ADVICE = "try a lower -learning_rate or -grad_clip"
+AHEAD = 10
+"""How many iterations a GPU may be ahead of what is known of them."""
 
 
 class Trainer:
@@ -39,21 +43,14 @@ class Trainer:
         self.options = options
         self.flat = FlatParameters(model)
         self.device = self.flat.values.device
-        vectors = self.flat.values, self.flat.gradient
-        self.optimizer = RMSprop(*vectors, options.decay_rate) if options.optim == "rmsprop" else Adam(*vectors)
+        self.optimizer = OPTIMIZERS[options.optim](self.flat.values, self.flat.gradient, options.decay_rate)
         self.learning_rate: float = options.learning_rate
         self.iteration = 0
         self.train_losses: list[float] = []
         """The loss per character in each iteration, before its update, up to the last `fetch`."""
         self.val_losses: dict[int, float] = {}
-        self.unsound_loss: float | None = None
-        """The first of the losses fetched last that is not a number within the bound, if any."""
-        self.seconds = 0.0
-        """How long an iteration took, averaged over those fetched last."""
         self._outcomes: list[Tensor] = []  # of iterations not fetched yet: loss, and how many processes asked to stop
         self._began = 0.0  # when the first of those began
-        self._norm_ratio: float | None = None
-        self._stopping = False
         self._graph = Graphed(self._forward_and_backward, self.device) if self.device.type == "cuda" else None
         # The state is carried from batch to batch through the whole run, across epochs too.
         self.streams = processes.share(options.batch_size)
@@ -73,59 +70,13 @@ class Trainer:
         return self.iteration / self.batches.split_sizes[TRAIN]
 
     @property
-    def runs_ahead(self) -> bool:
-        """Whether an iteration may start before the outcome of the last one is known, as on a GPU."""
-        return self.device.type != "cpu" and not self.options.accurate_gpu_timing
+    def may_run_ahead(self) -> bool:
+        """Whether the next iteration may start before the outcome of the last one is known, as on a GPU."""
+        waits = self.device.type == "cpu" or self.options.accurate_gpu_timing
+        return not waits and len(self._outcomes) < AHEAD
 
-    @property
-    def loss_bound(self) -> float:
-        """The loss above which the run has gone wrong; infinite until the first loss is known."""
-        ratio = self.options.max_loss_ratio
-        return ratio * self.train_losses[0] if ratio and self.train_losses else math.inf
-
-    def finite(self) -> bool:
-        """Whether all parameters are finite. After too large an update they may not be, though the loss before was."""
-        return bool(self.flat.values.isfinite().all())
-
-    def stops(self, received: Any) -> bool:
-        """Whether to stop: after a signal that this process `received`, or, with several, once all know of one."""
-        return self._stopping if self.processes.size > 1 else bool(received)
-
-    def fetch(self, with_norms: bool = False) -> None:
-        """Waits for the iterations that were started, and reads their losses and requests to stop.
-
-        `with_norms` also reads what `norm_ratio` returns, since reading from a GPU twice would mean waiting twice.
-        """
-        if not self._outcomes:
-            return
-        count = len(self._outcomes)
-        figures = torch.cat([*self._outcomes, *([self._norms()] if with_norms else [])]).tolist()
-        self.seconds = (time.perf_counter() - self._began) / count
-        self._outcomes.clear()
-        self.train_losses += [loss / self.options.seq_length for loss in figures[: 2 * count : 2]]
-        self.unsound_loss = next((x for x in self.train_losses[-count:] if not x <= self.loss_bound), None)
-        self._stopping = any(figures[1 : 2 * count : 2])
-        if with_norms:
-            self._norm_ratio = figures[-1]
-
-    def norm_ratio(self) -> float:
-        """Returns the norm of the clamped gradient over that of the parameters after the update."""
-        return self._norms().item() if self._norm_ratio is None else self._norm_ratio
-
-    def _norms(self) -> Tensor:
-        return (self.flat.gradient.norm() / self.flat.values.norm())[None]
-
-    def decay_learning_rate(self) -> bool:
-        """Lowers the learning rate if an epoch has ended and it is time; returns whether it did."""
-        o = self.options
-        ends_epoch = self.iteration % self.batches.split_sizes[TRAIN] == 0
-        due = ends_epoch and o.learning_rate_decay < 1 and self.epoch >= o.learning_rate_decay_after
-        if due:
-            self.learning_rate *= o.learning_rate_decay
-        return due
-
-    def step(self, stop: Any = False) -> None:
-        """Learns from the next batch. If `stop` is true, this process asks all processes to stop soon."""
+    def step(self, stop: object = None) -> None:
+        """Starts to learn from the next batch. If `stop` is true, this process asks all processes to stop soon."""
         if not self._outcomes:
             self._began = time.perf_counter()
         epoch, number = divmod(self.iteration, self.batches.split_sizes[TRAIN])
@@ -133,7 +84,6 @@ class Trainer:
         if self._draws:
             inputs.append(self._draws.next()[:, :, self.streams])
         self.iteration += 1
-        self._norm_ratio = None
         tensors = [self._sendable(array) for array in inputs]
         if self._graph:
             loss = self._graph(tensors)
@@ -146,13 +96,58 @@ class Trainer:
         self.optimizer.step(self.iteration, self.learning_rate, self.options.grad_clip)
         self._outcomes.append(outcome.clone())
 
-    def next_gradient(self) -> Tensor:
-        """Returns the gradient of the next batch, without dropout; the run does not notice."""
-        state = self.state.clone()
-        x, y = map(torch.from_numpy, self.batches.batch(TRAIN, self.iteration % self.batches.split_sizes[TRAIN]))
-        self._forward_and_backward(x.to(self.device), y.to(self.device))
-        self.state.copy_(state)
-        return self.flat.gradient.clone()
+    def fetch(self) -> Record:
+        """Waits for the iterations that were started, and returns what is known of them.
+
+        Raises WrongLoss at a loss that is not a number, or more than -max_loss_ratio times the first one.
+        """
+        count, o = len(self._outcomes), self.options
+        norm_ratio = self.flat.gradient.norm() / self.flat.values.norm()
+        numbers = torch.cat([*self._outcomes, norm_ratio[None]]).tolist()  # a GPU makes us wait only once
+        seconds = (time.perf_counter() - self._began) / count
+        self._outcomes.clear()
+        self.train_losses += [loss / o.seq_length for loss in numbers[: 2 * count : 2]]
+        record = Record(self.train_losses[-1], numbers[-1], seconds, any(numbers[1 : 2 * count : 2]))
+        bound = o.max_loss_ratio * self.train_losses[0] if o.max_loss_ratio else math.inf
+        for loss in self.train_losses[-count:]:
+            if not loss < math.inf:
+                raise WrongLoss(f"the loss is not a number any more; {ADVICE}", record)
+            if loss > bound:
+                allow = f"allow it with a -max_loss_ratio above {o.max_loss_ratio:g}"
+                raise WrongLoss(f"the loss is exploding; {ADVICE}, or {allow}", record)
+        return record
+
+    def decay_learning_rate(self) -> bool:
+        """Lowers the learning rate if an epoch has ended and it is time; returns whether it did."""
+        o = self.options
+        ends_epoch = self.iteration % self.batches.split_sizes[TRAIN] == 0
+        due = ends_epoch and o.learning_rate_decay < 1 and self.epoch >= o.learning_rate_decay_after
+        if due:
+            self.learning_rate *= o.learning_rate_decay
+        return due
+
+    def validate(self) -> float:
+        """Returns, and remembers, the loss per character on the validation split, from a zero state, without dropout.
+
+        Raises WrongLoss if the model is broken.
+        """
+        state = torch.zeros_like(self.state)
+        total = torch.zeros((), dtype=torch.float64, device=state.device)
+        count = self.batches.split_sizes[VALIDATION]
+        for number in range(count):
+            x, y = (self._sendable(array).to(self.device) for array in self.batches.batch(VALIDATION, number))
+            loss, _, state = batch_loss(self.model, x, y, state)
+            total += loss
+        characters = count * self.options.batch_size * self.options.seq_length
+        val_loss = self.processes.sum(total).item() / characters
+        self._check_model(val_loss)
+        self.val_losses[self.iteration] = val_loss
+        return val_loss
+
+    def _check_model(self, loss: float = 0.0) -> None:
+        """Raises WrongLoss if a loss or a parameter is not finite: after too large an update they may not be."""
+        if not (math.isfinite(loss) and self.flat.values.isfinite().all()):
+            raise WrongLoss(f"the model is not a number any more; {ADVICE}")
 
     def _forward_and_backward(self, x: Tensor, y: Tensor, kept: Tensor | None = None) -> Tensor:
         """Reads a batch, x and y (S, B), and fills the gradient; returns the loss, summed over the steps.
@@ -168,56 +163,50 @@ class Trainer:
         loss.backward()
         return loss.detach()
 
-    def evaluate(self, split: int) -> float:
-        """Returns the loss per character on a split, from a zero state, without dropout."""
-        state = torch.zeros_like(self.state)
-        total = torch.zeros((), dtype=torch.float64, device=state.device)
-        for number in range(self.batches.split_sizes[split]):
-            x, y = (self._sendable(array).to(self.device) for array in self.batches.batch(split, number))
-            loss, _, state = batch_loss(self.model, x, y, state)
-            total += loss
-        characters = self.batches.split_sizes[split] * self.options.batch_size * self.options.seq_length
-        return self.processes.sum(total).item() / characters
-
     def _sendable(self, array: np.ndarray) -> Tensor:
         """Returns an array as a CPU tensor that a GPU can copy asynchronously."""
         tensor = torch.from_numpy(array)
         return tensor.pin_memory() if self.device.type == "cuda" else tensor
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Restores a run from a checkpoint, except for the model's parameters, which are loaded already."""
-        training = checkpoint.training
-        assert training
-        self.iteration = checkpoint.iteration
-        self.train_losses = checkpoint.train_losses.tolist()
-        self.val_losses = dict(checkpoint.val_losses)
-        self.state.copy_(torch.tensor(training.state[:, :, self.streams]))
-        self.random.restore({"key": training.random["key"].astype(np.uint32), "pos": training.random["pos"]})
-        self.optimizer.restore({name: torch.tensor(array) for name, array in training.optimizer.items()})
-        self.learning_rate = training.learning_rate
+    def state_dict(self, text_sha256: str) -> dict[str, Any]:
+        """Returns what a `Checkpoint` holds of the run. All processes must call it, and get the same.
 
-    def snapshot(self, text_sha256: str) -> dict[str, Any]:
-        """Returns the fields of a `Checkpoint` that are training's. All processes must call it, and get the same."""
+        Raises WrongLoss if the model is broken.
+        """
+        if self._outcomes:
+            self.fetch()
+        self._check_model()
         random = (self._draws or self.random).state()
         L, num_states, _, H = self.state.shape
         state = self.state.new_zeros(L, num_states, self.options.batch_size, H)
         state[:, :, self.streams] = self.state
-        self.processes.sum(state)
         return {
             "parameters": {name: as_array(tensor) for name, tensor in self.model.named_parameters()},
             "iteration": self.iteration,
             "epoch": self.epoch,
             "train_losses": np.array(self.train_losses, np.float64),
             "val_losses": dict(self.val_losses),
-            "training": Training(
-                learning_rate=self.learning_rate,
-                optimizer={name: as_array(tensor) for name, tensor in self.optimizer.state.items()},
-                state=as_array(state),
-                random={"key": random["key"].astype(np.int64), "pos": random["pos"]},
-                text_sha256=text_sha256,
-                device=self.device.type,
-            ),
+            "training": {
+                "learning_rate": self.learning_rate,
+                "optimizer": {name: as_array(tensor) for name, tensor in self.optimizer.state.items()},
+                "state": as_array(self.processes.sum(state)),
+                "random": {"key": random["key"].astype(np.int64), "pos": random["pos"]},
+                "text_sha256": text_sha256,
+                "device": self.device.type,
+            },
         }
+
+    def load_state_dict(self, content: dict[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+        training = content["training"]
+        self.model.load_arrays(content["parameters"])
+        self.iteration = content["iteration"]
+        self.train_losses, self.val_losses = content["train_losses"].tolist(), dict(content["val_losses"])
+        self.learning_rate = training["learning_rate"]
+        for name, tensor in self.optimizer.state.items():
+            tensor.copy_(torch.tensor(training["optimizer"][name]))
+        self.state.copy_(torch.tensor(training["state"][:, :, self.streams]))
+        self.random.restore({"key": training["random"]["key"].astype(np.uint32), "pos": training["random"]["pos"]})
 
 
 def as_array(tensor: Tensor) -> np.ndarray:

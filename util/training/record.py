@@ -1,9 +1,31 @@
-"""What is due after an iteration: a line of the log, a validation, a checkpoint to resume from."""
+"""What is known of an iteration, and what is due after it: a line of the log, a validation, a checkpoint."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from typing import NamedTuple
+
+from util.errors import UserError
+
+
+class Record(NamedTuple):
+    """What is known of the iterations that were fetched together, the last of which has this loss."""
+
+    loss: float
+    norm_ratio: float
+    """The norm of the clamped gradient over that of the parameters after the update."""
+    seconds: float
+    """How long one of these iterations took."""
+    stop: bool
+    """Whether a process has asked all processes to stop."""
+
+
+class WrongLoss(UserError):
+    """The loss has exploded, or the model is not a number any more. `record` is that of the loss, if it is known."""
+
+    def __init__(self, sentence: str, record: Record | None = None) -> None:
+        super().__init__(sentence)
+        self.record = record
 
 
 class Due(NamedTuple):
