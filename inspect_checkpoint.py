@@ -21,16 +21,16 @@ import numpy as np
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
 from util.cli import console
-from util.cli.flags import Flags, text
-from util.cli.plot import SUFFIXES, curves, draw_text, save_picture
+from util.cli.flags import STRING, Flags
 from util.errors import UserError
+from util.plot import SUFFIXES, curves, draw_text, save_picture
 
 
 def flags() -> Flags:
     flags = Flags("Shows what checkpoints contain.", "python inspect_checkpoint.py CHECKPOINT -plot curves.png")
     flags.add_checkpoint(several=True)
     add = flags.group("output")
-    add("plot", text, "", "plot the losses to this .png, .svg or .pdf file; - = the terminal")
+    add("plot", STRING, "", "plot the losses to this .png, .svg or .pdf file; - = the terminal")
     flags.add_unused_machine()
     return flags
 

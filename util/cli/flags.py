@@ -12,6 +12,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -51,42 +52,31 @@ class Kind:
     label: str
 
     def __call__(self, word: str) -> Any:
-        try:
-            value = self.read(word)
-        except ValueError:
-            value = None
-        if value is None or not self.accepts(value):
-            raise argparse.ArgumentTypeError(f"{word!r} is not {self.wanted}")
-        return value
+        with suppress(ValueError):
+            if self.accepts(value := self.read(word)):
+                return value
+        raise argparse.ArgumentTypeError(f"{word!r} is not {self.wanted}")
 
 
-def whole(low: int, high: int | None = None) -> Kind:
-    """A kind of value: whole numbers of at least `low`, and at most `high` if given."""
-    wanted = f"a whole number of at least {low}" if high is None else f"a whole number from {low} to {high}"
-    bound = LARGEST if high is None else high
-
-    def read(word: str) -> int:
-        value = int(word)
-        if high is None and value > LARGEST:
-            raise argparse.ArgumentTypeError(f"{word!r:.30} is too large; the largest number is {LARGEST}")
-        return value
-
-    return Kind(read, lambda x: type(x) is int and low <= x <= bound, wanted, "N")
+def whole(low: int, high: int = LARGEST) -> Kind:
+    """Whole numbers of at least `low`, and at most `high` if given."""
+    wanted = f"a whole number of at least {low}" if high == LARGEST else f"a whole number from {low} to {high}"
+    return Kind(int, lambda x: type(x) is int and low <= x <= high, wanted, "N")
 
 
 def real(accepts: Callable[[float], bool], wanted: str) -> Kind:
-    """A kind of value: finite numbers that `accepts` approves; `wanted` describes them."""
+    """Finite numbers that `accepts` approves; `wanted` describes them."""
     return Kind(float, lambda x: type(x) in (int, float) and math.isfinite(x) and accepts(x), wanted, "X")
 
 
-text = Kind(str, lambda x: isinstance(x, str), "text", "TEXT")
-path = Kind(Path, lambda x: isinstance(x, str | Path) and "\0" not in str(x), "a path", "PATH")
-positive = real(lambda x: x > 0, "a number above 0")
-positive_single = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # fits in a float32
-fraction = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
-switch = whole(0, 1)
-seed = whole(0, 2**32 - 1)
-gpu_id = whole(-1)
+STRING = Kind(str, lambda x: isinstance(x, str), "text", "TEXT")
+PATH = Kind(Path, lambda x: isinstance(x, str | Path) and "\0" not in str(x), "a path", "PATH")
+POSITIVE = real(lambda x: x > 0, "a number above 0")
+POSITIVE_SINGLE = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # fits in a float32
+FRACTION = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
+SWITCH = whole(0, 1)
+SEED = whole(0, 2**32 - 1)
+GPU_ID = whole(-1)
 
 
 def unescape(value: str) -> str:
@@ -127,37 +117,31 @@ class Flags(argparse.ArgumentParser):
             choices: Sequence[str] | None = None,
             role: Role = Role.CALL,
         ) -> None:
-            metavar = None if choices else getattr(kind, "label", "TEXT")
-            self.roles[name] = role
-            self.actions[name] = group.add_argument(
+            metavar = kind.label if isinstance(kind, Kind) else None
+            action = group.add_argument(
                 f"-{name}", type=kind, default=default, help=help, choices=choices, metavar=metavar
             )
+            self.roles[name], self.actions[name] = role, action
 
         return add
 
     def add_checkpoint(self, several: bool = False) -> None:
         """Adds the argument CHECKPOINT, or CHECKPOINT..."""
-        nargs = "+" if several else None
-        self.add_argument(
-            "checkpoint",
-            type=Path,
-            metavar="CHECKPOINT",
-            nargs=nargs,
-            help="checkpoint written by train.py (.pt), by the original or by torch-rnn (.t7)",
-        )
+        help = "checkpoint written by train.py (.pt), by the original or by torch-rnn (.t7)"
+        self.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", nargs="+" if several else None, help=help)
 
     def add_machine(self, gpuid: int = 0, gpuid_help: str = "GPU to use; -1 = CPU") -> Callable[..., None]:
         """Adds -gpuid and -opencl, in a group of their own; returns a function that adds further flags to it."""
         add = self.group("machine")
-        add("gpuid", gpu_id, gpuid, gpuid_help, role=Role.MACHINE)
-        add("opencl", switch, 0, "1 = use OpenCL instead of CUDA", role=Role.MACHINE)
+        add("gpuid", GPU_ID, gpuid, gpuid_help, role=Role.MACHINE)
+        add("opencl", SWITCH, 0, "1 = use OpenCL instead of CUDA", role=Role.MACHINE)
         return add
 
     def add_unused_machine(self) -> None:
         """Adds -gpuid and -opencl to a script that needs no device, since the original accepts them."""
         add = self.group("accepted for compatibility with the original; no GPU is needed")
-        add("gpuid", gpu_id, 0, "ignored")
-        add("opencl", switch, 0, "ignored")
+        add("gpuid", GPU_ID, 0, "ignored")
+        add("opencl", SWITCH, 0, "ignored")
 
     def named(self, *roles: Role) -> set[str]:
         """Returns the names of the flags with these roles."""
@@ -170,15 +154,26 @@ class Flags(argparse.ArgumentParser):
     def accepts(self, name: str, value: Any) -> bool:
         """Whether the flag of that name could have this value."""
         action = self.actions[name]
-        if action.choices:
-            return value in action.choices
-        return action.type.accepts(value) if isinstance(action.type, Kind) else True
+        return value in action.choices if action.choices else action.type.accepts(value)  # type: ignore[union-attr]
 
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         """Returns the flags' values; its `given` is the set of names that the user wrote."""
-        arguments = self._join_values(sys.argv[1:] if argv is None else argv)
+        words = list(sys.argv[1:] if argv is None else argv)
+        known, arguments, given = self._option_string_actions, [], set()
+        while words:
+            word = words.pop(0)
+            name, equals, value = split_flag(word)
+            if name:
+                if name not in known:
+                    near = difflib.get_close_matches(name, known, n=1)
+                    self.error(f"there is no flag {name}" + (f" (did you mean {near[0]}?)" if near else ""))
+                given.add(known[name].dest)
+                if known[name].nargs is None and not equals and words and split_flag(words[0])[0] not in known:
+                    equals, value = "=", words.pop(0)  # joined, so that a value may start with a dash, as -1 does
+                word = name + equals + value
+            arguments.append(word)
         options = self.parse_args(arguments)
-        options.given = {flag.dest for flag in map(self._known, arguments) if flag}
+        options.given = given
         return options
 
     def error(self, message: str) -> NoReturn:
@@ -188,39 +183,11 @@ class Flags(argparse.ArgumentParser):
         tell(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
         raise SystemExit(2)
 
-    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """Returns a flag's value. argparse up to Python 3.12 would take the value `--` for the end of the flags."""
-        if not action.option_strings or action.nargs is not None:
-            return super()._get_values(action, arg_strings)
-        value = self._get_value(action, arg_strings[0])
-        self._check_value(action, value)
-        return value
 
-    def _known(self, argument: str) -> argparse.Action | None:
-        """Returns the flag that an argument names, if any."""
-        name = argument.split("=", 1)[0]
-        return self._option_string_actions.get("-" + name.lstrip("-")) if name.startswith("-") else None
-
-    def _join_values(self, argv: Sequence[str]) -> list[str]:
-        """Joins `-name value` into one argument, so that a value may start with a dash, as a negative number does."""
-        joined: list[str] = []
-        rest = list(argv)
-        while rest:
-            argument = rest.pop(0)
-            flag = self._known(argument)
-            if flag:
-                argument = "-" + argument.lstrip("-")
-                if flag.nargs is None and "=" not in argument and rest and not self._known(rest[0]):
-                    argument = f"{argument}={rest.pop(0)}"
-            elif argument.startswith("-"):
-                self.error(self._about_unknown(argument))
-            joined.append(argument)
-        return joined
-
-    def _about_unknown(self, argument: str) -> str:
-        name = "-" + argument.split("=", 1)[0].lstrip("-")
-        near = difflib.get_close_matches(name, self._option_string_actions, n=1)
-        return f"there is no flag {name}" + (f" (did you mean {near[0]}?)" if near else "")
+def split_flag(word: str) -> tuple[str, str, str]:
+    """Splits `--name=value` into `-name`, `=` and `value`; the name is empty if the word does not start with a dash."""
+    name, equals, value = word.partition("=")
+    return "-" + name.lstrip("-") if word.startswith("-") else "", equals, value
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):

@@ -10,7 +10,7 @@ import pytest
 from tests.helpers.inputs import GOLDEN
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
-from util.cli.plot import COLORS, curves, draw_text, loss_range, save_picture
+from util.plot import COLORS, curves, draw_text, loss_range, save_picture
 from util.text.vocabulary import Vocabulary
 
 
