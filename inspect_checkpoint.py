@@ -75,14 +75,14 @@ def draw(paths: list[Path], plot: str) -> None:
     checkpoints = [load_checkpoint(path) for path in paths]
     unit = "epochs" if all(checkpoint.epoch_is_known for checkpoint in checkpoints) else "iterations"
     runs = [curves(name, checkpoint, unit) for name, checkpoint in zip(short_names(paths), checkpoints)]
-    if not any(losses.size for run in runs for _, losses in (run.train, run.val)):
+    if not any(curve.x.size for run in runs for curve in run):
         raise UserError("there are no losses to plot in " + ", ".join(map(str, paths)))
     if plot != "-" and importlib.util.find_spec("matplotlib"):
-        save_picture(runs, Path(plot), paths)
+        save_picture(runs, unit, Path(plot), paths)
         print(f"saved {plot}")
         return
     size = shutil.get_terminal_size()
-    print(draw_text(runs, max(40, size.columns), max(10, min(24, size.lines - 5))))
+    print(draw_text(runs, unit, max(40, size.columns), max(10, min(24, size.lines - 5))))
     if plot != "-":
         raise UserError(f"writing {plot} needs the package matplotlib; run: pip install -e '.[plot]'")
 

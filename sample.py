@@ -19,7 +19,7 @@ from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
 from util.cli.files import output
-from util.cli.flags import POSITIVE, SEED, STRING, SWITCH, Flags, real, whole
+from util.cli.flags import POSITIVE, SEED, STRING, SWITCH, Flags, choice, real, whole
 from util.cli.signals import StopSignals
 from util.errors import UserError, reason
 from util.sampling.drawing import Step, drawing, most_likely, sample
@@ -45,7 +45,7 @@ def flags() -> Flags:
     add("primetext", STRING, "", "text to start with; it is printed as well")
     add("primetext_file", STRING, "", "file to read the primetext from")
     unseen = "what to do with a character of the primetext that the model has never seen"
-    add("unknown_chars", str, "error", unseen, choices=("error", "skip", "nearest"))
+    add("unknown_chars", choice("error", "skip", "nearest"), "error", unseen)
     add = flags.group("output")
     add("output", STRING, "", "file to write the text to; - = standard output, the default")
     add("color", SWITCH, 0, "1 = color the characters that the model found unlikely, for a terminal")

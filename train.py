@@ -21,7 +21,20 @@ from util.checkpoint.folder import CheckpointFolder
 from util.cli import console
 from util.cli.console import log, tell
 from util.cli.device import choose_device
-from util.cli.flags import FRACTION, PATH, POSITIVE, POSITIVE_SINGLE, SEED, STRING, SWITCH, Flags, Role, real, whole
+from util.cli.flags import (
+    FRACTION,
+    PATH,
+    POSITIVE,
+    POSITIVE_SINGLE,
+    SEED,
+    STRING,
+    SWITCH,
+    Flags,
+    Role,
+    choice,
+    real,
+    whole,
+)
 from util.cli.signals import StopSignals
 from util.errors import UserError
 from util.text.batches import TRAIN, VALIDATION
@@ -53,23 +66,23 @@ def flags() -> Flags:
     add("document_end", STRING, "", ends, role=RUN)
     add("shuffle", SWITCH, 0, "1 = read the training documents in a new order in each epoch", role=RUN)
     add = flags.group("model")
-    add("model", str, "lstm", "recurrent cell", choices=("lstm", "gru", "rnn"), role=RUN)
+    add("model", choice("lstm", "gru", "rnn"), "lstm", "recurrent cell", role=RUN)
     add("rnn_size", whole(1), 128, "size of each hidden layer", role=RUN)
     add("num_layers", whole(1), 2, "number of hidden layers", role=RUN)
     dropped = real(lambda x: 0 <= x < 1, "a number of at least 0 and below 1")
     add("dropout", dropped, 0.0, "probability of dropping an output of a hidden layer while training", role=RUN)
     precision = "floating-point precision; bfloat16 = float32, but with faster, rougher products for large layers"
-    add("dtype", str, "float32", precision, choices=("float32", "float64", "bfloat16"), role=RUN)
+    add("dtype", choice("float32", "float64", "bfloat16"), "float32", precision, role=RUN)
     add("init_from", STRING, "", "checkpoint to take the initial parameters from", role=RUN)
     unseen = "what to do with characters of the text that this checkpoint has never seen"
-    add("new_chars", str, "error", unseen, choices=("error", "add"), role=RUN)
+    add("new_chars", choice("error", "add"), "error", unseen, role=RUN)
     add("resume", STRING, "", "continue the run of this checkpoint, or of the newest one in this folder", role=CALL)
     add = flags.group("optimization")
     add("learning_rate", POSITIVE_SINGLE, 2e-3, "learning rate", role=COURSE)
     add("learning_rate_decay", POSITIVE, 0.97, "multiply the learning rate by this after each epoch", role=COURSE)
     add("learning_rate_decay_after", whole(0), 10, "number of epochs before the decay starts", role=COURSE)
     add("decay_rate", FRACTION, 0.95, "how much of its running mean RMSprop keeps in each iteration", role=RUN)
-    add("optim", str, "rmsprop", "optimizer", choices=("rmsprop", "adam"), role=RUN)
+    add("optim", choice("rmsprop", "adam"), "rmsprop", "optimizer", role=RUN)
     add("seq_length", whole(1), 50, "number of time steps to backpropagate through", role=RUN)
     add("batch_size", whole(1), 50, "number of streams of text to train on in parallel", role=RUN)
     add("max_epochs", whole(1), 50, "number of passes over the training text", role=PACE)

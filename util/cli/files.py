@@ -1,15 +1,10 @@
-"""Writes files whole or not at all, and never over one that must not be lost.
-
-`replacing` writes to a temporary file beside the target, flushes it to disk, and renames it. `output` is for every
-file that a user names: it knows what may be overwritten, follows links, and writes to devices and pipes as they are.
-"""
+"""Writes files whole or not at all, and never over one that must not be lost."""
 
 from __future__ import annotations
 
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,19 +18,17 @@ CHECKPOINT_STARTS = (b"PK\3\4", b"\3\0\0\0", b"\4\0\0\0")
 
 
 @contextmanager
-def output(
-    path: str | Path, flag: str = "", reads: Iterable[Path] = (), over_checkpoints: bool = False
-) -> Iterator[BinaryIO]:
+def output(path: str | Path, flag: str = "", reads: Iterable[Path] = ()) -> Iterator[BinaryIO]:
     """Opens the file that the user named with `flag`, if there is such a flag, for writing; `-` is standard output.
 
     A regular file is complete when the block ends; until then, and after an error, it is what it was. It keeps its
-    mode, and links to it still lead to it. Devices and pipes are written to directly. Raises UserError if it cannot be
-    written, is one of the files that this run `reads`, or is a checkpoint, unless `over_checkpoints`.
+    mode, and links to it still lead to it. Devices and pipes are written to directly. Raises UserError like
+    `check_output`, and if the file cannot be written.
     """
     if str(path) == "-":
         yield sys.stdout.buffer
         return
-    check_output(path, flag, reads, over_checkpoints)
+    check_output(path, flag, reads)
     try:
         with open(path, "ab") if is_stream(Path(path)) else replacing(Path(os.path.realpath(path))) as file:
             yield file
@@ -43,8 +36,8 @@ def output(
         raise refusal(path, reason(error), flag) from error
 
 
-def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), over_checkpoints: bool = False) -> None:
-    """Raises UserError if `output` would destroy something."""
+def check_output(path: str | Path, flag: str, reads: Iterable[Path] = ()) -> None:
+    """Raises UserError if a path is a folder, one of the files that this run `reads`, or a checkpoint named by flag."""
     path = Path(path)
     try:
         if path.is_dir():
@@ -54,7 +47,7 @@ def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), over_c
         if any(other.exists() and other.samefile(path) for other in reads):
             raise refusal(path, "this command reads it", flag)
         with path.open("r+b") as file:  # replacing it would not check whether this one is writable
-            if file.read(4) in CHECKPOINT_STARTS and not over_checkpoints:
+            if flag and file.read(4) in CHECKPOINT_STARTS:
                 raise refusal(path, "it is a checkpoint", flag)
     except OSError as error:
         raise refusal(path, reason(error), flag) from error
@@ -78,15 +71,16 @@ def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> I
     Until then `path` is untouched, and after an exception or a signal no temporary file is left. The new file has the
     old one's mode. `commit` moves the finished file into place: os.replace, `create` or `discard`. Raises OSError.
     """
+    temporary = os.path.join(path.parent, f".{path.name}.{os.urandom(4).hex()}.tmp")
     with cleaning_up():
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         try:
-            with os.fdopen(descriptor, "w+b") as file:
+            with open(temporary, "x+b") as file:
+                if path.exists():
+                    with suppress(OSError):  # not every file system has permissions
+                        os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            with suppress(OSError):  # not every file system has permissions
-                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~umask())
             commit(temporary, path)
         except BaseException:
             with suppress(OSError):
@@ -100,22 +94,14 @@ def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> I
             os.close(descriptor)
 
 
-def umask() -> int:
-    """Returns the permissions that a new file does not get."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
 def create(temporary: str, path: Path) -> None:
     """Commits a file only if `path` does not exist yet; raises FileExistsError if it does."""
     try:
         os.link(temporary, path)
     except FileExistsError:
         raise
-    except OSError:
-        # No hard links on this file system: check first, though another process may slip in between.
-        if path.exists():
+    except OSError:  # no hard links on this file system
+        if path.exists():  # though another process may slip in between
             raise FileExistsError(path) from None
         os.replace(temporary, path)
     else:

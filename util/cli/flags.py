@@ -1,8 +1,4 @@
-"""Flags in the style of Torch's command line: `-name value`. `--name value` and `-name=value` work as well.
-
-Each flag of train.py also has a `Role`, which says what it means for a run. What -resume may change, what several
-processes must agree on, and what is never taken from a checkpoint all follow from it.
-"""
+"""Flags in the style of Torch's command line: `-name value`. `--name value` and `-name=value` work as well."""
 
 from __future__ import annotations
 
@@ -16,26 +12,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from util.cli.console import tell
 
 
 class Role(Enum):
-    """What a flag means for a run."""
+    """What a flag means for a run: what -resume may change and what several processes must agree on follow from it."""
 
-    RUN = "fixed"
-    """Defines the run: -resume refuses another value."""
-    COURSE = "may change, and the figures with it"
-    """Affects the figures, but -resume may change it from there on."""
-    PACE = "may change"
-    """When the run prints, validates, saves and stops; no figure depends on it."""
-    TEXT = "may change, if the text is the same"
-    """Where to find the text; only its content matters, and that is compared."""
-    MACHINE = "may change with the machine"
-    """What the run is computed on. Each process may have its own."""
-    CALL = "give it again"
-    """For this command only: a place to write to, which is never taken from a checkpoint."""
+    RUN = "fixed"  # defines the run: -resume refuses another value
+    COURSE = "may change, and the figures with it"  # from there on
+    PACE = "may change"  # when the run prints, validates, saves and stops; no figure depends on it
+    TEXT = "may change, if the text is the same"  # where to find the text; its content is compared
+    MACHINE = "may change with the machine"  # what it is computed on; each process may have its own
+    CALL = "give it again"  # a place to write to, which is never taken from a checkpoint
 
 
 LARGEST = 2**63 - 1
@@ -69,6 +59,11 @@ def real(accepts: Callable[[float], bool], wanted: str) -> Kind:
     return Kind(float, lambda x: type(x) in (int, float) and math.isfinite(x) and accepts(x), wanted, "X")
 
 
+def choice(*names: str) -> Kind:
+    """One of these words."""
+    return Kind(str, lambda x: x in names, f"one of {', '.join(names)}", f"{{{','.join(names)}}}")
+
+
 STRING = Kind(str, lambda x: isinstance(x, str), "text", "TEXT")
 PATH = Kind(Path, lambda x: isinstance(x, str | Path) and "\0" not in str(x), "a path", "PATH")
 POSITIVE = real(lambda x: x > 0, "a number above 0")
@@ -90,6 +85,10 @@ def as_bytes(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
+DEFAULT = " (default: %(default)s)"
+"""How the help of a flag ends, if it has a default."""
+
+
 class Flags(argparse.ArgumentParser):
     """The flags of one script. A bad flag prints one sentence on standard error and exits with status 2."""
 
@@ -97,7 +96,7 @@ class Flags(argparse.ArgumentParser):
         super().__init__(
             description=description,
             epilog=f"example: {example}",
-            formatter_class=lambda prog: HelpFormatter(prog, max_help_position=34, width=120),
+            formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=120),
             allow_abbrev=False,
             add_help=False,
         )
@@ -109,18 +108,9 @@ class Flags(argparse.ArgumentParser):
         """Starts a group of flags in -help and returns the function that adds a flag to it."""
         group = self.add_argument_group(title)
 
-        def add(
-            name: str,
-            kind: Callable[[str], Any],
-            default: Any,
-            help: str,
-            choices: Sequence[str] | None = None,
-            role: Role = Role.CALL,
-        ) -> None:
-            metavar = kind.label if isinstance(kind, Kind) else None
-            action = group.add_argument(
-                f"-{name}", type=kind, default=default, help=help, choices=choices, metavar=metavar
-            )
+        def add(name: str, kind: Kind, default: Any, help: str, role: Role = Role.CALL) -> None:
+            help += DEFAULT * (default != "")
+            action = group.add_argument(f"-{name}", type=kind, default=default, help=help, metavar=kind.label)
             self.roles[name], self.actions[name] = role, action
 
         return add
@@ -153,8 +143,7 @@ class Flags(argparse.ArgumentParser):
 
     def accepts(self, name: str, value: Any) -> bool:
         """Whether the flag of that name could have this value."""
-        action = self.actions[name]
-        return value in action.choices if action.choices else action.type.accepts(value)  # type: ignore[union-attr]
+        return cast(Kind, self.actions[name].type).accepts(value)
 
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         """Returns the flags' values; its `given` is the set of names that the user wrote."""
@@ -177,9 +166,8 @@ class Flags(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        left_over = message.removeprefix("unrecognized arguments: ")
-        if left_over != message:
-            message = f"{left_over} does not belong to any flag (quote a pattern like '*.txt' or text with spaces)"
+        hint = "belong to any flag (quote a pattern like '*.txt' or text with spaces)"
+        message = re.sub("^unrecognized arguments: (.*)", rf"\1 does not {hint}", message, flags=re.DOTALL)
         tell(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
         raise SystemExit(2)
 
@@ -188,10 +176,3 @@ def split_flag(word: str) -> tuple[str, str, str]:
     """Splits `--name=value` into `-name`, `=` and `value`; the name is empty if the word does not start with a dash."""
     name, equals, value = word.partition("=")
     return "-" + name.lstrip("-") if word.startswith("-") else "", equals, value
-
-
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows each flag's default, if it has one."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, "") else super()._get_help_string(action)
