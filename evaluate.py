@@ -8,12 +8,8 @@ trained on or on any other text.
 
 from __future__ import annotations
 
-import os
-
 if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
-
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for a single stream, as in sample.py
 
 import math
 import sys
@@ -41,7 +37,7 @@ from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
 from util.cli.files import output
-from util.cli.flags import Flags, as_bytes, text
+from util.cli.flags import STRING, Flags, as_bytes
 from util.cli.signals import StopSignals
 from util.errors import UserError, reason
 from util.sampling.growing import texts_in
@@ -64,11 +60,11 @@ def flags() -> Flags:
     flags.add_checkpoint()
     add_text_flags(flags, "predict", "another text file to predict instead, as one stream")
     add = flags.group("novelty")
-    add("novelty", text, "", "text written by sample.py; find what it copies from the training text instead")
-    add("primetext", text, "", "primetext at the front of that text, which is not counted")
+    add("novelty", STRING, "", "text written by sample.py; find what it copies from the training text instead")
+    add("primetext", STRING, "", "primetext at the front of that text, which is not counted")
     add = flags.group("output")
     per_char = "file to write each character and its surprise in bits to, tab-separated; - = standard output"
-    add("per_char", text, "", per_char)
+    add("per_char", STRING, "", per_char)
     flags.add_machine()
     return flags
 

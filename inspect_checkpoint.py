@@ -21,16 +21,16 @@ import numpy as np
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
 from util.cli import console
-from util.cli.flags import Flags, text
-from util.cli.plot import SUFFIXES, curves, draw_text, save_picture
+from util.cli.flags import STRING, Flags
 from util.errors import UserError
+from util.plot import SUFFIXES, curves, draw_text, save_picture
 
 
 def flags() -> Flags:
     flags = Flags("Shows what checkpoints contain.", "python inspect_checkpoint.py CHECKPOINT -plot curves.png")
     flags.add_checkpoint(several=True)
     add = flags.group("output")
-    add("plot", text, "", "plot the losses to this .png, .svg or .pdf file; - = the terminal")
+    add("plot", STRING, "", "plot the losses to this .png, .svg or .pdf file; - = the terminal")
     flags.add_unused_machine()
     return flags
 
@@ -75,14 +75,14 @@ def draw(paths: list[Path], plot: str) -> None:
     checkpoints = [load_checkpoint(path) for path in paths]
     unit = "epochs" if all(checkpoint.epoch_is_known for checkpoint in checkpoints) else "iterations"
     runs = [curves(name, checkpoint, unit) for name, checkpoint in zip(short_names(paths), checkpoints)]
-    if not any(losses.size for run in runs for _, losses in (run.train, run.val)):
+    if not any(curve.x.size for run in runs for curve in run):
         raise UserError("there are no losses to plot in " + ", ".join(map(str, paths)))
     if plot != "-" and importlib.util.find_spec("matplotlib"):
-        save_picture(runs, Path(plot), paths)
+        save_picture(runs, unit, Path(plot), paths)
         print(f"saved {plot}")
         return
     size = shutil.get_terminal_size()
-    print(draw_text(runs, max(40, size.columns), max(10, min(24, size.lines - 5))))
+    print(draw_text(runs, unit, max(40, size.columns), max(10, min(24, size.lines - 5))))
     if plot != "-":
         raise UserError(f"writing {plot} needs the package matplotlib; run: pip install -e '.[plot]'")
 

@@ -5,13 +5,8 @@ python sample.py cv/lm_lstm_epoch50.00_1.3500.pt -temperature 0.7 -primetext "RO
 
 from __future__ import annotations
 
-import os
-
 if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
-
-    # A matrix-vector product is bound by memory: a second thread gains nothing, and on a busy machine loses much.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import io
 from argparse import Namespace
@@ -24,7 +19,7 @@ from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
 from util.cli.files import output
-from util.cli.flags import Flags, positive, real, seed, switch, text, whole
+from util.cli.flags import POSITIVE, SEED, STRING, SWITCH, Flags, choice, real, whole
 from util.cli.signals import StopSignals
 from util.errors import UserError, reason
 from util.sampling.drawing import Step, drawing, most_likely, sample
@@ -36,25 +31,25 @@ def flags() -> Flags:
     flags = Flags("Samples text from a checkpoint.", 'python sample.py CHECKPOINT -length 500 -primetext "The "')
     flags.add_checkpoint()
     add = flags.group("sampling")
-    add("seed", seed, 123, "seed for the random numbers")
-    add("sample", switch, 1, "1 = draw each character at random; 0 = always take the most likely")
+    add("seed", SEED, 123, "seed for the random numbers")
+    add("sample", SWITCH, 1, "1 = draw each character at random; 0 = always take the most likely")
     add("length", whole(0), 2000, "number of characters to sample")
-    add("temperature", positive, 1.0, "below 1 = safer text, above 1 = wilder text")
+    add("temperature", POSITIVE, 1.0, "below 1 = safer text, above 1 = wilder text")
     add("top_k", whole(0), 0, "draw only from the N most likely characters; 0 = all")
     nucleus = real(lambda x: 0 < x <= 1, "a number above 0 and at most 1")
     add("top_p", nucleus, 1.0, "draw only from the most likely characters that together have this probability")
-    add("stop", text, "", r"end a text once it has produced this; \n is a newline")
-    add("stop_document", switch, 0, "1 = end a text with its document, if the model was trained with -document_end")
+    add("stop", STRING, "", r"end a text once it has produced this; \n is a newline")
+    add("stop_document", SWITCH, 0, "1 = end a text with its document, if the model was trained with -document_end")
     add("num_samples", whole(1), 1, "number of texts to sample side by side; text k uses seed -seed + k - 1")
     add = flags.group("primetext")
-    add("primetext", text, "", "text to start with; it is printed as well")
-    add("primetext_file", text, "", "file to read the primetext from")
+    add("primetext", STRING, "", "text to start with; it is printed as well")
+    add("primetext_file", STRING, "", "file to read the primetext from")
     unseen = "what to do with a character of the primetext that the model has never seen"
-    add("unknown_chars", str, "error", unseen, choices=("error", "skip", "nearest"))
+    add("unknown_chars", choice("error", "skip", "nearest"), "error", unseen)
     add = flags.group("output")
-    add("output", text, "", "file to write the text to; - = standard output, the default")
-    add("color", switch, 0, "1 = color the characters that the model found unlikely, for a terminal")
-    add("verbose", switch, 1, "0 = print nothing but the text")
+    add("output", STRING, "", "file to write the text to; - = standard output, the default")
+    add("color", SWITCH, 0, "1 = color the characters that the model found unlikely, for a terminal")
+    add("verbose", SWITCH, 1, "0 = print nothing but the text")
     flags.add_machine(-1, "GPU to use; -1 = CPU, which is faster unless the model is very large")
     return flags
 

@@ -20,7 +20,7 @@ from util.checkpoint.folder import CheckpointFolder
 from util.cli import console
 from util.cli.console import log, tell
 from util.cli.device import choose_device
-from util.cli.flags import Flags, Role, fraction, path, positive, positive_single, real, seed, switch, text, whole
+from util.cli.flags import FRACTION, PATH, POSITIVE, SEED, STRING, SWITCH, Flags, Role, choice, real, whole
 from util.cli.signals import StopSignals
 from util.errors import UserError
 from util.text.batches import TRAIN
@@ -42,56 +42,55 @@ def flags() -> Flags:
     flags = Flags("Trains a character-level language model.", "python train.py -data_dir data/mytext -rnn_size 256")
     RUN, COURSE, PACE, TEXT, MACHINE, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.MACHINE, Role.CALL
     add = flags.group("data")
-    add("data_dir", path, Path("data/tinyshakespeare"), "folder that holds input.txt or input.txt.gz", role=TEXT)
+    add("data_dir", PATH, Path("data/tinyshakespeare"), "folder that holds input.txt or input.txt.gz", role=TEXT)
     files = "pattern in quotes, such as '*.txt': train on all matching files in data_dir, joined in name order"
-    add("files", text, "", files, role=TEXT)
-    add("separator", text, "", r"text to put between these files; \n is a newline, \t a tab", role=TEXT)
-    add("encoding", text, "utf-8", "encoding of the text: any Python codec, or bytes", role=RUN)
-    add("train_frac", fraction, 0.95, "fraction of the text to train on", role=RUN)
-    add("val_frac", fraction, 0.05, "fraction to validate on; what is left is the test split", role=RUN)
+    add("files", STRING, "", files, role=TEXT)
+    add("separator", STRING, "", r"text to put between these files; \n is a newline, \t a tab", role=TEXT)
+    add("encoding", STRING, "utf-8", "encoding of the text: any Python codec, or bytes", role=RUN)
+    add("train_frac", FRACTION, 0.95, "fraction of the text to train on", role=RUN)
+    add("val_frac", FRACTION, 0.05, "fraction to validate on; what is left is the test split", role=RUN)
     ends = r"what ends each document of a text made of many, such as '\n\n'; no split then cuts one in two"
-    add("document_end", text, "", ends, role=RUN)
-    add("shuffle", switch, 0, "1 = read the training documents in a new order in each epoch", role=RUN)
+    add("document_end", STRING, "", ends, role=RUN)
+    add("shuffle", SWITCH, 0, "1 = read the training documents in a new order in each epoch", role=RUN)
     add = flags.group("model")
-    add("model", str, "lstm", "recurrent cell", choices=("lstm", "gru", "rnn"), role=RUN)
+    add("model", choice("lstm", "gru", "rnn"), "lstm", "recurrent cell", role=RUN)
     add("rnn_size", whole(1), 128, "size of each hidden layer", role=RUN)
     add("num_layers", whole(1), 2, "number of hidden layers", role=RUN)
     dropped = real(lambda x: 0 <= x < 1, "a number of at least 0 and below 1")
     add("dropout", dropped, 0.0, "probability of dropping an output of a hidden layer while training", role=RUN)
     precision = "floating-point precision; bfloat16 = float32, but with faster, rougher products for large layers"
-    add("dtype", str, "float32", precision, choices=("float32", "float64", "bfloat16"), role=RUN)
-    add("init_from", text, "", "checkpoint to take the initial parameters from", role=RUN)
+    add("dtype", choice("float32", "float64", "bfloat16"), "float32", precision, role=RUN)
+    add("init_from", STRING, "", "checkpoint to take the initial parameters from", role=RUN)
     unseen = "what to do with characters of the text that this checkpoint has never seen"
-    add("new_chars", str, "error", unseen, choices=("error", "add"), role=RUN)
-    add("resume", text, "", "continue the run of this checkpoint, or of the newest one in this folder", role=CALL)
+    add("new_chars", choice("error", "add"), "error", unseen, role=RUN)
+    add("resume", STRING, "", "continue the run of this checkpoint, or of the newest one in this folder", role=CALL)
     add = flags.group("optimization")
-    add("learning_rate", positive_single, 2e-3, "learning rate", role=COURSE)
-    add("learning_rate_decay", positive, 0.97, "multiply the learning rate by this after each epoch", role=COURSE)
+    add("learning_rate", POSITIVE, 2e-3, "learning rate", role=COURSE)
+    add("learning_rate_decay", POSITIVE, 0.97, "multiply the learning rate by this after each epoch", role=COURSE)
     add("learning_rate_decay_after", whole(0), 10, "number of epochs before the decay starts", role=COURSE)
-    add("decay_rate", fraction, 0.95, "how much of its running mean RMSprop keeps in each iteration", role=RUN)
-    add("optim", str, "rmsprop", "optimizer", choices=("rmsprop", "adam"), role=RUN)
+    add("decay_rate", FRACTION, 0.95, "how much of its running mean RMSprop keeps in each iteration", role=RUN)
+    add("optim", choice("rmsprop", "adam"), "rmsprop", "optimizer", role=RUN)
     add("seq_length", whole(1), 50, "number of time steps to backpropagate through", role=RUN)
     add("batch_size", whole(1), 50, "number of streams of text to train on in parallel", role=RUN)
     add("max_epochs", whole(1), 50, "number of passes over the training text", role=PACE)
-    add("grad_clip", positive_single, 5.0, "clamp each element of the gradient to plus or minus this", role=RUN)
+    add("grad_clip", POSITIVE, 5.0, "clamp each element of the gradient to plus or minus this", role=RUN)
     ratio = real(lambda x: x >= 0, "a number of at least 0")
     add("max_loss_ratio", ratio, 3.0, "stop if the loss exceeds this many times the first one; 0 = never", role=PACE)
     add("early_stop", whole(0), 0, "stop after this many validations without a lower loss; 0 = never", role=PACE)
-    add("seed", seed, 123, "seed for the random numbers", role=RUN)
+    add("seed", SEED, 123, "seed for the random numbers", role=RUN)
     add = flags.group("output")
     add("print_every", whole(1), 1, "iterations between log lines", role=PACE)
     add("eval_val_every", whole(1), 1000, "iterations between validations, each followed by a checkpoint", role=PACE)
-    add("checkpoint_dir", path, Path("cv"), "folder for checkpoints; created if missing", role=CALL)
-    add("savefile", text, "lstm", "name to put into the file names of checkpoints", role=PACE)
+    add("checkpoint_dir", PATH, Path("cv"), "folder for checkpoints; created if missing", role=CALL)
+    add("savefile", STRING, "lstm", "name to put into the file names of checkpoints", role=PACE)
     extra = "iterations between extra checkpoints to resume from, of which only the newest is kept; 0 = none"
     add("save_every", whole(0), 0, extra, role=PACE)
     add("keep", whole(0), 0, "keep only this many of the best checkpoints, and the newest; 0 = keep all", role=PACE)
-    add("log_csv", text, "", "CSV file to write the figures of each log line to", role=CALL)
-    add("tensorboard", text, "", "folder to write the same figures to, for TensorBoard", role=CALL)
-    add("accurate_gpu_timing", switch, 0, "1 = wait for the GPU before reading the clock", role=MACHINE)
+    add("log_csv", STRING, "", "CSV file to write the figures of each log line to", role=CALL)
+    add("tensorboard", STRING, "", "folder to write the same figures to, for TensorBoard", role=CALL)
+    add("accurate_gpu_timing", SWITCH, 0, "1 = wait for the GPU before reading the clock", role=MACHINE)
     add = flags.add_machine()
-    chosen = "number of threads to compute with on a CPU; 0 = whichever is fastest"
-    add("threads", whole(0, 1024), 0, chosen, role=MACHINE)
+    add("threads", whole(0, 1024), 0, "number of threads on a CPU; 0 = as many as the model is worth", role=MACHINE)
     return flags
 
 
@@ -131,7 +130,7 @@ def main() -> int:
             except WrongLoss as error:
                 good = f"the last good checkpoint is {folder.last.path}" if folder.last.path else NO_CHECKPOINT
                 raise UserError(f"{error}; {good}") from error
-    report_end(trainer, folder, iterations, stopped)
+    report_end(trainer, folder, iterations, stopped, stop)
     return stop.exit_status
 
 
@@ -178,12 +177,13 @@ def how_to_continue(folder: CheckpointFolder) -> str:
     return f"resume with: {console.launcher()} train.py -resume {shlex.quote(str(folder.last.path))}"
 
 
-def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stopped: bool) -> None:
+def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stopped: bool, stop: StopSignals) -> None:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
     if folder.last.iteration < trainer.iteration:
         raise UserError(f"the last checkpoint could not be written; {how_to_continue(folder)}")
     if stopped and trainer.iteration < iterations:
-        log(f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}")
+        say = tell if stop.received and stop.received.name == "SIGPIPE" else log  # the log's reader has gone away
+        say(f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}")
     elif trainer.val_losses and not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
         best = folder.path_at(iteration)

@@ -17,7 +17,7 @@ from util.checkpoint.store import load_checkpoint
 from util.cli import console
 from util.cli.console import tell
 from util.cli.files import check_output, output
-from util.cli.flags import Flags, switch, text, whole
+from util.cli.flags import STRING, SWITCH, Flags, whole
 from util.page.findings import find
 from util.page.page import in_half_precision, packed_weights, page_bytes, page_content
 from util.page.reading import read_passages
@@ -33,8 +33,8 @@ def flags() -> Flags:
     add = add_text_flags(flags, "show", "another text file to show instead")
     add("length", whole(1, 1_000_000), 5000, "number of characters to show")
     add = flags.group("output")
-    add("output", text, "", "file to write the page to; by default the checkpoint's name with .html, in this folder")
-    add("half", switch, 0, "1 = store the weights in 16 bits: a smaller page, a little less exact")
+    add("output", STRING, "", "file to write the page to; by default the checkpoint's name with .html, in this folder")
+    add("half", SWITCH, 0, "1 = store the weights in 16 bits: a smaller page, a little less exact")
     flags.add_unused_machine()
     return flags
 

@@ -15,6 +15,7 @@ import inspect_checkpoint
 import sample
 import train
 import visualize
+from util.cli.flags import DEFAULT
 
 SCRIPTS = (train, sample, evaluate, visualize, inspect_checkpoint, convert_gpu_cpu_checkpoint)
 HEAD = """\
@@ -61,8 +62,8 @@ def default(flag: argparse.Action) -> str:
 
 def meaning(flag: argparse.Action) -> str:
     """Returns the help of a flag, with what it may be, in Markdown."""
-    text = (flag.help or "").replace("\\", "\\\\").replace("*", "\\*").replace("|", "\\|")
-    return text + (f": {', '.join(flag.choices)}" if flag.choices else "")
+    text = (flag.help or "").removesuffix(DEFAULT).replace("\\", "\\\\").replace("*", "\\*").replace("|", "\\|")
+    return text + (f": {flag.metavar[1:-1].replace(',', ', ')}" if str(flag.metavar).startswith("{") else "")
 
 
 if __name__ == "__main__":

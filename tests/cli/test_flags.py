@@ -9,7 +9,6 @@ import pytest
 import sample
 import train
 from tests.helpers.refusals import refused
-from tests.helpers.scripts import run_command
 
 CHECKPOINT = "x.pt"
 
@@ -32,9 +31,7 @@ def test_ways_to_write_a_flag(argv):
     assert sampling(*argv).seed == 7
 
 
-@pytest.mark.parametrize(
-    "value", ["-", "--", "-5", "-- x", "-nonsense", "=", "a=b", "-a=b", "", " ", "two words", "-x y"]
-)
+@pytest.mark.parametrize("value", ["-", "-5", "-- x", "-nonsense", "a=b", "-a=b", "", "two words"])
 def test_any_text_is_a_value(value):
     assert sampling("-primetext", value).primetext == value
     assert sampling(f"-primetext={value}").primetext == value
@@ -45,17 +42,9 @@ def test_a_value_that_is_the_name_of_a_flag_is_written_with_an_equals_sign(capsy
     assert "-primetext" in refused_flags(sample.flags().parse, CHECKPOINT, "-primetext", "-seed", capsys=capsys)
 
 
-def test_negative_numbers():
-    assert sampling("-gpuid", "-1").gpuid == -1
-
-
-def test_the_last_of_several_counts():
-    assert sampling("-seed", "1", "--seed=2").seed == 2
-
-
-def test_the_checkpoint_may_stand_anywhere():
-    options = sample.flags().parse(["-seed", "1", CHECKPOINT, "-length", "2"])
-    assert (options.checkpoint, options.seed, options.length) == (Path(CHECKPOINT), 1, 2)
+def test_flags_and_the_checkpoint_may_stand_in_any_order_and_the_last_of_several_counts():
+    options = sample.flags().parse(["-seed", "1", "-gpuid", "-1", CHECKPOINT, "-length", "2", "--seed=3"])
+    assert (options.checkpoint, options.seed, options.gpuid, options.length) == (Path(CHECKPOINT), 3, -1, 2)
 
 
 def test_defaults_of_the_reference():
@@ -85,8 +74,8 @@ def test_defaults_of_the_reference_s_sampler():
 
 
 def test_given_names_what_the_user_wrote():
-    argv = ["-seed", "123", "--rnn_size=8", "-model", "gru", "-savefile", "-dropout"]
-    assert train.flags().parse(argv[:-2]).given == {"seed", "rnn_size", "model"}
+    argv = ["-seed", "123", "--rnn_size=8", "-model", "gru"]
+    assert train.flags().parse(argv).given == {"seed", "rnn_size", "model"}
     assert sampling("-primetext=-seed").given == {"primetext"}
 
 
@@ -109,35 +98,27 @@ def test_abbreviations_are_unknown_flags(short, capsys):
     assert f"there is no flag -{short.lstrip('-')}" in refused_flags(train.flags().parse, short, "1", capsys=capsys)
 
 
-@pytest.mark.parametrize("flag", ["rnn_size", "num_layers", "seq_length", "batch_size", "max_epochs", "print_every"])
-@pytest.mark.parametrize("value", ["0", "-1", "1.5", "", "x", "nan", "inf", "1e3", "9" * 5000])
-def test_counts_are_whole_numbers_from_1_up(flag, value, capsys):
-    sentence = refused_flags(train.flags().parse, f"-{flag}", value, capsys=capsys)
-    assert f"-{flag}" in sentence and "a whole number of at least 1" in sentence
-
-
-@pytest.mark.parametrize("flag", ["max_epochs", "eval_val_every", "keep", "gpuid"])
-@pytest.mark.parametrize("value", [2**63, "9" * 4000])
-def test_a_number_that_no_checkpoint_could_hold(flag, value, capsys):
-    sentence = refused_flags(train.flags().parse, f"-{flag}", str(value), capsys=capsys)
-    assert f"-{flag}" in sentence and "is too large; the largest number is 9223372036854775807" in sentence
-    assert getattr(train.flags().parse([f"-{flag}={2**63 - 1}"]), flag) == 2**63 - 1
+NOT_WHOLE = ["0", "-1", "1.5", "", "x", "nan", "inf", "1e3", "9" * 5000, str(2**63)]
 
 
 @pytest.mark.parametrize(
     ("flag", "values", "wanted"),
     [
+        ("rnn_size", NOT_WHOLE, "a whole number of at least 1"),
+        ("print_every", NOT_WHOLE, "a whole number of at least 1"),
+        ("keep", ["-1", "1.5", str(2**63)], "a whole number of at least 0"),
+        ("gpuid", ["-2", "a"], "a whole number of at least -1"),
+        ("seed", ["-1", str(2**32), "0.5"], "a whole number from 0 to 4294967295"),
         ("dropout", ["1", "-0.1", "1.1"], "a number of at least 0 and below 1"),
-        ("train_frac", ["-0.1", "1.01"], "a number from 0 to 1"),
-        ("val_frac", ["-0.1", "1.01"], "a number from 0 to 1"),
-        ("decay_rate", ["-0.1", "1.01"], "a number from 0 to 1"),
+        ("train_frac", ["-0.1", "1.01", "nan", "inf", "-inf", "one", ""], "a number from 0 to 1"),
         ("learning_rate", ["0", "-1", "1e-400", "1e38"], "a number above 0"),
-        ("learning_rate_decay", ["0", "-1"], "a number above 0"),
+        ("learning_rate_decay", ["0", "-1", "nan", "inf", "1e400"], "a number above 0"),
         ("grad_clip", ["0", "-5", "1e300"], "a number above 0"),
+        ("model", ["LSTM", ""], "one of lstm, gru, rnn"),
     ],
 )
-def test_numbers_have_bounds_and_are_finite(flag, values, wanted, capsys):
-    for value in [*values, "nan", "inf", "-inf", "1e400", "one", ""]:
+def test_values_that_a_flag_cannot_have(flag, values, wanted, capsys):
+    for value in values:
         sentence = refused_flags(train.flags().parse, f"-{flag}", value, capsys=capsys)
         assert f"-{flag}: {value!r} is not {wanted}" in sentence
 
@@ -145,11 +126,9 @@ def test_numbers_have_bounds_and_are_finite(flag, values, wanted, capsys):
 @pytest.mark.parametrize(
     ("flag", "values"),
     [
-        ("-seed", ["-1", str(2**32), "0.5"]),
         ("-sample", ["2", "-1"]),
         ("-length", ["-1", "2.5"]),
         ("-temperature", ["0", "-1", "nan", "inf"]),
-        ("-gpuid", ["-2", "a"]),
         ("-verbose", ["2"]),
     ],
 )
@@ -160,23 +139,16 @@ def test_bounds_of_the_sampler(flag, values, capsys):
 
 
 def test_the_borders_themselves_are_accepted():
-    borders = {"dropout": 0, "train_frac": 1, "val_frac": 0, "decay_rate": 1, "rnn_size": 1, "seed": 4294967295}
+    borders = {"dropout": 0, "train_frac": 1, "val_frac": 0, "rnn_size": 1, "seed": 2**32 - 1, "keep": 2**63 - 1}
     options = train.flags().parse([f"-{name}={value}" for name, value in borders.items()])
     assert {name: getattr(options, name) for name in borders} == borders
-    assert train.flags().parse(["-learning_rate_decay_after", "0"]).learning_rate_decay_after == 0
     assert sampling("-temperature", "1e-300").temperature == 1e-300
     assert sampling("-length", "0").length == 0
-    assert train.flags().parse(["-dropout", "0.999"]).dropout == 0.999
 
 
 @pytest.mark.parametrize("argv", [["-seed"], ["-seed", "-length", "5"], ["-length", "5", "-seed"]])
 def test_a_missing_value(argv, capsys):
     assert "-seed: expected one argument" in refused_flags(sample.flags().parse, CHECKPOINT, *argv, capsys=capsys)
-
-
-def test_choices(capsys):
-    sentence = refused_flags(train.flags().parse, "-model", "LSTM", capsys=capsys)
-    assert all(cell in sentence for cell in ("-model", "LSTM", "lstm", "gru", "rnn"))
 
 
 @pytest.mark.parametrize("argv", [[], [CHECKPOINT, "another.pt"]])
@@ -185,7 +157,7 @@ def test_one_checkpoint_to_sample_from(argv, capsys):
 
 
 @pytest.mark.parametrize("script", [train, sample])
-@pytest.mark.parametrize("argv", [["-help"], ["--help"], ["-h"], ["-seed", "5", "-help"]])
+@pytest.mark.parametrize("argv", [["-help"], ["--help"], ["-seed", "5", "-h"]])
 def test_help_shows_every_flag_with_its_default(script, argv, capsys):
     with pytest.raises(SystemExit) as stop:
         script.flags().parse(argv)
@@ -197,9 +169,3 @@ def test_help_shows_every_flag_with_its_default(script, argv, capsys):
         (entry,) = [entry for entry in entries if entry.startswith(f"  -{name} ")]
         shown = f"(default: {options[name]})" if options[name] != "" else ""
         assert entry.endswith(shown) and entry.count("(default:") == (shown != "")
-
-
-@pytest.mark.parametrize("script", ["train.py", "sample.py"])
-def test_help_of_the_scripts(script):
-    done = run_command(script, "-help")
-    assert (done.returncode, done.stderr) == (0, "") and "-gpuid" in done.stdout

@@ -4,12 +4,15 @@ import errno
 import io
 import itertools
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
+from util.cli import files
+
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
+OPERATIONS = ("mkdir", "open", "write", "close", "fsync", "chmod", "link", "replace", "unlink")
+"""Data is also written when the buffer is flushed."""
 
 
 class FailingFile(io.FileIO):
@@ -31,45 +34,29 @@ class FailingFile(io.FileIO):
             self.fail()
 
 
-PATCHED = {
-    "mkdir": (os, "mkdir"),
-    "mkstemp": (tempfile, "mkstemp"),
-    "open": (os, "open"),
-    "write": (os, "fdopen"),
-    "close": (os, "fdopen"),
-    "fsync": (os, "fsync"),
-    "chmod": (os, "chmod"),
-    "link": (os, "link"),
-    "replace": (os, "replace"),
-    "unlink": (os, "unlink"),
-}
-"""The function through which each operation is reached. Data is also written when the buffer is flushed."""
-OPERATIONS = tuple(PATCHED)
-
-
 @contextmanager
-def failing(operation: str, number: int, after: int = 0, times: int | None = None) -> Iterator[list[int]]:
-    """Makes an operation fail with an errno: after `after` calls that succeed, and `times` times.
-
-    Gives the numbers of the calls that have failed.
-    """
-    module, name = PATCHED[operation]
-    original = getattr(module, name)
+def failing(operation: str, number: int, after: int = 0) -> Iterator[list[int]]:
+    """Makes an operation fail with an errno, after `after` calls that succeed; gives the numbers of those that fail."""
+    module, name = (files, "open") if operation in ("open", "write", "close") else (os, operation)
     calls, failed = itertools.count(), []
 
     def fail() -> None:
         call = next(calls)
-        if call >= after and (times is None or call < after + times):
+        if call >= after:
             failed.append(call)
             raise OSError(number, os.strerror(number))
 
+    def open_failing(path, mode):
+        if operation == "open":
+            fail()
+        file = FailingFile(path, mode)
+        file.method, file.fail = operation, fail
+        return io.BufferedRandom(file)
+
     def instead(*args, **kwargs):
-        if name == "fdopen":
-            file = FailingFile(args[0], "r+b")
-            file.method, file.fail = operation, fail
-            return io.BufferedRandom(file)
         fail()
         return original(*args, **kwargs)
 
-    with patch.object(module, name, instead):
+    original = getattr(module, name, None)
+    with patch.object(module, name, open_failing if module is files else instead, create=True):
         yield failed

@@ -14,7 +14,7 @@ from tests.helpers.inputs import GOLDEN
 from tests.helpers.refusals import refused
 from tests.helpers.scripts import imported, run
 from util.checkpoint.store import load_checkpoint
-from util.cli.plot import curves, draw_text
+from util.plot import curves, draw_text
 
 SCRIPT = "inspect_checkpoint.py"
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from util.checkpoint.content import Checkpoint
 from util.cli.console import tell
-from util.cli.flags import Flags, text
+from util.cli.flags import STRING, Flags, choice
 from util.errors import UserError, reason
 from util.text.batches import SPLITS, Batches
 from util.text.cache import Text, load_text
@@ -22,9 +22,9 @@ from util.text.source import Source, encoding_of_model, find_text, text_of_run
 def add_text_flags(flags: Flags, verb: str, file_help: str) -> Callable[..., None]:
     """Adds the flags that say which text to `verb`, in a group; returns a function that adds further flags to it."""
     add = flags.group("text")
-    add("split", str, "val", f"which split of the checkpoint's own text to {verb}", choices=SPLITS)
-    add("data_dir", text, "", "folder with the checkpoint's text, if it has moved")
-    add("file", text, "", file_help)
+    add("split", choice(*SPLITS), "val", f"which split of the checkpoint's own text to {verb}")
+    add("data_dir", STRING, "", "folder with the checkpoint's text, if it has moved")
+    add("file", STRING, "", file_help)
     return add
 
 

@@ -1,1 +1,1 @@
-"""Everything between the scripts and the user: flags, messages, signals, devices, files, pictures."""
+"""Everything between the scripts and the user: flags, messages, signals, devices, files."""

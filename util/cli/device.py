@@ -1,12 +1,8 @@
-"""Where a model runs: on a CUDA GPU, an OpenCL device, or the CPU; and how much memory there is.
-
-One function chooses the device and tries it.
-"""
+"""Where a model runs: on a GPU, an OpenCL device, or the CPU; and how much memory there is."""
 
 from __future__ import annotations
 
 import ctypes
-import importlib
 import importlib.util
 import os
 import sys
@@ -36,7 +32,7 @@ def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
         say(f"OpenCL needs the package {OPENCL_BACKEND}, which is not installed; continuing on the CPU")
         return "cpu"
     count = count_gpus()
-    if count == 0:
+    if not count:
         say("no GPU found; continuing on the CPU (-gpuid -1 silences this message)")
         return "cpu"
     if rank().total > 1:
@@ -48,28 +44,19 @@ def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
 
 
 def count_gpus() -> int:
-    """Returns how many GPUs there are. Asking the driver is instant; importing torch takes seconds."""
-    if is_rocm():
-        import torch
+    """Returns how many GPUs there are. Asking NVIDIA's driver is instant; importing torch takes seconds."""
+    import importlib.metadata  # slow, too
 
-        return torch.cuda.device_count()
     try:
+        if "rocm" in importlib.metadata.version("torch"):  # AMD's GPUs, which torch calls cuda as well
+            import torch
+
+            return torch.cuda.device_count()
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
         count = ctypes.c_int()
-        failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
-    except (OSError, AttributeError):
+        return 0 if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) else count.value
+    except (ImportError, OSError, AttributeError):
         return 0
-    return 0 if failed else count.value
-
-
-def is_rocm() -> bool:
-    """Whether the installed torch is built for AMD's GPUs, which it calls cuda as well."""
-    import importlib.metadata  # takes longer than all else that sample.py needs of this file
-
-    try:
-        return "rocm" in importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
-        return False
 
 
 def tried(device: str, say: Callable[[str], object]) -> str:
@@ -79,12 +66,10 @@ def tried(device: str, say: Callable[[str], object]) -> str:
 
         if device.startswith("ocl"):
             importlib.import_module(OPENCL_BACKEND)
-        else:
-            torch.cuda.init()
-            torch.cuda.set_device(device)
         torch.ones(1, device=device).add_(1).item()
-    except (ImportError, OSError, RuntimeError, AssertionError) as error:
-        # A CPU build of torch raises AssertionError.
+        if device.startswith("cuda"):
+            torch.cuda.set_device(device)
+    except (ImportError, OSError, RuntimeError, AssertionError) as error:  # the last from a torch for CPUs
         why = (str(error).splitlines() or [type(error).__name__])[0]
         say(f"cannot compute on {device} ({why}); continuing on the CPU")
         return "cpu"

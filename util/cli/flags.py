@@ -1,8 +1,4 @@
-"""Flags in the style of Torch's command line: `-name value`. `--name value` and `-name=value` work as well.
-
-Each flag of train.py also has a `Role`, which says what it means for a run. What -resume may change, what several
-processes must agree on, and what is never taken from a checkpoint all follow from it.
-"""
+"""Flags in the style of Torch's command line: `-name value`. `--name value` and `-name=value` work as well."""
 
 from __future__ import annotations
 
@@ -12,29 +8,24 @@ import math
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from util.cli.console import tell
 
 
 class Role(Enum):
-    """What a flag means for a run."""
+    """What a flag means for a run: what -resume may change and what several processes must agree on follow from it."""
 
-    RUN = "fixed"
-    """Defines the run: -resume refuses another value."""
-    COURSE = "may change, and the figures with it"
-    """Affects the figures, but -resume may change it from there on."""
-    PACE = "may change"
-    """When the run prints, validates, saves and stops; no figure depends on it."""
-    TEXT = "may change, if the text is the same"
-    """Where to find the text; only its content matters, and that is compared."""
-    MACHINE = "may change with the machine"
-    """What the run is computed on. Each process may have its own."""
-    CALL = "give it again"
-    """For this command only: a place to write to, which is never taken from a checkpoint."""
+    RUN = "fixed"  # defines the run: -resume refuses another value
+    COURSE = "may change, and the figures with it"  # from there on
+    PACE = "may change"  # when the run prints, validates, saves and stops; no figure depends on it
+    TEXT = "may change, if the text is the same"  # where to find the text; its content is compared
+    MACHINE = "may change with the machine"  # what it is computed on; each process may have its own
+    CALL = "give it again"  # a place to write to, which is never taken from a checkpoint
 
 
 LARGEST = 2**63 - 1
@@ -51,42 +42,35 @@ class Kind:
     label: str
 
     def __call__(self, word: str) -> Any:
-        try:
-            value = self.read(word)
-        except ValueError:
-            value = None
-        if value is None or not self.accepts(value):
-            raise argparse.ArgumentTypeError(f"{word!r} is not {self.wanted}")
-        return value
+        with suppress(ValueError):
+            if self.accepts(value := self.read(word)):
+                return value
+        raise argparse.ArgumentTypeError(f"{word!r} is not {self.wanted}")
 
 
-def whole(low: int, high: int | None = None) -> Kind:
-    """A kind of value: whole numbers of at least `low`, and at most `high` if given."""
-    wanted = f"a whole number of at least {low}" if high is None else f"a whole number from {low} to {high}"
-    bound = LARGEST if high is None else high
-
-    def read(word: str) -> int:
-        value = int(word)
-        if high is None and value > LARGEST:
-            raise argparse.ArgumentTypeError(f"{word!r:.30} is too large; the largest number is {LARGEST}")
-        return value
-
-    return Kind(read, lambda x: type(x) is int and low <= x <= bound, wanted, "N")
+def whole(low: int, high: int = LARGEST) -> Kind:
+    """Whole numbers of at least `low`, and at most `high` if given."""
+    wanted = f"a whole number of at least {low}" if high == LARGEST else f"a whole number from {low} to {high}"
+    return Kind(int, lambda x: type(x) is int and low <= x <= high, wanted, "N")
 
 
 def real(accepts: Callable[[float], bool], wanted: str) -> Kind:
-    """A kind of value: finite numbers that `accepts` approves; `wanted` describes them."""
+    """Finite numbers that `accepts` approves; `wanted` describes them."""
     return Kind(float, lambda x: type(x) in (int, float) and math.isfinite(x) and accepts(x), wanted, "X")
 
 
-text = Kind(str, lambda x: isinstance(x, str), "text", "TEXT")
-path = Kind(Path, lambda x: isinstance(x, str | Path) and "\0" not in str(x), "a path", "PATH")
-positive = real(lambda x: x > 0, "a number above 0")
-positive_single = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # fits in a float32
-fraction = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
-switch = whole(0, 1)
-seed = whole(0, 2**32 - 1)
-gpu_id = whole(-1)
+def choice(*names: str) -> Kind:
+    """One of these words."""
+    return Kind(str, lambda x: x in names, f"one of {', '.join(names)}", f"{{{','.join(names)}}}")
+
+
+STRING = Kind(str, lambda x: isinstance(x, str), "text", "TEXT")
+PATH = Kind(Path, lambda x: isinstance(x, str | Path) and "\0" not in str(x), "a path", "PATH")
+POSITIVE = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # so that it fits in a float32
+FRACTION = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
+SWITCH = whole(0, 1)
+SEED = whole(0, 2**32 - 1)
+GPU_ID = whole(-1)
 
 
 def unescape(value: str) -> str:
@@ -100,6 +84,10 @@ def as_bytes(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
+DEFAULT = " (default: %(default)s)"
+"""How the help of a flag ends, if it has a default."""
+
+
 class Flags(argparse.ArgumentParser):
     """The flags of one script. A bad flag prints one sentence on standard error and exits with status 2."""
 
@@ -107,7 +95,7 @@ class Flags(argparse.ArgumentParser):
         super().__init__(
             description=description,
             epilog=f"example: {example}",
-            formatter_class=lambda prog: HelpFormatter(prog, max_help_position=34, width=120),
+            formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=120),
             allow_abbrev=False,
             add_help=False,
         )
@@ -119,45 +107,30 @@ class Flags(argparse.ArgumentParser):
         """Starts a group of flags in -help and returns the function that adds a flag to it."""
         group = self.add_argument_group(title)
 
-        def add(
-            name: str,
-            kind: Callable[[str], Any],
-            default: Any,
-            help: str,
-            choices: Sequence[str] | None = None,
-            role: Role = Role.CALL,
-        ) -> None:
-            metavar = None if choices else getattr(kind, "label", "TEXT")
-            self.roles[name] = role
-            self.actions[name] = group.add_argument(
-                f"-{name}", type=kind, default=default, help=help, choices=choices, metavar=metavar
-            )
+        def add(name: str, kind: Kind, default: Any, help: str, role: Role = Role.CALL) -> None:
+            help += DEFAULT * (default != "")
+            action = group.add_argument(f"-{name}", type=kind, default=default, help=help, metavar=kind.label)
+            self.roles[name], self.actions[name] = role, action
 
         return add
 
     def add_checkpoint(self, several: bool = False) -> None:
         """Adds the argument CHECKPOINT, or CHECKPOINT..."""
-        nargs = "+" if several else None
-        self.add_argument(
-            "checkpoint",
-            type=Path,
-            metavar="CHECKPOINT",
-            nargs=nargs,
-            help="checkpoint written by train.py (.pt), by the original or by torch-rnn (.t7)",
-        )
+        help = "checkpoint written by train.py (.pt), by the original or by torch-rnn (.t7)"
+        self.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", nargs="+" if several else None, help=help)
 
     def add_machine(self, gpuid: int = 0, gpuid_help: str = "GPU to use; -1 = CPU") -> Callable[..., None]:
         """Adds -gpuid and -opencl, in a group of their own; returns a function that adds further flags to it."""
         add = self.group("machine")
-        add("gpuid", gpu_id, gpuid, gpuid_help, role=Role.MACHINE)
-        add("opencl", switch, 0, "1 = use OpenCL instead of CUDA", role=Role.MACHINE)
+        add("gpuid", GPU_ID, gpuid, gpuid_help, role=Role.MACHINE)
+        add("opencl", SWITCH, 0, "1 = use OpenCL instead of CUDA", role=Role.MACHINE)
         return add
 
     def add_unused_machine(self) -> None:
         """Adds -gpuid and -opencl to a script that needs no device, since the original accepts them."""
         add = self.group("accepted for compatibility with the original; no GPU is needed")
-        add("gpuid", gpu_id, 0, "ignored")
-        add("opencl", switch, 0, "ignored")
+        add("gpuid", GPU_ID, 0, "ignored")
+        add("opencl", SWITCH, 0, "ignored")
 
     def named(self, *roles: Role) -> set[str]:
         """Returns the names of the flags with these roles."""
@@ -169,62 +142,36 @@ class Flags(argparse.ArgumentParser):
 
     def accepts(self, name: str, value: Any) -> bool:
         """Whether the flag of that name could have this value."""
-        action = self.actions[name]
-        if action.choices:
-            return value in action.choices
-        return action.type.accepts(value) if isinstance(action.type, Kind) else True
+        return cast(Kind, self.actions[name].type).accepts(value)
 
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         """Returns the flags' values; its `given` is the set of names that the user wrote."""
-        arguments = self._join_values(sys.argv[1:] if argv is None else argv)
+        words = list(sys.argv[1:] if argv is None else argv)
+        known, arguments, given = self._option_string_actions, [], set()
+        while words:
+            word = words.pop(0)
+            name, equals, value = split_flag(word)
+            if name:
+                if name not in known:
+                    near = difflib.get_close_matches(name, known, n=1)
+                    self.error(f"there is no flag {name}" + (f" (did you mean {near[0]}?)" if near else ""))
+                given.add(known[name].dest)
+                if known[name].nargs is None and not equals and words and split_flag(words[0])[0] not in known:
+                    equals, value = "=", words.pop(0)  # joined, so that a value may start with a dash, as -1 does
+                word = name + equals + value
+            arguments.append(word)
         options = self.parse_args(arguments)
-        options.given = {flag.dest for flag in map(self._known, arguments) if flag}
+        options.given = given
         return options
 
     def error(self, message: str) -> NoReturn:
-        left_over = message.removeprefix("unrecognized arguments: ")
-        if left_over != message:
-            message = f"{left_over} does not belong to any flag (quote a pattern like '*.txt' or text with spaces)"
+        hint = "belong to any flag (quote a pattern like '*.txt' or text with spaces)"
+        message = re.sub("^unrecognized arguments: (.*)", rf"\1 does not {hint}", message, flags=re.DOTALL)
         tell(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
         raise SystemExit(2)
 
-    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """Returns a flag's value. argparse up to Python 3.12 would take the value `--` for the end of the flags."""
-        if not action.option_strings or action.nargs is not None:
-            return super()._get_values(action, arg_strings)
-        value = self._get_value(action, arg_strings[0])
-        self._check_value(action, value)
-        return value
 
-    def _known(self, argument: str) -> argparse.Action | None:
-        """Returns the flag that an argument names, if any."""
-        name = argument.split("=", 1)[0]
-        return self._option_string_actions.get("-" + name.lstrip("-")) if name.startswith("-") else None
-
-    def _join_values(self, argv: Sequence[str]) -> list[str]:
-        """Joins `-name value` into one argument, so that a value may start with a dash, as a negative number does."""
-        joined: list[str] = []
-        rest = list(argv)
-        while rest:
-            argument = rest.pop(0)
-            flag = self._known(argument)
-            if flag:
-                argument = "-" + argument.lstrip("-")
-                if flag.nargs is None and "=" not in argument and rest and not self._known(rest[0]):
-                    argument = f"{argument}={rest.pop(0)}"
-            elif argument.startswith("-"):
-                self.error(self._about_unknown(argument))
-            joined.append(argument)
-        return joined
-
-    def _about_unknown(self, argument: str) -> str:
-        name = "-" + argument.split("=", 1)[0].lstrip("-")
-        near = difflib.get_close_matches(name, self._option_string_actions, n=1)
-        return f"there is no flag {name}" + (f" (did you mean {near[0]}?)" if near else "")
-
-
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows each flag's default, if it has one."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, "") else super()._get_help_string(action)
+def split_flag(word: str) -> tuple[str, str, str]:
+    """Splits `--name=value` into `-name`, `=` and `value`; the name is empty if the word does not start with a dash."""
+    name, equals, value = word.partition("=")
+    return "-" + name.lstrip("-") if word.startswith("-") else "", equals, value

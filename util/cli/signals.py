@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE")
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE") if hasattr(signal, name)]
 """Ctrl-C, kill, a closed terminal, a log whose reader has gone away; Windows lacks the last two."""
 
 
@@ -31,9 +31,7 @@ class StopSignals:
         return 128 + self.received if self.received else 0
 
     def __enter__(self) -> StopSignals:
-        numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-        if getattr(signal, "SIGHUP", None) in numbers and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
-            numbers.remove(signal.SIGHUP)
+        numbers = [n for n in SIGNALS if not (n.name == "SIGHUP" and signal.getsignal(n) == signal.SIG_IGN)]
         self._before = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
@@ -61,16 +59,14 @@ def cleaning_up() -> Iterator[None]:
 
     So what is to be removed at the end is removed. Signals that are ignored or handled are left alone.
     """
-    before = []
-    if threading.current_thread() is threading.main_thread():  # others cannot set a handler
-        numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-        before = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    main = threading.current_thread() is threading.main_thread()  # no other can set a handler
+    fatal = [number for number in SIGNALS if main and signal.getsignal(number) == signal.SIG_DFL]
     try:
-        for number in before:
+        for number in fatal:
             signal.signal(number, end)
         yield
     finally:
-        for number in before:
+        for number in fatal:
             if signal.getsignal(number) == end:
                 signal.signal(number, signal.SIG_DFL)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from util.cli.console import log, tell
-from util.cli.flags import fraction, unescape
+from util.cli.flags import FRACTION, unescape
 from util.errors import UserError
 from util.text.batches import Batches
 from util.text.cache import Text
@@ -31,7 +31,7 @@ def batches_of_run(
     `translation` and `streams` are those of Batches. Raises UserError if the text does not contain -document_end.
     """
     train_frac, val_frac, document_end = (options.get(name, "") for name in ("train_frac", "val_frac", "document_end"))
-    if not (fraction.accepts(train_frac) and fraction.accepts(val_frac) and isinstance(document_end, str)):
+    if not (FRACTION.accepts(train_frac) and FRACTION.accepts(val_frac) and isinstance(document_end, str)):
         return None
     how = options["batch_size"], options["seq_length"], train_frac, val_frac, translation, streams
     if not document_end:

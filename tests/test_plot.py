@@ -1,0 +1,95 @@
+"""Curves of losses, as pictures and in plain characters."""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tests.helpers.inputs import GOLDEN
+from util.checkpoint.content import Checkpoint
+from util.checkpoint.store import load_checkpoint
+from util.plot import COLORS, curves, draw_text, loss_range, save_picture
+from util.text.vocabulary import Vocabulary
+
+
+def run_of(train_losses: list[float], val_losses: dict[int, float], epoch: float) -> Checkpoint:
+    losses = np.array(train_losses, float)
+    return Checkpoint({}, Vocabulary("ab", "utf-8"), {}, len(train_losses), epoch, losses, val_losses, None)
+
+
+def test_curves_over_epochs():
+    train, val = curves("x", run_of([4, 3, 2, 1], {2: 2.5, 4: 1.5}, 8.0))
+    assert (train.label, val.label) == ("training: x", "validation: x")
+    np.testing.assert_array_equal(train[1:], [[2, 4, 6, 8], [4, 3, 2, 1]])
+    np.testing.assert_array_equal(val[1:], [[4, 8], [2.5, 1.5]])
+
+
+def test_a_long_run_is_smoothed():
+    losses = np.arange(6000.0)
+    train, val = curves("x", run_of(losses, {}, 6000.0))
+    assert train.label == "training (mean of 40 iterations): x"
+    np.testing.assert_allclose(train.losses, losses.reshape(150, 40).mean(axis=1))
+    np.testing.assert_allclose(train.x, train.losses + 1)  # the middle of the iterations, counted from 1
+    assert val.x.size == 0
+
+
+def test_gaps_and_nonsense_leave_no_points():
+    losses = np.arange(600.0)
+    losses[[0, 1, 2, 3, 8, 599]] = np.nan
+    losses[598] = 1e308
+    train, val = curves("x", run_of(losses, {-1: 1.0, 0: 1.0, 10**400: 1.0, 5: np.inf, 7: np.nan, 600: 2.0}, 600.0))
+    assert len(train.x) == 149  # the first four have none
+    np.testing.assert_allclose(train.losses[[0, 1, -1]], [5.5, 10, 596.5])
+    np.testing.assert_allclose(train.x[:2], [6.5, 11])
+    np.testing.assert_array_equal(val[1:], [[600], [2]])
+
+
+def test_the_steep_start_does_not_flatten_the_rest():
+    steep = curves("x", run_of([9.0] * 5 + [3.0] + [2.0] * 94, {50: 2.5}, 1.0))
+    assert loss_range([steep]) == (2.0, 3.0)
+    lines = draw_text([steep], "epochs", 109, 10).splitlines()
+    assert lines[0] == "  3.000 |" + " " * 6 + "." and lines[9].startswith("  2.000 |" + " " * 7 + "...")
+    assert loss_range([steep, curves("y", run_of([], {}, 0.0)), curves("z", run_of([5.0], {}, 0.0))]) == (2.0, 5.0)
+
+
+def test_a_curve_in_plain_characters():
+    # One loss for each column, a row lower every tenth, and a validation at the end.
+    steps = curves("a run", run_of([2.0 - i // 10 / 8 for i in range(1, 90)], {89: 1.5}, 3.0))
+    lines = draw_text([steps], "epochs", width=99, height=9).splitlines()
+    assert [line[:9] for line in lines[:9]] == [f"{2 - row / 8:7.3f} |" for row in range(9)]
+    assert lines[9] == " " * 8 + "+" + "-" * 90
+    assert lines[10] == " " * 9 + "0" + "3.00 epochs".rjust(89)
+    assert lines[11:] == ["loss in nats per character", "  . training, o validation: a run"]
+    drawn = {(column, row) for row in range(9) for column, c in enumerate(lines[row][9:]) if c == "."}
+    assert drawn == {(column, column // 10) for column in range(1, 90)}
+    assert lines[4].endswith("o") and len(lines[4]) == 99 and max(map(len, lines)) == 99
+
+
+def test_several_curves_have_letters():
+    runs = [curves(name, run_of([3, loss, loss], {3: loss - 0.5}, 1.0)) for name, loss in (("x", 2.0), ("y", 1.0))]
+    drawn = draw_text(runs, "iterations", width=40, height=12)
+    assert drawn.endswith("  a training, A validation: x\n  b training, B validation: y")
+    marks = Counter("".join(line[9:] for line in drawn.splitlines()[:12]).replace(" ", ""))
+    # The start, the same for both, shows the second; each validation covers nothing.
+    assert marks == {"a": 2, "A": 1, "b": 3, "B": 1}
+
+
+@pytest.mark.parametrize(("losses", "epoch"), [([2.0], 0.0), ([2.0] * 400, 1e300)])
+def test_flat_and_single_losses_can_be_drawn(losses, epoch):
+    lines = draw_text([curves("x", run_of(losses, {1: 2.0}, epoch))], "epochs", 40, 10).splitlines()
+    assert lines[0].startswith("  2.000 |") and "o" in lines[0][9:]
+
+
+def test_what_is_in_a_picture_of_runs_that_differ_in_black_and_white(matplotlib, checkpoint, tmp_path):
+    paths = [checkpoint, GOLDEN / "gru.t7", checkpoint, checkpoint]
+    runs = [curves(name, load_checkpoint(path)) for name, path in zip("abcd", paths)]
+    with matplotlib.rc_context({"svg.fonttype": "none"}):  # so that text is text
+        save_picture(runs, "epochs", tmp_path / "x.svg", paths)
+    picture = (tmp_path / "x.svg").read_text()
+    texts = re.findall(r"<text [^>]*>([^<]*)</text>", picture)
+    assert {"epochs", "loss (nats per character)", "bits per character"} <= set(texts)
+    assert texts[-8:-4] == ["training: a", "validation: a", "training (mean of 3 iterations): b", "validation: b"]
+    assert len(set(re.findall(r"stroke-dasharray: ([^;\"]*)", picture))) == 4  # two lines, thin and thick
+    brightness = [np.dot([0.299, 0.587, 0.114], [int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in COLORS]
+    assert np.diff(sorted(brightness)).min() > 20  # of 255

@@ -1,0 +1,101 @@
+"""Loss curves of runs, as a picture or as plain characters in a terminal."""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from util.checkpoint.content import Checkpoint
+from util.cli.files import output
+
+SUFFIXES = (".png", ".svg", ".pdf")
+POINTS = 150  # on a smoothed curve, approximately
+# Runs differ in color, brightness and line, so they can be told apart in black and white.
+COLORS = ("#08306b", "#e8850c", "#c0306a", "#2a9d8f")
+LINES = ("-", "--", "-.")
+
+
+class Curve(NamedTuple):
+    """The training or the validation losses of a run, in nats per character, over epochs or iterations."""
+
+    label: str
+    x: np.ndarray
+    losses: np.ndarray
+
+
+def curves(name: str, checkpoint: Checkpoint, unit: str = "epochs") -> tuple[Curve, Curve]:
+    """Returns the training losses of a checkpoint's run, smoothed, and the validation losses; both without gaps."""
+    count = checkpoint.iteration
+    length = checkpoint.epoch / max(count, 1) if unit == "epochs" else 1.0  # of one iteration
+    window = max(1, round(count / POINTS))
+    smoothing = f" (mean of {window} iterations)" if window > 1 else ""
+    x, losses = drawable(np.arange(1, count + 1), checkpoint.train_losses)
+    block = (x - 1) // window
+    sizes = np.bincount(block)
+    x, losses = (np.bincount(block, values)[sizes > 0] / sizes[sizes > 0] for values in (x, losses))
+    known = sorted(pair for pair in checkpoint.val_losses.items() if 0 < pair[0] <= count)
+    val_x, val_losses = drawable(*np.array(known, float).reshape(-1, 2).T)
+    train = Curve(f"training{smoothing}: {name}", x * length, losses)
+    return train, Curve(f"validation: {name}", val_x * length, val_losses)
+
+
+def drawable(x: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Leaves out losses that are not finite, or absurdly large."""
+    sound = np.abs(losses) < 1e100
+    return x[sound], losses[sound]
+
+
+def loss_range(runs: Sequence[tuple[Curve, Curve]]) -> tuple[float, float]:
+    """Returns the range of losses to draw, without the steep start, which would flatten the rest."""
+    drawn = np.concatenate([part for train, val in runs for part in (train.losses[len(train.x) // 20 :], val.losses)])
+    return drawn.min(), drawn.max()
+
+
+def save_picture(runs: Sequence[tuple[Curve, Curve]], unit: str, path: Path, reads: Sequence[Path]) -> None:
+    """Draws the curves to a .png, .svg or .pdf file, never over those in `reads`. Raises UserError if it cannot."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5))
+    axes = figure.add_subplot()
+    for (train, val), color, line in zip(runs, cycle(COLORS), cycle(LINES)):
+        axes.plot(train.x, train.losses, line, color=color, linewidth=1, alpha=0.7, label=train.label)
+        axes.plot(val.x, val.losses, line + "o", color=color, linewidth=1.8, markersize=5, label=val.label)
+    low, high = loss_range(runs)
+    margin = 0.05 * (high - low) or 0.1
+    axes.set(xlabel=unit, ylabel="loss (nats per character)", ylim=(low - margin, high + margin))
+    axes.set_xlim(left=0)
+    bit = math.log(2)  # in nats
+    bits = axes.secondary_yaxis("right", functions=(lambda y: np.divide(y, bit), lambda y: np.multiply(y, bit)))
+    bits.set_ylabel("bits per character")
+    axes.grid(color="0.9")
+    # Below the axes, where it covers nothing.
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False, handlelength=4)
+    with output(path, "-plot", reads) as file:
+        figure.savefig(file, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight")
+
+
+def draw_text(runs: Sequence[tuple[Curve, Curve]], unit: str, width: int, height: int) -> str:
+    """Returns the curves in lines of `width` characters. Each of several runs has a letter, capital for validation."""
+    columns, (low, high) = width - 9, loss_range(runs)
+    end = max(curve.x.max() for run in runs for curve in run if curve.x.size)
+    marks = zip(".", "o") if len(runs) == 1 else cycle(zip(string.ascii_lowercase, string.ascii_uppercase))
+    marked = [pair for run, both in zip(runs, marks) for pair in zip(run, both)]
+    canvas = np.full((height, columns), " ")
+    for curve, mark in marked[::2] + marked[1::2]:  # validation over training
+        column = curve.x / (end or 1) * (columns - 1)
+        row = (high - curve.losses) / ((high - low) or 1) * (height - 1)
+        inside = (row > -0.5) & (row < height - 0.5)
+        canvas[row[inside].round().astype(int), column[inside].round().astype(int)] = mark
+    heights = np.linspace(high, low, height)
+    lines = [f"{loss:7.3f} |{''.join(cells).rstrip()}" for loss, cells in zip(heights, canvas)]
+    last = f"{end:.2f} epochs" if unit == "epochs" else f"{end:,.0f} iterations"
+    lines += [" " * 8 + "+" + "-" * columns, " " * 9 + "0" + last.rjust(columns - 1), "loss in nats per character"]
+    for (train, train_mark), (val, val_mark) in zip(marked[::2], marked[1::2]):
+        lines.append(f"  {train_mark} {train.label.split(':')[0]}, {val_mark} {val.label}")
+    return "\n".join(lines)
