@@ -101,8 +101,8 @@ def main() -> int:
     options = start.options
     with Processes() as processes, Log(options, start.train_losses) as figures:
         device = choose_device(options.gpuid, options.opencl, log)
-        folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep, parser)
-        folder.try_writing()
+        folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep)
+        folder.check_writable()
         text = load_text(input_text(start), options.encoding, start.text_sha256)
         vocabulary = start.vocabulary_for(text.vocabulary)
         batches = make_batches(text, vocabulary, options, processes.share(options.batch_size))
@@ -111,9 +111,9 @@ def main() -> int:
             restore_run(start, trainer, folder)
         processes.connect(lambda: shared_values(parser, options, text.sha256, trainer))
 
-        def save(place: Path) -> None:
+        def save() -> None:
             snapshot = trainer.snapshot(text.sha256)
-            folder.save(Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **snapshot), place)
+            folder.save(Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **snapshot))
 
         iterations = options.max_epochs * batches.split_sizes[TRAIN]
         if trainer.iteration >= iterations:
@@ -126,11 +126,11 @@ def main() -> int:
                 learn(trainer, iterations, folder, save, figures, threads, stop)
             except LostProcess as error:
                 raise LostProcess(f"{error}; {how_to_continue(folder)}") from error
-            if trainer.stops(stop.received) and folder.attempted < trainer.iteration:
+            if trainer.stops(stop.received) and folder.last.iteration < trainer.iteration:
                 trainer.fetch()  # a run that runs ahead has losses that nobody has looked at yet
                 if trainer.unsound_loss is not None or not trainer.finite():
                     raise UserError(trouble(trainer, folder))
-                save(folder.rolling_path(trainer.iteration))
+                save()
     farewell(trainer, folder, trainer.iteration < iterations, stop)
     return stop.exit_status
 
@@ -139,7 +139,7 @@ def learn(
     trainer: Trainer,
     iterations: int,
     folder: CheckpointFolder,
-    save: Callable[[Path], None],
+    save: Callable[[], None],
     figures: Log,
     threads: Threads,
     stop: StopSignals,
@@ -160,29 +160,29 @@ def learn(
         figures.advance(trainer)
         sound = trainer.unsound_loss is None
         if sound and now.validation:
-            sound = validate(trainer, folder, save)
+            sound = validate(trainer, save)
         elif sound and now.rolling and trainer.finite():
-            save(folder.rolling_path(trainer.iteration))
+            save()
         if any(now) or not sound:
             figures.line(trainer, now.line or not sound)
         if not sound:
             raise UserError(trouble(trainer, folder))
 
 
-def validate(trainer: Trainer, folder: CheckpointFolder, save: Callable[[Path], None]) -> bool:
+def validate(trainer: Trainer, save: Callable[[], None]) -> bool:
     """Validates and writes a checkpoint, unless the model is broken; returns whether it is sound."""
     log("evaluating loss over split index 2")
     val_loss = trainer.evaluate(VALIDATION)
     if not (math.isfinite(val_loss) and trainer.finite()):
         return False
     trainer.val_losses[trainer.iteration] = val_loss
-    save(folder.validated_path(trainer.epoch, val_loss))
+    save()
     return True
 
 
 def trouble(trainer: Trainer, folder: CheckpointFolder) -> str:
     """Returns the message for a loss that ends the run."""
-    good = f"the last good checkpoint is {folder.newest}" if folder.newest else "there is no checkpoint yet"
+    good = f"the last good checkpoint is {folder.last.path}" if folder.last.path else "there is no checkpoint yet"
     way_out = "try a lower -learning_rate or -grad_clip"
     if trainer.unsound_loss is not None and trainer.unsound_loss < math.inf:
         allowed = f"allow it with a -max_loss_ratio above {trainer.options.max_loss_ratio:g}"
@@ -191,9 +191,14 @@ def trouble(trainer: Trainer, folder: CheckpointFolder) -> str:
     return f"{what} is not a number any more; {good}; {way_out}"
 
 
+def on_disk(folder: CheckpointFolder) -> Path | None:
+    """Returns the last checkpoint, if it is still there."""
+    return folder.last.path if folder.last.path and folder.last.path.exists() else None
+
+
 def how_to_continue(folder: CheckpointFolder) -> str:
     """Returns how to continue a run that has ended early."""
-    newest = folder.newest_on_disk
+    newest = on_disk(folder)
     if not newest:
         return "there is no checkpoint yet, so start again"
     return f"resume with: {console.launcher()} train.py -resume {shlex.quote(str(newest))}"
@@ -202,17 +207,17 @@ def how_to_continue(folder: CheckpointFolder) -> str:
 def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop: StopSignals) -> None:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
     stopped = trainer.stops(stop.received)
-    newest = folder.newest_on_disk
+    newest = on_disk(folder)
     if stopped and unfinished and newest:
-        sentence = f"stopped at iteration {folder.newest_iteration}; {how_to_continue(folder)}"
+        sentence = f"stopped at iteration {folder.last.iteration}; {how_to_continue(folder)}"
         if not log(sentence):
             tell(sentence)
     elif trainer.val_losses and not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
-        best = folder.validated_at(iteration)
+        best = folder.path_at(iteration)
         sampling = f"sample from it with: python sample.py {shlex.quote(str(best))}"
         tell(f"best validation loss: {loss:.4f}; {sampling if best else 'its checkpoint no longer exists'}")
-    if folder.failed:
+    if folder.last.iteration < trainer.iteration:
         rest = f"; the newest one on disk is {newest}" if newest else ", and there is no earlier one"
         lost = f"the last checkpoint could not be written{rest}"
         if not stop.received:

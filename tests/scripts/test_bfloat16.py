@@ -38,7 +38,7 @@ def test_its_checkpoint_is_in_single_precision_and_is_evaluated_as_it_was_traine
     folder, _ = runs["bfloat16"]
     path, checkpoint = saved_by(folder)
     assert checkpoint.dtype == "float32" and checkpoint.options["dtype"] == "bfloat16"
-    assert {array.dtype for array in checkpoint.training.optimizer.values()} == {np.dtype("float32")}
+    assert {array.dtype for array in checkpoint.training["optimizer"].values()} == {np.dtype("float32")}
     done = run("evaluate.py", path, "-gpuid=-1", cwd=folder)
     assert f"loss per character: {checkpoint.val_losses[checkpoint.iteration]!r} nats" in done.stdout
     assert run("sample.py", path, "-length=20", cwd=folder).returncode == 0

@@ -27,7 +27,7 @@ def train(folder, *flags, cv="cv"):
     done = subprocess.run([*command, "-checkpoint_dir", folder / cv], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and "could not be captured" not in done.stderr, done.stderr
     newest = max((folder / cv).glob("*.pt"), key=os.path.getmtime)
-    assert load_checkpoint(newest).training.device == ("cpu" if -1 in flags else "cuda"), done.stdout
+    assert load_checkpoint(newest).training["device"] == ("cpu" if -1 in flags else "cuda"), done.stdout
     return done.stdout
 
 

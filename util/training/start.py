@@ -63,7 +63,7 @@ class Start:
     def text_sha256(self) -> str | None:
         """The identity of the text that the run must continue with; None if any text will do."""
         training = self.checkpoint.training if self.checkpoint else None
-        return training.text_sha256 if training and self.resumed_from else None
+        return training["text_sha256"] if training and self.resumed_from else None
 
 
 def starting_point(options: Namespace, flags: Flags) -> Start:
@@ -105,7 +105,7 @@ def init_from(options: Namespace) -> Start:
 
 def resume(given: Namespace, flags: Flags) -> Start:
     """Continues a run with the checkpoint's flags, except for those that the user gives and that may change."""
-    path, checkpoint = newest_checkpoint(Path(given.resume), flags)
+    path, checkpoint = newest_checkpoint(Path(given.resume))
     if checkpoint.training is None:
         raise UserError(
             f"{path} holds a model but not the state of its run, so it cannot be resumed; "
@@ -119,7 +119,7 @@ def resume(given: Namespace, flags: Flags) -> Start:
     options.checkpoint_dir = path.parent
     options.given = given.given
     # The flag is the learning rate that the run began with; what matters is the current one.
-    before = vars(options) | {"learning_rate": checkpoint.training.learning_rate}
+    before = vars(options) | {"learning_rate": checkpoint.training["learning_rate"]}
     changed = set()
     for name in sorted(given.given - {"resume"}):
         old, new = before[name], getattr(given, name)
@@ -202,9 +202,9 @@ def restore_run(start: Start, trainer: Trainer, folder: CheckpointFolder) -> Non
     trainer.restore(checkpoint)
     if "learning_rate" in start.changed:
         trainer.learning_rate = start.options.learning_rate
-    folder.adopt(start.resumed_from, checkpoint)
-    if training.device != trainer.device.type:
-        log(f"this run was on {training.device}; on another device its last digits will differ")
+    folder.continue_from(start.resumed_from, checkpoint)
+    if training["device"] != trainer.device.type:
+        log(f"this run was on {training['device']}; on another device its last digits will differ")
 
 
 def input_text(start: Start) -> Source:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import nll_loss
 
-from util.checkpoint.content import Checkpoint, Training
+from util.checkpoint.content import Checkpoint
 from util.text.batches import TRAIN, Batches
 from util.torch7_random import Torch7Random
 from util.training.cuda_graph import Graphed
@@ -191,10 +191,11 @@ class Trainer:
         self.iteration = checkpoint.iteration
         self.train_losses = checkpoint.train_losses.tolist()
         self.val_losses = dict(checkpoint.val_losses)
-        self.state.copy_(torch.tensor(training.state[:, :, self.streams]))
-        self.random.restore({"key": training.random["key"].astype(np.uint32), "pos": training.random["pos"]})
-        self.optimizer.restore({name: torch.tensor(array) for name, array in training.optimizer.items()})
-        self.learning_rate = training.learning_rate
+        self.state.copy_(torch.tensor(training["state"][:, :, self.streams]))
+        random = training["random"]
+        self.random.restore({"key": random["key"].astype(np.uint32), "pos": random["pos"]})
+        self.optimizer.restore({name: torch.tensor(array) for name, array in training["optimizer"].items()})
+        self.learning_rate = training["learning_rate"]
 
     def snapshot(self, text_sha256: str) -> dict[str, Any]:
         """Returns the fields of a `Checkpoint` that are training's. All processes must call it, and get the same."""
@@ -209,14 +210,14 @@ class Trainer:
             "epoch": self.epoch,
             "train_losses": np.array(self.train_losses, np.float64),
             "val_losses": dict(self.val_losses),
-            "training": Training(
-                learning_rate=self.learning_rate,
-                optimizer={name: as_array(tensor) for name, tensor in self.optimizer.state.items()},
-                state=as_array(state),
-                random={"key": random["key"].astype(np.int64), "pos": random["pos"]},
-                text_sha256=text_sha256,
-                device=self.device.type,
-            ),
+            "training": {
+                "learning_rate": self.learning_rate,
+                "optimizer": {name: as_array(tensor) for name, tensor in self.optimizer.state.items()},
+                "state": as_array(state),
+                "random": {"key": random["key"].astype(np.int64), "pos": random["pos"]},
+                "text_sha256": text_sha256,
+                "device": self.device.type,
+            },
         }
 
 
