@@ -24,15 +24,15 @@ import numpy as np
 from tqdm import tqdm
 
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.learned_text import (
+from util.checkpoint.store import load_checkpoint
+from util.checkpoint.text_of_checkpoint import (
     add_text_flags,
     batches_of_split,
     check_text_flags,
-    find_learned_text,
-    load_learned_text,
+    find_text_of,
+    load_text_of,
     reading_file,
 )
-from util.checkpoint.store import load_checkpoint
 from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
@@ -124,7 +124,7 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
     Raises UserError if there is no text or the split is empty.
     """
     source = input_text(checkpoint, options)
-    text = load_learned_text(checkpoint, source)
+    text = load_text_of(checkpoint, source)
     translation = checkpoint.vocabulary.translation_from(text.vocabulary, str(source))
     batches, split = batches_of_split(checkpoint, text, source, options, translation)
     B, S, count = checkpoint.options["batch_size"], checkpoint.options["seq_length"], batches.split_sizes[split]
@@ -134,7 +134,7 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
 
 def input_text(checkpoint: Checkpoint, options: Namespace) -> Source:
     """Finds the checkpoint's text. Raises UserError if it has moved and -data_dir does not say where."""
-    found = find_learned_text(checkpoint, options.data_dir)
+    found = find_text_of(checkpoint, options.data_dir)
     if found:
         return found
     stored = str(checkpoint.options.get("data_dir", ""))
@@ -186,7 +186,7 @@ def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
         prime = as_bytes(prime)
     samples = without_primetext(texts_in(content), prime)
     source = input_text(checkpoint, options)
-    text = load_learned_text(checkpoint, source)
+    text = load_text_of(checkpoint, source)
     training, validation = learned_spans(checkpoint, text)
     result = novelty(samples, text, training, validation)
 

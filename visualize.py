@@ -12,8 +12,8 @@ if __name__ == "__main__":
 
 
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.learned_text import add_text_flags, check_text_flags
 from util.checkpoint.store import load_checkpoint
+from util.checkpoint.text_of_checkpoint import add_text_flags, check_text_flags
 from util.cli import console
 from util.cli.console import tell
 from util.cli.files import check_output, output

@@ -27,9 +27,7 @@ def main() -> None:
     parser.add_argument("-rounds", type=int, default=2)
     parser.add_argument("-root", type=Path, default=ROOT, help="the checkout whose train.py runs")
     options, flags = parser.parse_known_args()
-    print(
-        f"{'iterations in ' + str(options.seconds) + ' s':24} {'default':>10} {'-threads 1':>10}    default / -threads 1"
-    )
+    print(f"{f'iterations in {options.seconds:g} s':24} {'default':>10} {'-threads 1':>10}    default / -threads 1")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "input.txt").write_bytes(os.urandom(500_000).hex().encode())

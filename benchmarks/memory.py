@@ -19,7 +19,8 @@ sys.path[:0] = [sys.argv[1], sys.argv[1] + "/benchmarks"]
 import torch
 from train_step import TorchModel, ours, theirs
 who, model, V, H, L, B, S, steps = sys.argv[2], sys.argv[3], *map(int, sys.argv[4:])
-step = ours(V, H, L, model, B, "float32") if who == "ours" else theirs(TorchModel(V, H, L, model)) if who == "torch.nn" else None
+makers = {"ours": lambda: ours(V, H, L, model, B, "float32"), "torch.nn": lambda: theirs(TorchModel(V, H, L, model))}
+step = makers[who]() if who in makers else None
 for _ in range(steps if step else 0):
     step(*torch.randint(0, V, (2, S, B)).unbind())
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

@@ -17,7 +17,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import train
 from tests.helpers.checkpoints import checkpoints, same
 from tests.helpers.folders import names
 from tests.helpers.inputs import SMALL, numbers
@@ -78,7 +77,7 @@ def survive_once(kills: int, flags: list, whole: Run, folder: Path, dice: random
             for path in (folder / "cv").glob(".*.tmp"):
                 path.unlink()  # so that the next one is counted
             if checkpoints(folder / "cv"):  # all of which have loaded
-                path, newest = newest_checkpoint(folder / "cv", train.flags())
+                path, newest = newest_checkpoint(folder / "cv")
                 resumed_from.add(newest.iteration)
                 figures["then resumed from a rolling checkpoint"] += path.name.startswith("resume_")
             else:

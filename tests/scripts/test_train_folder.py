@@ -24,7 +24,6 @@ from tests.helpers.runs import (
     signals_at,
     validates_as,
 )
-from util.checkpoint.store import load_checkpoint
 
 # Checkpoints between validations, and how many are kept
 
@@ -55,15 +54,19 @@ def test_keep_keeps_the_best_and_the_newest_also_after_a_resume(flags, tmp_path)
 
 
 def test_two_validations_with_the_same_name(small_text, tmp_path):
-    """The later one replaces the earlier one, also if the run was stopped in between."""
+    """Both are there, the later one with a number; the run is resumed from that one, and deletes it in its turn."""
     flags = [*SMALL, "-data_dir", small_text, "-batch_size=1", "-seq_length=5", "-eval_val_every=2", "-max_epochs=1"]
-    losses = validates_as({}, otherwise=1.0)
-    for at in (12, 19):
-        more = ["-resume=cv"] if at == 19 else flags
-        assert finish(tmp_path, *more, prepare=all_of(signals_at(at, signal.SIGINT), losses)).status == 130
-    kept = {name: load_checkpoint(tmp_path / "cv" / name).iteration for name in names(tmp_path / "cv")}
-    validated = {f"lm_s_epoch{i / 469:.2f}_1.0000.pt": i for i in range(2, 20, 2)}
-    assert kept == validated | {"resume_s_iteration19.pt": 19} and len(validated) < 9
+    prepare = all_of(signals_at(4, signal.SIGINT), validates_as({}, otherwise=1.0))
+    first = finish(tmp_path, *flags, prepare=prepare)
+    found = {name: content.iteration for name, content in checkpoints(tmp_path / "cv").items()}
+    assert found == {"lm_s_epoch0.00_1.0000.pt": 2, "lm_s_epoch0.01_1.0000.pt": 4}
+    assert (first.status, "warning" in first.err) == (130, False)
+    prepare = all_of(signals_at(6, signal.SIGINT), validates_as({}, otherwise=1.0))
+    second = finish(tmp_path, "-resume=cv", prepare=prepare)
+    assert saved(second.out) == ["lm_s_epoch0.01_2_1.0000.pt"] and "already exists" in second.err
+    prepare = all_of(signals_at(8, signal.SIGINT), validates_as({8: 0.5}, otherwise=1.0))
+    third = finish(tmp_path, "-resume=cv", "-keep=1", prepare=prepare)
+    assert (third.status, names(tmp_path / "cv")) == (130, {"lm_s_epoch0.02_0.5000.pt"})
 
 
 def test_a_copy_that_a_run_is_resumed_from_stays(stopped, tmp_path):

@@ -142,7 +142,7 @@ def test_flags_that_may_change_are_said(stopped, small_text, tmp_path):
     written = checkpoints(tmp_path / "new")
     assert written.keys() == best(saved(run.out), 2) | {saved(run.out)[-1]}
     assert len(saved(run.out)) == 6 and all(name.startswith("lm_other_epoch") for name in written)
-    assert {checkpoint.training.learning_rate for checkpoint in written.values()} == {0.001}
+    assert {checkpoint.training["learning_rate"] for checkpoint in written.values()} == {0.001}
     assert stopped.exists()  # in another folder, which is no longer the run's
 
 

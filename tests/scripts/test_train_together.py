@@ -26,7 +26,7 @@ def test_two_runs_at_once_in_one_folder_keep_out_of_each_others_way(keep, flags,
         wanted = best(every, keep) | {every[-1]} if keep else every
         assert sorted(mine) == sorted(wanted)
     told = [line for run in runs for line in run.err.splitlines()]
-    pattern = r"warning: cv/(\S+)\.pt already exists; writing \1_2\.pt instead"
+    pattern = r"warning: cv/(\S+?)(_\d\.\d+|)\.pt already exists; writing \1_2\2\.pt instead"
     assert [line for line in told if not re.fullmatch(pattern, line)] == []
     if not keep:
         # Whichever run came second to one of the two names of the first epoch has said so.
@@ -43,7 +43,9 @@ def test_a_resumed_run_leaves_the_files_of_another_alone(flags, tmp_path):
     for decay in (0.5, 0.9):
         run = [*flags, "-save_every", 5, "-learning_rate_decay", decay]
         assert finish(tmp_path, *run, prepare=signals_at(47, signal.SIGINT)).status == 130
-    theirs = {path: path.read_bytes() for path in (tmp_path / "cv").iterdir() if not path.stem.endswith("_2")}
+    theirs = {
+        path: path.read_bytes() for path in (tmp_path / "cv").iterdir() if not re.search(r"_2(_\d\.\d+)?$", path.stem)
+    }
     assert len(theirs) == 2
     resumed = finish(tmp_path, "-resume", "cv/resume_s_iteration47_2.pt", "-keep", 1)
     assert resumed.status == 0

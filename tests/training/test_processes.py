@@ -62,9 +62,9 @@ def test_streams_that_do_not_divide_evenly(folder):
     # Both could be of one run: nothing in them says how many processes there were.
     (name, theirs), (other, ours) = (next(iter(checkpoints(folder / cv).items())) for cv in ("three", "cv"))
     assert name == other
-    assert theirs.training.random["pos"] == ours.training.random["pos"]
-    assert theirs.training.state.shape == (1, 2, 50, 8)
-    np.testing.assert_allclose(theirs.training.state, ours.training.state, rtol=0, atol=1e-12)
+    assert theirs.training["random"]["pos"] == ours.training["random"]["pos"]
+    assert theirs.training["state"].shape == (1, 2, 50, 8)
+    np.testing.assert_allclose(theirs.training["state"], ours.training["state"], rtol=0, atol=1e-12)
     for parameter, values in ours.parameters.items():
         np.testing.assert_allclose(theirs.parameters[parameter], values, rtol=0, atol=1e-12)
 

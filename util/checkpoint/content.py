@@ -33,22 +33,6 @@ class ModelShape(NamedTuple):
 
 
 @dataclass
-class Training:
-    """What resuming exactly needs besides the model."""
-
-    learning_rate: float
-    optimizer: dict[str, np.ndarray]
-    """The optimizer's arrays for the flat vector of parameters, by name."""
-    state: np.ndarray
-    """(L, states, B, H), carried into the next batch."""
-    random: dict[str, Any]
-    """The position in the stream of random numbers: key, int64 (624,), and pos."""
-    text_sha256: str
-    device: str
-    """One of DEVICES: a run continues bit for bit only on the same kind of device."""
-
-
-@dataclass
 class Checkpoint:
     """A model, and the run that made it."""
 
@@ -64,8 +48,8 @@ class Checkpoint:
     """Loss per character of each iteration: float64 (iteration,)."""
     val_losses: dict[int, float]
     """Loss per character on the validation split, by iteration."""
-    training: Training | None
-    """None for checkpoints from other programs."""
+    training: dict[str, Any] | None
+    """What resuming exactly needs besides; None for checkpoints from other programs. See `check_training`."""
 
     @property
     def model_shape(self) -> ModelShape:
@@ -101,7 +85,6 @@ def to_content(checkpoint: Checkpoint) -> dict[str, Any]:
     """Returns the dictionary of plain values and arrays that goes into a file."""
     content = vars(checkpoint) | {"format": FORMAT, "version": VERSION}
     content["vocabulary"], content["encoding"] = checkpoint.vocabulary.characters, checkpoint.vocabulary.encoding
-    content["training"] = vars(checkpoint.training) if checkpoint.training else None
     return content
 
 
@@ -125,8 +108,8 @@ def from_content(content: Any) -> Checkpoint:
     checkpoint = Checkpoint(**{name: content[name] for name in names} | {"vocabulary": vocabulary})
     check_run(checkpoint)
     check_parameters(checkpoint)
-    if content["training"] is not None:
-        checkpoint.training = read_training(content["training"], checkpoint)
+    if checkpoint.training is not None:
+        check_training(checkpoint.training, checkpoint)
     return checkpoint
 
 
@@ -164,32 +147,33 @@ def check_parameters(checkpoint: Checkpoint) -> None:
             raise ValueError(f"its parameter {name} has values that are not finite")
 
 
-def read_training(content: Any, checkpoint: Checkpoint) -> Training:
-    """Returns what training added to a checkpoint. Raises ValueError if a run could not be resumed from it."""
-    names = {field.name for field in fields(Training)}
-    require(isinstance(content, dict) and content.keys() == names, "training")
-    training = Training(**content)
+def check_training(training: Any, checkpoint: Checkpoint) -> None:
+    """Raises ValueError if a run could not be resumed from this.
+
+    `learning_rate` is the current one, and `optimizer` holds arrays for the flat vector of parameters by name. `state`
+    (L, states, B, H) is carried into the next batch. `random` is the point in the stream of random numbers: key, int64
+    (624,), and pos. A run continues bit for bit only on the same kind of `device`, and with the text of `text_sha256`.
+    """
+    names = {"learning_rate", "optimizer", "state", "random", "text_sha256", "device"}
+    require(isinstance(training, dict) and training.keys() == names, "training")
     # The bound keeps it within a float32.
-    require(is_number(training.learning_rate) and 0 <= training.learning_rate < 1e38, "learning_rate")
+    require(is_number(training["learning_rate"]) and 0 <= training["learning_rate"] < 1e38, "learning_rate")
     # A run that went on in another precision would not be the same run.
-    double = checkpoint.options.get("dtype") == "float64"
-    require(checkpoint.dtype == ("float64" if double else "float32"), "dtype")
-    require(isinstance(training.text_sha256, str), "text_sha256")
-    require(isinstance(training.device, str) and training.device in DEVICES, "device")
+    options, size, dtype = checkpoint.options, checkpoint.size, checkpoint.dtype
+    require(dtype == ("float64" if options.get("dtype") == "float64" else "float32"), "dtype")
+    require(isinstance(training["text_sha256"], str), "text_sha256")
+    require(isinstance(training["device"], str) and training["device"] in DEVICES, "device")
     require(all(0 < iteration <= checkpoint.iteration for iteration in checkpoint.val_losses), "val_losses")
-    wanted = OPTIMIZER_STATE.get(checkpoint.options.get("optim", "rmsprop"))
-    require(isinstance(training.optimizer, dict) and training.optimizer.keys() == wanted, "optimizer")
-    size, dtype = checkpoint.size, checkpoint.dtype
-    require(all(is_array(array, (size,), dtype) for array in training.optimizer.values()), "optimizer")
+    optimizer, random = training["optimizer"], training["random"]
+    wanted = OPTIMIZER_STATE.get(options.get("optim", "rmsprop"))
+    require(isinstance(optimizer, dict) and optimizer.keys() == wanted, "optimizer")
+    require(all(is_array(array, (size,), dtype) for array in optimizer.values()), "optimizer")
     _, H, L, model = checkpoint.model_shape
-    shape = (L, len(STATES[model]), checkpoint.options["batch_size"], H)
-    require(is_array(training.state, shape, dtype), "state")
-    require(isinstance(training.random, dict), "random")
-    require(training.random.keys() == {"key", "pos"}, "random")
-    key, pos = training.random["key"], training.random["pos"]
+    require(is_array(training["state"], (L, len(STATES[model]), options["batch_size"], H), dtype), "state")
+    require(isinstance(random, dict) and random.keys() == {"key", "pos"}, "random")
+    key, pos = random["key"], random["pos"]
     require(is_array(key, (624,), np.int64) and ((key >= 0) & (key < 2**32)).all(), "random")
     require(is_count(pos, 0) and pos <= 624, "random")
-    return training
 
 
 def require(condition: Any, what: str) -> None:
@@ -215,8 +199,8 @@ def is_array(value: Any, shape: tuple[int, ...], dtype: Any) -> bool:
 
 def same(a: Any, b: Any) -> bool:
     """Whether two values, checkpoints among them, are equal to the last bit."""
-    if isinstance(a, Checkpoint | Training):
-        return type(a) is type(b) and same(vars(a), vars(b))
+    if isinstance(a, Checkpoint) and isinstance(b, Checkpoint):
+        return same(vars(a), vars(b))
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, np.ndarray):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.learned_text import batches_of_split, find_learned_text, load_learned_text, reading_file
+from util.checkpoint.text_of_checkpoint import batches_of_split, find_text_of, load_text_of, reading_file
 from util.cli.console import tell
 from util.errors import UserError
 from util.page.reading import written_texts
@@ -51,7 +51,7 @@ def choose_text(checkpoint: Checkpoint, options: Namespace) -> Shown:
         source = Source(Path(options.file))
         passages = [first_of_file(source, checkpoint.vocabulary, wanted)]
         return cut(checkpoint, passages, options.length, searched, source.files[0].name, "", source)
-    found = find_learned_text(checkpoint, options.data_dir)
+    found = find_text_of(checkpoint, options.data_dir)
     if not found:
         tell(
             f"the text of {options.checkpoint} has moved, so the page shows what the model writes itself; "
@@ -107,7 +107,7 @@ def first_of_file(source: Source, vocabulary: Vocabulary, length: int) -> str:
 
 def passages_of_split(checkpoint: Checkpoint, options: Namespace, source: Source, length: int) -> list[str]:
     """Returns the passages of a split, one per stream, until they have `length` characters. Raises UserError."""
-    text = load_learned_text(checkpoint, source)
+    text = load_text_of(checkpoint, source)
     batches, split = batches_of_split(checkpoint, text, source, options)
     count = min(batches.split_sizes[split], -(-length // checkpoint.options["seq_length"]))
     rows = np.concatenate([batches.batch(split, number)[0] for number in range(count)])

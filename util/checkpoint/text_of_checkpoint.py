@@ -34,7 +34,7 @@ def check_text_flags(options: Namespace) -> None:
         raise UserError("-file cannot be combined with -split or -data_dir; leave one or the other out")
 
 
-def find_learned_text(checkpoint: Checkpoint, data_dir: str) -> Source | None:
+def find_text_of(checkpoint: Checkpoint, data_dir: str) -> Source | None:
     """Returns the checkpoint's text: in the folder -data_dir, or where its run had it; None if it is no longer there.
 
     Raises UserError if nothing in -data_dir matches the run's -files.
@@ -45,11 +45,11 @@ def find_learned_text(checkpoint: Checkpoint, data_dir: str) -> Source | None:
     return find_text(Path(data_dir), files, separator)
 
 
-def load_learned_text(checkpoint: Checkpoint, source: Source) -> Text:
+def load_text_of(checkpoint: Checkpoint, source: Source) -> Text:
     """Loads the checkpoint's text, and warns if it has changed. Raises UserError like `load_text`."""
     with encoding_of_model():
         text = load_text(source, checkpoint.vocabulary.encoding)
-    if checkpoint.training and checkpoint.training.text_sha256 != text.sha256:
+    if checkpoint.training and checkpoint.training["text_sha256"] != text.sha256:
         tell(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
     return text
 
