@@ -130,7 +130,7 @@ def main() -> int:
             except WrongLoss as error:
                 good = f"the last good checkpoint is {folder.last.path}" if folder.last.path else NO_CHECKPOINT
                 raise UserError(f"{error}; {good}") from error
-    report_end(trainer, folder, iterations, stopped, stop)
+    report_end(trainer, folder, iterations, stopped)
     return stop.exit_status
 
 
@@ -177,13 +177,17 @@ def how_to_continue(folder: CheckpointFolder) -> str:
     return f"resume with: {console.launcher()} train.py -resume {shlex.quote(str(folder.last.path))}"
 
 
-def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stopped: bool, stop: StopSignals) -> None:
+def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stopped: bool) -> None:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
     if folder.last.iteration < trainer.iteration:
-        raise UserError(f"the last checkpoint could not be written; {how_to_continue(folder)}")
-    if stopped and trainer.iteration < iterations:
-        say = tell if stop.received and stop.received.name == "SIGPIPE" else log  # the log's reader has gone away
-        say(f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}")
+        lost = f"the last checkpoint could not be written; {how_to_continue(folder)}"
+        if not stopped:
+            raise UserError(lost)
+        tell(f"warning: {lost}")
+    elif stopped and trainer.iteration < iterations:
+        sentence = f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}"
+        if not log(sentence):  # its reader has gone away
+            tell(sentence)
     elif trainer.val_losses and not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
         best = folder.path_at(iteration)

@@ -71,8 +71,8 @@ def check(run: Run, whole: Run, folder: Path, missing: Collection[int], reason: 
         f"warning: cannot write cv/{every[n]} ({reason}), so this checkpoint is missing" for n in sorted(missing)
     ]
     if 2 in missing:
-        newest = f"; the newest one on disk is cv/{there[-1]}" if there else ", and there is no earlier one"
-        expected.append(f"error: the last checkpoint could not be written{newest}")
+        last = f"resume with: python train.py -resume cv/{there[-1]}" if there else "there is no checkpoint yet"
+        expected.append(f"error: the last checkpoint could not be written; {last}")
     found = run.err.splitlines()
     assert len(found) == len(expected), run.err
     assert all(line.startswith(start) for line, start in zip(found, expected, strict=True)), run.err

@@ -97,8 +97,8 @@ def test_a_stopped_run_that_cannot_be_saved_says_what_there_is(flags, tmp_path):
     (name,) = names(tmp_path / "cv")
     assert (run.status, saved(run.out)) == (130, [name])
     assert "warning: cannot write cv/resume_s_iteration50.pt (no space left on device)" in run.err
-    assert run.err.endswith(f"warning: the last checkpoint could not be written; the newest one on disk is cv/{name}\n")
-    assert run.out.endswith(f"stopped at iteration 40; resume with: python train.py -resume cv/{name}\n")
+    last = f"resume with: python train.py -resume cv/{name}"
+    assert run.err.endswith(f"warning: the last checkpoint could not be written; {last}\n")
 
 
 def test_a_limit_on_the_size_of_files(flags, finished, tmp_path):
@@ -106,7 +106,9 @@ def test_a_limit_on_the_size_of_files(flags, finished, tmp_path):
     run = finish(tmp_path, *flags, "-print_every", 60, "-savefile", "t", prepare=limits_file_size(8000))
     assert run.status == 1
     assert run.err.count("(file too large), so this checkpoint is missing") == 3
-    assert run.err.endswith("error: the last checkpoint could not be written, and there is no earlier one\n")
+    assert run.err.endswith(
+        "error: the last checkpoint could not be written; there is no checkpoint yet, so start again\n"
+    )
     assert len(names(tmp_path / "cv")) == 3
 
 
@@ -133,7 +135,7 @@ def test_a_real_disk_that_is_full(flags, small_disk, tmp_path):
     newest = max(found.values(), key=lambda checkpoint: checkpoint.iteration)
     assert run.err.count("(no space left on device), so this checkpoint is missing") >= 10
     assert run.err.endswith(
-        f"the newest one on disk is {small_disk}/{next(n for n, c in found.items() if c is newest)}\n"
+        f"resume with: python train.py -resume {small_disk}/{next(n for n, c in found.items() if c is newest)}\n"
     )
     # With space again, it continues.
     (small_disk / saved(run.out)[0]).unlink()

@@ -48,7 +48,7 @@ def test_a_log_is_continued_only_by_its_own_run(flags, tmp_path):
 
     other = folder_in(tmp_path, "other")
     finish(other, *flags, "-seed=7", prepare=signals_at(9, signal.SIGINT))
-    refused_to_train(finish(other, "-resume=cv", "-log_csv=../log.csv").done, "log.csv", "another run")
+    refused_to_train(finish(other, "-resume=cv", "-log_csv=../log.csv").done, "log.csv", "another run's")
     assert (tmp_path / "log.csv").read_text() == before
 
     # Cut off in the middle of a row, as by a full disk, and with rows after the checkpoint, as after a kill.
@@ -83,7 +83,7 @@ def test_a_log_with_nothing_of_this_run_so_far_stays(flags, stopped, tmp_path):
     assert finish(tmp_path, *flags, "-print_every=20", "-log_csv=log.csv").status == 0
     before = (tmp_path / "log.csv").read_text()
     run = finish(tmp_path, "-resume", stopped, "-log_csv=log.csv")
-    refused_to_train(run.done, "log.csv has no line up to iteration 7", "-log_csv")
+    refused_to_train(run.done, "log.csv has no line of this run up to iteration 7", "-log_csv")
     assert (tmp_path / "log.csv").read_text() == before
 
 

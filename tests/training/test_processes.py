@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import train
 from tests.helpers import runs
 from tests.helpers.checkpoints import checkpoints
 from tests.helpers.folders import names
@@ -126,7 +125,7 @@ def differ(how: str, rank: int) -> None:
         case "flags":
             sys.argv += ["-dropout", "0.1"]
         case "source code":
-            train.HERE = Path("other")
+            processes.ROOT = Path("other")
         case "starting checkpoint":
             os.chdir("other")
 

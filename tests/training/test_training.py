@@ -176,7 +176,7 @@ def test_losses_are_looked_at_only_when_due_on_another_device(folder):
 def test_a_run_interrupted_before_its_losses_were_looked_at_keeps_them(folder):
     ahead = all_of(another_device, signals_at(7, signal.SIGINT))
     stopped = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 10, prepare=ahead)
-    assert stopped.status == 130 and "stopped at iteration 7; resume with" in stopped.out
+    assert stopped.status == 130 and "stopped at iteration 10; resume with" in stopped.out
     resumed = finish(folder, "-resume", "cv", "-print_every", 1)
     assert resumed.status == 0, resumed.err
     undisturbed = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 1, "-checkpoint_dir", "b")

@@ -126,23 +126,21 @@ class Trainer:
             self.learning_rate *= o.learning_rate_decay
         return due
 
-    def validate(self) -> float:
-        """Returns, and remembers, the loss per character on the validation split, from a zero state, without dropout.
-
-        Raises WrongLoss if the model is broken.
-        """
-        state = torch.zeros_like(self.state)
-        total = torch.zeros((), dtype=torch.float64, device=state.device)
-        count = self.batches.split_sizes[VALIDATION]
-        for number in range(count):
-            x, y = (self._sendable(array).to(self.device) for array in self.batches.batch(VALIDATION, number))
-            loss, _, state = batch_loss(self.model, x, y, state)
-            total += loss
-        characters = count * self.options.batch_size * self.options.seq_length
-        val_loss = self.processes.sum(total).item() / characters
+    def validate(self) -> None:
+        """Adds the loss on the validation split to `val_losses`. Raises WrongLoss if the model is broken."""
+        val_loss = self.evaluate(VALIDATION)
         self._check_model(val_loss)
         self.val_losses[self.iteration] = val_loss
-        return val_loss
+
+    def evaluate(self, split: int) -> float:
+        """Returns the loss per character on a split, from a zero state, without dropout."""
+        state, count = torch.zeros_like(self.state), self.batches.split_sizes[split]
+        total = torch.zeros((), dtype=torch.float64, device=state.device)
+        for number in range(count):
+            x, y = (self._sendable(array).to(self.device) for array in self.batches.batch(split, number))
+            loss, _, state = batch_loss(self.model, x, y, state)
+            total += loss
+        return self.processes.sum(total).item() / (count * self.options.batch_size * self.options.seq_length)
 
     def _check_model(self, loss: float = 0.0) -> None:
         """Raises WrongLoss if a loss or a parameter is not finite: after too large an update they may not be."""
