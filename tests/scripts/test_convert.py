@@ -1,11 +1,8 @@
 """The converter writes the same checkpoint with nothing on a GPU, whole or not at all."""
 
-import atexit
 import errno
-import os
 import shutil
 import zipfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,7 @@ from tests.helpers.failing import failing
 from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN
 from tests.helpers.refusals import refused
-from tests.helpers.scripts import become_nobody, imported, run, run_here
+from tests.helpers.scripts import run, run_here
 from util.checkpoint.store import load_checkpoint
 
 SCRIPT = "convert_gpu_cpu_checkpoint.py"
@@ -76,32 +73,15 @@ def test_it_replaces_an_older_result_but_never_the_checkpoint(checkpoint, tmp_pa
     assert source.read_bytes() == checkpoint.read_bytes()
 
 
-@pytest.mark.parametrize("operation", ["open", "write", "fsync", "close"])
+@pytest.mark.parametrize("operation", ["open", "write", "close"])
 def test_where_it_cannot_be_written_all_stays_as_it_was(operation, checkpoint, tmp_path):
     shutil.copy(checkpoint, tmp_path / "x.pt")
     (tmp_path / "x.pt_cpu.pt").write_bytes(b"older")
-    done = run(SCRIPT, "x.pt", cwd=tmp_path, prepare=partial(fails, operation))
-    refused(done, "cannot write x.pt_cpu.pt: no space left on device")
-    assert done.stderr.endswith("device\n")
+    with failing(operation, errno.ENOSPC):
+        done = run_here(SCRIPT, tmp_path / "x.pt")
+    refused(done, f"cannot write {tmp_path / 'x.pt_cpu.pt'}: no space left on device\n")
     assert names(tmp_path) == {"x.pt", "x.pt_cpu.pt"}
     assert (tmp_path / "x.pt_cpu.pt").read_bytes() == b"older"
-
-
-def fails(operation: str) -> None:
-    """Prepares the script: until its end, an operation on files finds the disk full."""
-    context = failing(operation, errno.ENOSPC)
-    context.__enter__()
-    atexit.register(context.__exit__, None, None, None)
-
-
-def test_a_folder_that_takes_no_files(checkpoint, read_only_dir):
-    read_only_dir.chmod(0o755)
-    shutil.copy(checkpoint, read_only_dir / "x.pt")
-    os.chmod(read_only_dir / "x.pt", 0o444)
-    read_only_dir.chmod(0o555)
-    done = run(SCRIPT, read_only_dir / "x.pt", cwd=read_only_dir, prepare=become_nobody)
-    refused(done, f"cannot write {read_only_dir / 'x.pt_cpu.pt'}", "permission denied")
-    assert names(read_only_dir) == {"input.txt", "x.pt"}
 
 
 def test_mistakes(tmp_path):
@@ -110,8 +90,3 @@ def test_mistakes(tmp_path):
     refused(run_here(SCRIPT, tmp_path / "x.pt"), "x.pt is not a char-rnn checkpoint")
     refused(run_here(SCRIPT), "CHECKPOINT", status=2)
     assert names(tmp_path) == {"x.pt"}
-
-
-def test_help_takes_no_torch():
-    modules = imported(SCRIPT, "-help")
-    assert "numpy" in modules and "torch" not in modules
