@@ -217,8 +217,7 @@ def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop:
     stopped = trainer.stops(stop.received)
     newest = folder.newest_on_disk
     if stopped and unfinished and newest:
-        say = tell if stop.received and stop.received.name == "SIGPIPE" else log  # the log's reader has gone away
-        say(f"stopped at iteration {folder.newest_iteration}; {how_to_continue(folder)}")
+        log(f"stopped at iteration {folder.newest_iteration}; {how_to_continue(folder)}")
     elif trainer.val_losses and not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
         best = folder.validated_at(iteration)
