@@ -1,12 +1,14 @@
 """Which device is chosen, and what is said if there is none."""
 
+import ctypes
 import sys
 import types
 
 import pytest
 
-from util.cli import device
-from util.cli.device import choose_device, tried
+from tests.helpers.inputs import TINY
+from tests.helpers.scripts import run
+from util.cli.device import choose_device
 from util.errors import UserError
 
 
@@ -20,12 +22,31 @@ def test_the_cpu_needs_no_message(said):
     assert said == []
 
 
-def test_gpus_by_number(monkeypatch, said):
-    monkeypatch.setattr(device, "count_gpus", lambda: 2)
-    monkeypatch.setattr(device, "tried", lambda name, say: name)
-    assert (choose_device(1, 0, said.append), said) == ("cuda:1", [])
-    with pytest.raises(UserError, match="there is no GPU 2; -gpuid takes 0 to 1, or -1 for the CPU"):
-        choose_device(2, 0, said.append)
+def sees_99_gpus(name: str) -> types.SimpleNamespace:
+    """A driver that torch cannot use, as beside a CPU build of torch, or with an old card."""
+
+    def count(pointer) -> int:
+        pointer._obj.value = 99
+        return 0
+
+    return types.SimpleNamespace(cuInit=lambda flags: 0, cuDeviceGetCount=count)
+
+
+def have_99_gpus() -> None:
+    ctypes.CDLL = sees_99_gpus  # type: ignore[assignment, misc]
+
+
+def test_a_gpu_that_the_driver_does_not_see_is_a_mistake(monkeypatch, said):
+    monkeypatch.setattr("ctypes.CDLL", sees_99_gpus)
+    with pytest.raises(UserError, match="there is no GPU 99; -gpuid takes 0 to 98, or -1 for the CPU"):
+        choose_device(99, 0, said.append)
+
+
+def test_training_continues_on_the_cpu(data_dir):
+    flags = [*TINY, "-gpuid=98", "-data_dir", data_dir, "-max_epochs=1"]
+    done = run("train.py", *flags, prepare=have_99_gpus)
+    assert done.returncode == 0, done.stderr
+    assert "cannot compute on cuda:98 (" in done.stdout and done.stdout.count("continuing on the CPU") == 1
 
 
 def test_a_driver_that_is_missing_or_fails_is_no_gpu(monkeypatch, said):
@@ -47,8 +68,3 @@ def test_opencl_without_a_back_end_or_with_one_that_does_not_load(monkeypatch, s
             assert choose_device(1, 1, said.append) == "cpu"
     assert said[0] == "cannot compute on ocl:1 (No module named 'pytorch_ocl'); continuing on the CPU"
     assert said[1].startswith("cannot compute on ocl:1 (") and said[1].endswith("continuing on the CPU")
-
-
-def test_a_device_that_torch_cannot_use(said):
-    assert tried("cuda:99", said.append) == "cpu"
-    assert said[0].startswith("cannot compute on cuda:99 (")
