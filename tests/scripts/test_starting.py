@@ -1,31 +1,39 @@
-"""While a script starts: too little memory, and Ctrl-C."""
+"""While a script starts: what it imports, Ctrl-C, and too little memory."""
 
 import signal
-import subprocess
 
 import pytest
 
-from tests.helpers.inputs import TINY
-from tests.helpers.refusals import told
-from tests.helpers.scripts import command, environment, run_command
+from tests.helpers.inputs import SMALL
+from tests.helpers.refusals import refused
+from tests.helpers.scripts import environment, imported, run_command
+
+SCRIPTS = ["train.py", "sample.py", "evaluate.py", "visualize.py", "inspect_checkpoint.py"]
+SCRIPTS += ["convert_gpu_cpu_checkpoint.py"]
 
 
-@pytest.mark.parametrize("script", ["train.py", "evaluate.py", "convert_gpu_cpu_checkpoint.py"])
-def test_too_little_memory_for_torch_is_one_sentence(script, checkpoint, data_dir, tmp_path):
-    (tmp_path / "x.pt").write_bytes(checkpoint.read_bytes())
-    words = {
-        "train.py": [*TINY, "-data_dir", data_dir, "-checkpoint_dir", tmp_path],
-        "evaluate.py": ["x.pt", "-gpuid=-1", "-data_dir", data_dir],
-        "convert_gpu_cpu_checkpoint.py": ["x.pt"],
-    }[script]
-    limited = ["sh", "-c", 'ulimit -c 0; ulimit -v 500000; exec "$@"', "sh", *command(script, *words)]
-    done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, env=environment())
-    told(done, "out of memory")
+def test_training_imports_nothing_slow_besides_torch(small_text, tmp_path):
+    """Some of torch's functions import sympy, which takes as long as indexing 100 MB of text."""
+    modules = imported("train.py", *SMALL, "-data_dir", small_text, "-checkpoint_dir", tmp_path, "-max_epochs", 1)
+    assert "torch" in modules and not modules & {"sympy", "torch._dynamo", "torch._inductor", "matplotlib"}
 
 
-@pytest.mark.parametrize("script", ["evaluate.py", "inspect_checkpoint.py", "convert_gpu_cpu_checkpoint.py"])
-def test_ctrl_c_while_a_script_starts(script, checkpoint, tmp_path):
-    """In the place of numpy, whose import takes a while, a module in whose middle Ctrl-C is pressed."""
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_ctrl_c_and_too_little_memory_while_a_script_starts(script, tmp_path):
+    """In the place of numpy, whose import takes a while, a module in whose middle that happens."""
+    path = environment(PYTHONPATH=str(tmp_path))
     (tmp_path / "numpy.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
-    done = run_command(script, checkpoint, env=environment(PYTHONPATH=str(tmp_path)))
+    done = run_command(script, env=path)
     assert done.returncode in (130, -signal.SIGINT) and done.stderr == ""
+    (tmp_path / "numpy.py").write_text("raise ImportError('libx.so: failed to map segment from shared object')\n")
+    refused(run_command(script, env=path), "out of memory")
+
+
+def test_threads_neither_spin_nor_share_a_small_product(tmp_path):
+    """Set before numpy is imported, unless the user has."""
+    (tmp_path / "numpy.py").write_text(
+        "import os\nprint(os.environ['OPENBLAS_NUM_THREADS'], os.environ['GOMP_SPINCOUNT'])\nraise SystemExit\n"
+    )
+    path = environment(PYTHONPATH=str(tmp_path))
+    assert run_command("train.py", env=path).stdout == "1 1000\n"
+    assert run_command("sample.py", env=path | {"OPENBLAS_NUM_THREADS": "4"}).stdout == "4 1000\n"

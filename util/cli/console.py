@@ -43,15 +43,15 @@ def launcher() -> str:
     return "python" if rank().total == 1 else f"torchrun --nproc_per_node={rank().local_total}"
 
 
-def log(sentence: str) -> bool:
+def log(sentence: str) -> None:
     """Prints a log line on standard output, above any progress bar, at once; only in the first of several processes.
 
     If its disk is full, the run carries on without a log. If its reader has gone away, util.cli.signals.StopSignals
-    takes that as a request to stop; before there is anything to save, the program ends. Returns whether standard output
-    still takes what is printed.
+    takes that as a request to stop, and the rest goes to standard error, such as how to resume; before there is
+    anything to save, the program ends.
     """
     if not rank().first:
-        return True
+        return
     from tqdm import tqdm
 
     try:
@@ -63,7 +63,9 @@ def log(sentence: str) -> bool:
             tell(f"warning: cannot write the log ({reason(error)}); training continues without it")
         elif hasattr(signal, "SIGPIPE") and signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN:  # Python's default
             raise SystemExit(128 + signal.SIGPIPE) from None
-    return getattr(sys.stdout, "name", "") != os.devnull
+        else:
+            sys.stdout = sys.stderr
+            tell(sentence)
 
 
 def tell(sentence: str, everywhere: bool = False) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.util
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -17,20 +17,17 @@ OPENCL_BACKEND = "pytorch_ocl"
 
 
 def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
-    """Returns the device that -gpuid and -opencl ask for, as a torch device string; "cpu" if it fails, and says why.
+    """Returns the device that -gpuid and -opencl ask for, as torch names it; "cpu" if it fails, after saying why.
 
-    Imports torch only if there seems to be a device. Of several processes that train together, each takes one of its
-    machine's GPUs in turn. Raises UserError if there are GPUs but not this one.
+    Of several processes that train together, each takes one of its machine's GPUs in turn. Raises UserError if there
+    are GPUs but not this one.
     """
     if gpuid < 0:
         return "cpu"
     if not rank().first:  # it prints all the same, since this is about its own device
         say = partial(tell, everywhere=True)
     if opencl:
-        if importlib.util.find_spec(OPENCL_BACKEND):
-            return tried(f"ocl:{gpuid}", say)
-        say(f"OpenCL needs the package {OPENCL_BACKEND}, which is not installed; continuing on the CPU")
-        return "cpu"
+        return tried(f"ocl:{gpuid}", say)
     count = count_gpus()
     if not count:
         say("no GPU found; continuing on the CPU (-gpuid -1 silences this message)")
@@ -62,10 +59,10 @@ def count_gpus() -> int:
 def tried(device: str, say: Callable[[str], object]) -> str:
     """Tries to compute on the device; returns it, or "cpu" after saying why that failed."""
     try:
-        import torch
-
         if device.startswith("ocl"):
             importlib.import_module(OPENCL_BACKEND)
+        import torch
+
         torch.ones(1, device=device).add_(1).item()
         if device.startswith("cuda"):
             torch.cuda.set_device(device)
