@@ -10,7 +10,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -45,8 +45,7 @@ class RunLog:
         """Shows the bar on standard error, if that is a terminal."""
         self.iterations, i = iterations, trainer.iteration
         if self._csv and i:
-            loss, val_loss = trainer.train_losses[-1], trainer.val_losses.get(i)
-            self._csv.start = [(i, trainer.epoch, loss, val_loss, None, None, None)]
+            self._csv.start = [(i, trainer.epoch, trainer.train_losses[-1], trainer.val_losses.get(i), "", "", "")]
         self._bar = tqdm(
             initial=i,
             total=iterations,
@@ -87,10 +86,9 @@ class RunLog:
         row = (i, trainer.epoch, *losses, trainer.learning_rate, record.norm_ratio, record.seconds)
         if self._csv:
             self._csv.write(row)
-        if self._tensorboard:
-            for name, value in zip(COLUMNS[2:], row[2:]):
-                if value is not None:
-                    self._tensorboard.add_scalar(name, value, i)
+        for name, value in zip(COLUMNS[2:], row[2:]):
+            if self._tensorboard and value is not None:
+                self._tensorboard.add_scalar(name, value, i)
 
 
 def open_tensorboard(folder: str, start: int) -> Any:
@@ -108,26 +106,24 @@ def open_tensorboard(folder: str, start: int) -> Any:
 class CSVFile:
     """A table with a row for each log line and checkpoint.
 
-    A new run takes only a new or empty file; a resumed one takes its log so far. Rows after the checkpoint stay until
-    the run writes its first one. Devices and pipes are written to as they are. If a row cannot be written, warns and
-    carries on without. Raises UserError.
+    A new run takes only a new or empty file; a resumed one takes its log so far, known by its header and by the loss of
+    its last row up to the checkpoint. Rows after that stay until the run writes its first one. Devices and pipes are
+    written to as they are. If a row cannot be written, warns and carries on without. Raises UserError.
     """
 
     def __init__(self, path: Path, train_losses: np.ndarray) -> None:
-        self.path = path
-        self.start: Sequence[Row] = ()
+        self.path, self._works = path, True
+        self.start: list[Row] = []
         """The row of the checkpoint, by which a log is known that has no other of the run so far."""
-        self._stream: IO[str] | None = None
-        self._before: Sequence[Row] | None = None  # the rows up to the checkpoint, until the first row is written
-        self._works = True
+        self._before: list[Row] | None = None  # the rows up to the checkpoint, until the first row is written
         check_output(path, "-log_csv")
         try:
             if is_stream(path):
-                self._stream = path.open("a", newline="")
-                write_rows(self._stream, COLUMNS)
-                return
-            rows, self._before = rows_of_run(path, train_losses)
-            self._replace(rows)
+                self._file = path.open("a", newline="")
+                self._append(COLUMNS)
+            else:
+                rows, self._before = rows_of_run(path, train_losses)
+                self._replace(rows)
         except OSError as error:
             raise UserError(f"cannot write {path}: {reason(error)}; choose another file for -log_csv") from error
 
@@ -138,28 +134,24 @@ class CSVFile:
             if self._before is not None:
                 self._replace(self._before or self.start)
                 self._before = None
-            if self._stream:
-                write_rows(self._stream, row)
-                return
-            with self.path.open("a", newline="") as file:
-                write_rows(file, row)
+            self._append(row)
         except OSError as error:
             self._works = False
             tell(f"warning: cannot write {self.path} ({reason(error)}); the rest of the run will not be logged there")
 
-    def _replace(self, rows: Sequence[Row]) -> None:
+    def _append(self, row: Row) -> None:
+        csv.writer(self._file, lineterminator="\n").writerow(row)
+        self._file.flush()
+
+    def _replace(self, rows: list[Row]) -> None:
         content = io.StringIO()
-        write_rows(content, COLUMNS, *rows)
+        csv.writer(content, lineterminator="\n").writerows([COLUMNS, *rows])
         with replacing(self.path.resolve()) as new:
             new.write(content.getvalue().encode())
+        self._file = self.path.open("a", newline="")
 
 
-def write_rows(file: IO[str], *rows: Row) -> None:
-    csv.writer(file, lineterminator="\n").writerows(rows)
-    file.flush()
-
-
-def rows_of_run(path: Path, train_losses: np.ndarray) -> tuple[Sequence[Row], Sequence[Row]]:
+def rows_of_run(path: Path, train_losses: np.ndarray) -> tuple[list[Row], list[Row]]:
     """Returns the rows of the log of a run with these losses so far: all, and those up to its last iteration.
 
     Raises UserError if it is not that run's.
@@ -168,20 +160,20 @@ def rows_of_run(path: Path, train_losses: np.ndarray) -> tuple[Sequence[Row], Se
         return [], []
     try:
         with path.open(newline="") as file:
-            header, *rows = list(csv.reader(file))
+            header, *rows = csv.reader(file)
         rows = [row for row in rows if len(row) == len(COLUMNS)]  # a full disk may have cut off the last one
         before = [row for row in rows if int(row[0]) <= len(train_losses)]
-        is_ours = all(float(row[2]) == train_losses[int(row[0]) - 1] for row in before)
+        is_ours = bool(before) and float(before[-1][2]) == train_losses[int(before[-1][0]) - 1]
         if tuple(header) != COLUMNS:
             raise ValueError
     except (ValueError, IndexError, csv.Error) as error:
         raise UserError(f"{path} exists but is not a log of this program; choose another file for -log_csv") from error
-    if rows and not (before and is_ours):
+    if rows and not is_ours:
         raise UserError(
             f"{path} has no line of this run up to iteration {len(train_losses)}, so it may be another run's log; "
             "choose another file for -log_csv, or continue that run with -resume"
         )
-    return rows, before
+    return list(rows), list(before)
 
 
 def tell_sizes(characters: int, parameters: int) -> None:
