@@ -288,5 +288,5 @@ def test_a_zip_file_of_something_else_is_refused(tmp_path):
 
 
 def test_a_device_without_end_is_refused():
-    with pytest.raises(ValueError, match="not a regular file"):
-        read_pt(Path("/dev/zero"))
+    with pytest.raises(UserError, match="not a regular file"):
+        load_checkpoint("/dev/zero")

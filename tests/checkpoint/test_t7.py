@@ -26,8 +26,7 @@ from tests.helpers.t7_writer import (
     tensor,
     write_t7,
 )
-from util.checkpoint.char_rnn_t7 import t7_content
-from util.checkpoint.content import from_content
+from util.checkpoint.store import read_checkpoint
 from util.checkpoint.t7 import Table, read_t7
 from util.sampling.drawing import drawing, most_likely, sample
 from util.text.vocabulary import Vocabulary
@@ -258,13 +257,9 @@ def test_memory_is_bounded_by_the_file(read):
 # Checkpoints that the original wrote.
 
 
-def load(path):
-    return from_content(t7_content(read_t7(path)))
-
-
 @pytest.mark.parametrize("name", GOLDEN_NAMES)
 def test_golden_checkpoints(name):
-    run, checkpoint = RUNS[name], load(GOLDEN / f"{name}.t7")
+    run, checkpoint = RUNS[name], read_checkpoint(GOLDEN / f"{name}.t7")
     assert sum(array.size for array in checkpoint.parameters.values()) == run["parameters"]
     assert checkpoint.dtype == "float64"
     assert all(array.flags.c_contiguous and array.flags.aligned for array in checkpoint.parameters.values())
@@ -284,7 +279,7 @@ def test_golden_checkpoints(name):
 @pytest.mark.parametrize("entry", SAMPLES, ids=lambda entry: f"{entry['checkpoint']} {' '.join(entry['flags'])}")
 def test_sampled_texts_equal_the_originals(entry):
     options = flags().parse([entry["checkpoint"], *entry["flags"]])
-    checkpoint = load(GOLDEN / options.checkpoint)
+    checkpoint = read_checkpoint(GOLDEN / options.checkpoint)
     vocabulary = checkpoint.vocabulary
     step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"])
     choose = drawing(options.seed, 1, options.temperature) if options.sample else most_likely
@@ -354,7 +349,7 @@ def log_probs_by_the_equations(model, flat, num_layers, indices):
 def test_models_compute_what_the_file_says(tmp_path, model, num_layers, kind):
     flat = flat_parameters(model, num_layers)
     path = write_t7(tmp_path / "x.t7", char_rnn_checkpoint(model, flat, num_layers, kind, dropout=0.25))
-    checkpoint = load(path)
+    checkpoint = read_checkpoint(path)
     assert checkpoint.dtype == ("float64" if kind == "Double" else "float32")
     assert checkpoint.options["dropout"] == 0.25
     assert checkpoint.model_shape == (V, H, num_layers, model)
@@ -371,15 +366,15 @@ def root():
     return char_rnn_checkpoint("lstm", flat_parameters("lstm", 2), 2)
 
 
-def content(root, tmp_path):
-    return t7_content(read_t7(write_t7(tmp_path / "x.t7", root)))
+def load(root, tmp_path):
+    return read_checkpoint(write_t7(tmp_path / "x.t7", root))
 
 
 def test_files_of_machines_with_32_bits(root, tmp_path):
     write_t7(tmp_path / "64.t7", root)
     write_t7(tmp_path / "32.t7", root, long="i4")
     assert (tmp_path / "64.t7").read_bytes() != (tmp_path / "32.t7").read_bytes()
-    a, b = load(tmp_path / "64.t7").parameters, load(tmp_path / "32.t7").parameters
+    a, b = read_checkpoint(tmp_path / "64.t7").parameters, read_checkpoint(tmp_path / "32.t7").parameters
     assert a.keys() == b.keys()
     assert all(np.array_equal(a[name], b[name]) for name in a)
 
@@ -387,7 +382,7 @@ def test_files_of_machines_with_32_bits(root, tmp_path):
 def test_options(root, tmp_path):
     root["opt"] |= {"gpuid": -1, "seed": 5, "decay_rate": 0.5, "savefile": "é".encode(), "flag": True, "list": [1]}
     del root["opt"]["model"], root["opt"]["dropout"]
-    options = from_content(content(root, tmp_path)).options
+    options = load(root, tmp_path).options
     assert (options["model"], options["dropout"]) == ("lstm", 0.0)
     assert (options["savefile"], options["flag"]) == ("é", 1)
     assert "list" not in options
@@ -397,13 +392,13 @@ def test_options(root, tmp_path):
 
 def test_vocabulary_of_bytes(root, tmp_path):
     root["vocab"] = {b"\xff": 1, b"\xc3": 3, b"a": 2, b"\x00": 5, b"\n": 4}
-    checkpoint = from_content(content(root, tmp_path))
+    checkpoint = load(root, tmp_path)
     assert checkpoint.vocabulary == Vocabulary("\xffa\xc3\n\x00", "bytes")
 
 
 def test_losses(root, tmp_path):
     root |= {"i": 5, "train_losses": {1: 3.5, 4: 3.0}, "val_losses": {4: 2.5}}
-    checkpoint = from_content(content(root, tmp_path))
+    checkpoint = load(root, tmp_path)
     assert np.array_equal(checkpoint.train_losses, [3.5, np.nan, np.nan, 3.0, np.nan], equal_nan=True)
     assert checkpoint.train_losses.dtype == np.float64
     assert checkpoint.val_losses == {4: 2.5}
@@ -458,7 +453,7 @@ FOREIGN = {
 def test_what_is_not_char_rnns(root, tmp_path, name):
     change, message = FOREIGN[name]
     with pytest.raises(ValueError, match=message):
-        from_content(content(change(root), tmp_path))
+        load(change(root), tmp_path)
 
 
 CHANGES = {
@@ -480,21 +475,21 @@ def test_wrong_parameters(root, tmp_path, name):
     change, message = CHANGES[name]
     change(linears(root))
     with pytest.raises(ValueError, match=message):
-        from_content(content(root, tmp_path))
+        load(root, tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["Half", "Int"])
 def test_parameters_of_other_types(tmp_path, kind):
     flat = [np.ones_like(array) for array in flat_parameters("rnn", 1)]
     with pytest.raises(ValueError, match="neither all float32 nor all float64"):
-        from_content(content(char_rnn_checkpoint("rnn", flat, 1, kind), tmp_path))
+        load(char_rnn_checkpoint("rnn", flat, 1, kind), tmp_path)
 
 
 def test_deep_values_in_messages(root, tmp_path):
     """A table that is shown in a message is named, not printed."""
     root["vocab"] = {"a": root}
     with pytest.raises(ValueError, match="vocabulary has a Table"):
-        content(root, tmp_path)
+        load(root, tmp_path)
 
 
 # Damage.

@@ -14,8 +14,7 @@ from tests.helpers.refusals import told
 from tests.helpers.runs import finish
 from tests.helpers.scripts import imported, run
 from tests.helpers.t7_writer import Object, Tensor, tensor, torch_rnn_checkpoint, write_t7
-from util.checkpoint.content import from_content
-from util.checkpoint.store import load_checkpoint, read_content
+from util.checkpoint.store import load_checkpoint, read_checkpoint
 from util.errors import UserError
 
 GOLDEN = ALL_GOLDEN / "torch_rnn"
@@ -200,7 +199,7 @@ def root():
 
 @pytest.fixture
 def load(tmp_path):
-    return lambda root: from_content(read_content(write_t7(tmp_path / "x.t7", root)))
+    return lambda root: read_checkpoint(write_t7(tmp_path / "x.t7", root))
 
 
 def test_flags_by_our_names(root, load):
@@ -245,7 +244,7 @@ def test_history(root, load):
 def test_history_without_an_end(root, tmp_path):
     """A checkpoint in the middle of a run does not say which epoch it was, and so no script does."""
     path = write_t7(tmp_path / "x.t7", root | {"i": 4})
-    assert from_content(read_content(path)).epoch == 0.0
+    assert read_checkpoint(path).epoch == 0.0
     assert "iteration: 4 (epoch unknown)" in run("inspect_checkpoint.py", path).stdout
     plot = run("inspect_checkpoint.py", path, GOLDEN / "rnn_2x32.t7", "-plot=-").stdout
     assert " 675 iterations\n" in plot and "epochs" not in plot

@@ -56,7 +56,7 @@ def test_a_folder_stands_for_its_newest_whole_checkpoint(finished, tmp_path):
     run = finish(finished, "-resume", folder)
     assert run.status == 0
     assert f"{path.name}, iteration 40\n" in run.out
-    assert run.err.startswith(f"warning: {folder / newest.name} is not a char-rnn checkpoint, or is damaged")
+    assert run.err.startswith(f"warning: {folder / newest.name} is not a valid char-rnn checkpoint: ")
     assert list(log([run.out])) == list(range(41, EPOCH + 1))
 
 
