@@ -280,10 +280,9 @@ def flat_parameters(model, num_layers):
 def test_parameters_of_every_kind(load, model, num_layers):
     """The texts sampled from golden checkpoints prove what belongs where; here are other sizes and types."""
     flat = flat_parameters(model, num_layers)
-    double, *others = (
-        load(char_rnn_checkpoint(model, flat, num_layers, kind, dropout=0.25))
-        for kind in ("Double", "Float", "Cuda", "Cl")
-    )
+    kinds = ("Double", "Float", "Cuda", "Cl")
+    roots = [char_rnn_checkpoint(model, flat, num_layers, kind, dropout=0.25) for kind in kinds]
+    double, *others = map(load, roots)
     assert double.options["dropout"] == 0.25
     assert double.model_shape == (V, H, num_layers, model)
     first, last = (double.parameters[f"layers.{layer}.i2h_weight"] for layer in (0, num_layers - 1))
@@ -291,9 +290,8 @@ def test_parameters_of_every_kind(load, model, num_layers):
     assert np.array_equal(first[:, :H], flat[0][:H].T)
     assert np.array_equal(last[:, :H], flat[per_layer * (num_layers - 1)][:H].T)
     for other in others:
-        assert all(
-            np.array_equal(array, double.parameters[name].astype("f4")) for name, array in other.parameters.items()
-        )
+        for name, array in other.parameters.items():
+            assert np.array_equal(array, double.parameters[name].astype("f4"))
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ class Checkpoint:
     """The parameters of model.char_rnn.CharRNN by name, all float32 or all float64."""
     iteration: int
     epoch: float
-    """The number of passes over the training text; 0 if the file does not say, as most of torch-rnn's do not."""
+    """The number of passes over the training text; 0 if the file does not say, as torch-rnn's do not."""
     train_losses: np.ndarray
     """Loss per character of each iteration: float64 (iteration,)."""
     val_losses: dict[int, float]

@@ -41,17 +41,8 @@ ARRAYS = {
     "nn.Dropout": (),
 }
 """The modules of torch-rnn's networks, and the fields that determine their output."""
-OPTIONS = {
-    "batch_size": "batch_size",
-    "seq_length": "seq_length",
-    "max_epochs": "max_epochs",
-    "print_every": "print_every",
-    "checkpoint_every": "eval_val_every",
-    "learning_rate": "learning_rate",
-    "lr_decay_factor": "learning_rate_decay",
-    "grad_clip": "grad_clip",
-}
-"""torch-rnn's flags and our names for them. Those of the model are left out: after -init_from they are wrong."""
+OPTIONS = ("batch_size", "seq_length", "max_epochs", "print_every", "learning_rate", "grad_clip")
+"""torch-rnn's flags that mean the same here. Those of the model are left out: after -init_from they are wrong."""
 
 
 class Module(NamedTuple):
@@ -82,26 +73,23 @@ def from_torch_rnn(root: Table) -> Checkpoint:
     cells = [CELLS[module.name] for module in modules if module.name in CELLS]
     H = modules[-1].arrays[0].shape[-1]
     check_modules(modules, len(vocabulary), H, len(GATES[cells[0]]))
-    options = {ours: as_number(opt[name]) for name, ours in OPTIONS.items() if name in opt}
+    options = {name: as_number(opt[name]) for name in OPTIONS if name in opt}
     options |= {"model": cells[0], "rnn_size": H, "num_layers": len(cells)}
     options |= {"dropout": model.get("dropout", 0.0), "batchnorm": int(len(modules) > len(cells) + 2)}
     # The oldest files have no count, and their runs began at 0.
     iteration = whole_number(root.get("i", float(len(losses))), "i")
-    checkpoint = Checkpoint(
-        options=options,
-        vocabulary=vocabulary,
-        parameters=fold(modules, H),
-        iteration=iteration,
-        epoch=0.0,
-        train_losses=read_train_losses(losses, iteration, start=iteration - len(losses)),
-        val_losses=read_val_losses(root),
-        training=None,
+    return checked(
+        Checkpoint(
+            options=options,
+            vocabulary=vocabulary,
+            parameters=fold(modules, H),
+            iteration=iteration,
+            epoch=0.0,  # the file does not say
+            train_losses=read_train_losses(losses, iteration, start=iteration - len(losses)),
+            val_losses=read_val_losses(root),
+            training=None,
+        )
     )
-    # The file does not say its epoch. But checkpoints come every so many iterations, and at the last one.
-    every, last = options.get("eval_val_every"), options.get("max_epochs")
-    if type(every) is int and type(last) is int and every > 0 and iteration % every:
-        checkpoint.epoch = float(last)
-    return checked(checkpoint)
 
 
 def find_modules(model: Table) -> list[Module]:
@@ -112,11 +100,6 @@ def find_modules(model: Table) -> list[Module]:
     modules: list[Module] = []
     for module in by_index(table, "net"):
         name = module.torch_class if isinstance(module, Table) else None
-        if name == "nn.TemporalAdapter":
-            raise ValueError(
-                "torch-rnn wrote it in the first days of March 2016, when it put the last layer into an "
-                "nn.TemporalAdapter and never trained it; such a model has to be trained again"
-            )
         if name not in ARRAYS:
             raise ValueError(f"its net has {printable(name or module)}, which torch-rnn's networks do not have")
         if ARRAYS[name]:
