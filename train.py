@@ -126,7 +126,7 @@ def main() -> int:
                 learn(trainer, iterations, folder, save, figures, threads, stop)
             except LostProcess as error:
                 raise LostProcess(f"{error}; {how_to_continue(folder)}") from error
-            if trainer.stops(stop.received) and folder.last.iteration < trainer.iteration:
+            if trainer.stops(stop.received) and folder.tried < trainer.iteration:
                 trainer.fetch()  # a run that runs ahead has losses that nobody has looked at yet
                 if trainer.unsound_loss is not None or not trainer.finite():
                     raise UserError(trouble(trainer, folder))
@@ -217,7 +217,7 @@ def farewell(trainer: Trainer, folder: CheckpointFolder, unfinished: bool, stop:
         best = folder.path_at(iteration)
         sampling = f"sample from it with: python sample.py {shlex.quote(str(best))}"
         tell(f"best validation loss: {loss:.4f}; {sampling if best else 'its checkpoint no longer exists'}")
-    if folder.last.iteration < trainer.iteration:
+    if folder.last.iteration < folder.tried:
         rest = f"; the newest one on disk is {newest}" if newest else ", and there is no earlier one"
         lost = f"the last checkpoint could not be written{rest}"
         if not stop.received:
