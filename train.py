@@ -123,7 +123,7 @@ def main() -> int:
         with StopSignals(silent=not console.rank().first) as stop:
             try:
                 stopped = learn(trainer, iterations, save, run_log, Pace(threads), stop)
-                if stopped and folder.last.iteration < trainer.iteration:
+                if stopped and folder.tried < trainer.iteration:
                     save()
             except LostProcess as error:
                 raise LostProcess(f"{error}; {how_to_continue(folder)}") from error

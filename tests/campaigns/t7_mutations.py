@@ -18,8 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.helpers.inputs import GOLDEN
-from util.checkpoint.content import from_content
-from util.checkpoint.store import read_content
+from util.checkpoint.store import read_checkpoint
 
 MAX_SECONDS = 2.0
 MAX_MEMORY = 16
@@ -71,7 +70,7 @@ MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (flip, cut, 
 def loads(path: Path) -> bool:
     """Whether a file is a valid checkpoint; otherwise it was refused as it should be."""
     try:
-        from_content(read_content(path))
+        read_checkpoint(path)
     except ValueError as error:
         assert 0 < len(str(error)) < 400 and str(error).isprintable(), f"no sentence: {error!r}"
         return False

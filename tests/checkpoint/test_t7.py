@@ -1,11 +1,9 @@
-"""Torch7 files: the format, in files made here; checkpoints that the original wrote; and damage."""
+"""Torch7 files: the format, in files made here, and checkpoints that the original wrote."""
 
 import gc
 import json
 import re
 import struct
-import subprocess
-import sys
 import tracemalloc
 
 import numpy as np
@@ -13,8 +11,7 @@ import pytest
 
 from model.stepper import Stepper
 from sample import flags
-from tests.campaigns.t7_mutations import campaign
-from tests.helpers.inputs import GOLDEN, ROOT
+from tests.helpers.inputs import GOLDEN
 from tests.helpers.t7_writer import (
     Function,
     Object,
@@ -26,8 +23,7 @@ from tests.helpers.t7_writer import (
     tensor,
     write_t7,
 )
-from util.checkpoint.char_rnn_t7 import t7_content
-from util.checkpoint.content import from_content
+from util.checkpoint.store import read_checkpoint
 from util.checkpoint.t7 import Table, read_t7
 from util.sampling.drawing import drawing, most_likely, sample
 from util.text.vocabulary import Vocabulary
@@ -45,11 +41,16 @@ def read(tmp_path):
     """Writes a value, or bytes that are a file already, and reads the file."""
 
     def read(value, long="i8"):
-        path = tmp_path / "file.t7"
-        path.write_bytes(value if isinstance(value, bytes) else t7_bytes(value, long))
-        return read_t7(path)
+        (tmp_path / "x.t7").write_bytes(value if isinstance(value, bytes) else t7_bytes(value, long))
+        return read_t7(tmp_path / "x.t7")
 
     return read
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Writes a value and reads it as a checkpoint."""
+    return lambda root, long="i8": read_checkpoint(write_t7(tmp_path / "x.t7", root, long))
 
 
 # The format.
@@ -57,13 +58,8 @@ def read(tmp_path):
 
 @pytest.mark.parametrize("value", [None, True, False, 0.0, -1.5, 1e300, "", "text", "\x00\xff\n"])
 def test_plain_values(read, value):
-    result = read({"key": value})["key"]
-    assert result == value
-    assert type(result) is type(value)
-
-
-def test_a_string_has_a_character_for_each_byte(read):
-    assert read({"é".encode(): b"\xff"}) == {"\xc3\xa9": "\xff"}
+    assert repr(read({"key": value})["key"]) == repr(value)
+    assert read({"é".encode(): b"\xff"}) == {"\xc3\xa9": "\xff"}  # a character for each byte
 
 
 def test_tables(read):
@@ -86,25 +82,20 @@ def test_tensors_and_storages_of_every_type(read, kind, long):
     assert result["after"] == 7
 
 
-@pytest.mark.parametrize("long", ["i8", "i4"])
 @pytest.mark.parametrize(
     ("sizes", "strides", "offset", "expected"),
     [
         ((3, 4), (4, 1), 1, [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]),
         ((2, 3), (1, 4), 2, [[1, 5, 9], [2, 6, 10]]),
-        ((2,), (5,), 7, [6, 11]),
         ((2, 1, 2), (6, 999, 2), 3, [[[2, 4]], [[8, 10]]]),
         ((2, 2), (1, 1), 1, [[0, 1], [1, 2]]),
+        ((1, 2), (2**31 - 1, 1), 2, [[1, 2]]),  # the stride of a single row means nothing
     ],
 )
-def test_sizes_strides_and_offset(read, sizes, strides, offset, expected, long):
-    result = read(Tensor("Float", sizes, strides, offset, Storage("Float", range(12))), long)
-    assert result.tolist() == expected
-    assert result.dtype == np.float32
-
-
-def test_the_stride_of_a_single_row_means_nothing(read):
-    assert read(Tensor("Double", (1, 2), (2**62, 1), 2, Storage("Double", range(4)))).tolist() == [[1, 2]]
+def test_sizes_strides_and_offset(read, sizes, strides, offset, expected):
+    for long in ("i8", "i4"):
+        result = read(Tensor("Float", sizes, strides, offset, Storage("Float", range(12))), long)
+        assert result.tolist() == expected and result.dtype == np.float32
 
 
 @pytest.mark.parametrize("storage", [None, Storage("Double", [])])
@@ -116,19 +107,13 @@ def test_empty_tensors(read, storage):
     assert result[3] == 5
 
 
-def test_storages_are_shared(read):
-    storage = Storage("Double", range(6))
+def test_what_is_shared_is_the_same_object(read):
+    storage, weight, table = Storage("Double", range(6)), tensor("Double", [1.0, 2.0]), {"x": 1}
     result = read([Tensor("Double", (4,), (1,), 1, storage), Tensor("Double", (4,), (1,), 3, storage), storage])
-    assert np.shares_memory(result[1], result[2])
+    assert np.shares_memory(result[1], result[2]) and np.shares_memory(result[1], result[3])
     assert result[1][2:].tolist() == result[2][:2].tolist() == [2, 3]
-    assert np.shares_memory(result[3], result[1])
-
-
-def test_references(read):
-    weight, table = tensor("Double", [1.0, 2.0]), {"x": 1}
     result = read({"a": weight, "b": weight, "c": table, "d": [table]})
-    assert result["a"] is result["b"]
-    assert result["c"] is result["d"][1]
+    assert result["a"] is result["b"] and result["c"] is result["d"][1]
 
 
 def test_cycles_and_objects_as_keys(read):
@@ -171,13 +156,6 @@ def test_ascii_form(read):
         read(b"4\n1\n3\nV 1\n18\ntorch.DoubleTensor\n1\n2\n1\n1\n")
 
 
-def test_only_regular_files(tmp_path):
-    with pytest.raises(ValueError, match="regular file"):
-        read_t7(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        read_t7(tmp_path / "missing.t7")
-
-
 def ints(*values):
     return struct.pack(f"<{len(values)}i", *values)
 
@@ -190,15 +168,11 @@ TENSOR_HEAD = ints(4, 1, 3) + b"V 1" + ints(18) + b"torch.DoubleTensor"
 MALFORMED = {
     "empty": (b"", 0, "but 0 are left"),
     "tag": (ints(9), 4, "tag 9"),
-    "negative tag": (ints(-1), 4, "tag -1"),
-    "zip": (b"PK\x03\x04", 4, "tag"),
     "number cut": (ints(1, 0), 4, "8 bytes, but 4 are left"),
-    "string cut": (ints(2, 5) + b"abcd", 8, "5 bytes, but 4 are left"),
     "string of negative length": (ints(2, -1), 8, "-1 bytes"),
     "huge string": (ints(2, 2**31 - 1), 8, "2147483647 bytes"),
     "table cut": (t7_bytes({"a": 1})[:-1], 25, "8 bytes, but 7 are left"),
     "huge table": (ints(3, 1, 2**31 - 1), 12, "2147483647 entries"),
-    "table of negative size": (ints(3, 1, -1), 12, "-1 entries"),
     "nil key": (ints(3, 1, 1, 0, 0, 0), 16, "nil"),
     "key that is no number": (t7_bytes({float("nan"): 1}), 24, "NaN"),
     "tensor for a key": (ints(3, 9, 1) + double_tensor((6,), (1,)) + ints(0, 0, 0), 171, "a tensor"),
@@ -208,10 +182,8 @@ MALFORMED = {
     "object without table": (t7_bytes(Object("nn.X", 1.0)), 27, "'nn.X'"),
     "object that contains itself": (ints(4, 7, 4) + b"nn.X" + ints(3, 7, 0), 24, "'nn.X'"),
     "many dimensions": (TENSOR_HEAD + ints(1000) + bytes(80_000), 41, "1000 dimensions"),
-    "negative dimensions": (TENSOR_HEAD + ints(-1), 41, "-1 dimensions"),
     "size beyond the storage": (double_tensor((7,), (1,)), None, "does not fit"),
     "stride beyond the storage": (double_tensor((3,), (3,)), None, "does not fit"),
-    "offset beyond the storage": (double_tensor((6,), (1,), 2), None, "does not fit"),
     "offset before the storage": (double_tensor((6,), (1,), 0), None, "does not fit"),
     "negative size": (double_tensor((-2, -3), (1, 1)), None, "does not fit"),
     "negative stride": (double_tensor((6,), (-1,), 6), None, "does not fit"),
@@ -258,13 +230,9 @@ def test_memory_is_bounded_by_the_file(read):
 # Checkpoints that the original wrote.
 
 
-def load(path):
-    return from_content(t7_content(read_t7(path)))
-
-
 @pytest.mark.parametrize("name", GOLDEN_NAMES)
 def test_golden_checkpoints(name):
-    run, checkpoint = RUNS[name], load(GOLDEN / f"{name}.t7")
+    run, checkpoint = RUNS[name], read_checkpoint(GOLDEN / f"{name}.t7")
     assert sum(array.size for array in checkpoint.parameters.values()) == run["parameters"]
     assert checkpoint.dtype == "float64"
     assert all(array.flags.c_contiguous and array.flags.aligned for array in checkpoint.parameters.values())
@@ -284,22 +252,13 @@ def test_golden_checkpoints(name):
 @pytest.mark.parametrize("entry", SAMPLES, ids=lambda entry: f"{entry['checkpoint']} {' '.join(entry['flags'])}")
 def test_sampled_texts_equal_the_originals(entry):
     options = flags().parse([entry["checkpoint"], *entry["flags"]])
-    checkpoint = load(GOLDEN / options.checkpoint)
+    checkpoint = read_checkpoint(GOLDEN / options.checkpoint)
     vocabulary = checkpoint.vocabulary
     step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"])
     choose = drawing(options.seed, 1, options.temperature) if options.sample else most_likely
     prime = vocabulary.encode(options.primetext)
     sampled = [int(index) for (index,), _ in sample(step, choose, 1, len(vocabulary), prime, options.length)]
     assert vocabulary.decode([*prime, *sampled]) + "\n" == entry["text"]
-
-
-def test_torch_is_not_imported():
-    code = (
-        "import sys; from pathlib import Path; from util.checkpoint.t7 import read_t7; "
-        "from util.checkpoint.char_rnn_t7 import t7_content; "
-        "t7_content(read_t7(Path(sys.argv[1]))); sys.exit('torch' in sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code, GOLDEN / "rnn.t7"], cwd=ROOT, check=True)
 
 
 # Checkpoints of our own making.
@@ -316,53 +275,23 @@ def flat_parameters(model, num_layers):
     return [rng.uniform(-1, 1, s) for shape in [*shapes, (V, H)] for s in (shape, shape[:1])]
 
 
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-def log_probs_by_the_equations(model, flat, num_layers, indices):
-    """Straight from the equations of the original: the log-probabilities after some characters."""
-    linears = list(zip(flat[::2], flat[1::2]))
-    per_layer = len(LINEARS[model][1])
-    state = [(np.zeros(H), np.zeros(H))] * num_layers
-    for index in indices:
-        x = np.eye(V)[index]
-        for layer in range(num_layers):
-            maps = [
-                lambda v, weight=weight, bias=bias: weight @ v + bias
-                for weight, bias in linears[layer * per_layer : (layer + 1) * per_layer]
-            ]
-            c, h = state[layer]
-            if model == "lstm":
-                i, f, o, g = np.split(maps[0](x) + maps[1](h), 4)
-                c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-                h = sigmoid(o) * np.tanh(c)
-            elif model == "gru":
-                xz, hz, xn, xr, hr, hn = maps
-                z, r = sigmoid(xz(x) + hz(h)), sigmoid(xr(x) + hr(h))
-                h = z * np.tanh(xn(x) + hn(r * h)) + (1 - z) * h
-            else:
-                h = np.tanh(maps[0](x) + maps[1](h))
-            state[layer], x = (c, h), h
-    logits = flat[-2] @ x + flat[-1]
-    return logits - np.log(np.exp(logits).sum())
-
-
-@pytest.mark.parametrize("kind", ["Double", "Float", "Cuda", "Cl"])
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
 @pytest.mark.parametrize("model", LINEARS)
-def test_models_compute_what_the_file_says(tmp_path, model, num_layers, kind):
+def test_parameters_of_every_kind(load, model, num_layers):
+    """The texts sampled from golden checkpoints prove what belongs where; here are other sizes and types."""
     flat = flat_parameters(model, num_layers)
-    path = write_t7(tmp_path / "x.t7", char_rnn_checkpoint(model, flat, num_layers, kind, dropout=0.25))
-    checkpoint = load(path)
-    assert checkpoint.dtype == ("float64" if kind == "Double" else "float32")
-    assert checkpoint.options["dropout"] == 0.25
-    assert checkpoint.model_shape == (V, H, num_layers, model)
-    step = Stepper(checkpoint.parameters, num_layers, model)
-    for index in (1, 4, 0, 2):
-        (log_probs,) = step(np.array([index]))
-    expected = log_probs_by_the_equations(model, flat, num_layers, (1, 4, 0, 2))
-    assert np.abs(log_probs - expected).max() < (1e-12 if kind == "Double" else 1e-5)
+    kinds = ("Double", "Float", "Cuda", "Cl")
+    roots = [char_rnn_checkpoint(model, flat, num_layers, kind, dropout=0.25) for kind in kinds]
+    double, *others = map(load, roots)
+    assert double.options["dropout"] == 0.25
+    assert double.model_shape == (V, H, num_layers, model)
+    first, last = (double.parameters[f"layers.{layer}.i2h_weight"] for layer in (0, num_layers - 1))
+    per_layer = 2 * len(LINEARS[model][1])
+    assert np.array_equal(first[:, :H], flat[0][:H].T)
+    assert np.array_equal(last[:, :H], flat[per_layer * (num_layers - 1)][:H].T)
+    for other in others:
+        for name, array in other.parameters.items():
+            assert np.array_equal(array, double.parameters[name].astype("f4"))
 
 
 @pytest.fixture
@@ -371,43 +300,31 @@ def root():
     return char_rnn_checkpoint("lstm", flat_parameters("lstm", 2), 2)
 
 
-def content(root, tmp_path):
-    return t7_content(read_t7(write_t7(tmp_path / "x.t7", root)))
-
-
-def test_files_of_machines_with_32_bits(root, tmp_path):
-    write_t7(tmp_path / "64.t7", root)
-    write_t7(tmp_path / "32.t7", root, long="i4")
-    assert (tmp_path / "64.t7").read_bytes() != (tmp_path / "32.t7").read_bytes()
-    a, b = load(tmp_path / "64.t7").parameters, load(tmp_path / "32.t7").parameters
+def test_files_of_machines_with_32_bits(root, load):
+    a, b = (load(root, long).parameters for long in ("i8", "i4"))
     assert a.keys() == b.keys()
     assert all(np.array_equal(a[name], b[name]) for name in a)
 
 
-def test_options(root, tmp_path):
+def test_options(root, load):
     root["opt"] |= {"gpuid": -1, "seed": 5, "decay_rate": 0.5, "savefile": "é".encode(), "flag": True, "list": [1]}
     del root["opt"]["model"], root["opt"]["dropout"]
-    options = from_content(content(root, tmp_path)).options
-    assert (options["model"], options["dropout"]) == ("lstm", 0.0)
-    assert (options["savefile"], options["flag"]) == ("é", 1)
+    options = load(root).options
+    assert (options["model"], options["dropout"], options["savefile"], options["flag"]) == ("lstm", 0.0, "é", 1)
     assert "list" not in options
     names = ("rnn_size", "gpuid", "seed", "decay_rate", "dropout", "flag")
     assert [type(options[name]) for name in names] == [int, int, int, float, float, int]
 
 
-def test_vocabulary_of_bytes(root, tmp_path):
+def test_vocabulary_of_bytes(root, load):
     root["vocab"] = {b"\xff": 1, b"\xc3": 3, b"a": 2, b"\x00": 5, b"\n": 4}
-    checkpoint = from_content(content(root, tmp_path))
-    assert checkpoint.vocabulary == Vocabulary("\xffa\xc3\n\x00", "bytes")
+    assert load(root).vocabulary == Vocabulary("\xffa\xc3\n\x00", "bytes")
 
 
-def test_losses(root, tmp_path):
-    root |= {"i": 5, "train_losses": {1: 3.5, 4: 3.0}, "val_losses": {4: 2.5}}
-    checkpoint = from_content(content(root, tmp_path))
+def test_losses(root, load):
+    checkpoint = load(root | {"i": 5, "train_losses": {1: 3.5, 4: 3.0}, "val_losses": {4: 2.5}})
     assert np.array_equal(checkpoint.train_losses, [3.5, np.nan, np.nan, 3.0, np.nan], equal_nan=True)
-    assert checkpoint.train_losses.dtype == np.float64
-    assert checkpoint.val_losses == {4: 2.5}
-    assert (checkpoint.iteration, checkpoint.epoch) == (5, 0.5)
+    assert (checkpoint.iteration, checkpoint.epoch, checkpoint.val_losses) == (5, 0.5, {4: 2.5})
 
 
 def linears(root):
@@ -416,55 +333,50 @@ def linears(root):
     return [module.content for module in modules if module and module.torch_class == "nn.Linear"]
 
 
+def with_opt(**options):
+    return lambda root: root | {"opt": root["opt"] | options}
+
+
 FOREIGN = {
-    "a number": (lambda root: 1.0, "holds a float"),
+    "a tensor": (lambda root: tensor("Double", [1.0]), "holds a ndarray"),
     "a network": (lambda root: Object("nn.Sequential", root), "an object of class 'nn.Sequential'"),
     "something else": (lambda root: {"epoch": 5, "net": {}}, "lacks the field opt .*'epoch', 'net'"),
     "an empty table": (lambda root: {}, "lacks the field opt .*no fields"),
-    "no rnn": (lambda root: root | {"protos": {"net": 1}}, "no nngraph network called rnn"),
     "no nngraph": (lambda root: root | {"protos": {"rnn": Object("nn.Sequential")}}, "no nngraph network called rnn"),
-    "no nodes": (
-        lambda root: root | {"protos": {"rnn": {"forwardnodes": {}}}},
-        "0 nn.Linear modules, .* has 5",
-    ),
+    "no nodes": (lambda root: root | {"protos": {"rnn": {"forwardnodes": {}}}}, "0 nn.Linear modules, .* has 5"),
     "fractional iteration": (lambda root: root | {"i": 2.5}, "i has 2.5"),
-    "negative iteration": (lambda root: root | {"i": -1}, "3 training losses, .* -1 iterations"),
     "huge iteration": (lambda root: root | {"i": 1e15}, r"3 training losses, .* 1e\+15 iterations"),
     "losses beyond the iteration": (lambda root: root | {"i": 2}, "iterations 1 to 2"),
     "losses that are no numbers": (lambda root: root | {"train_losses": ["x"]}, "training losses are not"),
     "validation losses that are no numbers": (lambda root: root | {"val_losses": ["x"]}, "val_losses"),
     "characters of several bytes": (lambda root: root | {"vocab": {"é".encode(): 1}}, r"'\\xc3\\xa9'.*single bytes"),
     "numbered vocabulary": (lambda root: root | {"vocab": [1, 2]}, "vocabulary contains 1,"),
-    "vocabulary from 0": (lambda root: root | {"vocab": {"a": 0, "b": 1}}, "number its 2 characters"),
-    "vocabulary with a gap": (lambda root: root | {"vocab": {"a": 1, "b": 3}}, "number its 2 characters"),
-    "vocabulary with a number twice": (lambda root: root | {"vocab": {"a": 1, "b": 1}}, "number its 2 characters"),
-    "vocabulary of tables": (lambda root: root | {"vocab": {"a": {}}}, "vocabulary has a Table"),
+    "vocabulary with a gap": (lambda root: root | {"vocab": {"a": 1, "b": 3}}, "number its 2 entries"),
+    "vocabulary with a number twice": (lambda root: root | {"vocab": {"a": 1, "b": 1}}, "the same number"),
+    "vocabulary of tables": (lambda root: root | {"vocab": {"a": root}}, "vocabulary has a Table"),
     "larger vocabulary": (
         lambda root: root | {"vocab": {chr(65 + index): index + 1 for index in range(6)}},
-        r"weight \(12, 5\) and bias \(12,\), but its opt and vocab call for \(12, 6\) and \(12,\)",
+        r"nn.Linear of \(12, 5\) and \(12,\), but .* call for \(12, 6\) and \(12,\)",
     ),
-    "unknown model": (lambda root: root | {"opt": root["opt"] | {"model": "irnn"}}, "model is 'irnn'"),
-    "other size": (lambda root: root | {"opt": root["opt"] | {"rnn_size": 4}}, r"call for \(16, 5\)"),
-    "fractional size": (lambda root: root | {"opt": root["opt"] | {"rnn_size": 3.5}}, "no rnn_size"),
-    "other layers": (
-        lambda root: root | {"opt": root["opt"] | {"num_layers": 3}},
-        "5 nn.Linear modules, .*3 layers has 7",
-    ),
-    "dropout of 1": (lambda root: root | {"opt": root["opt"] | {"dropout": 1}}, "dropout"),
+    "unknown model": (with_opt(model="irnn"), "model is 'irnn'"),
+    "other size": (with_opt(rnn_size=4), r"call for \(16, 5\)"),
+    "fractional size": (with_opt(rnn_size=3.5), "no rnn_size"),
+    "other layers": (with_opt(num_layers=3), "5 nn.Linear modules, .*3 layers has 7"),
+    "dropout of 1": (with_opt(dropout=1), "dropout"),
 }
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_what_is_not_char_rnns(root, tmp_path, name):
+def test_what_is_not_char_rnns(root, load, name):
     change, message = FOREIGN[name]
     with pytest.raises(ValueError, match=message):
-        from_content(content(change(root), tmp_path))
+        load(change(root))
 
 
 CHANGES = {
     "no bias": (lambda linears: linears[1].pop("bias"), "no weight or no bias"),
     "a table for a weight": (lambda linears: linears[1].update(weight=[1]), "no weight or no bias"),
-    "decoder": (lambda linears: linears[-1].update(bias=tensor("Double", [0.0] * 4)), r"bias \(4,\),.* \(5,\)"),
+    "decoder": (lambda linears: linears[-1].update(bias=tensor("Double", [0.0] * 4)), r"and \(4,\), .* and \(5,\)"),
     "shared": (lambda linears: linears[1].update(linears[3]), "share memory"),
     "mixed types": (lambda linears: linears[1].update(bias=tensor("Float", [0.0] * 12)), "more than one type"),
     "no number": (lambda linears: linears[1].update(bias=tensor("Double", [np.nan] * 12)), "not finite"),
@@ -476,32 +388,15 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_wrong_parameters(root, tmp_path, name):
+def test_wrong_parameters(root, load, name):
     change, message = CHANGES[name]
     change(linears(root))
     with pytest.raises(ValueError, match=message):
-        from_content(content(root, tmp_path))
+        load(root)
 
 
 @pytest.mark.parametrize("kind", ["Half", "Int"])
-def test_parameters_of_other_types(tmp_path, kind):
+def test_parameters_of_other_types(load, kind):
     flat = [np.ones_like(array) for array in flat_parameters("rnn", 1)]
     with pytest.raises(ValueError, match="neither all float32 nor all float64"):
-        from_content(content(char_rnn_checkpoint("rnn", flat, 1, kind), tmp_path))
-
-
-def test_deep_values_in_messages(root, tmp_path):
-    """A table that is shown in a message is named, not printed."""
-    root["vocab"] = {"a": root}
-    with pytest.raises(ValueError, match="vocabulary has a Table"):
-        content(root, tmp_path)
-
-
-# Damage.
-
-
-def test_damaged_files():
-    figures = campaign(500, measure_every=10, files="*.t7")
-    assert figures["accepted"] + figures["refused"] == 500
-    assert figures["refused"] > 250  # the damage does reach what matters
-    assert figures["accepted"] > 25  # and the weights, where any bit will do
+        load(char_rnn_checkpoint("rnn", flat, 1, kind))

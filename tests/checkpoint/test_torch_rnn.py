@@ -1,4 +1,4 @@
-"""Checkpoints of torch-rnn: those that it wrote, with what it says of them, others of our own making, and damage."""
+"""Checkpoints of torch-rnn: those that it wrote, with what it says of them, and others of our own making."""
 
 import json
 import re
@@ -8,15 +8,12 @@ import numpy as np
 import pytest
 
 from model.stepper import Stepper
-from tests.campaigns.t7_mutations import campaign
+from tests.helpers.checkpoints import same
 from tests.helpers.inputs import GOLDEN as ALL_GOLDEN
-from tests.helpers.refusals import told
 from tests.helpers.runs import finish
-from tests.helpers.scripts import imported, run
+from tests.helpers.scripts import imported, run_here
 from tests.helpers.t7_writer import Object, Tensor, tensor, torch_rnn_checkpoint, write_t7
-from util.checkpoint.content import from_content
-from util.checkpoint.store import load_checkpoint, read_content
-from util.errors import UserError
+from util.checkpoint.store import load_checkpoint, read_checkpoint
 
 GOLDEN = ALL_GOLDEN / "torch_rnn"
 REFERENCE = json.loads((GOLDEN / "reference.json").read_text())["files"]
@@ -43,7 +40,6 @@ def test_what_is_in_a_checkpoint(name):
     assert tokens == entry["tokens"]
     assert (checkpoint.options["dropout"], checkpoint.options["batchnorm"]) == (entry["dropout"], entry["batchnorm"])
     assert checkpoint.iteration == entry["i"] == len(checkpoint.train_losses)
-    assert checkpoint.epoch == checkpoint.options["max_epochs"]
     assert np.isfinite(checkpoint.train_losses).all()
     assert abs(checkpoint.val_losses[entry["i"]] - entry["val_loss_last"]) < 1e-8
     assert sorted(checkpoint.val_losses) == [300, 600, entry["i"]]
@@ -62,40 +58,38 @@ def test_log_probabilities_equal_those_of_torch_rnn(name):
 def test_mean_losses_equal_those_of_torch_rnn(tmp_path, name):
     passage = tmp_path / "passage.txt"
     passage.write_bytes(REFERENCE[name]["passage"].encode())
-    done = run("evaluate.py", GOLDEN / name, "-file", passage, "-gpuid", -1, cwd=tmp_path)
+    done = run_here("evaluate.py", GOLDEN / name, "-file", passage, "-gpuid", -1)
     assert done.returncode == 0, done.stderr
-    assert f": {REFERENCE[name]['passage_predictions']} characters\n" in done.stdout
-    loss = float(re.search("loss per character: (.*) nats", done.stdout)[1])
+    said = done.stdout.decode()
+    assert f": {REFERENCE[name]['passage_predictions']} characters\n" in said
+    loss = float(re.search("loss per character: (.*) nats", said)[1])
     assert abs(loss - REFERENCE[name]["passage_mean_loss"]) < 2e-6
 
 
 @pytest.mark.parametrize(
     ("name", "sample"), SAMPLES, ids=[f"{name} {s['seed']} {s['start_text']} {s['temperature']}" for name, s in SAMPLES]
 )
-def test_sampled_texts_equal_those_of_torch_rnn(tmp_path, name, sample):
+def test_sampled_texts_equal_those_of_torch_rnn(name, sample):
     length = sample["length"] - len(sample["start_text"])  # torch-rnn counts the start text
     flags = [f"-{flag}={sample[flag]}" for flag in ("seed", "sample", "temperature")]
-    flags += [f"-primetext={sample['start_text']}", f"-length={length}", "-output=text", "-gpuid=-1"]
-    done = run("sample.py", GOLDEN / name, *flags, cwd=tmp_path)
+    flags += [f"-primetext={sample['start_text']}", f"-length={length}", "-verbose=0", "-gpuid=-1"]
+    done = run_here("sample.py", GOLDEN / name, *flags)
     assert done.returncode == 0, done.stderr
     expected = sample["text"].encode() + b"\n"
     if "bytes" in name:
         expected = re.sub(rb"\[(\d+)\]", lambda token: bytes([int(token[1])]), expected)
-    assert (tmp_path / "text").read_bytes() == expected
+    assert done.stdout == expected
 
 
 def test_it_is_inspected_and_converted(tmp_path):
     source = tmp_path / "x.t7"
     source.write_bytes((GOLDEN / "lstm_2x32_dropout_bn.t7").read_bytes())
-    shown = run("inspect_checkpoint.py", source, cwd=tmp_path)
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert "model: lstm, 2 layers of 32, " in shown.stdout
-    assert "iteration: 675 (epoch 45.000)" in shown.stdout
-    assert re.search("  batchnorm +1\n", shown.stdout)
-    assert run("convert_gpu_cpu_checkpoint.py", source, cwd=tmp_path).returncode == 0
-    before, after = load_checkpoint(source), load_checkpoint(tmp_path / "x.t7_cpu.pt")
-    assert (before.options, before.vocabulary, before.val_losses) == (after.options, after.vocabulary, after.val_losses)
-    assert all(np.array_equal(before.parameters[name], after.parameters[name]) for name in before.parameters)
+    shown = run_here("inspect_checkpoint.py", source)
+    assert (shown.returncode, shown.stderr) == (0, b"")
+    for words in (b"model: lstm, 2 layers of 32, ", b"iteration: 675 (epoch unknown)", b"  batchnorm "):
+        assert words in shown.stdout
+    assert run_here("convert_gpu_cpu_checkpoint.py", source).returncode == 0
+    assert same(load_checkpoint(source), load_checkpoint(tmp_path / "x.t7_cpu.pt"))
 
 
 @pytest.mark.parametrize("name", ["lstm_2x32_dropout_bn", "rnn_2x32"])
@@ -167,28 +161,22 @@ def log_probs_by_the_equations(cell, embedding, layers, decoder, indices):
     return logits - np.log(np.exp(logits).sum())
 
 
-@pytest.mark.parametrize("kind", ["Double", "Float"])
 @pytest.mark.parametrize("batchnorm", [None, "running_var", "running_std"])
-@pytest.mark.parametrize("num_layers", [1, 2, 3])
-@pytest.mark.parametrize("cell", ["LSTM", "VanillaRNN"])
-def test_models_compute_what_the_file_says(tmp_path, cell, num_layers, batchnorm, kind):
-    model = random_model(cell, num_layers, batchnorm)
-    checkpoint = load_checkpoint(write_t7(tmp_path / "x.t7", torch_rnn_checkpoint(cell, *model, kind)))
-    assert checkpoint.dtype == ("float64" if kind == "Double" else "float32")
-    assert checkpoint.model_shape == (V, H, num_layers, "lstm" if cell == "LSTM" else "rnn")
-    assert checkpoint.options["batchnorm"] == (batchnorm is not None)
-    indices = (1, 4, 0, 2)
-    difference = log_probs(checkpoint, indices)[-1] - log_probs_by_the_equations(cell, *model, indices)
-    assert np.abs(difference).max() < (1e-12 if kind == "Double" else 1e-5)
+@pytest.mark.parametrize(("cell", "num_layers"), [("LSTM", 1), ("LSTM", 3), ("VanillaRNN", 2)])
+def test_models_compute_what_the_file_says(load, cell, num_layers, batchnorm):
+    model, indices = random_model(cell, num_layers, batchnorm), (1, 4, 0, 2)
+    expected = log_probs_by_the_equations(cell, *model, indices)
+    for kind, dtype, precision in (("Double", "float64", 1e-12), ("Float", "float32", 1e-5)):
+        checkpoint = load(torch_rnn_checkpoint(cell, *model, kind))
+        assert checkpoint.dtype == dtype
+        assert checkpoint.model_shape == (V, H, num_layers, "lstm" if cell == "LSTM" else "rnn")
+        assert checkpoint.options["batchnorm"] == (batchnorm is not None)
+        assert np.abs(log_probs(checkpoint, indices)[-1] - expected).max() < precision
 
 
-def test_buffers_that_nobody_cleared(tmp_path):
-    model = random_model("LSTM", 2, "running_std")
-    paths = [tmp_path / name for name in ("cleared.t7", "full.t7")]
-    for path in paths:
-        write_t7(path, torch_rnn_checkpoint("LSTM", *model, cleared=path is paths[0]))
-    assert paths[1].stat().st_size > paths[0].stat().st_size + 1000
-    first, second = (load_checkpoint(path).parameters for path in paths)
+def test_buffers_that_nobody_cleared(load):
+    roots = [torch_rnn_checkpoint("LSTM", *random_model("LSTM", 2, "running_std"), cleared=c) for c in (True, False)]
+    first, second = (load(root).parameters for root in roots)
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
@@ -200,14 +188,13 @@ def root():
 
 @pytest.fixture
 def load(tmp_path):
-    return lambda root: from_content(read_content(write_t7(tmp_path / "x.t7", root)))
+    return lambda root: read_checkpoint(write_t7(tmp_path / "x.t7", root))
 
 
 def test_flags_by_our_names(root, load):
     assert load(root).options == {
         **{"model": "lstm", "rnn_size": H, "num_layers": 2, "dropout": 0.0, "batchnorm": 1},  # the model's, not opt's
-        **{"batch_size": 3, "seq_length": 7, "max_epochs": 4, "eval_val_every": 2},
-        **{"learning_rate": 2e-3, "learning_rate_decay": 0.5, "grad_clip": 5.0},
+        **{"batch_size": 3, "seq_length": 7, "max_epochs": 4, "learning_rate": 2e-3, "grad_clip": 5},
     }
 
 
@@ -238,18 +225,15 @@ def test_history(root, load):
     checkpoint = load(root)
     assert (checkpoint.iteration, checkpoint.train_losses.tolist()) == (3, [3.5, 3.25, 3.0])
     assert checkpoint.val_losses == {2: 3.125, 3: 2.75}
-    # After the last iteration comes a checkpoint in any case.
-    assert checkpoint.epoch == 4.0
 
 
-def test_history_without_an_end(root, tmp_path):
-    """A checkpoint in the middle of a run does not say which epoch it was, and so no script does."""
-    path = write_t7(tmp_path / "x.t7", root | {"i": 4})
-    assert from_content(read_content(path)).epoch == 0.0
-    assert "iteration: 4 (epoch unknown)" in run("inspect_checkpoint.py", path).stdout
-    plot = run("inspect_checkpoint.py", path, GOLDEN / "rnn_2x32.t7", "-plot=-").stdout
-    assert " 675 iterations\n" in plot and "epochs" not in plot
-    assert "trained for 4 iterations" in run("sample.py", path, "-verbose=1", "-length=1", "-gpuid=-1").stderr
+def test_the_epoch_is_not_known(tmp_path):
+    """The file does not say which it was, and so no script does."""
+    path = GOLDEN / "rnn_2x32.t7"
+    assert b"iteration: 675 (epoch unknown)" in run_here("inspect_checkpoint.py", path).stdout
+    plot = run_here("inspect_checkpoint.py", path, GOLDEN.parent / "rnn.t7", "-plot=-").stdout
+    assert b" 675 iterations\n" in plot and b"epochs" not in plot
+    assert b"trained for 675 iterations" in run_here("sample.py", path, "-verbose=1", "-length=1", "-gpuid=-1").stderr
 
 
 def test_history_after_another(root, load):
@@ -276,81 +260,62 @@ def module(root, name, number=0):
     return [module for module in modules(root) if module.torch_class == "nn." + name][number].content
 
 
-def edited(change):
-    def edit(root):
-        change(root)
-        return root
-
-    return edit
-
-
 WRONG = {
-    "a layer alone": (lambda root: modules(root)[1], "nn.LanguageModel"),
-    "a model alone": (lambda root: root["model"], "nn.LanguageModel"),
-    "no opt": (edited(lambda root: root.pop("opt")), "not the opt"),
-    "no losses": (edited(lambda root: root.pop("train_loss_history")), "train_loss_history"),
-    "no batch_size": (edited(lambda root: root["opt"].pop("batch_size")), "sizes"),
-    "no seq_length": (edited(lambda root: root["opt"].pop("seq_length")), "sizes"),
-    "half a batch": (edited(lambda root: root["opt"].update(batch_size=2.5)), "batch_size has 2.5"),
-    "a rate that is none": (edited(lambda root: root["opt"].update(learning_rate=[1])), "options"),
-    "no net": (edited(lambda root: content(root).pop("net")), "no net"),
-    "a net of numbers": (edited(lambda root: content(root)["net"].content.update(modules=[1])), "net has 1"),
+    "a layer alone": (lambda root: root.update(model=modules(root)[1]), "nn.LanguageModel"),
+    "no opt": (lambda root: root.pop("opt"), "not the opt"),
+    "no losses": (lambda root: root.pop("train_loss_history"), "train_loss_history"),
+    "no batch_size": (lambda root: root["opt"].pop("batch_size"), "sizes"),
+    "half a batch": (lambda root: root["opt"].update(batch_size=2.5), "sizes"),
+    "epochs that are none": (lambda root: root["opt"].update(max_epochs=[1]), "options"),
+    "no net": (lambda root: content(root).pop("net"), "no net"),
+    "a net of numbers": (lambda root: content(root)["net"].content.update(modules=[1]), "net has 1"),
     "a net with a gap": (
-        edited(lambda root: content(root)["net"].content.update(modules={1: modules(root)[0], 3: modules(root)[1]})),
+        lambda root: content(root)["net"].content.update(modules={1: modules(root)[0], 3: modules(root)[1]}),
         "net does not number its 2 entries",
     ),
-    "TemporalAdapter": (
-        edited(lambda root: modules(root).insert(-3, Object("nn.TemporalAdapter"))),
-        "March 2016.* never trained",
-    ),
-    "a foreign module": (edited(lambda root: modules(root).insert(1, Object("nn.GRU"))), "net has 'nn.GRU'"),
-    "two kinds of cells": (edited(lambda root: modules(root).insert(2, Object("nn.VanillaRNN"))), "layers of one kind"),
-    "no decoder": (edited(lambda root: modules(root).pop(-2)), "layers of one kind and a decoder"),
-    "no cells": (
-        edited(lambda root: content(root)["net"].content.update(modules=[modules(root)[0], modules(root)[-2]])),
+    "a foreign module": (lambda root: modules(root).insert(1, Object("nn.GRU")), "net has 'nn.GRU'"),
+    "two kinds of cells": (
+        lambda root: modules(root).insert(2, Object("nn.VanillaRNN", dict(module(root, "LSTM")))),
         "layers of one kind",
     ),
-    "no vocabulary": (edited(lambda root: content(root).pop("idx_to_token")), "no idx_to_token"),
+    "no decoder": (lambda root: modules(root).pop(-2), "layers of one kind and a decoder"),
+    "no vocabulary": (lambda root: content(root).pop("idx_to_token"), "no idx_to_token"),
     "larger vocabulary": (
-        edited(lambda root: content(root).update(idx_to_token=list("abcdef"))),
+        lambda root: content(root).update(idx_to_token=list("abcdef")),
         r"LookupTable of \(5, 2\), .* call for \(6, 2\)",
     ),
-    "empty vocabulary": (edited(lambda root: content(root).update(idx_to_token=[])), "LookupTable"),
-    "dropout of 1": (edited(lambda root: content(root).update(dropout=1)), "dropout"),
-    "dropout of text": (edited(lambda root: content(root).update(dropout="x")), "dropout"),
-    "huge iteration": (edited(lambda root: root.update(i=1e15)), r"3 training losses, .* 1e\+15 iterations"),
-    "too few iterations": (edited(lambda root: root.update(i=2)), "3 training losses, .* 2 iterations"),
-    "losses with a gap": (edited(lambda root: root.update(train_loss_history={1: 2.0, 3: 3.0})), "iterations 2 to 3"),
-    "losses of text": (edited(lambda root: root.update(train_loss_history=["x", "y", "z"])), "training losses"),
-    "validation of text": (edited(lambda root: root.update(val_loss_history=["x", "y"])), "val_losses"),
-    "validation nowhere": (edited(lambda root: root.update(val_loss_history_it=["x", "y"])), "val_loss_history_it"),
-    "no weight": (edited(lambda root: module(root, "LSTM").pop("weight")), "nn.LSTM does not have weight"),
-    "no variance": (edited(lambda root: module(root, "BatchNormalization").pop("running_var")), "not have .*running_"),
-    "no eps": (edited(lambda root: module(root, "BatchNormalization").pop("eps")), "no eps"),
+    "empty vocabulary": (lambda root: content(root).update(idx_to_token=[]), "LookupTable"),
+    "dropout of text": (lambda root: content(root).update(dropout="x"), "dropout"),
+    "huge iteration": (lambda root: root.update(i=1e15), r"3 training losses, .* 1e\+15 iterations"),
+    "too few iterations": (lambda root: root.update(i=2), "3 training losses, .* 2 iterations"),
+    "losses with a gap": (lambda root: root.update(train_loss_history={1: 2.0, 3: 3.0}), "iterations 2 to 3"),
+    "losses of text": (lambda root: root.update(train_loss_history=["x", "y", "z"]), "training losses"),
+    "validation of text": (lambda root: root.update(val_loss_history=["x", "y"]), "val_losses"),
+    "validation nowhere": (lambda root: root.update(val_loss_history_it=["x", "y"]), "val_loss_history_it"),
+    "no weight": (lambda root: module(root, "LSTM").pop("weight"), "nn.LSTM does not have weight"),
+    "no variance": (lambda root: module(root, "BatchNormalization").pop("running_var"), "not have .*running_"),
+    "no eps": (lambda root: module(root, "BatchNormalization").pop("eps"), "no eps"),
     "negative variance": (
-        edited(lambda root: module(root, "BatchNormalization").update(running_var=tensor("Float", [-1.0] * H))),
+        lambda root: module(root, "BatchNormalization").update(running_var=tensor("Float", [-1.0] * H)),
         "not finite",
     ),
     "one running mean": (
-        edited(lambda root: module(root, "BatchNormalization").update(running_mean=tensor("Float", [1.0]))),
+        lambda root: module(root, "BatchNormalization").update(running_mean=tensor("Float", [1.0])),
         r"BatchNormalization of \(3,\) and \(3,\) and \(1,\)",
     ),
-    "shared weights": (edited(lambda root: module(root, "LSTM", 1).update(module(root, "LSTM"))), "share memory"),
-    "mixed types": (
-        edited(lambda root: module(root, "Linear").update(bias=tensor("Double", [0.0] * V))),
-        "more than one type",
-    ),
-    "no number": (edited(lambda root: module(root, "Linear").update(bias=tensor("Float", [np.nan] * V))), "not finite"),
+    "shared weights": (lambda root: module(root, "LSTM", 1).update(module(root, "LSTM")), "share memory"),
+    "mixed types": (lambda root: module(root, "Linear").update(bias=tensor("Double", [0.0] * V)), "more than one type"),
+    "no number": (lambda root: module(root, "Linear").update(bias=tensor("Float", [np.nan] * V)), "not finite"),
     "a decoder of another size": (
-        edited(lambda root: module(root, "Linear").update(weight=tensor("Float", np.ones((V, H + 1))))),
+        lambda root: module(root, "Linear").update(weight=tensor("Float", np.ones((V, H + 1)))),
         r"nn.LSTM of \(5, 12\) and \(12,\), .* call for \(6, 16\)",
     ),
     "a decoder without outputs": (
-        edited(lambda root: module(root, "Linear").update(weight=Tensor("Float", (V, 0), (1, 1), 1, None))),
+        lambda root: module(root, "Linear").update(weight=Tensor("Float", (V, 0), (1, 1), 1, None)),
         "nn.LSTM of",
     ),
     "a decoder without dimensions": (
-        edited(lambda root: module(root, "Linear").update(weight=Tensor("Float", (), (), 1, None))),
+        lambda root: module(root, "Linear").update(weight=Tensor("Float", (), (), 1, None)),
         "nn.LSTM of",
     ),
 }
@@ -359,8 +324,9 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_not_sound(root, load, name):
     change, message = WRONG[name]
+    change(root)
     with pytest.raises(ValueError, match=message):
-        load(change(root))
+        load(root)
 
 
 @pytest.mark.parametrize("kind", ["Half", "Int"])
@@ -368,11 +334,6 @@ def test_parameters_of_other_types(load, kind):
     embedding, layers, decoder = random_model("VanillaRNN", 1)
     with pytest.raises(ValueError, match="neither all float32 nor all float64"):
         load(torch_rnn_checkpoint("VanillaRNN", embedding, layers, decoder, kind))
-
-
-def test_scripts_refuse_it_with_a_sentence(root, tmp_path):
-    path = write_t7(tmp_path / "x.t7", WRONG["TemporalAdapter"][0](root))
-    told(run("sample.py", path, "-gpuid=-1", cwd=tmp_path), "x.t7", "nn.TemporalAdapter", "never trained")
 
 
 def test_memory_is_bounded_by_the_file(load):
@@ -403,20 +364,3 @@ def test_memory_of_a_wide_model_is_a_small_multiple_of_the_file(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 16 * path.stat().st_size
     finally:
         tracemalloc.stop()
-
-
-# Damage.
-
-
-def test_a_file_that_is_cut_off(tmp_path):
-    path = tmp_path / "x.t7"
-    path.write_bytes((GOLDEN / "rnn_2x32.t7").read_bytes()[:-1000])
-    with pytest.raises(UserError, match="damaged"):
-        load_checkpoint(path)
-
-
-def test_damaged_files():
-    figures = campaign(500, measure_every=10, files="torch_rnn/*.t7")
-    assert figures["accepted"] + figures["refused"] == 500
-    assert figures["refused"] > 250  # the damage does reach what matters
-    assert figures["accepted"] > 25  # and the weights, where any bit will do

@@ -11,18 +11,7 @@ from typing import Any
 
 import numpy as np
 
-CODES = {
-    "Byte": "u1",
-    "Char": "i1",
-    "Short": "i2",
-    "Int": "i4",
-    "Long": "i8",
-    "Half": "f2",
-    "Float": "f4",
-    "Double": "f8",
-    "Cuda": "f4",
-    "Cl": "f4",
-}
+from util.checkpoint.pt import ELEMENTS
 
 
 @dataclass(eq=False)
@@ -71,8 +60,8 @@ def tensor(kind: str, values: Any) -> Tensor:
 
 def element_code(kind: str, long: str) -> str:
     """numpy's code of a kind's elements: those of a Long are as long as the file's `long`."""
-    code = CODES.get(kind) or CODES[kind.removeprefix("Cuda").removeprefix("Cl")]
-    return "<" + (long if code == "i8" else code)
+    code = ELEMENTS[kind.removeprefix("Cuda").removeprefix("Cl") or "Float"]
+    return "<" + long if code == "<i8" else code
 
 
 class Writer:
@@ -107,11 +96,10 @@ class Writer:
             case Function():
                 if value.tag == 6:
                     self.int32(6)
-                elif not self.begin(value.tag, value):
-                    return
-                self.string(value.bytecode)
-                if value.upvalues is not None:
-                    self.write(value.upvalues)
+                if value.tag == 6 or self.begin(value.tag, value):
+                    self.string(value.bytecode)
+                    if value.upvalues is not None:
+                        self.write(value.upvalues)
             case Object():
                 if self.begin(4, value):
                     self.torch_class(value.torch_class, value.version)

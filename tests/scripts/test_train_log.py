@@ -11,7 +11,6 @@ import pytest
 
 from tests.helpers.folders import folder_in, names
 from tests.helpers.inputs import EPOCH, SMALL, numbers
-from tests.helpers.logs import log
 from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import before_steps, finish, signals_at
 from tests.helpers.scripts import run

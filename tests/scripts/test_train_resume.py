@@ -16,17 +16,16 @@ from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import finish, signals_at
 from util.errors import UserError
 
+RUNS = [
+    ("lstm", 0.3, "float32"),
+    ("lstm", 0, "float64"),
+    ("gru", 0.3, "float64"),
+    ("gru", 0, "bfloat16"),
+    ("rnn", 0, "float32"),
+]
 
-@pytest.mark.parametrize(
-    ("model", "dropout", "dtype"),
-    [
-        ("lstm", 0.3, "float32"),
-        ("lstm", 0, "float64"),
-        ("gru", 0.3, "float64"),
-        ("gru", 0, "bfloat16"),
-        ("rnn", 0, "float32"),
-    ],
-)
+
+@pytest.mark.parametrize(("model", "dropout", "dtype"), RUNS)
 def test_a_resumed_run_equals_the_uninterrupted_one(model, dropout, dtype, flags, tmp_path):
     flags += ["-model", model, "-dropout", dropout, "-dtype", dtype]
     whole, parts = folder_in(tmp_path, "whole"), folder_in(tmp_path, "parts")
@@ -56,7 +55,7 @@ def test_a_folder_stands_for_its_newest_whole_checkpoint(finished, tmp_path):
     run = finish(finished, "-resume", folder)
     assert run.status == 0
     assert f"{path.name}, iteration 40\n" in run.out
-    assert run.err.startswith(f"warning: {folder / newest.name} is not a char-rnn checkpoint, or is damaged")
+    assert run.err.startswith(f"warning: {folder / newest.name} is not a valid char-rnn checkpoint: ")
     assert list(log([run.out])) == list(range(41, EPOCH + 1))
 
 
@@ -118,13 +117,8 @@ FIXED = {
 
 def test_every_flag_may_change_or_not():
     known = {action.dest for action in train.flags()._actions} - {"help", "resume"}
-    assert known == CHANGEABLE.keys() | FIXED.keys() | {
-        "data_dir",
-        "files",
-        "separator",
-        "checkpoint_dir",
-        "tensorboard",
-    }
+    others = {"data_dir", "files", "separator", "checkpoint_dir", "tensorboard"}
+    assert known == CHANGEABLE.keys() | FIXED.keys() | others
 
 
 def test_flags_that_may_change_are_said(stopped, small_text, tmp_path):
@@ -146,11 +140,6 @@ def test_flags_that_may_change_are_said(stopped, small_text, tmp_path):
     assert stopped.exists()  # in another folder, which is no longer the run's
 
 
-def test_a_flag_that_is_repeated_unchanged_says_nothing(finished):
-    run = finish(finished, "-resume", "cv", "-rnn_size", 8, "-seed", 123, "-checkpoint_dir", "cv")
-    assert (run.status, "continuing with" in run.out) == (0, False)
-
-
 @pytest.mark.parametrize("name", FIXED)
 def test_flags_that_make_another_run_are_refused(name, stopped, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py", "-resume", str(stopped), f"-{name}", str(FIXED[name])])
@@ -163,8 +152,3 @@ def test_flags_that_make_another_run_are_refused(name, stopped, monkeypatch):
 def test_another_text_is_refused_with_a_way_out(finished, tmp_path):
     (tmp_path / "input.txt").write_bytes(numbers(139))
     refused_to_train(finish(finished, "-resume", "cv", "-data_dir", tmp_path).done, "is not the text", "-init_from")
-
-
-def test_the_same_text_in_another_place_and_newer_is_the_same(finished, tmp_path, small_text):
-    (tmp_path / "input.txt").write_bytes((small_text / "input.txt").read_bytes())
-    assert finish(finished, "-resume", "cv", "-data_dir", tmp_path, "-checkpoint_dir", tmp_path).status == 0

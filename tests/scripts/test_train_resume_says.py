@@ -15,7 +15,7 @@ from tests.helpers.scripts import become_nobody, run
 from util.checkpoint.store import load_checkpoint
 
 
-def farewell(run: Run) -> str:
+def last_sentence(run: Run) -> str:
     """What a run says of its best checkpoint, which `Run.err` leaves out."""
     (line,) = re.findall("^best validation loss: .*$", run._err.read_text(), re.M)
     return line
@@ -34,10 +34,10 @@ def test_the_best_loss_is_that_of_the_whole_run(trained):
     loss = load_checkpoint(best).val_losses[57]
     wild = ["-resume=cv", "-max_loss_ratio=0"]
     for more in (["-learning_rate=10", "-max_epochs=2"], ["-max_epochs=3"], ["-max_epochs=4", "-checkpoint_dir=other"]):
-        said = farewell(finish(trained, *wild, *more))
+        said = last_sentence(finish(trained, *wild, *more))
         assert f"{loss:.4f}" in said and said.endswith(f" cv/{best.name}"), said
     best.unlink()
-    said = farewell(finish(trained, *wild, "-max_epochs=5"))
+    said = last_sentence(finish(trained, *wild, "-max_epochs=5"))
     assert f"{loss:.4f}" in said and ".pt" not in said
 
 
@@ -47,7 +47,7 @@ def test_the_best_checkpoint_is_found_whose_epoch_is_rounded_in_another_way(smal
     losses = validates_as({15: 1.0}, otherwise=2.0)
     stop = all_of(signals_at(20, signal.SIGINT), losses)
     assert finish(tmp_path, *flags, "-max_epochs=1", "-eval_val_every=15", prepare=stop).status == 130
-    said = farewell(finish(tmp_path, "-resume=cv", prepare=losses))
+    said = last_sentence(finish(tmp_path, "-resume=cv", prepare=losses))
     assert said.endswith("1.0000; sample from it with: python sample.py cv/lm_s_epoch0.62_1.0000.pt")
 
 
@@ -119,17 +119,6 @@ def test_empty_flags_are_said_in_words(trained, stopped):
     told(finish(trained, "-resume=cv", "-init_from", stopped).done, "-init_from", "nothing")
     going_on = finish(trained, "-resume=cv", "-max_epochs=2", "-log_csv=log.csv")
     assert re.search(r"log_csv=log\.csv instead of \S+$", going_on.out, re.M), going_on.out
-
-
-@pytest.mark.parametrize("count", [140, 50, 30])
-def test_smaller_batches_make_as_many_as_promised(count, tmp_path):
-    (tmp_path / "input.txt").write_bytes(numbers(count))
-    tiny = ["-gpuid=-1", "-rnn_size=4", "-num_layers=1", "-data_dir=.", "-max_epochs=1"]
-    refusal = finish(tmp_path, *tiny)
-    flags, promised = re.search(r"(-batch_size \d+ -seq_length \d+) .*make (\d+)", refusal.err).groups()
-    run = finish(tmp_path, *tiny, *flags.split())
-    sizes = re.search(r"batches in train: (\d+), val: (\d+), test: (\d+)", run.out).groups()
-    assert run.status == 0 and sum(map(int, sizes)) == int(promised) >= 50
 
 
 def test_a_pattern_that_the_shell_has_expanded(tmp_path):

@@ -10,9 +10,20 @@ from typing import Any
 import numpy as np
 
 from model.shapes import GATES
-from util.checkpoint.content import FORMAT, VERSION
+from util.checkpoint.content import Checkpoint, checked
 from util.checkpoint.t7 import Table
-from util.checkpoint.torch_objects import as_text, check_arrays, follow, printable, read_train_losses, whole_number
+from util.checkpoint.torch_objects import (
+    as_number,
+    as_text,
+    by_index,
+    check_arrays,
+    check_shapes,
+    follow,
+    printable,
+    read_train_losses,
+    whole_number,
+)
+from util.text.vocabulary import Vocabulary
 
 LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
     # A layer's linear maps, numbered in the order of the original's graph: those that side by side make our i2h and
@@ -21,57 +32,45 @@ LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
     "gru": {"i2h": (0, 3, 2), "h2h": (1, 4, 5)},
     "rnn": {"i2h": (0,), "h2h": (1,)},
 }
+FIELDS = dict.fromkeys(("opt", "vocab", "protos", "train_losses", "val_losses"), Table) | {"i": float, "epoch": float}
 
-Linear = tuple[np.ndarray, np.ndarray]
 
-
-def t7_content(root: Any) -> dict[str, Any]:
-    """Returns the content of a char-rnn .t7 checkpoint in the form that `util.checkpoint.content.from_content` takes.
+def from_char_rnn(root: Any) -> Checkpoint:
+    """Returns the checkpoint in a char-rnn .t7 file. Raises ValueError with a one-sentence reason if there is none.
 
     The vocabulary is one of bytes. The parameters are float64 if the file's are Double, and float32 if they are Float
-    or come from a GPU. Iterations without a loss in the file get NaN. Raises ValueError with a one-sentence reason if
-    `root`, the object in the file, is anything else.
+    or come from a GPU. Iterations without a loss in the file get NaN.
     """
-    check_origin(root)
-    options = read_options(root["opt"])
-    vocabulary = read_vocabulary(root["vocab"])
-    iteration = whole_number(root["i"], "i")
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "options": options,
-        "vocabulary": vocabulary,
-        "encoding": "bytes",
-        "parameters": read_parameters(root["protos"], len(vocabulary), options),
-        "iteration": iteration,
-        "epoch": root["epoch"],
-        "train_losses": read_train_losses(root["train_losses"], iteration),
-        "val_losses": dict(root["val_losses"]),
-        "training": None,
-    }
-
-
-def check_origin(root: Any) -> None:
-    """Raises ValueError, saying what was found, if the object was not written by char-rnn."""
     if not isinstance(root, Table):
         raise ValueError(f"it holds a {type(root).__name__}, not a checkpoint")
     if root.torch_class is not None:
         raise ValueError(f"it holds an object of class {printable(root.torch_class)}, not char-rnn's table")
-    kinds = {"opt": Table, "vocab": Table, "protos": Table, "i": float, "epoch": float}
-    for name, kind in (kinds | {"train_losses": Table, "val_losses": Table}).items():
+    for name, kind in FIELDS.items():
         if not isinstance(root.get(name), kind):
             found = ", ".join(sorted(map(printable, root))[:10])
             raise ValueError(f"it lacks the field {name} of a char-rnn checkpoint; it has {found or 'no fields'}")
+    options, characters = read_options(root["opt"]), read_vocabulary(root["vocab"])
+    iteration = whole_number(root["i"], "i")
+    return checked(
+        Checkpoint(
+            options=options,
+            vocabulary=Vocabulary(characters, "bytes"),
+            parameters=read_parameters(root["protos"], len(characters), options),
+            iteration=iteration,
+            epoch=root["epoch"],
+            train_losses=read_train_losses(root["train_losses"], iteration),
+            val_losses=dict(root["val_losses"]),
+            training=None,
+        )
+    )
 
 
 def read_options(opt: Table) -> dict[str, Any]:
     """Returns the run's flags; files from before there was a choice hold an LSTM."""
     options: dict[str, Any] = {"model": "lstm", "dropout": 0.0}
     for name, value in opt.items():
-        if isinstance(name, str) and isinstance(value, str | float):
+        if isinstance(name, str) and isinstance(value, str | float | bool):
             options[as_text(name)] = as_text(value) if isinstance(value, str) else as_number(value)
-        elif isinstance(name, str) and isinstance(value, bool):
-            options[as_text(name)] = int(value)
     if options["model"] not in LAYERS:
         raise ValueError(f"its model is {printable(options['model'])}, but only lstm, gru and rnn are supported")
     for name in ("rnn_size", "num_layers"):
@@ -80,20 +79,15 @@ def read_options(opt: Table) -> dict[str, Any]:
     return options
 
 
-def as_number(value: float) -> int | float:
-    """Returns a Lua number as an int if it is whole: Lua does not distinguish the two."""
-    return int(value) if value.is_integer() else value
-
-
 def read_vocabulary(vocab: Table) -> str:
     """Returns the characters in the order of their indices, which the file counts from 1."""
     for character in vocab:
         if not isinstance(character, str) or len(character) != 1:
             raise ValueError(f"its vocabulary contains {printable(character)}, but only single bytes are supported")
     characters = {whole_number(index, "vocabulary"): character for character, index in vocab.items()}
-    if sorted(characters) != list(range(1, len(vocab) + 1)):
-        raise ValueError(f"its vocabulary does not number its {len(vocab)} characters from 1 to {len(vocab)}")
-    return "".join(characters[index] for index in sorted(characters))
+    if len(characters) < len(vocab):
+        raise ValueError("its vocabulary has two characters with the same number")
+    return "".join(by_index(characters, "vocabulary"))
 
 
 def read_parameters(protos: Table, V: int, options: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -112,16 +106,16 @@ def read_parameters(protos: Table, V: int, options: dict[str, Any]) -> dict[str,
         for part, numbers in LAYERS[model].items():
             maps = [linears[layer * per_layer + number] for number in numbers]
             for linear in maps:
-                check_shape(linear, V if layer == 0 and part == "i2h" else H, outputs)
+                check_shapes("nn.Linear", linear, [(outputs, V if layer == 0 and part == "i2h" else H), (outputs,)])
             weights, biases = zip(*maps)
             parameters[f"layers.{layer}.{part}_weight"] = np.ascontiguousarray(np.concatenate(weights).T)
             parameters[f"layers.{layer}.{part}_bias"] = np.concatenate(biases)
-    check_shape(linears[-1], H, V)
+    check_shapes("nn.Linear", linears[-1], [(V, H), (V,)])
     weight, bias = linears[-1]
     return parameters | {"decoder.weight": weight.copy("C"), "decoder.bias": bias.copy()}
 
 
-def find_linears(protos: Table) -> list[Linear]:
+def find_linears(protos: Table) -> list[list[np.ndarray]]:
     """Returns weight (outputs, inputs) and bias of each linear map, in the order of the network's computation."""
     nodes = follow(protos, "rnn", "forwardnodes")
     if not isinstance(nodes, Table):
@@ -133,14 +127,5 @@ def find_linears(protos: Table) -> list[Linear]:
             weight, bias = module.get("weight"), module.get("bias")
             if not isinstance(weight, np.ndarray) or not isinstance(bias, np.ndarray):
                 raise ValueError("one of its nn.Linear modules has no weight or no bias")
-            linears.append((weight, bias))
+            linears.append([weight, bias])
     return linears
-
-
-def check_shape(linear: Linear, inputs: int, outputs: int) -> None:
-    weight, bias = linear
-    if weight.shape != (outputs, inputs) or bias.shape != (outputs,):
-        raise ValueError(
-            f"it has an nn.Linear with weight {weight.shape} and bias {bias.shape}, "
-            f"but its opt and vocab call for {(outputs, inputs)} and {(outputs,)}"
-        )

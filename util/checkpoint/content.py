@@ -43,7 +43,7 @@ class Checkpoint:
     """The parameters of model.char_rnn.CharRNN by name, all float32 or all float64."""
     iteration: int
     epoch: float
-    """The number of passes over the training text; 0 if the file does not say, as most of torch-rnn's do not."""
+    """The number of passes over the training text; 0 if the file does not say, as torch-rnn's do not."""
     train_losses: np.ndarray
     """Loss per character of each iteration: float64 (iteration,)."""
     val_losses: dict[int, float]
@@ -83,29 +83,27 @@ class Checkpoint:
 
 def to_content(checkpoint: Checkpoint) -> dict[str, Any]:
     """Returns the dictionary of plain values and arrays that goes into a file."""
-    content = vars(checkpoint) | {"format": FORMAT, "version": VERSION}
-    content["vocabulary"], content["encoding"] = checkpoint.vocabulary.characters, checkpoint.vocabulary.encoding
-    return content
+    vocabulary = checkpoint.vocabulary
+    names = {"vocabulary": vocabulary.characters, "encoding": vocabulary.encoding}
+    return vars(checkpoint) | names | {"format": FORMAT, "version": VERSION}
 
 
 def from_content(content: Any) -> Checkpoint:
     """Builds a checkpoint from a file's content. Raises ValueError with the reason if it is not valid."""
-    if not isinstance(content, dict) or not isinstance(content.get("format"), str) or content["format"] != FORMAT:
+    if not isinstance(content, dict) or not same(content.get("format"), FORMAT):
         raise ValueError("it was written by another program")
-    version = content.get("version")
-    if type(version) is not int or version != VERSION:
-        # Show only a number: any other value could be endless, or contain terminal control codes.
-        shown = version if isinstance(version, int) and 0 < version < 2**32 else "?"
-        raise ValueError(f"it uses version {shown} of the format, and this program reads version {VERSION}")
+    if not same(content.get("version"), VERSION):
+        raise ValueError(f"its version of the format is not {VERSION}, the only one that this program reads")
     names = [field.name for field in fields(Checkpoint)]
     for name in (*names, "encoding"):
         if name not in content:
             raise ValueError(f"it has no {name}")
-    characters, encoding = content["vocabulary"], content["encoding"]
-    require(isinstance(characters, str) and 0 < len(characters) == len(set(characters)), "vocabulary")
-    vocabulary = Vocabulary(characters, encoding)
-    require(isinstance(encoding, str) and vocabulary.fits_encoding, "encoding")
-    checkpoint = Checkpoint(**{name: content[name] for name in names} | {"vocabulary": vocabulary})
+    vocabulary = Vocabulary(content["vocabulary"], content["encoding"])
+    return checked(Checkpoint(**{name: content[name] for name in names} | {"vocabulary": vocabulary}))
+
+
+def checked(checkpoint: Checkpoint) -> Checkpoint:
+    """Returns the checkpoint. Raises ValueError with the reason if it is not valid."""
     check_run(checkpoint)
     check_parameters(checkpoint)
     if checkpoint.training is not None:
@@ -114,7 +112,10 @@ def from_content(content: Any) -> Checkpoint:
 
 
 def check_run(checkpoint: Checkpoint) -> None:
-    """Raises ValueError if the options or losses cannot be a run's."""
+    """Raises ValueError if the vocabulary, options or losses cannot be a run's."""
+    characters, encoding = checkpoint.vocabulary.characters, checkpoint.vocabulary.encoding
+    require(isinstance(characters, str) and 0 < len(characters) == len(set(characters)), "vocabulary")
+    require(isinstance(encoding, str) and checkpoint.vocabulary.fits_encoding, "encoding")
     options = checkpoint.options
     require(is_dict(options, str, (str, int, float)), "options")
     require(all(abs(value) <= LARGEST for value in options.values() if type(value) is int), "options")

@@ -39,6 +39,8 @@ class CheckpointFolder:
         self.folder, self.savefile, self.keep = folder, savefile, keep
         self.last = Saved()
         """The last checkpoint that was written or resumed from."""
+        self.tried = 0
+        """The iteration of the last one that the run tried to write: the same in each of several processes."""
         self._validated: dict[int, Path] = {}  # by iteration
         self._mine: set[Path] = set()  # what may be deleted when it is superseded
 
@@ -62,7 +64,7 @@ class CheckpointFolder:
 
     def continue_from(self, path: Path, checkpoint: Checkpoint) -> None:
         """Takes over the files of the run that is resumed from `checkpoint`, which was loaded from `path`."""
-        self.last = Saved(checkpoint.iteration, path)
+        self.last, self.tried = Saved(checkpoint.iteration, path), checkpoint.iteration
         if not rank().first:
             return
         losses, options, savefile = checkpoint.val_losses, run_options(checkpoint), glob.escape(self.savefile)
@@ -83,7 +85,7 @@ class CheckpointFolder:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Writes a checkpoint, in the first of several processes. A failure only prints a warning."""
-        wanted = self._path(checkpoint)
+        wanted, self.tried = self._path(checkpoint), checkpoint.iteration
         if not rank().first:
             self.last = Saved(checkpoint.iteration, wanted)
             return

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import pickletools
-import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,19 +16,28 @@ from typing import Any
 
 import numpy as np
 
-STORAGES = {
-    "torch DoubleStorage": "<f8",
-    "torch FloatStorage": "<f4",
-    "torch HalfStorage": "<f2",
-    "torch LongStorage": "<i8",
-    "torch IntStorage": "<i4",
-    "torch ShortStorage": "<i2",
-    "torch CharStorage": "i1",
-    "torch ByteStorage": "u1",
-    "torch BoolStorage": "?",
+ELEMENTS = {
+    "Double": "<f8",
+    "Float": "<f4",
+    "Half": "<f2",
+    "Long": "<i8",
+    "Int": "<i4",
+    "Short": "<i2",
+    "Char": "i1",
+    "Byte": "u1",
+    "Bool": "?",
 }
-CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
+"""numpy's code for each of Torch's kinds of numbers."""
+STORAGES = {f"torch {kind}Storage": np.dtype(code) for kind, code in ELEMENTS.items()}
+LITERALS = {"BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"}
+NEW: dict[str, Callable[[], Any]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_DICT": dict,
+    "EMPTY_LIST": list,
+    "EMPTY_TUPLE": tuple,
+}
 TENSOR_BYTES = 64
 """The least that a tensor takes in a file and in memory, on top of its elements."""
 
@@ -40,12 +48,9 @@ def read_pt(path: Path) -> Any:
     Raises ValueError with the reason if the file is damaged or holds anything but plain values and tensors, and
     OSError if it cannot be read.
     """
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it is not a regular file")  # a device may be endless
     try:
         with zipfile.ZipFile(path) as archive:
-            return unpickle(Storages(archive, status.st_size))
+            return unpickle(Storages(archive, path.stat().st_size))
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(str(error) or "it is truncated") from error
     except (KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -59,10 +64,8 @@ class Storages:
         members = archive.infolist()
         if any(m.compress_type != zipfile.ZIP_STORED or m.compress_size != m.file_size for m in members):
             raise ValueError("it has compressed members")
-        if sum(m.file_size for m in members) > file_size:
+        if sum(m.file_size for m in members) > file_size or any(not 0 <= m.header_offset < file_size for m in members):
             raise ValueError("its members are larger than the file")
-        if any(not 0 <= m.header_offset < file_size for m in members):
-            raise ValueError("its members lie outside the file")
         self._archive = archive
         self._folder = members[0].filename.partition("/")[0]
         self._arrays: dict[str, np.ndarray] = {}
@@ -74,9 +77,7 @@ class Storages:
         """Returns a member's content, checked against the zip file's checksum."""
         return self._archive.read(f"{self._folder}/{name}")
 
-    def tensor(
-        self, storage: tuple[str, np.dtype, int], offset: int, size: tuple[int, ...], stride: tuple[int, ...]
-    ) -> np.ndarray:
+    def tensor(self, storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> np.ndarray:
         """Returns a view of a storage. All tensors together are never larger than the file."""
         key, dtype, count = storage
         numbers = (offset, *size, *stride)
@@ -84,15 +85,14 @@ class Storages:
             raise ValueError("a tensor does not fit its storage")
         if key not in self._arrays:
             self._arrays[key] = np.frombuffer(self.member(f"data/{key}"), dtype)
-        array = self._arrays[key]
-        self._bytes_left -= math.prod(size) * dtype.itemsize + TENSOR_BYTES
+        array, elements = self._arrays[key], math.prod(size)
+        self._bytes_left -= elements * dtype.itemsize + TENSOR_BYTES
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-        if array.dtype != dtype or len(array) != count or self._bytes_left < 0:
+        fits = array.dtype == dtype and len(array) == count and self._bytes_left >= 0
+        if not fits or (elements and last >= count):
             raise ValueError("a tensor does not fit its storage")
-        if math.prod(size) == 0:
+        if not elements:
             return np.empty(size, dtype)
-        if last >= count:
-            raise ValueError("a tensor does not fit its storage")
         strides = [step * dtype.itemsize for step in stride]
         return np.lib.stride_tricks.as_strided(array[offset:], size, strides, writeable=False)
 
@@ -118,7 +118,7 @@ def storage(kind: Any, storage_type: Any, key: Any, _location: Any, count: Any) 
         raise ValueError("its parts are inconsistent")
     if storage_type not in STORAGES:
         raise ValueError(f"it holds a {storage_type.readable()}")
-    return key, np.dtype(STORAGES[storage_type]), count
+    return key, STORAGES[storage_type], count
 
 
 def result(name: Any, arguments: Any, storages: Storages) -> Any:
@@ -140,8 +140,9 @@ def unpickle(storages: Storages) -> Any:
     marks: list[int] = []
     memo: dict[int, Any] = {}
 
-    def pop_to_mark() -> list[Any]:
-        start = marks.pop()
+    def pop(count: int) -> list[Any]:
+        """Takes so many values off the stack; all above the last mark if `count` is 0."""
+        start = len(stack) - count if count else marks.pop()
         items = stack[start:]
         del stack[start:]
         return items
@@ -153,28 +154,17 @@ def unpickle(storages: Storages) -> Any:
                 pass
             case "MARK":
                 marks.append(len(stack))
-            case "BINUNICODE" | "BININT" | "BININT1" | "BININT2" | "LONG1" | "LONG4" | "BINFLOAT":
+            case name if name in LITERALS:
                 stack.append(argument)
-            case "NONE" | "NEWTRUE" | "NEWFALSE":
-                stack.append(CONSTANTS[opcode.name])
-            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
-                stack.append(EMPTY[opcode.name]())
-            case "TUPLE":
-                stack.append(tuple(pop_to_mark()))
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                count = int(opcode.name[-1])
-                stack[-count:] = [tuple(stack[-count:])]
-            case "APPEND":
-                item = stack.pop()
-                stack[-1].append(item)
-            case "APPENDS":
-                items = pop_to_mark()
+            case name if name in NEW:
+                stack.append(NEW[name]())
+            case "TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3" as name:
+                stack.append(tuple(pop(int(name[5:] or 0))))
+            case "APPEND" | "APPENDS" as name:
+                items = pop(name == "APPEND")
                 stack[-1].extend(items)
-            case "SETITEM":
-                value, key = stack.pop(), stack.pop()
-                stack[-1].update({checked_key(key): value})
-            case "SETITEMS":
-                items = pop_to_mark()
+            case "SETITEM" | "SETITEMS" as name:
+                items = pop(2 * (name == "SETITEM"))
                 stack[-1].update(zip(map(checked_key, items[::2]), items[1::2], strict=True))
             case "BINPUT" | "LONG_BINPUT":
                 memo[argument] = stack[-1]

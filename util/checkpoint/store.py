@@ -30,19 +30,15 @@ def to_bytes(checkpoint: Checkpoint) -> memoryview:
     """Returns the bytes of a checkpoint's .pt file."""
     import torch
 
+    def with_tensors(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: with_tensors(item) for key, item in value.items()}
+        return torch.tensor(value) if isinstance(value, np.ndarray) else value
+
     # Written to memory first: torch's writer hides file system errors behind its own.
     archive = io.BytesIO()
-    torch.save(as_tensors(to_content(checkpoint)), archive)
+    torch.save(with_tensors(to_content(checkpoint)), archive)
     return archive.getbuffer()
-
-
-def as_tensors(value: Any) -> Any:
-    """Returns the same value with tensors for numpy arrays."""
-    import torch
-
-    if isinstance(value, dict):
-        return {key: as_tensors(item) for key, item in value.items()}
-    return torch.tensor(value) if isinstance(value, np.ndarray) else value
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
@@ -50,37 +46,30 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     path = Path(path)
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the name of a checkpoint in it, such as lm_lstm_epoch1.00_1.5000.pt")
-    if path.exists() and not path.is_file():
+    if path.exists() and not path.is_file():  # a device may be endless
         raise UserError(f"{path} is not a regular file; give the name of a checkpoint")
     try:
-        content = read_content(path)
+        return read_checkpoint(path)
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
     except ValueError as error:
-        raise UserError(f"{path} is not a char-rnn checkpoint, or is damaged: {error}") from error
-    try:
-        return from_content(content)
-    except ValueError as error:
         raise UserError(f"{path} is not a valid char-rnn checkpoint: {error}") from error
 
 
-def read_content(path: Path) -> Any:
-    """Returns the content of a .pt file, or of a .t7 file of char-rnn or torch-rnn, as `from_content` takes it.
-
-    Raises ValueError and OSError.
-    """
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Reads a .pt file, or a .t7 file of char-rnn or torch-rnn. Raises ValueError with the reason, and OSError."""
     with path.open("rb") as file:
-        start = file.read(4)
-    if start[:2] == b"PK":
-        return read_pt(path)
+        start = file.read(2)
+    if start == b"PK":
+        return from_content(read_pt(path))
     if start[:1] in (b"\3", b"\4", b"3", b"4"):  # a table or an object, in binary or in ASCII
         # Imported where it is needed: sample.py on a .pt starts sooner.
-        from util.checkpoint.char_rnn_t7 import t7_content
+        from util.checkpoint.char_rnn_t7 import from_char_rnn
         from util.checkpoint.t7 import read_t7
-        from util.checkpoint.torch_rnn_t7 import is_torch_rnn, torch_rnn_content
+        from util.checkpoint.torch_rnn_t7 import from_torch_rnn, is_torch_rnn
 
         root = read_t7(path)
-        return torch_rnn_content(root) if is_torch_rnn(root) else t7_content(root)
+        return from_torch_rnn(root) if is_torch_rnn(root) else from_char_rnn(root)
     raise ValueError("it is neither a .pt nor a .t7 file")

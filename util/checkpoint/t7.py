@@ -10,31 +10,21 @@ from __future__ import annotations
 
 import math
 import re
-import stat
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-NIL, NUMBER, STRING, TABLE, TORCH, BOOLEAN = range(6)
-FUNCTION, INDEXED_FUNCTIONS = 6, (7, 8)
+from util.checkpoint.pt import ELEMENTS
 
-ELEMENTS = {
-    "Byte": "u1",
-    "Char": "i1",
-    "Short": "<i2",
-    "Int": "<i4",
-    "Half": "<f2",
-    "Float": "<f4",
-    "Double": "<f8",
-}
+NIL, NUMBER, STRING, TABLE, TORCH, BOOLEAN, FUNCTION = range(7)
+INDEXED_FUNCTIONS = (7, 8)
 GPUS = ("Cuda", "Cl")
 MAX_DIMENSIONS = 32
 SMALLEST_ENTRY = 12
 """The least number of bytes in a table entry: a boolean key and a nil value."""
-
 INT, DOUBLE = struct.Struct("<i"), struct.Struct("<d")
 
 
@@ -63,8 +53,6 @@ def read_t7(path: Path) -> Any:
     Raises ValueError, with the byte position, if the file is malformed or in Torch's ASCII format, and OSError if it
     cannot be read.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("it is not a regular file")  # a device may be endless
     data = path.read_bytes()
     if re.match(rb"\d\s", data):
         raise ValueError(
@@ -81,48 +69,31 @@ def read_t7(path: Path) -> Any:
     raise ValueError(max(errors)[1])  # from the attempt that got further
 
 
-@dataclass(slots=True)
-class Unfinished:
-    """A table with `left` entries still to read, and the key of the next one if that has been read."""
-
-    table: Table
-    left: int
-    key: Any = None
-    has_key: bool = False
-
-
 class Reader:
-    """Reads a file's bytes; `at` is the position. Unfinished tables wait on a stack, so they can nest to any depth."""
+    """Reads a file's bytes; `at` is the position."""
 
     def __init__(self, data: bytes, long: np.dtype) -> None:
         self.data, self.at, self.long = data, 0, long
         self.objects: dict[int, Any] = {}
         self.storages: dict[int, np.ndarray] = {}
-        self.unfinished: list[Unfinished] = []
-        names = {name: np.dtype(code) for name, code in ELEMENTS.items()} | {"Long": long}
-        names |= {gpu + name: dtype for gpu in GPUS for name, dtype in names.items()}
-        names |= {gpu: np.dtype("<f4") for gpu in GPUS}
-        self.tensor_classes = {f"torch.{name}Tensor": dtype for name, dtype in names.items()}
-        self.storage_classes = {f"torch.{name}Storage": dtype for name, dtype in names.items()}
+        self.unfinished: list[Iterator[None]] = []
+        """What reads the entries of each table that was begun, so that tables can nest to any depth."""
+        kinds = {kind: np.dtype(code) for kind, code in ELEMENTS.items()} | {"Long": long}
+        kinds |= {gpu + kind: dtype for gpu in GPUS for kind, dtype in kinds.items()}
+        self.kinds = kinds | dict.fromkeys(GPUS, np.dtype("<f4"))
 
     def read(self) -> Any:
         """Returns the file's object, complete. Raises ValueError."""
         root = self.begin_object()
         while self.unfinished:
-            top = self.unfinished[-1]
-            if top.left == 0:
+            if next(self.unfinished[-1], self) is self:
                 self.unfinished.pop()
-            elif not top.has_key:
-                top.key, top.has_key = self.key(top.table), True
-            else:
-                top.table[top.key] = self.begin_object()
-                top.left, top.has_key = top.left - 1, False
         if self.at < len(self.data):
             raise self.malformed("there is more data after its end")
         return root
 
     def begin_object(self) -> Any:
-        """Returns the next object; if it is a table, its entries are left for `read` to fill in."""
+        """Returns the next object; if it is a table, its entries are left for `read`."""
         tag = self.int32()
         if tag == NIL:
             return None
@@ -137,33 +108,36 @@ class Reader:
         if tag not in (TABLE, TORCH, *INDEXED_FUNCTIONS):
             raise self.malformed(f"the type tag {tag} is unknown")
         index = self.int32()
-        if index in self.objects:
-            return self.objects[index]
-        if tag == TABLE:
-            return self.table(index, Table())
-        if tag == TORCH:
-            return self.torch_object(index)
-        self.objects[index] = None
-        return self.function()
+        if index not in self.objects:
+            if tag == TABLE:
+                self.begin_table(index, Table())
+            elif tag == TORCH:
+                self.begin_torch_object(index)
+            else:
+                self.objects[index] = None
+                self.function()
+        return self.objects[index]
 
-    def key(self, table: Table) -> Any:
-        """Returns the key of a table's next entry."""
-        key = self.begin_object()
-        if isinstance(key, float) and key.is_integer():
-            key = int(key)
-        if key is None or isinstance(key, np.ndarray) or (isinstance(key, float) and math.isnan(key)):
-            raise self.malformed("a table key is nil, a tensor, a function or NaN")
-        if key in table:
-            raise self.malformed("a table has the same key twice")
-        return key
-
-    def table(self, index: int, table: Table) -> Table:
+    def begin_table(self, index: int, table: Table) -> None:
         count = self.int32()
         if not 0 <= count <= (len(self.data) - self.at) // SMALLEST_ENTRY:
             raise self.malformed(f"a table claims {count} entries, more than the rest of the file can hold")
         self.objects[index] = table
-        self.unfinished.append(Unfinished(table, count))
-        return table
+        self.unfinished.append(self.entries(table, count))
+
+    def entries(self, table: Table, count: int) -> Iterator[None]:
+        """Reads a table's entries, and pauses where the entries of a key or value have to be read first."""
+        for _ in range(count):
+            key = self.begin_object()
+            yield
+            if isinstance(key, float) and key.is_integer():
+                key = int(key)
+            if key is None or isinstance(key, np.ndarray) or (isinstance(key, float) and math.isnan(key)):
+                raise self.malformed("a table key is nil, a tensor, a function or NaN")
+            if key in table:
+                raise self.malformed("a table has the same key twice")
+            table[key] = self.begin_object()
+            yield
 
     def function(self) -> None:
         """Skips a function's bytecode and its table of upvalues, which some old files lack."""
@@ -171,62 +145,59 @@ class Reader:
         if self.data[self.at : self.at + INT.size] == INT.pack(TABLE):
             self.begin_object()
 
-    def torch_object(self, index: int) -> Any:
+    def begin_torch_object(self, index: int) -> None:
         name = self.class_name()
-        if name in self.storage_classes:
-            return self.storage(index, name)
-        if name in self.tensor_classes:
-            self.objects[index] = self.tensor(self.tensor_classes[name])
-            return self.objects[index]
-        self.objects[index] = Table(name)
+        found = re.fullmatch(r"torch\.(\w+)(Tensor|Storage)", name)
+        if found and found[1] in self.kinds:
+            self.objects[index] = self.tensor(found[1]) if found[2] == "Tensor" else self.storage(index, found[1])
+            return
+        self.objects[index] = table = Table(name)
         if self.int32() != TABLE or (content := self.int32()) in self.objects:
             raise self.malformed(f"an object of class {name[:50]!a} has no table for its content")
-        return self.table(content, self.objects[index])
+        self.begin_table(content, table)
 
     def class_name(self) -> str:
         name = self.string()
         return self.string() if re.fullmatch(r"V \d+", name) else name  # the oldest files have no version string
 
-    def tensor(self, dtype: np.dtype) -> np.ndarray:
+    def tensor(self, kind: str) -> np.ndarray:
         """Returns a view of a storage, never larger than it, so strides cannot blow up a small file."""
         dimensions = self.int32()
         if not 0 <= dimensions <= MAX_DIMENSIONS:
             raise self.malformed(f"a tensor has {dimensions} dimensions")
         sizes, strides = self.longs(dimensions), self.longs(dimensions)
         offset = self.longs(1)[0] - 1
-        storage = self.tensor_storage(dtype)
+        storage, dtype = self.tensor_storage(kind), self.kinds[kind]
         if dimensions == 0:
             return np.empty(0, dtype)
         count = math.prod(sizes)
         last = offset + sum((n - 1) * step for n, step in zip(sizes, strides))
-        if min(*sizes, *strides, offset) < 0 or count > len(storage) or (count > 0 and last >= len(storage)):
+        fits = min(*sizes, *strides, offset) >= 0 and count <= len(storage) and (count == 0 or last < len(storage))
+        if not fits or (count == 0 and math.prod(n or 1 for n in sizes) > len(self.data)):
             raise self.malformed("a tensor does not fit its storage")
         if count == 0:
-            if math.prod(n or 1 for n in sizes) > len(self.data):
-                raise self.malformed("a tensor does not fit its storage")
             return np.empty(sizes, dtype)
         # The stride of a dimension of size 1 means nothing and can be any number.
         steps = [step * dtype.itemsize if n > 1 else dtype.itemsize for n, step in zip(sizes, strides)]
         return np.ndarray(sizes, dtype, storage, offset * dtype.itemsize, steps)
 
-    def tensor_storage(self, dtype: np.dtype) -> np.ndarray:
+    def tensor_storage(self, kind: str) -> np.ndarray:
         """Returns a tensor's storage: written here, a reference to an earlier one, or nil."""
         tag = self.int32()
         if tag == NIL:
-            return np.empty(0, dtype)
+            return np.empty(0, self.kinds[kind])
         if tag == TORCH:
             index = self.int32()
-            if index not in self.objects and (name := self.class_name()) in self.storage_classes:
-                self.storage(index, name)
-            if index in self.storages and self.storages[index].dtype == dtype:
+            if index not in self.objects and self.class_name() == f"torch.{kind}Storage":
+                self.objects[index] = self.storage(index, kind)
+            if index in self.storages and self.storages[index].dtype == self.kinds[kind]:
                 return self.storages[index]
         raise self.malformed("a tensor has no storage of its type")
 
-    def storage(self, index: int, name: str) -> np.ndarray:
-        dtype, (count,) = self.storage_classes[name], self.longs(1)
-        array = np.ndarray(count, dtype, self.data, self.skip(count * dtype.itemsize))
-        self.objects[index] = self.storages[index] = array
-        return array
+    def storage(self, index: int, kind: str) -> np.ndarray:
+        dtype, (count,) = self.kinds[kind], self.longs(1)
+        self.storages[index] = np.ndarray(count, dtype, self.data, self.skip(count * dtype.itemsize))
+        return self.storages[index]
 
     def string(self) -> str:
         start = self.skip(self.int32())

@@ -21,6 +21,11 @@ def as_text(string: str) -> str:
     return string.encode("latin-1").decode("utf-8", "replace")
 
 
+def as_number(value: Any) -> Any:
+    """Returns a Lua number as an int if it is whole, since Lua does not distinguish the two, and true as 1."""
+    return int(value) if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()) else value
+
+
 def whole_number(value: Any, name: str) -> int:
     """Returns a Lua number as an int. Raises ValueError, which calls it `name`, if it is not whole."""
     if type(value) is not float or not value.is_integer():
@@ -35,7 +40,7 @@ def printable(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, int | float) else f"a {type(value).__name__}"
 
 
-def by_index(table: Table, name: str) -> list[Any]:
+def by_index(table: dict[int, Any], name: str) -> list[Any]:
     """Returns the values of a table that numbers them from 1, in order. Raises ValueError if it does not."""
     if any(index not in table for index in range(1, len(table) + 1)):
         raise ValueError(f"its {name} does not number its {len(table)} entries from 1 to {len(table)}")
@@ -71,3 +76,11 @@ def check_arrays(arrays: list[np.ndarray]) -> None:
         if low < end or high - low < size:
             raise ValueError("its parameters share memory with each other")
         end = high
+
+
+def check_shapes(name: str, arrays: list[np.ndarray], expected: list[tuple[int, ...]]) -> None:
+    """Raises ValueError if the arrays of a module do not have these shapes."""
+    shapes = [array.shape for array in arrays]
+    if shapes != expected:
+        found, wanted = (" and ".join(map(str, some)) for some in (shapes, expected))
+        raise ValueError(f"it has an {name} of {found}, but its vocabulary and layers call for {wanted}")
