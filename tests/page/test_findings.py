@@ -70,9 +70,8 @@ def test_a_planted_cell_is_found(name, sign):
     assert finding.base == pytest.approx(fact.mean())
     second = slice(len(fact) // 2, None)  # twelve passages of the same length: the cell was chosen on the first six
     if finding.is_number:
-        assert finding.score == pytest.approx(
-            np.corrcoef(slow_ranks(cells[second, 70]), slow_ranks(fact[second]))[0, 1], abs=1e-4
-        )
+        correlation = np.corrcoef(slow_ranks(cells[second, 70]), slow_ranks(fact[second]))[0, 1]
+        assert finding.score == pytest.approx(correlation, abs=1e-4)
         assert 0.7 < abs(finding.score) < 1 and abs(finding.chance) < 0.2
     else:
         assert finding.score == pytest.approx(slow_auc(sign * cells[second, 70], fact[second]), abs=1e-4)
@@ -80,10 +79,10 @@ def test_a_planted_cell_is_found(name, sign):
     assert find_cells(passages, cells)[0].found  # findings come first
 
 
-@pytest.mark.parametrize("drift", [0, 0.9, 0.999])
+@pytest.mark.parametrize("drift", [0, 0.999])
 def test_noise_follows_nothing(drift):
     """However slowly it drifts, as facts do."""
-    for seed in range(3):
+    for seed in range(2):
         passages, random = prose(seed), np.random.default_rng(seed + 10)
         cells = random.normal(size=(sum(map(len, passages)), 60))
         for t in range(1, len(cells)):

@@ -99,43 +99,34 @@ def test_surprise_in_the_text_and_at_the_pointer(page, figures):
         assert cursor(page) == position
         assert f"{bits[position]:.2f} bits" in page.inner_text("#prediction p")
         rows = page.eval_on_selector_all("#prediction li", "rows => rows.map((row) => [row.className, row.innerText])")
-        assert len(rows) in (5, 6) and sum(name == "actual" for name, _ in rows) == 1
-        shares = [float(re.search(r"[\d.]+(?=%)", text)[0]) for _, text in rows]
-        assert shares[:5] == sorted(shares[:5], reverse=True)
-        actual = shares[[name for name, _ in rows].index("actual")]
-        assert actual == pytest.approx(100 * 2 ** -bits[position], abs=0.51)
+        (actual,) = (float(re.search(r"[\d.]+(?=%)", text)[0]) for name, text in rows if name == "actual")
+        assert len(rows) in (5, 6) and actual == pytest.approx(100 * 2 ** -bits[position], abs=0.51)
     page.locator("#text span").first.hover()
     settled(page)
     assert "begins a passage" in page.inner_text("#prediction")
 
 
 def test_a_click_holds_the_cursor_and_keys_move_it(page):
+    def after(*keys: str) -> int:
+        for key in keys:
+            page.keyboard.press(key)
+        return cursor(page)
+
     spans = page.locator("#text span")
     spans.nth(50).click()
     spans.nth(10).hover()
-    assert cursor(page) == 50
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowLeft")
-    assert cursor(page) == 51
-    column = 51 - TEXT.rindex("\n", 0, 51)
-    page.keyboard.press("ArrowDown")
-    assert cursor(page) == min(TEXT.index("\n", 51) + column, TEXT.index("\n", TEXT.index("\n", 51) + 1))
-    page.keyboard.press("ArrowUp")
-    assert TEXT.count("\n", 0, cursor(page)) == TEXT.count("\n", 0, 51)
-    page.keyboard.press("Home")
-    page.keyboard.press("ArrowLeft")
-    assert cursor(page) == 0
-    page.keyboard.press("Escape")
+    assert cursor(page) == 50 and after("ArrowRight", "ArrowRight", "ArrowLeft") == 51
+    column, end = 51 - TEXT.rindex("\n", 0, 51), TEXT.index("\n", 51)
+    assert after("ArrowDown") == min(end + column, TEXT.index("\n", end + 1))
+    assert TEXT.count("\n", 0, after("ArrowUp")) == TEXT.count("\n", 0, 51)
+    assert after("Home", "ArrowLeft") == 0 and after("End") == 1499 and after("ArrowUp") < 1499
+    after("Home", "Escape")
     spans.nth(20).hover()
     assert cursor(page) == 20
     spans.nth(20).click()
-    spans.nth(20).click()
+    spans.nth(20).click()  # lets it go
     spans.nth(21).hover()
     assert cursor(page) == 21
-    page.focus("#text")
-    page.keyboard.press("End")
-    assert page.eval_on_selector("[data-cursor]", "span => span === span.parentNode.lastChild")
 
 
 def test_cells_at_the_cursor_and_the_text_in_the_colors_of_one(page, figures):
@@ -249,14 +240,14 @@ def test_a_text_of_one_s_own(page):
 
 def test_a_long_text_is_cut_and_the_page_answers_while_it_reads(page):
     page.click("#tab-paste")
-    page.evaluate("text => { document.getElementById('pasted').value = text; }", TEXT * 100)
+    page.evaluate("text => { document.getElementById('pasted').value = text; }", TEXT * 50)
     page.click("#form-paste button")
     page.locator("#text div:first-child span").nth(30).click()
     page.click("#grids i[data-cell='2']")
     settled(page)
     assert cursor(page) == 30 and "likely" in page.inner_text("#prediction")
     assert page.is_visible("#progress") and page.evaluate("document.getElementById('progress').value") > 30
-    assert text_of(page) == (TEXT * 100)[:100_000]
+    assert text_of(page) == (TEXT * 50)[:100_000]
     assert page.inner_text("#status") == f"Cut: the whole text has {len(TEXT) * 100:,} bytes, more than fit here."
 
 
@@ -327,7 +318,7 @@ def test_a_narrow_screen(scheme, made, opened):
     ink, paper = colors(page, "#text")[0]
     assert (sum(ink) > sum(paper)) == (scheme == "dark") and abs(sum(ink) - sum(paper)) > 500
     found = colors(page, "#text span")
-    assert len({paper for _, paper in found}) > 20
+    assert len({tuple(paper) for _, paper in found}) > 20
     for ink, paper in found:
         assert contrast(ink, paper) > 3.5, (ink, paper)
     for tab in ("write", "paste", "own"):
@@ -341,35 +332,29 @@ def test_a_narrow_screen(scheme, made, opened):
         assert abs(page.evaluate("document.getElementById('reader').getBoundingClientRect().top")) < 2
 
 
-def colors(page, selector: str) -> list[tuple[tuple, tuple]]:
+def colors(page, selector: str) -> list[tuple[list, list]]:
     """The color and the background of each element, or the paper's: red, green and blue from 0 to 255."""
-    found = page.evaluate(
+    return page.evaluate(
         """selector => {
-            const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
-            const brush = canvas.getContext("2d", { willReadFrequently: true });
-            const painted = (color) => {
-                brush.fillStyle = getComputedStyle(document.getElementById("text")).backgroundColor;
-                brush.fillRect(0, 0, 1, 1);
-                brush.fillStyle = color;
-                brush.fillRect(0, 0, 1, 1);
+            const brush = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+            const painted = (...colors) => {
+                for (brush.fillStyle of colors) brush.fillRect(0, 0, 1, 1);
                 return Array.from(brush.getImageData(0, 0, 1, 1).data).slice(0, 3);
             };
+            const paper = getComputedStyle(document.getElementById("text")).backgroundColor;
             return Array.from(document.querySelectorAll(selector), (element) => getComputedStyle(element))
-                .map(({ color, backgroundColor }) => [painted(color), painted(backgroundColor)]);
+                .map(({ color, backgroundColor }) => [painted(color), painted(paper, backgroundColor)]);
         }""",
         selector,
     )
-    return [(tuple(ink), tuple(paper)) for ink, paper in found]
 
 
-def contrast(*colors: tuple) -> float:
+def contrast(*colors: list) -> float:
     """The contrast of two colors as WCAG 2 has it."""
-    lights = []
-    for color in colors:
-        parts = [part / 255 for part in color]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        lights.append(np.dot(linear, [0.2126, 0.7152, 0.0722]))
-    return (max(lights) + 0.05) / (min(lights) + 0.05)
+    parts = np.array(colors) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    darker, lighter = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return (lighter + 0.05) / (darker + 0.05)
 
 
 def test_it_prints(made, opened):

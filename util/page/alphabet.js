@@ -29,20 +29,20 @@ class Alphabet {
     return this.bytes && character >= "\x80" && character < "\xc0";
   }
 
-  /** How to show each of an array of characters in the text: {text, mark, kind}.
+  /** How each of an array of characters looks in the text: {text, mark, kind}.
    *
    * `text` is what is copied from the page. `mark` is shown instead of it, or before it if it has a shape that
    * cannot be seen, of the kind "unseen". The first of the bytes of one character shows it, and the others a dot.
    */
-  shown(characters) {
-    return this.bytes ? shownBytes(characters) : characters.map(shownCharacter);
+  looks(characters) {
+    return this.bytes ? looksOfBytes(characters) : characters.map(lookOf);
   }
 
   /** A short name of one character, for a label. */
   name(character) {
     if (character === " ") return "␣";
     if (this.bytes && character > "\x7f") return hexadecimal(character, 2);
-    const { text, mark } = shownCharacter(character);
+    const { text, mark } = lookOf(character);
     return mark || (/^\p{M}/u.test(text) ? "◌" + text : text);
   }
 }
@@ -53,7 +53,7 @@ const MARKS = { "\n": "↵", "\t": "→", "\r": "␍", "\x7f": "␡" };
 const UNSEEN = /^[\p{C}\u2028\u2029\u00a0\u034f\u115f\u1160\u17b4\u17b5\u2000-\u200a\u3164\ufe00-\ufe0f\uffa0]$/u;
 const UTF8 = /[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}|[^]/g;
 
-function shownCharacter(character) {
+function lookOf(character) {
   if (character === "\n" || character === "\t") return { text: character, mark: MARKS[character], kind: "" };
   if (!UNSEEN.test(character)) return { text: character, mark: "", kind: "" };
   const code = character.codePointAt(0);
@@ -62,13 +62,13 @@ function shownCharacter(character) {
 }
 
 /** The bytes of characters in UTF-8: the first byte of each shows it, as does each byte that belongs to none. */
-function shownBytes(bytes) {
+function looksOfBytes(bytes) {
   return bytes.join("").match(UTF8).flatMap((sequence) => {
     const character = decoded(sequence);
     if (character.includes("\ufffd") && sequence !== "\xef\xbf\xbd") {
       return Array.from(sequence, (byte) => ({ text: "", mark: hexadecimal(byte, 2), kind: "unseen" }));
     }
-    return [shownCharacter(character), ...Array(sequence.length - 1).fill({ text: "", mark: "·", kind: "" })];
+    return [lookOf(character), ...Array(sequence.length - 1).fill({ text: "", mark: "·", kind: "" })];
   });
 }
 

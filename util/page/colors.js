@@ -1,4 +1,4 @@
-// The colors of surprise and of cells: steps between those in the style sheet, each a class, s0, s1, ... and d0, d1, ...
+// The colors of surprise and of cells: shades between those in page.css, each a class: s0, s1, ... and d0, d1, ...
 
 const SHADES = 40; // of surprise, and of cells on either side of 0
 const SURPRISE = ["paper", "surprise-1", "surprise-2", "surprise-3", "surprise-4", "surprise-5"];
@@ -25,7 +25,7 @@ function colorRules() {
   const readable = (k, scheme) => `var(--${k < PAPER_FROM[scheme] ? "ink" : "paper"})`;
   const surprises = Array.from({ length: SHADES + 1 }, (_, k) => `.s${k} { background: ${between(SURPRISE, k / SHADES)};
     color: light-dark(${readable(k, "light")}, ${readable(k, "dark")}); }`);
-  const cells = Array.from({ length: 2 * SHADES + 1 }, (_, k) => `.d${k} { background: ${between(CELL, k / SHADES / 2)}; }`);
+  const cells = Array.from({ length: 2 * SHADES + 1 }, (_, k) => `.d${k} { background: ${between(CELL, k / 2 / SHADES)} }`);
   return [...surprises, ...cells];
 }
 

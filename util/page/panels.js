@@ -22,7 +22,8 @@ function percent(share) {
   return share >= 0.001 ? `${(100 * share).toFixed(1)}%` : "< 0.1%";
 }
 
-const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
+/** A number with two digits; `plus` stands before one that is not negative. */
+const digits = (value, plus = "") => (value < -0.005 ? "−" : plus) + Math.abs(value).toFixed(2);
 const cellName = (cell, H) => `layer ${Math.floor(cell / H) + 1}, cell ${(cell % H) + 1}`;
 
 /** Calls `act` with how far an arrow key goes; `up()` and `down()` say how far those two do. */
@@ -89,7 +90,6 @@ function showFacts(table, facts, H) {
 }
 
 function factRow({ name, is_number: isNumber, cell, score, rises, base, chance, pair }, H) {
-  const digits = (value) => (value < -0.005 ? "−" : "") + Math.abs(value).toFixed(2);
   const strength = isNumber ? Math.abs(score) : 2 * score - 1;
   return make("tr", { "data-cell": cell },
     make("th", { scope: "row" }, make("button", { type: "button" }, name), make("small", {}, cellName(cell, H))),
@@ -109,12 +109,12 @@ class Saturation {
     this.gates.forEach((name, g) => gate.append(make("option", { value: g }, GATE_NAMES[name])));
     layer.value = L - 1;
     gate.value = cell === "lstm" ? 1 : 0;
-    for (const select of [layer, gate]) select.addEventListener("change", () => this.show(this.reading, this.cell));
+    for (const select of [layer, gate]) select.addEventListener("change", () => this.draw(this.reading, this.cell));
     onArrows(plot, () => 1, () => -1, (by) => go(by, Number(layer.value)));
   }
 
   /** Draws what a reading has counted so far; the cell that colors the text stands out. */
-  show(reading, cell) {
+  draw(reading, cell) {
     Object.assign(this, { reading, cell });
     const { H, gates } = this, layer = Number(this.layer.value);
     const first = (layer * gates.length + Number(this.gate.value)) * H, steps = Math.max(1, reading.steps);

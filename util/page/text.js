@@ -5,7 +5,7 @@ const BLOCK = 500; // characters of a block, up to the next line end
 const LONGEST_BLOCK = 2000; // if there is none
 
 class TextView {
-  /** Shows readings in the element `pane`; calls `moved(position, how)`, how: "hover", "click" or "key". */
+  /** Writes readings into the element `pane`; calls `moved(position, how)`, how: "hover", "click" or "key". */
   constructor(pane, alphabet, moved) {
     Object.assign(this, { pane, alphabet, moved, cell: null });
     for (const [name, how] of [["mousemove", "hover"], ["click", "click"]]) {
@@ -17,8 +17,8 @@ class TextView {
     pane.addEventListener("keydown", (event) => this.pressed(event));
   }
 
-  /** Shows another reading. */
-  show(reading) {
+  /** Begins another reading. */
+  start(reading) {
     this.pane.replaceChildren();
     this.pane.scrollTop = 0;
     Object.assign(this, { reading, spans: [], position: -1, blockStart: 0 });
@@ -37,7 +37,7 @@ class TextView {
       while (from > 0 && !starts.has(from) && alphabet.continues(characters[from])) from--;
       for (let end; from < characters.length; from = end) {
         for (end = from + 1; end < characters.length && !starts.has(end);) end++;
-        alphabet.shown(characters.slice(from, end)).forEach((shown, k) => this.put(from + k, shown));
+        alphabet.looks(characters.slice(from, end)).forEach((look, k) => this.put(from + k, look));
       }
       if (atEnd) pane.scrollTop = pane.scrollHeight;
     }

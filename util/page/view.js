@@ -15,7 +15,6 @@ for (const rule of colorRules()) styles.insertRule(rule, styles.cssRules.length)
 
 const unit = content.bytes ? "byte" : "character";
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
-const narrow = matchMedia("(max-width: 820px)"); // as in page.css
 
 const readings = {}; // the last one of each tab
 let reading = null, held = false, cell = null, turn = 0, frame = 0;
@@ -23,13 +22,13 @@ const text = new TextView(byId("text"), alphabet, moved);
 const squares = makeSquares(byId("grids"), model, go);
 const saturation = new Saturation(byId("plot"), byId("layer"), byId("gate"), model, go);
 
-/** Shows a reading from now on instead of another, and goes on with it. `label` is what the page says before the figures. */
-function show(next, label = next.label) {
+/** Turns to another reading, and goes on with it. `label` is what the page says before the figures. */
+function turnTo(next, label = next.label) {
   reading = next;
   reading.label = label;
   held = false;
   byId("prediction").replaceChildren();
-  text.show(reading);
+  text.start(reading);
   proceed();
 }
 
@@ -47,12 +46,13 @@ function proceed() {
       moveTo(Math.min(reading.length - 1, FIRST_POSITION));
     }
     if (complete || end > drawAgain) {
-      saturation.show(reading, cell);
+      saturation.draw(reading, cell);
       drawAgain = end + GLANCE;
     }
     Object.assign(bar, { max: reading.size, value: reading.length, hidden: complete });
     byId("go").textContent = complete || !reading.choose ? "Write" : "Stop";
-    byId("status").textContent = complete && reading.size ? `${reading.label} ${summary(reading)}`.trim() : reading.label;
+    const figures = complete && reading.size ? summary(reading) : "";
+    byId("status").textContent = `${reading.label} ${figures}`.trim();
     if (!complete) setTimeout(slice);
   };
   slice();
@@ -79,10 +79,10 @@ function read(tab, passages, label) {
     for (const character of fitting) next.add(character, alphabet.index(character));
   }
   const cut = next.size < whole ? `Cut: the whole text has ${count(whole, unit)}, more than fit here.` : "";
-  show(readings[tab] = next, `${label} ${cut}`.trim());
+  turnTo(readings[tab] = next, `${label} ${cut}`.trim());
 }
 
-/** A text that is to be written, as sample.py writes it with these flags. Throws a RangeError that says what is wrong. */
+/** A text that is to be written, as sample.py does with these flags. Throws a RangeError that says what is wrong. */
 function writing({ seed = 123, temperature = 1, length = 2000, primetext = "" } = {}) {
   const prime = alphabet.split(primetext), unknown = prime.filter((character) => alphabet.index(character) < 0);
   const some = unknown.slice(0, 5).map((character) => `“${alphabet.name(character)}”`).join(", ");
@@ -98,9 +98,9 @@ function writing({ seed = 123, temperature = 1, length = 2000, primetext = "" } 
 function write() {
   const [temperature, length, seed] = ["temperature", "length", "seed"].map((id) => Number(byId(id).value));
   try {
-    show(readings.write = writing({ seed, temperature, length, primetext: byId("primetext").value }), "");
+    turnTo(readings.write = writing({ seed, temperature, length, primetext: byId("primetext").value }), "");
   } catch (error) {
-    show(new Reading(model, 0), error.message);
+    turnTo(new Reading(model, 0), error.message);
   }
 }
 
@@ -110,7 +110,7 @@ function colorBy(next) {
   const { H } = model, isCell = cell !== null;
   text.recolor(cell);
   if (isCell) byId("layer").value = Math.floor(cell / H);
-  saturation.show(reading, cell);
+  saturation.draw(reading, cell);
   for (const one of document.querySelectorAll("aside [data-cell]")) {
     one.setAttribute("aria-selected", Number(one.dataset.cell) === cell);
   }
@@ -147,7 +147,7 @@ function draw() {
     if (text.position < 0) return;
     showPrediction(byId("prediction"), reading, text.position, alphabet);
     squares.forEach((square, k) => { square.className = cellClass(reading.cell(text.position, k)); });
-    const value = () => `${cellName(cell, model.H)}: ${signed(reading.cell(text.position, cell))}`;
+    const value = () => `${cellName(cell, model.H)}: ${digits(reading.cell(text.position, cell), "+")}`;
     byId("value").textContent = cell === null ? "" : value();
     byId("text").classList.toggle("held", held);
     byId("hold").textContent = held ? "held; Esc lets it go" : "a click holds it";
@@ -161,10 +161,10 @@ function open(tab) {
     byId(`tab-${name}`).tabIndex = name === tab ? 0 : -1;
     byId(`form-${name}`).hidden = name !== tab;
   }
-  if (readings[tab]) show(readings[tab]);
+  if (readings[tab]) turnTo(readings[tab]);
   else if (tab === "own") read(tab, content.passages.map((passage) => Array.from(passage)), content.source);
   else if (tab === "write") write();
-  else show(new Reading(model, 0), "Paste a text, and the network reads it.");
+  else turnTo(new Reading(model, 0), "Paste a text, and the network reads it.");
 }
 
 function start() {
@@ -200,7 +200,7 @@ function start() {
     const chosen = target.closest("[data-cell]");
     if (!chosen) return;
     colorBy(Number(chosen.dataset.cell));
-    if (narrow.matches) byId("reader").scrollIntoView(); // what it colors is above
+    if (matchMedia("(max-width: 820px)").matches) byId("reader").scrollIntoView(); // what it colors is above; see page.css
   });
   document.addEventListener("keydown", ({ key }) => {
     if (key !== "Escape") return;
