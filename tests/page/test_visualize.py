@@ -178,7 +178,8 @@ def test_flags_and_texts_that_make_no_sense(trained, tmp_path):
     (tmp_path / "x.txt").write_bytes(b"one\xff")
     refused(run("visualize.py", trained, "-file=x.txt", cwd=tmp_path), "x.txt is not utf-8 text")
     refused(run("visualize.py", trained, "-split=test", cwd=tmp_path), "the test split is empty")
-    refused(run("visualize.py", trained, "-length=0", cwd=tmp_path), "-length", status=2)
+    for length in (0, 100_001):
+        refused(run("visualize.py", trained, f"-length={length}", cwd=tmp_path), "-length", "1 to 100000", status=2)
     refused(run("visualize.py", "x.pt", cwd=tmp_path), "there is no checkpoint x.pt")
     assert names(tmp_path) == {"x.txt"}
 

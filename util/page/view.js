@@ -28,6 +28,7 @@ function turnTo(next, label = next.label) {
   reading.label = label;
   held = false;
   byId("prediction").replaceChildren();
+  byId("status").textContent = label;
   text.start(reading);
   proceed();
 }
@@ -51,9 +52,8 @@ function proceed() {
     }
     Object.assign(bar, { max: reading.size, value: reading.length, hidden: complete });
     byId("go").textContent = complete || !reading.choose ? "Write" : "Stop";
-    const figures = complete && reading.size ? summary(reading) : "";
-    byId("status").textContent = `${reading.label} ${figures}`.trim();
     if (!complete) setTimeout(slice);
+    else if (reading.size) byId("status").textContent = `${reading.label} ${summary(reading)}`.trim();
   };
   slice();
 }
