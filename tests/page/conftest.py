@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.inputs import numbers
-from tests.helpers.scripts import run
+from tests.helpers.scripts import run_here
 
 ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -64,7 +64,7 @@ def opened(browser) -> Iterator[Callable]:
 def made(tmp_path_factory) -> Callable[..., Path]:
     """made(checkpoint, *flags): the page that visualize.py makes; the same page for the same arguments.
 
-    It shows a text of numbers, unless -file or -data_dir says otherwise.
+    It shows a text of numbers, unless -file says otherwise.
     """
     pages: dict[tuple, Path] = {}
     text = tmp_path_factory.mktemp("text") / "numbers.txt"
@@ -72,12 +72,11 @@ def made(tmp_path_factory) -> Callable[..., Path]:
 
     def made(*arguments: object) -> Path:
         if arguments not in pages:
-            folder = tmp_path_factory.mktemp("page")
-            named = any(str(argument).startswith(("-file", "-data_dir")) for argument in arguments)
-            flags = arguments if named else (*arguments, f"-file={text}")
-            done = run("visualize.py", *flags, "-output=x.html", cwd=folder)
+            page = tmp_path_factory.mktemp("page") / "x.html"
+            named = any(str(argument).startswith("-file") for argument in arguments)
+            done = run_here("visualize.py", *arguments, *([] if named else [f"-file={text}"]), f"-output={page}")
             assert done.returncode == 0, done.stderr
-            pages[arguments] = folder / "x.html"
+            pages[arguments] = page
         return pages[arguments]
 
     return made

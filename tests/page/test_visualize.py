@@ -20,9 +20,10 @@ from tests.helpers.scripts import become_nobody, imported, run
 from util.checkpoint.store import load_checkpoint
 from util.page.page import in_half_precision
 from util.page.reading import read_passages
-from util.page.shown import choose_text
+from util.page.text import text_for_page
 
 LSTM = GOLDEN / "lstm.t7"
+TEXT = numbers(140).decode()
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def trained(tmp_path_factory) -> Path:
     """A checkpoint whose text is where it was: 4 streams of 610 characters, the last 40 of each for validation."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "data").mkdir()
-    (folder / "data" / "input.txt").write_bytes(numbers(140))
+    (folder / "data" / "input.txt").write_bytes(TEXT.encode())
     assert finish(folder, *SMALL, "-max_epochs=1", f"-data_dir={folder / 'data'}").status == 0
     return next((folder / "cv").iterdir())
 
@@ -41,27 +42,31 @@ def content(path: Path) -> dict:
 
 
 def test_the_validation_text_one_stream_s_passage_after_the_other(trained, tmp_path):
-    done = run("visualize.py", trained, cwd=tmp_path)
-    page = f"{trained.stem}.html"
-    size = (tmp_path / page).stat().st_size
-    assert (done.stdout, done.stderr) == (f"wrote {page} ({size / 1e6:.1f} MB); open it in a browser\n", "")
-    assert names(tmp_path) == {page}
-    found, text = content(tmp_path / page), numbers(140).decode()
-    assert found["passages"] == [text[610 * b + 570 : 610 * b + 610] for b in range(4)]
+    """The page lies beside its checkpoint."""
+    (tmp_path / "cv").mkdir()
+    shutil.copy(trained, tmp_path / "cv" / "x.y.pt")
+    done = run("visualize.py", "cv/x.y.pt", cwd=tmp_path)
+    page = tmp_path / "cv" / "x.y.html"
+    assert (done.stdout, done.stderr) == (
+        f"wrote cv/x.y.html ({page.stat().st_size / 1e6:.1f} MB); open it in a browser\n", ""
+    )  # fmt: skip
+    assert (names(tmp_path), names(tmp_path / "cv")) == ({"cv"}, {"x.y.pt", "x.y.html"})
+    found = content(page)
+    assert found["passages"] == [TEXT[610 * b + 570 : 610 * b + 610] for b in range(4)]
     assert (found["tab"], found["source"]) == ("Validation text", "Validation text of data.")
     checkpoint = load_checkpoint(trained)
     count = sum(array.size for array in checkpoint.parameters.values())
     assert found["about"].startswith(
-        f"An LSTM of 2 layers of 8 cells that predicts the next of {len(set(text))} characters: {count:,} parameters, "
+        f"An LSTM of 2 layers of 8 cells that predicts the next of {len(set(TEXT))} characters: {count:,} parameters, "
         f"{checkpoint.epoch:.2f} epochs, validation loss {checkpoint.val_losses[checkpoint.iteration]:.4f}."
     )
 
 
-@pytest.mark.parametrize(("split", "length", "expected"), [("train", 600, [570, 30]), ("train", 10, [10])])
-def test_another_split_and_length(split, length, expected, trained, tmp_path):
-    run("visualize.py", trained, f"-split={split}", f"-length={length}", "-output=x.html", cwd=tmp_path)
-    text, found = numbers(140).decode(), content(tmp_path / "x.html")
-    assert found["passages"] == [text[610 * b :][:count] for b, count in enumerate(expected)]
+@pytest.mark.parametrize(("length", "expected"), [(600, [570, 30]), (10, [10])])
+def test_another_split_and_length(length, expected, trained, tmp_path):
+    run("visualize.py", trained, "-split=train", f"-length={length}", "-output=x.html", cwd=tmp_path)
+    found = content(tmp_path / "x.html")
+    assert found["passages"] == [TEXT[610 * b :][:count] for b, count in enumerate(expected)]
     assert found["tab"] == "Training text"
 
 
@@ -76,24 +81,25 @@ def test_a_file(trained, tmp_path):
 
 def test_a_text_that_is_gone(tmp_path):
     """The page shows what the model writes itself, which is what sample.py prints."""
-    done = run("visualize.py", LSTM, "-length=150", cwd=tmp_path)
-    assert done.stderr.startswith(f"the text of {LSTM} has moved") and "-file" in done.stderr
-    sampled = run("sample.py", LSTM, "-gpuid=-1", "-verbose=0", "-length=150", cwd=tmp_path).stdout
-    found = content(tmp_path / "lstm.html")
+    shutil.copy(LSTM, tmp_path / "x.t7")
+    done = run("visualize.py", "x.t7", "-length=150", cwd=tmp_path)
+    assert done.stderr.startswith("the text of x.t7 has moved") and "-file" in done.stderr
+    sampled = run("sample.py", "x.t7", "-gpuid=-1", "-verbose=0", "-length=150", cwd=tmp_path).stdout
+    found = content(tmp_path / "x.html")
     assert [passage + "\n" for passage in found["passages"]] == [sampled]
     assert "writes itself (seed 123, temperature 1)" in found["source"] and found["facts"]
-    refused(run("visualize.py", LSTM, "-data_dir=gone", cwd=tmp_path), "there is no gone/input.txt")
+    refused(run("visualize.py", "x.t7", "-data_dir=gone", cwd=tmp_path), "there is no gone/input.txt")
     (tmp_path / "input.txt").write_bytes(numbers(1500))
-    assert run("visualize.py", LSTM, f"-data_dir={tmp_path}", cwd=tmp_path).stderr == ""
-    assert content(tmp_path / "lstm.html")["tab"] == "Validation text"
+    assert run("visualize.py", "x.t7", f"-data_dir={tmp_path}", cwd=tmp_path).stderr == ""
+    assert content(tmp_path / "x.html")["tab"] == "Validation text"
 
 
 def test_facts_are_searched_for_in_more_than_is_shown(trained, tmp_path):
     (tmp_path / "x.txt").write_bytes(numbers(1500))
     options = Namespace(file=str(tmp_path / "x.txt"), length=50, data_dir="", split="val", checkpoint=trained)
-    shown = choose_text(load_checkpoint(trained), options)
-    assert list(map(len, shown.passages)) == [50] and list(map(len, shown.searched)) == [1000] * 30
-    assert "".join(shown.searched) == numbers(1500).decode()[:30_000]
+    text = text_for_page(load_checkpoint(trained), options)
+    assert list(map(len, text.passages)) == [50] and list(map(len, text.searched)) == [1000] * 30
+    assert "".join(text.searched) == numbers(1500).decode()[:30_000]
 
 
 def test_a_file_name_that_is_not_text(trained, tmp_path):
@@ -103,27 +109,18 @@ def test_a_file_name_that_is_not_text(trained, tmp_path):
     assert done.returncode == 0 and "<title>x?</title>" in (tmp_path / "x.html").read_text("utf-8")
 
 
-def test_the_loss_alone_takes_no_memory_for_cells(trained):
-    checkpoint = load_checkpoint(trained)
-    passages = [numbers(140).decode()[:100], "one two"]
-    loss, cells = read_passages(checkpoint, checkpoint.parameters, passages)
-    assert cells.shape == (107, 16)
-    alone, none = read_passages(checkpoint, checkpoint.parameters, passages, keep_cells=False)
-    assert alone == loss > 1 and none.shape == (0, 16)
-
-
 def test_half_precision_and_what_it_costs(trained, tmp_path):
-    whole = run("visualize.py", trained, "-output=whole.html", cwd=tmp_path)
-    half = run("visualize.py", trained, "-half=1", "-output=half.html", cwd=tmp_path)
-    assert whole.returncode == half.returncode == 0
-    before, after = map(float, re.findall(r"\d+\.\d{5}", half.stderr))
-    checkpoint, passages = load_checkpoint(trained), content(tmp_path / "half.html")["passages"]
-    rounded = {name: array.astype(np.float32) for name, array in in_half_precision(checkpoint.parameters).items()}
-    assert before == pytest.approx(read_passages(checkpoint, checkpoint.parameters, passages)[0], abs=1e-5)
-    assert after == pytest.approx(read_passages(checkpoint, rounded, passages)[0], abs=1e-5)
-    saved = (tmp_path / "whole.html").stat().st_size - (tmp_path / "half.html").stat().st_size
-    numbers_ = sum(array.size for array in checkpoint.parameters.values())
-    assert abs(saved - numbers_ * 2 * 4 / 3) < 200
+    for half in (0, 1):
+        done = run("visualize.py", trained, "-split=train", f"-half={half}", f"-output={half}.html", cwd=tmp_path)
+    count, before, after = re.findall(r"[\d,]+ characters|\d+\.\d{5}", done.stderr)
+    checkpoint, passages = load_checkpoint(trained), [TEXT[610 * b :][:570] for b in range(4)]
+    rounded = in_half_precision(checkpoint.parameters)
+    assert count == "2,280 characters"
+    for said, parameters in ((before, checkpoint.parameters), (after, rounded)):
+        assert float(said) == pytest.approx(read_passages(checkpoint, parameters, passages)[0], abs=1e-5)
+    saved = (tmp_path / "0.html").stat().st_size - (tmp_path / "1.html").stat().st_size
+    size = sum(array.size for array in checkpoint.parameters.values())
+    assert abs(saved - size * 2 * 4 / 3) < 200
     assert in_half_precision({"x": np.array([1e9, -1e9, 0.1])})["x"].tolist() == [65504, -65504, np.float16(0.1)]
 
 
@@ -181,7 +178,8 @@ def test_flags_and_texts_that_make_no_sense(trained, tmp_path):
     (tmp_path / "x.txt").write_bytes(b"one\xff")
     refused(run("visualize.py", trained, "-file=x.txt", cwd=tmp_path), "x.txt is not utf-8 text")
     refused(run("visualize.py", trained, "-split=test", cwd=tmp_path), "the test split is empty")
-    refused(run("visualize.py", trained, "-length=0", cwd=tmp_path), "-length", status=2)
+    for length in (0, 100_001):
+        refused(run("visualize.py", trained, f"-length={length}", cwd=tmp_path), "-length", "1 to 100000", status=2)
     refused(run("visualize.py", "x.pt", cwd=tmp_path), "there is no checkpoint x.pt")
     assert names(tmp_path) == {"x.txt"}
 

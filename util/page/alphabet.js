@@ -16,30 +16,33 @@ class Alphabet {
 
   /** The reverse; bytes that are not UTF-8 become replacement characters. */
   join(characters) {
-    if (!this.bytes) return characters.join("");
-    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(
-      Uint8Array.from(characters, (character) => character.charCodeAt(0)));
+    return this.bytes ? decoded(characters) : characters.join("");
   }
 
-  /** Indices of an array of characters; -1 for those that the model does not know. */
-  indices(characters) {
-    return characters.map((character) => this.indexOf.get(character) ?? -1);
+  /** A character's index; -1 if the model does not know it. */
+  index(character) {
+    return this.indexOf.get(character) ?? -1;
   }
 
-  /** How to show each of an array of characters in the text: {text, mark, kind}.
+  /** Whether a character may belong to the one before it: as a byte of UTF-8 that is not the first. */
+  continues(character) {
+    return this.bytes && character >= "\x80" && character < "\xc0";
+  }
+
+  /** How each of an array of characters looks in the text: {text, mark, kind}.
    *
    * `text` is what is copied from the page. `mark` is shown instead of it, or before it if it has a shape that
-   * cannot be seen. The first of the bytes of one character shows it; the others have the kind "rest".
+   * cannot be seen, of the kind "unseen". The first of the bytes of one character shows it, and the others a dot.
    */
-  shown(characters) {
-    return this.bytes ? shownBytes(characters) : characters.map(shownCharacter);
+  looks(characters) {
+    return this.bytes ? looksOfBytes(characters) : characters.map(lookOf);
   }
 
   /** A short name of one character, for a label. */
   name(character) {
     if (character === " ") return "␣";
     if (this.bytes && character > "\x7f") return hexadecimal(character, 2);
-    const { text, mark } = shownCharacter(character);
+    const { text, mark } = lookOf(character);
     return mark || (/^\p{M}/u.test(text) ? "◌" + text : text);
   }
 }
@@ -48,10 +51,10 @@ const MARKS = { "\n": "↵", "\t": "→", "\r": "␍", "\x7f": "␡" };
 // Controls, lone surrogates, unassigned and private ones, separators, and all without width: soft hyphens, joiners, and
 // those that change the direction of what follows.
 const UNSEEN = /^[\p{C}\u2028\u2029\u00a0\u034f\u115f\u1160\u17b4\u17b5\u2000-\u200a\u3164\ufe00-\ufe0f\uffa0]$/u;
+const UTF8 = /[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}|[^]/g;
 
-function shownCharacter(character) {
-  if (character === "\n") return { text: "\n", mark: "↵", kind: "line end" };
-  if (character === "\t") return { text: "\t", mark: "→", kind: "tab" };
+function lookOf(character) {
+  if (character === "\n" || character === "\t") return { text: character, mark: MARKS[character], kind: "" };
   if (!UNSEEN.test(character)) return { text: character, mark: "", kind: "" };
   const code = character.codePointAt(0);
   const mark = MARKS[character] || (code < 32 ? String.fromCodePoint(0x2400 + code) : hexadecimal(character, 4));
@@ -59,23 +62,18 @@ function shownCharacter(character) {
 }
 
 /** The bytes of characters in UTF-8: the first byte of each shows it, as does each byte that belongs to none. */
-function shownBytes(characters) {
-  const result = [];
-  for (let start = 0; start < characters.length;) {
-    const lead = characters[start].charCodeAt(0);
-    const count = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    const bytes = Uint8Array.from(characters.slice(start, start + count), (byte) => byte.charCodeAt(0));
-    const decoded = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-    if (Array.from(decoded).length === 1 && decoded !== "\ufffd") {
-      result.push(shownCharacter(decoded));
-      for (let n = 1; n < count; n++) result.push({ text: "", mark: "", kind: "rest" });
-      start += count;
-    } else {
-      result.push({ text: "", mark: hexadecimal(characters[start], 2), kind: "unseen" });
-      start++;
+function looksOfBytes(bytes) {
+  return bytes.join("").match(UTF8).flatMap((sequence) => {
+    const character = decoded(sequence);
+    if (character.includes("\ufffd") && sequence !== "\xef\xbf\xbd") {
+      return Array.from(sequence, (byte) => ({ text: "", mark: hexadecimal(byte, 2), kind: "unseen" }));
     }
-  }
-  return result;
+    return [lookOf(character), ...Array(sequence.length - 1).fill({ text: "", mark: "·", kind: "" })];
+  });
+}
+
+function decoded(bytes) {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
 }
 
 function hexadecimal(character, digits) {

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-Values = np.ndarray
 OPENING, CLOSING = "([{", ")]}"
 # Each of these patterns ends with the first character that is no longer inside; see `inside`.
 COMMENT = re.compile(
@@ -30,46 +30,38 @@ class Fact:
 
     name: str
     is_number: bool
-    values: Callable[[str], Values]
+    values: Callable[[str], np.ndarray]
 
 
-def since(pattern: str) -> Callable[[str], Values]:
+def since(pattern: str, text: str) -> np.ndarray:
     """Counts characters since the last match of a pattern ended, or since the passage began."""
-
-    def values(text: str) -> Values:
-        latest = np.zeros(len(text), int)
-        ends = [match.end() - 1 for match in re.finditer(pattern, text)]
-        latest[ends] = ends
-        return np.arange(len(text)) - np.maximum.accumulate(latest)
-
-    return values
+    latest = np.zeros(len(text), int)
+    ends = [match.end() - 1 for match in re.finditer(pattern, text)]
+    latest[ends] = ends
+    return np.arange(len(text)) - np.maximum.accumulate(latest)
 
 
-def whether(is_so: Callable[[str], bool]) -> Callable[[str], Values]:
+def whether(is_so: Callable[[str], bool], text: str) -> np.ndarray:
     """Says whether a character is of some kind."""
-    return lambda text: np.array([is_so(c) for c in text], int)
+    return np.array([is_so(c) for c in text], int)
 
 
-def inside(pattern: re.Pattern[str]) -> Callable[[str], Values]:
+def inside(pattern: re.Pattern[str], text: str) -> np.ndarray:
     """Says whether a match of the pattern continues after a character. The text is read as if a newline followed."""
-
-    def values(text: str) -> Values:
-        result = np.zeros(len(text), int)
-        for match in pattern.finditer(text + "\n"):
-            result[match.start() : match.end() - 1] = 1
-        return result
-
-    return values
+    result = np.zeros(len(text), int)
+    for match in pattern.finditer(text + "\n"):
+        result[match.start() : match.end() - 1] = 1
+    return result
 
 
-def word_length(text: str) -> Values:
+def word_length(text: str) -> np.ndarray:
     result = np.zeros(len(text), int)
     for match in WORD.finditer(text):
         result[match.start() : match.end()] = np.arange(1, 1 + match.end() - match.start())
     return result
 
 
-def indentation(text: str) -> Values:
+def indentation(text: str) -> np.ndarray:
     """Counts the blanks at the beginning of the line."""
     result = np.zeros(len(text), int)
     for match in INDENT.finditer(text):
@@ -79,7 +71,7 @@ def indentation(text: str) -> Values:
     return result
 
 
-def bracket_depth(text: str) -> Values:
+def bracket_depth(text: str) -> np.ndarray:
     depth, result = 0, []
     for c in text:
         depth = max(0, depth + (c in OPENING) - (c in CLOSING))
@@ -88,18 +80,18 @@ def bracket_depth(text: str) -> Values:
 
 
 FACTS = (
-    Fact("characters since the line began", True, since(r"\n")),
-    Fact("characters since a sentence ended", True, since(r"[.!?。！？]")),  # noqa: RUF001
-    Fact("characters since the paragraph began", True, since(r"\n[ \t]*\n")),
+    Fact("characters since the line began", True, partial(since, r"\n")),
+    Fact("characters since a sentence ended", True, partial(since, r"[.!?。！？]")),  # noqa: RUF001
+    Fact("characters since the paragraph began", True, partial(since, r"\n[ \t]*\n")),
     Fact("length of the word so far", True, word_length),
     Fact("depth of brackets", True, bracket_depth),
     Fact("indentation of the line", True, indentation),
-    Fact("inside quotation marks", False, inside(QUOTATION)),
-    Fact("inside a comment", False, inside(COMMENT)),
-    Fact("inside a tag", False, inside(TAG)),
-    Fact("in a line that will end in a colon", False, inside(SPEAKER)),
-    Fact("in a word", False, whether(str.isalpha)),
-    Fact("a capital", False, whether(str.isupper)),
-    Fact("a digit", False, whether(str.isdigit)),
-    Fact("after punctuation", False, whether(lambda c: c in ".,;:!?。，；：！？、")),  # noqa: RUF001
+    Fact("inside quotation marks", False, partial(inside, QUOTATION)),
+    Fact("inside a comment", False, partial(inside, COMMENT)),
+    Fact("inside a tag", False, partial(inside, TAG)),
+    Fact("in a line that will end in a colon", False, partial(inside, SPEAKER)),
+    Fact("in a word", False, partial(whether, str.isalpha)),
+    Fact("a capital", False, partial(whether, str.isupper)),
+    Fact("a digit", False, partial(whether, str.isdigit)),
+    Fact("after punctuation", False, partial(whether, lambda c: c in ".,;:!?。，；：！？、")),  # noqa: RUF001
 )

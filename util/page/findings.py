@@ -4,8 +4,8 @@ A cell is chosen on one half of the passages and scored on the other. Its score 
 chance, and that of a guess from the last two characters alone.
 
 A score is the area under the ROC curve (AUC) for a yes-or-no fact, and Spearman's correlation for a number. Inside,
-both are a strength from -1 to 1: 2 AUC - 1, or the correlation. Either is a product of the cell's ranks with the fact,
-so those of all cells and facts are matrix products. Letters: T characters, C cells, F facts.
+both are a strength from -1 to 1: 2 AUC - 1, or the correlation. Either is a product of the cell's ranks with the fact.
+Letters: T characters, C cells, K versions of a fact.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from util.page.facts import FACTS, Fact
+from util.page.facts import FACTS
 from util.text.vocabulary import UNICODE_SIZE
 
 SHIFTS = 24
@@ -24,7 +24,6 @@ RARE, TIMES = 0.005, 8
 """A fact is left out if, in either half, a smaller fraction of characters has it, or it occurs fewer times."""
 MARGIN = 0.06
 """By how much a strength must exceed chance and the last two characters to be a finding."""
-CELLS_AT_ONCE = 64
 
 
 @dataclass
@@ -47,7 +46,7 @@ class Finding:
     """Whether the cell knows more than chance and that guess."""
 
 
-def find(passages: Sequence[str], cells: np.ndarray) -> list[Finding]:
+def find_cells(passages: Sequence[str], cells: np.ndarray) -> list[Finding]:
     """Returns the findings in passages, whose cells after each character are (T, C).
 
     The strongest come first, then the facts without a finding. Fewer than two passages have none.
@@ -56,95 +55,67 @@ def find(passages: Sequence[str], cells: np.ndarray) -> list[Finding]:
         return []
     ends = np.cumsum([len(passage) for passage in passages])
     middle = int(ends[np.abs(ends[:-1] - ends[-1] / 2).argmin()])
-    halves = slice(0, middle), slice(middle, None)
-    facts, values = common_facts(passages, halves)
-    if not facts:
-        return []
-    numbers = np.array([fact.is_number for fact in facts])
-    chosen_by, scored_by = (strengths(cells[half], [shifts(v[half]) for v in values], numbers) for half in halves)
-    best = np.abs(chosen_by).argmax(axis=0)  # (F, 1 + SHIFTS)
-    signs = np.sign(np.take_along_axis(chosen_by, best[None], 0)[0])
-    strength = signs * np.take_along_axis(scored_by, best[None], 0)[0]
+    first, second = slice(0, middle), slice(middle, None)
+    first_ranks, second_ranks = centered_ranks(cells[first]), centered_ranks(cells[second])
     pairs = np.concatenate([last_two(passage) for passage in passages])
-
     ranked = []
-    for f, fact in enumerate(facts):
-        guess = guesses(pairs[halves[0]], values[f][halves[0]], pairs[halves[1]])
-        pair = strengths(guess[:, None], [values[f][halves[1]][:, None]], numbers[f : f + 1])[0, 0, 0]
-        own, chance = strength[f, 0], max(0.0, strength[f, 1:].max())
+    for fact in FACTS:
+        values = np.concatenate([fact.values(passage) for passage in passages]).astype(np.float32)
+        if not is_common(values[first]) or not is_common(values[second]):
+            continue
+        chosen_by = strengths(first_ranks, shifted(values[first]), fact.is_number)
+        scored_by = strengths(second_ranks, shifted(values[second]), fact.is_number)
+        best, versions = np.abs(chosen_by).argmax(axis=0), np.arange(1 + SHIFTS)
+        signs = np.sign(chosen_by[best, versions])
+        own, *others = signs * scored_by[best, versions]
+        guess = centered_ranks(guesses(pairs[first], values[first], pairs[second])[:, None])
+        pair = strengths(guess, values[second][:, None], fact.is_number)[0, 0]
+        chance = max(0.0, *others)
         found = bool(own > max(chance, pair) + MARGIN)
-        if fact.is_number:
-            scores = own * signs[f, 0], chance, pair
-        else:
-            scores = (1 + own) / 2, (1 + chance) / 2, (1 + pair) / 2
+        scores = (own * signs[0], chance, pair) if fact.is_number else ((1 + s) / 2 for s in (own, chance, pair))
         score, chance, pair = map(float, scores)
-        rises, base = bool(signs[f, 0] > 0), float(values[f].mean())
-        finding = Finding(fact.name, fact.is_number, int(best[f, 0]), score, rises, base, chance, pair, found)
+        rises, base = bool(signs[0] > 0), float(values.mean(dtype=float))
+        finding = Finding(fact.name, fact.is_number, int(best[0]), score, rises, base, chance, pair, found)
         ranked.append((not found, -own, finding))
     return [finding for _, _, finding in sorted(ranked, key=lambda entry: entry[:2])]
 
 
-def common_facts(passages: Sequence[str], halves: Sequence[slice]) -> tuple[list[Fact], list[np.ndarray]]:
-    """Returns the facts that are true and false often enough in both halves of a text, with their values (T,)."""
-    facts, values = [], []
-    for fact in FACTS:
-        ours = np.concatenate([fact.values(passage) for passage in passages]).astype(float)
-        if all(is_common(ours[half]) for half in halves):
-            facts.append(fact)
-            values.append(ours)
-    return facts, values
-
-
 def is_common(values: np.ndarray) -> bool:
+    """Whether a fact is true and false often enough."""
     there = values > 0
     return bool(RARE <= there.mean() <= 1 - RARE and np.count_nonzero(there[1:] != there[:-1]) >= 2 * TIMES)
 
 
-def shifts(values: np.ndarray) -> np.ndarray:
+def shifted(values: np.ndarray) -> np.ndarray:
     """Returns the values (T,), and the same moved along the text and around its end: (T, 1 + SHIFTS)."""
     distances = np.linspace(0.05, 0.95, SHIFTS) * len(values)
     return np.stack([values, *(np.roll(values, int(distance)) for distance in distances)], axis=1)
 
 
-def strengths(cells: np.ndarray, facts: Sequence[np.ndarray], numbers: np.ndarray) -> np.ndarray:
-    """Returns how well each cell (T, C) follows each fact, given in K versions (T, K): (C, F, K), 0 if one is constant.
+def strengths(ranks: np.ndarray, values: np.ndarray, is_number: bool) -> np.ndarray:
+    """Returns how well each cell, given by its centered ranks (T, C), follows values (T, K): (C, K), 0 if constant.
 
-    `numbers` (F,) says which of the facts are numbers. If a yes-or-no fact is true for P of T ranks r,
-    2 AUC - 1 = 2 / (P (T - P)) · sum over those P of r - (T + 1) / 2; see Hanley and McNeil (1982).
+    If a yes-or-no fact is true for P of T ranks r, 2 AUC - 1 = 2 / (P (T - P)) · sum over those P of r - (T + 1) / 2;
+    see Hanley and McNeil (1982).
     """
-    T, C = cells.shape
-    factors = np.stack([(scaled_ranks if number else scaled_events)(fact) for fact, number in zip(facts, numbers)], 1)
-    result = np.empty((C, *factors.shape[1:]), np.float32)
-    for start in range(0, C, CELLS_AT_ONCE):
-        ranks = centered_ranks(cells[:, start : start + CELLS_AT_ONCE])
-        some = result[start : start + CELLS_AT_ONCE]
-        some[:] = (ranks.T @ factors.reshape(T, -1)).reshape(some.shape)
-        some[:, numbers] /= np.maximum(np.linalg.norm(ranks, axis=0), 1e-30)[:, None, None]
-    return result
-
-
-def scaled_events(values: np.ndarray) -> np.ndarray:
-    """Scales yes-or-no values (T, K) so that their product with centered ranks is 2 AUC - 1."""
-    yes, T = values.sum(axis=0), len(values)
-    return (values * 2 / np.maximum(yes * (T - yes), 1)).astype(np.float32)
-
-
-def scaled_ranks(values: np.ndarray) -> np.ndarray:
-    """Returns the centered ranks of values (T, K), scaled to length 1."""
-    ranks = centered_ranks(values)
-    return ranks / np.maximum(np.linalg.norm(ranks, axis=0), 1e-30)
+    if is_number:
+        values = centered_ranks(values)
+        scale = np.linalg.norm(ranks, axis=0)[:, None] * np.linalg.norm(values, axis=0)
+    else:
+        yes = values.sum(axis=0)
+        scale = yes * (len(values) - yes) / 2
+    return ranks.T @ values / np.maximum(scale, 0.5)
 
 
 def centered_ranks(values: np.ndarray) -> np.ndarray:
     """Returns the ranks of each column of (T, K), minus their mean, as float32; ties get their mean rank."""
-    T = len(values)
     result = np.empty(values.shape, np.float32)
     for column, ranks in zip(values.T, result.T):
         order = column.argsort()
         ordered = column[order]
         starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-        lengths = np.diff(starts, append=T)
-        ranks[order] = np.repeat(starts + (lengths - T) / 2, lengths)
+        lengths = np.diff(starts, append=len(column))
+        ranks[order] = np.repeat(starts + (lengths - len(column)) / 2, lengths)
     return result
 
 
@@ -156,7 +127,7 @@ def last_two(passage: str) -> np.ndarray:
 
 def guesses(pairs: np.ndarray, values: np.ndarray, other_pairs: np.ndarray) -> np.ndarray:
     """Returns for each of other_pairs the mean value of the same pair here, or the overall mean if it is new."""
-    known, places = np.unique(pairs, return_inverse=True)
-    means = np.bincount(places, values) / np.bincount(places)
+    known, numbers = np.unique(pairs, return_inverse=True)
+    means = np.bincount(numbers, values) / np.bincount(numbers)
     at = np.minimum(np.searchsorted(known, other_pairs), len(known) - 1)
     return np.where(known[at] == other_pairs, means[at], values.mean())

@@ -21,11 +21,11 @@ import numpy as np
 from model.stepper import Parameters
 from util.checkpoint.content import Checkpoint
 from util.page.findings import Finding
-from util.page.shown import Shown
+from util.page.text import PageText
 from util.sampling.growing import document_end
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("random", "model", "writing", "alphabet", "reading", "colors", "text", "panels", "view")
+SCRIPTS = ("random", "drawing", "model", "alphabet", "reading", "colors", "text", "panels", "view")
 """The page's JavaScript files, in the order in which they run as one module."""
 
 
@@ -67,16 +67,16 @@ def in_half_precision(parameters: Parameters) -> Parameters:
 
 
 def page_content(
-    checkpoint: Checkpoint, name: str, stored: str, shown: Shown, findings: Sequence[Finding], searched: int
+    checkpoint: Checkpoint, name: str, parameters: Parameters, text: PageText, findings: Sequence[Finding]
 ) -> dict[str, Any]:
-    """Returns what the page shows. `stored` is its weights' type; `searched` is how many characters were searched."""
+    """Returns what the page shows, besides its weights, which are `parameters`."""
     V, H, L, model = checkpoint.model_shape
     loss = checkpoint.val_losses.get(checkpoint.iteration)
-    layers = "1 layer" if L == 1 else f"{L} layers"
-    what = "bytes" if checkpoint.vocabulary.is_bytes else "characters"
-    article = "A" if model == "gru" else "An"
-    about = f"{article} {model.upper()} of {layers} of {H:,} cells that predicts the next of {V:,} {what}: "
-    about += f"{checkpoint.size:,} parameters, {checkpoint.trained}"
+    about = (
+        f"{'A' if model == 'gru' else 'An'} {model.upper()} of {L} layer{'s' * (L > 1)} of {H:,} cells that predicts "
+        f"the next of {V:,} {'bytes' if checkpoint.vocabulary.is_bytes else 'characters'}: "
+        f"{checkpoint.size:,} parameters, {checkpoint.trained}"
+    )
     about += "" if loss is None else f", validation loss {loss:.4f}"
     return {
         "name": name,
@@ -84,29 +84,7 @@ def page_content(
         "cell": model, "layers": L, "size": H,
         "vocabulary": list(checkpoint.vocabulary.characters), "bytes": checkpoint.vocabulary.is_bytes,
         "opening": document_end(checkpoint),  # fed to the model before a text that has no beginning of its own
-        "stored": stored,
-        "rounding": rounding(checkpoint.dtype, stored),
-        "tab": shown.tab, "source": shown.source, "passages": shown.passages,
-        "facts": [asdict(finding) for finding in findings],
-        "facts_about": facts_about(searched),
+        "stored": str(next(iter(parameters.values())).dtype),
+        "tab": text.tab, "source": text.source, "passages": text.passages,
+        "facts": [asdict(finding) for finding in findings], "searched": sum(map(len, text.searched)),
     }  # fmt: skip
-
-
-def rounding(dtype: str, stored: str) -> str:
-    """Returns how a text that the page writes compares with sample.py's."""
-    if stored == "float16":
-        return "The weights here are rounded to 16 bits, so sample.py writes a different text."
-    if dtype == "float32":
-        return (
-            "sample.py computes this model in single precision, this page in double; "
-            "rounding may make the texts differ."
-        )
-    return "With the same flags sample.py writes the same text, byte for byte."
-
-
-def facts_about(searched: int) -> str:
-    return (
-        f"For each fact, the cell that follows it best, chosen on one half of {searched:,} characters and scored on "
-        "the other: by the area under the ROC curve (0.5 is chance, 1 is perfect) or, for a number, by Spearman's "
-        "correlation (0 to ±1). A down arrow means that the cell is low when the fact is true."
-    )

@@ -14,20 +14,18 @@ class Random {
 
   /** The next output, a whole number from 0 to 2³² - 1. */
   next() {
-    if (this.position === WORDS) this.renew();
-    let y = this.key[this.position++];
+    const { key } = this;
+    if (this.position === WORDS) {
+      for (let n = 0; n < WORDS; n++) {
+        const y = (key[n] & 0x80000000) | (key[(n + 1) % WORDS] & 0x7fffffff);
+        key[n] = key[(n + OFFSET) % WORDS] ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
+      }
+      this.position = 0;
+    }
+    let y = key[this.position++];
     y ^= y >>> 11;
     y ^= (y << 7) & 0x9d2c5680;
     y ^= (y << 15) & 0xefc60000;
     return (y ^ (y >>> 18)) >>> 0;
-  }
-
-  renew() {
-    const key = this.key;
-    for (let n = 0; n < WORDS; n++) {
-      const y = (key[n] & 0x80000000) | (key[(n + 1) % WORDS] & 0x7fffffff);
-      key[n] = key[(n + OFFSET) % WORDS] ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
-    }
-    this.position = 0;
   }
 }

@@ -5,9 +5,11 @@ Letters: N texts, T characters in a text, V in the vocabulary, C cells.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from model.stepper import Parameters, Stepper
 from util.checkpoint.content import Checkpoint
@@ -15,31 +17,26 @@ from util.sampling.drawing import drawing, sample
 from util.sampling.growing import document_end
 
 
-def read_passages(
-    checkpoint: Checkpoint, parameters: Parameters, passages: Sequence[str], keep_cells: bool = True
-) -> tuple[float, np.ndarray]:
+def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequence[str]) -> tuple[float, np.ndarray]:
     """Returns the mean loss in nats, without each passage's first character, and all cells after each one, (T, C).
 
-    The model must know every character of the passages. `parameters` are its own, or others of the same shapes.
-    Without `keep_cells`, which may take much memory, no cells are returned, (0, C).
+    The model must know every character of the passages. `parameters` are its own, or others in any precision.
     """
     V, H, L, model = checkpoint.model_shape
     index, N, lengths = checkpoint.vocabulary.index, len(passages), np.array([len(passage) for passage in passages])
-    window = np.zeros((max(lengths, default=0), N), int)  # what follows a shorter passage is ignored
+    if not lengths.any():
+        return 0.0, np.zeros((0, L * H))
+    window = np.zeros((max(lengths), N), int)  # what follows a shorter passage is ignored
     for column, passage in zip(window.T, passages):
         column[: len(passage)] = [index[c] for c in passage]
-    dtype = next(iter(parameters.values())).dtype
-    cells = np.empty((N, len(window) if keep_cells else 0, L * H), dtype)
-    if not window.size:
-        return 0.0, cells.reshape(0, L * H)
-    step, total = Stepper(parameters, L, model, N), 0.0
-    log_probs = np.zeros((N, V), dtype)
-    for t, indices in enumerate(window):
+    step = Stepper({name: array.astype(checkpoint.dtype) for name, array in parameters.items()}, L, model, N)
+    cells = np.empty((N, len(window), L * H), checkpoint.dtype)
+    log_probs, total = np.zeros((N, V)), 0.0
+    for t, indices in enumerate(with_progress(window, N, "reading")):
         if t:
             total -= float(log_probs[np.arange(N), indices][lengths > t].sum())
         log_probs = step(indices)
-        if keep_cells:
-            cells[:, t] = np.concatenate([layer.shown.reshape(N, H) for layer in step.layers], axis=1)
+        cells[:, t] = np.concatenate([layer.shown.reshape(N, H) for layer in step.layers], axis=1)
     count = int(np.maximum(lengths - 1, 0).sum())
     return total / max(1, count), np.concatenate([rows[:length] for rows, length in zip(cells, lengths)])
 
@@ -52,5 +49,10 @@ def written_texts(checkpoint: Checkpoint, length: int, seed: int, texts: int = 1
     V, _, L, model = checkpoint.model_shape
     step = Stepper(checkpoint.parameters, L, model, texts)
     sampled = sample(step, drawing(seed, texts), texts, V, document_end(checkpoint), length)
-    drawn = np.array([indices for indices, _ in sampled]).reshape(length, texts)
+    drawn = np.array([indices for indices, _ in with_progress(sampled, texts, "writing", length)])
     return ["".join(checkpoint.vocabulary.characters[index] for index in column) for column in drawn.T]
+
+
+def with_progress(steps: Iterable, texts: int, task: str, total: int | None = None) -> Iterable[Any]:
+    """Yields the steps; shows their progress on a terminal, once they have taken two seconds."""
+    return tqdm(steps, task, total, leave=False, delay=2, disable=None, unit=" characters", unit_scale=texts)

@@ -1,148 +1,88 @@
-// The text on the page: every character colored, one of them under the cursor.
-//
-// A text may have hundreds of thousands of characters, and a browser cannot cope with that many elements. So it is cut
-// into blocks, which are plain text while they are out of sight, and an element per character near the window.
+// The text on the page: an element for every character, colored, one of them under the cursor. They lie in blocks, of
+// which a browser lays out only those near the window; see page.css.
 
 const BLOCK = 500; // characters of a block, up to the next line end
 const LONGEST_BLOCK = 2000; // if there is none
 
 class TextView {
-  /** Shows readings in the element `pane`; calls `moved(position, how)`, how: "hover", "click" or "key". */
+  /** Writes readings into the element `pane`; calls `moved(position, how)`, how: "hover", "click" or "key". */
   constructor(pane, alphabet, moved) {
-    Object.assign(this, { pane, alphabet, moved, blocks: [], position: -1, cell: null });
-    this.observer = new IntersectionObserver((entries) => {
-      for (const entry of entries) {
-        const block = this.blocks[entry.target.dataset.block];
-        if (block?.element === entry.target) this.setBuilt(block, entry.isIntersecting);
-      }
-    }, { root: pane, rootMargin: "400px" });
-    pane.addEventListener("mousemove", (event) => this.pointed(event, "hover"));
-    pane.addEventListener("click", (event) => this.pointed(event, "click"));
+    Object.assign(this, { pane, alphabet, moved, cell: null });
+    for (const [name, how] of [["mousemove", "hover"], ["click", "click"]]) {
+      pane.addEventListener(name, ({ target }) => {
+        const position = target.closest("#text span")?.position;
+        if (position !== undefined) moved(position, how);
+      });
+    }
     pane.addEventListener("keydown", (event) => this.pressed(event));
   }
 
-  /** Starts to show another reading. */
-  show(reading) {
-    this.observer.disconnect();
+  /** Begins another reading. */
+  start(reading) {
     this.pane.replaceChildren();
     this.pane.scrollTop = 0;
-    Object.assign(this, { reading, blocks: [], position: -1 });
+    Object.assign(this, { reading, spans: [], position: -1, blockStart: 0 });
     this.grow();
   }
 
-  /** How many characters it shows. */
-  get length() {
-    return this.blocks.length ? this.blocks[this.blocks.length - 1].end : 0;
-  }
-
-  /** Adds the characters that the reading has gained. */
-  grow() {
-    const { characters, starts } = this.reading;
-    let block = this.blocks[this.blocks.length - 1];
-    const changed = new Set();
-    for (let at = this.length; at < characters.length; at++) {
-      if (!block || this.isFull(block) || starts.has(at)) block = this.newBlock(at);
-      block.end = at + 1;
-      changed.add(block);
+  /** Adds the characters that the reading has gained, and colors what it has read from a position on.
+   *
+   * If the end of the text was visible, it stays so.
+   */
+  grow(colorFrom = 0) {
+    const { alphabet, pane, spans, reading: { characters, starts } } = this;
+    if (spans.length < characters.length) {
+      const atEnd = spans.length && pane.scrollTop + pane.clientHeight > pane.scrollHeight - 40;
+      let from = spans.length; // or before it: the last bytes may be the beginning of a longer character
+      while (from > 0 && !starts.has(from) && alphabet.continues(characters[from])) from--;
+      for (let end; from < characters.length; from = end) {
+        for (end = from + 1; end < characters.length && !starts.has(end);) end++;
+        alphabet.looks(characters.slice(from, end)).forEach((look, k) => this.put(from + k, look));
+      }
+      if (atEnd) pane.scrollTop = pane.scrollHeight;
     }
-    for (const one of changed) this.fill(one);
+    this.recolor(this.cell, colorFrom);
   }
 
-  isFull({ start, end }) {
-    const { characters } = this.reading;
-    if (end - start < BLOCK) return false;
-    if (characters[end - 1] === "\n") return true;
-    const middle = this.alphabet.bytes && /[\x80-\xbf]/.test(characters[end] || "");
-    return end - start >= LONGEST_BLOCK && !middle;
+  put(position, { text, mark, kind }) {
+    const span = this.spans[position] ??= this.newSpan(position);
+    span.textContent = text;
+    Object.assign(span.dataset, { mark, kind });
   }
 
-  newBlock(start) {
-    const element = document.createElement("div");
-    element.dataset.block = this.blocks.length;
-    if (start && this.reading.starts.has(start)) element.dataset.passage = "the network begins afresh";
-    const block = { element, start, end: start, built: this.blocks.length === 0 };
-    this.blocks.push(block);
-    this.pane.append(element);
-    this.observer.observe(element);
-    return block;
-  }
-
-  setBuilt(block, built) {
-    if (block.built === built) return;
-    block.built = built;
-    this.fill(block);
-  }
-
-  /** Writes a block's characters into its element. */
-  fill(block) {
-    const shown = this.alphabet.shown(this.reading.characters.slice(block.start, block.end));
-    if (!block.built) {
-      block.element.textContent = shown.map(({ text }) => text).join("");
-      return;
+  newSpan(position) {
+    const { alphabet, pane, reading: { characters, starts, indices } } = this, length = position - this.blockStart;
+    const ended = length >= BLOCK && characters[position - 1] === "\n";
+    const full = length >= LONGEST_BLOCK && !alphabet.continues(characters[position]);
+    if (position === 0 || starts.has(position) || ended || full) {
+      const block = document.createElement("div");
+      if (position && starts.has(position)) block.dataset.passage = "the network begins afresh";
+      pane.append(block);
+      this.blockStart = position;
     }
-    block.element.replaceChildren(...shown.map(({ text, mark, kind }) => {
-      const span = document.createElement("span");
-      span.textContent = text;
-      if (mark) span.dataset.mark = mark;
-      if (kind) span.dataset.kind = kind;
-      return span;
-    }));
-    this.color(block);
-    if (block.start <= this.position && this.position < block.end) this.mark(true);
+    const span = Object.assign(document.createElement("span"), { position });
+    span.className = indices[position] < 0 ? "unknown" : "unread";
+    pane.lastChild.append(span);
+    return span;
   }
 
-  /** Colors what is visible from a position on, by surprise or by a cell (if not null). */
+  /** Colors what has been read from a position on, by surprise or by a cell (if not null). */
   recolor(cell, from = 0) {
     this.cell = cell;
-    for (const block of this.blocks) if (block.built && block.end > from) this.color(block);
-  }
-
-  color({ element, start }) {
-    const { reading, cell } = this, most = mostBits(reading.model.V);
-    let at = start;
-    for (const span of element.children) {
-      if (reading.indices[at] < 0) span.className = "unknown";
-      else if (at >= reading.length) span.className = "unread";
-      else if (cell !== null) span.className = cellClass(reading.cell(at, cell));
-      else span.className = reading.starts.has(at) ? "first" : surpriseClass(reading.surprise(at), most);
-      at++;
+    const { reading, spans } = this, most = mostBits(reading.model.V);
+    for (let at = from; at < reading.length; at++) {
+      if (reading.indices[at] < 0) continue;
+      if (cell !== null) spans[at].className = cellClass(reading.cell(at, cell));
+      else spans[at].className = reading.starts.has(at) ? "first" : surpriseClass(reading.surprises[at], most);
     }
-  }
-
-  /** Builds everything, for a printer. */
-  buildAll() {
-    for (const block of this.blocks) this.setBuilt(block, true);
   }
 
   /** Puts the cursor on a character, and scrolls to it if wanted. */
   moveTo(position, intoSight) {
-    if (this.position >= 0) this.mark(false);
+    this.spans[this.position]?.removeAttribute("data-cursor");
     this.position = position;
-    if (position >= 0) this.mark(true, intoSight);
-  }
-
-  mark(on, intoSight) {
-    const span = this.span(this.position);
-    span.toggleAttribute("data-cursor", on);
-    if (intoSight) span.scrollIntoView({ block: "nearest", inline: "nearest" });
-  }
-
-  /** The element of a character. */
-  span(position) {
-    let low = 0, high = this.blocks.length - 1;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.blocks[middle].end > position) high = middle;
-      else low = middle + 1;
-    }
-    const block = this.blocks[low];
-    this.setBuilt(block, true);
-    return block.element.children[position - block.start];
-  }
-
-  pointed(event, how) {
-    const span = event.target.closest("span"), block = span && this.blocks[span.parentNode.dataset.block];
-    if (block) this.moved(block.start + Array.prototype.indexOf.call(block.element.children, span), how);
+    this.spans[position].setAttribute("data-cursor", "");
+    if (intoSight) this.spans[position].scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   pressed(event) {
@@ -159,7 +99,7 @@ class TextView {
 
   /** The character above (-1) or below (1) another one, or that one if there is none. */
   onNextLine(position, direction) {
-    const box = (at) => this.span(at).getClientRects()[0], here = box(position);
+    const box = (at) => this.spans[at].getClientRects()[0], here = box(position);
     let best = position, least = Infinity, line = null;
     for (let at = position + direction; at >= 0 && at < this.reading.length; at += direction) {
       const there = box(at);

@@ -1,6 +1,6 @@
 // The page itself: it reads its text, what is pasted, and what it writes, and shows what the network makes of it.
 
-const FIRST_PLACE = 60; // of the cursor: by then the network knows what it reads
+const FIRST_POSITION = 60; // of the cursor: by then the network knows what it reads
 const GLANCE = 300; // milliseconds between pictures of the gates while it computes
 const SLICE = 24; // milliseconds that the network computes before the page may respond again
 
@@ -13,111 +13,95 @@ byId("weights").remove(); // its content is in the model now
 const styles = document.querySelector("style").sheet;
 for (const rule of colorRules()) styles.insertRule(rule, styles.cssRules.length);
 
-showTicks(byId("bits"), byId("likely"), mostBits(model.V));
-
 const unit = content.bytes ? "byte" : "character";
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
 const readings = {}; // the last one of each tab
-let reading = null, position = -1, held = false, cell = null, writing = false, turn = 0, drawn = true;
+let reading = null, held = false, cell = null, turn = 0, frame = 0;
 const text = new TextView(byId("text"), alphabet, moved);
-const grids = new CellGrids(byId("grids"), model, colorBy);
-const saturation = new Saturation(byId("plot"), byId("layer"), byId("gate"), model, colorBy);
+const squares = makeSquares(byId("grids"), model, go);
+const saturation = new Saturation(byId("plot"), byId("layer"), byId("gate"), model, go);
 
-// What is shown
-
-/** Shows a reading from now on, and stops whatever another was doing. */
-function show(next) {
+/** Turns to another reading, and goes on with it. `label` is what the page says before the figures. */
+function turnTo(next, label = next.label) {
   reading = next;
+  reading.label = label;
   held = false;
-  position = -1;
   byId("prediction").replaceChildren();
-  text.show(reading);
-  text.recolor(cell);
-  stop();
-  if (reading.length) begin();
-  say(reading.status);
+  byId("status").textContent = label;
+  text.start(reading);
+  proceed();
 }
 
-/** Puts the cursor on its first place. */
-function begin() {
-  moveTo(Math.min(reading.length - 1, FIRST_PLACE), false);
-}
-
-function say(sentence) {
-  reading.status = sentence;
-  byId("status").textContent = sentence;
-}
-
-/** Puts what the reading has gained on the page; if the end of the text was visible, it stays so. */
-function follow(from) {
-  const { pane } = text, atEnd = pane.scrollTop + pane.clientHeight > pane.scrollHeight - 40;
-  const grown = reading.characters.length > text.length;
-  text.grow();
-  text.recolor(cell, from);
-  if (grown && atEnd) pane.scrollTop = pane.scrollHeight;
-}
-
-/** Calls `step` until it returns false, in slices; shows the progress after each, and finally says `done()`. */
-function inSlices(step, total, done) {
+/** Reads on, or writes, until the reading is complete or another is shown: in slices, with the progress after each. */
+function proceed() {
   const mine = ++turn, bar = byId("progress");
   let drawAgain = 0;
-  bar.max = total;
-  bar.hidden = false;
   const slice = () => {
     if (turn !== mine) return;
     const end = performance.now() + SLICE, from = reading.length;
-    let goesOn = true;
-    while (goesOn && performance.now() < end) for (let n = 0; n < 8 && goesOn; n++) goesOn = step();
-    follow(from);
-    if (end > drawAgain) {
-      saturation.show(reading, cell);
+    while (reading.length < reading.size && performance.now() < end) reading.advance();
+    const complete = reading.length === reading.size;
+    text.grow(from);
+    if (text.position < 0 && reading.length > (complete ? 0 : FIRST_POSITION)) {
+      moveTo(Math.min(reading.length - 1, FIRST_POSITION));
+    }
+    if (complete || end > drawAgain) {
+      saturation.draw(reading, cell);
       drawAgain = end + GLANCE;
     }
-    bar.value = reading.length;
-    if (position < 0 && (reading.length > FIRST_PLACE || !goesOn)) begin();
-    if (goesOn) {
-      setTimeout(slice);
-      return;
-    }
-    stop();
-    say(done());
+    Object.assign(bar, { max: reading.size, value: reading.length, hidden: complete });
+    byId("go").textContent = complete || !reading.choose ? "Write" : "Stop";
+    if (!complete) setTimeout(slice);
+    else if (reading.size) byId("status").textContent = `${reading.label} ${summary(reading)}`.trim();
   };
   slice();
 }
 
-/** Stops what is running; what is there stays. */
-function stop() {
-  turn++;
-  writing = false;
-  byId("progress").hidden = true;
-  byId("go").textContent = "Write";
-  saturation.show(reading, cell);
-}
-
-/** Reads passages, arrays of the model's characters, and shows them. */
-function read(tab, passages, label) {
-  const next = readings[tab] = new Reading(model);
-  for (const characters of passages) next.addPassage(characters, alphabet.indices(characters));
-  const whole = next.characters.length, limit = Math.min(whole, Reading.limit(model));
-  next.status = label;
-  next.resume = () => inSlices(() => next.length < limit && (next.advance(), true), limit, () => {
-    const cut = limit < whole ? ` Only the first ${count(limit, unit)} were read, for lack of memory.` : "";
-    return `${label} ${summary(next)}${cut}`.trim();
-  });
-  show(next);
-  if (whole) next.resume();
-}
-
-function summary({ bits, predicted, indices, starts }) {
-  const unknown = indices.filter((index) => index < 0).length;
+function summary({ indices, surprises, starts }) {
   const parts = [count(indices.length, unit) + (starts.size > 1 ? ` in ${starts.size} passages` : "")];
-  if (predicted) {
-    const mean = bits / predicted;
+  const predicted = surprises.filter((_, at) => indices[at] >= 0 && !starts.has(at));
+  if (predicted.length) {
+    const mean = sumOf(predicted) / predicted.length;
     parts.push(`${mean.toFixed(2)} bits of surprise a ${unit} (${(mean * Math.LN2).toFixed(3)} nats)`);
   }
+  const unknown = indices.filter((index) => index < 0).length;
   if (unknown) parts.push(`${unknown.toLocaleString("en")} of them unknown to the model`);
   return parts.join(", ") + ".";
+}
+
+/** Reads passages, arrays of the model's characters. */
+function read(tab, passages, label) {
+  const whole = passages.flat().length, next = new Reading(model, Math.min(whole, Reading.longest(model)));
+  for (const characters of passages) {
+    const start = next.characters.length, fitting = characters.slice(0, next.size - start);
+    if (fitting.length) next.starts.add(start);
+    for (const character of fitting) next.add(character, alphabet.index(character));
+  }
+  const cut = next.size < whole ? `Cut: the whole text has ${count(whole, unit)}, more than fit here.` : "";
+  turnTo(readings[tab] = next, `${label} ${cut}`.trim());
+}
+
+/** A text that is to be written, as sample.py does with these flags. Throws a RangeError that says what is wrong. */
+function writing({ seed = 123, temperature = 1, length = 2000, primetext = "" } = {}) {
+  const prime = alphabet.split(primetext), unknown = prime.filter((character) => alphabet.index(character) < 0);
+  const some = unknown.slice(0, 5).map((character) => `“${alphabet.name(character)}”`).join(", ");
+  if (some) throw new RangeError(`The model has never seen ${some}; leave it out of the beginning.`);
+  const size = Math.min(prime.length + length, Reading.longest(model));
+  const next = new Reading(model, size, chooser(seed, temperature));
+  if (prime.length || !content.opening.length) next.starts.add(0);
+  else for (const index of content.opening) next.network.step(index);
+  for (const character of prime.slice(0, size)) next.add(character, alphabet.index(character));
+  return next;
+}
+
+function write() {
+  const [temperature, length, seed] = ["temperature", "length", "seed"].map((id) => Number(byId(id).value));
+  try {
+    turnTo(readings.write = writing({ seed, temperature, length, primetext: byId("primetext").value }), "");
+  } catch (error) {
+    turnTo(new Reading(model, 0), error.message);
+  }
 }
 
 /** Colors the text by a cell, or by surprise if it is null. */
@@ -125,116 +109,76 @@ function colorBy(next) {
   cell = next;
   const { H } = model, isCell = cell !== null;
   text.recolor(cell);
-  grids.choose(cell);
   if (isCell) byId("layer").value = Math.floor(cell / H);
-  saturation.show(reading, cell);
-  for (const row of document.querySelectorAll("#facts tr[data-cell]")) {
-    row.toggleAttribute("aria-current", Number(row.dataset.cell) === cell);
+  saturation.draw(reading, cell);
+  for (const one of document.querySelectorAll("aside [data-cell]")) {
+    one.setAttribute("aria-selected", Number(one.dataset.cell) === cell);
   }
   byId("by-surprise").setAttribute("aria-pressed", !isCell);
   byId("by-cell").setAttribute("aria-pressed", isCell);
-  byId("by-cell").textContent = isCell ? `${cellName(cell, H)}` : "a cell";
+  byId("by-cell").textContent = isCell ? cellName(cell, H) : "a cell";
   byId("surprise-legend").hidden = isCell;
   byId("cell-legend").hidden = !isCell;
   draw();
 }
 
-/** What the pointer and the keys do with the cursor: a click holds it, another one on the same place releases it. */
+/** Colors the text by the cell so much further on in a layer, or by its first one if another layer's does. */
+function go(by, layer) {
+  const { H } = model, first = layer * H, inside = cell !== null && cell >= first && cell < first + H;
+  colorBy(inside ? Math.max(first, Math.min(first + H - 1, cell + by)) : first);
+}
+
+/** What the pointer and the keys do with the cursor: a click holds it, another one on the same position releases it. */
 function moved(to, how) {
   if (to >= reading.length || (how === "hover" && held)) return;
-  if (how === "click") held = !(held && to === position);
-  if (how === "key") held = true;
+  if (how !== "hover") held = how === "key" || !(held && to === text.position);
   moveTo(to, how === "key");
 }
 
-function moveTo(to, intoSight) {
-  position = to;
+function moveTo(to, intoSight = false) {
   text.moveTo(to, intoSight);
   draw();
 }
 
 /** Redraws the panels, once before the next frame. */
 function draw() {
-  if (!drawn || position < 0) return;
-  drawn = false;
-  requestAnimationFrame(() => {
-    drawn = true;
-    if (position < 0) return;
-    showPrediction(byId("prediction"), reading, position, alphabet);
-    grids.show(reading, position);
-    const value = () => `${cellName(cell, model.H)}: ${signed(reading.cell(position, cell))}`;
+  cancelAnimationFrame(frame);
+  frame = requestAnimationFrame(() => {
+    if (text.position < 0) return;
+    showPrediction(byId("prediction"), reading, text.position, alphabet);
+    squares.forEach((square, k) => { square.className = cellClass(reading.cell(text.position, k)); });
+    const value = () => `${cellName(cell, model.H)}: ${digits(reading.cell(text.position, cell), "+")}`;
     byId("value").textContent = cell === null ? "" : value();
     byId("text").classList.toggle("held", held);
     byId("hold").textContent = held ? "held; Esc lets it go" : "a click holds it";
   });
 }
 
-// The three texts
-
+/** Opens a tab: the page's own text, what the network writes, or what is pasted. */
 function open(tab) {
   for (const name of ["own", "write", "paste"]) {
     byId(`tab-${name}`).setAttribute("aria-selected", name === tab);
     byId(`tab-${name}`).tabIndex = name === tab ? 0 : -1;
     byId(`form-${name}`).hidden = name !== tab;
   }
-  if (writing) say(summary(reading));
-  if (readings[tab]) {
-    show(readings[tab]);
-    if (reading.length < reading.characters.length) reading.resume?.();
-  } else if (tab === "own") {
-    read(tab, content.passages.map((passage) => Array.from(passage)), content.source);
-  } else {
-    show(new Reading(model));
-    say(byId(`form-${tab}`).dataset.hint);
-  }
+  if (readings[tab]) turnTo(readings[tab]);
+  else if (tab === "own") read(tab, content.passages.map((passage) => Array.from(passage)), content.source);
+  else if (tab === "write") write();
+  else turnTo(new Reading(model, 0), "Paste a text, and the network reads it.");
 }
-
-function write() {
-  const prime = alphabet.split(byId("primetext").value), indices = alphabet.indices(prime);
-  const unknown = prime.filter((_, k) => indices[k] < 0);
-  const [temperature, length, seed] = ["temperature", "length", "seed"].map((id) => Number(byId(id).value));
-  const next = readings.write = new Reading(model);
-  show(next);
-  if (unknown.length) {
-    const some = unknown.slice(0, 5).map((character) => `“${alphabet.name(character)}”`).join(", ");
-    say(`The model has never seen ${some}; leave it out of the beginning.`);
-    return;
-  }
-  if (prime.length || !content.opening.length) next.starts.add(0);
-  else for (const index of content.opening) next.network.step(index);
-  prime.forEach((character, k) => next.add(character, indices[k]));
-  const choose = chooser(seed, temperature), total = Math.min(prime.length + length, Reading.limit(model));
-  writing = true;
-  byId("go").textContent = "Stop";
-  inSlices(() => {
-    if (next.length === total) return false;
-    if (next.length === next.characters.length) {
-      const index = choose(next.network.logProbs);
-      next.add(alphabet.vocabulary[index], index);
-    }
-    next.advance();
-    return true;
-  }, total, () => summary(next));
-}
-
-// Everything that can be clicked
 
 function start() {
-  byId("name").textContent = content.name;
-  byId("about").textContent = content.about;
-  byId("tab-own").textContent = content.tab;
-  byId("rounding").textContent = content.rounding;
-  const { facts } = content;
+  const { name, about, tab, searched, facts } = content;
+  const words = { name, about, "tab-own": tab, searched: searched.toLocaleString("en") };
+  for (const [id, said] of Object.entries(words)) byId(id).textContent = said;
   byId("facts-section").hidden = !facts.length;
-  byId("facts-about").textContent = content.facts_about;
-  showFacts(byId("facts"), facts, model.H, colorBy);
+  showFacts(byId("facts"), facts, model.H);
+  showTicks(byId("bits"), byId("likely"), mostBits(model.V));
 
   const tabs = [...document.querySelectorAll("[role=tab]")];
-  tabs.forEach((tab, k) => {
-    tab.addEventListener("click", () => open(tab.id.slice(4)));
-    tab.addEventListener("keydown", ({ key }) => {
-      const by = { ArrowLeft: -1, ArrowRight: 1 }[key];
-      if (!by) return;
+  tabs.forEach((one, k) => {
+    one.addEventListener("click", () => open(one.id.slice(4)));
+    onArrows(one, () => 0, () => 0, (by) => {
       const next = tabs[(k + by + tabs.length) % tabs.length];
       next.focus();
       next.click();
@@ -242,9 +186,9 @@ function start() {
   });
   byId("form-write").addEventListener("submit", (event) => {
     event.preventDefault();
-    if (!writing) return write();
-    stop();
-    say(`Stopped. ${summary(reading)}`);
+    if (byId("go").textContent === "Write") return write();
+    Object.assign(reading, { size: reading.length, label: "Stopped." }); // so it is complete
+    proceed();
   });
   byId("form-paste").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -252,34 +196,33 @@ function start() {
   });
   byId("by-surprise").addEventListener("click", () => colorBy(null));
   byId("by-cell").addEventListener("click", () => cell === null && colorBy(facts[0]?.cell ?? 0));
+  document.querySelector("aside").addEventListener("click", ({ target }) => {
+    const chosen = target.closest("[data-cell]");
+    if (!chosen) return;
+    colorBy(Number(chosen.dataset.cell));
+    if (matchMedia("(max-width: 820px)").matches) byId("reader").scrollIntoView(); // what it colors is above; see page.css
+  });
   document.addEventListener("keydown", ({ key }) => {
     if (key !== "Escape") return;
     held = false;
     draw();
   });
-  addEventListener("beforeprint", () => text.buildAll());
   open("own");
   colorBy(null);
 }
 
 /** For tests, and for people who like the console. */
+const network = new Network(model);
 globalThis.charRNN = {
   vocabulary: content.vocabulary,
-  network: new Network(model),
-  reset() {
-    this.network.reset();
-  },
+  reset: () => network.reset(),
   /** Feeds a character; returns the log-probabilities of the next one. */
-  step(index) {
-    return this.network.step(index).slice();
-  },
+  step: (index) => network.step(index).slice(),
   /** The text that sample.py prints with these flags; temperature 0 takes the most likely characters. */
-  write({ seed = 123, temperature = 1, length = 2000, primetext = "" } = {}) {
-    const prime = alphabet.split(primetext), indices = alphabet.indices(prime);
-    if (indices.includes(-1)) throw new RangeError("the primetext has characters that the model has never seen");
-    const fed = prime.length ? indices : content.opening;
-    const drawn = sampled(new Network(model), fed, length, chooser(seed, temperature));
-    return alphabet.join([...prime, ...Array.from(drawn, (index) => content.vocabulary[index])]);
+  write(flags) {
+    const text = writing(flags);
+    while (text.length < text.size) text.advance();
+    return alphabet.join(text.characters);
   },
 };
 

@@ -1,4 +1,4 @@
-"""Chooses the text that a page shows: a split of the model's own text, another file, or what it writes itself."""
+"""Chooses the text that a page shows: a split of the model's own text, another file, or what the model writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.text_of_checkpoint import batches_of_split, find_text_of, load_text_of, reading_file
+from util.checkpoint.text_of_checkpoint import batches_of_split, reading_file
 from util.cli.console import tell
 from util.errors import UserError
 from util.page.reading import written_texts
@@ -26,13 +26,9 @@ NAMES = {"train": "Training text", "val": "Validation text", "test": "Test text"
 
 
 @dataclass
-class Shown:
-    """A text for the page, in the model's characters."""
-
+class PageText:
     passages: list[str]
-    """What the page shows, each passage from a zero state."""
-    known: list[str]
-    """The same without the characters that the model does not know."""
+    """What the page shows, each passage read from a zero state. The model may not know all of the characters."""
     searched: list[str]
     """The passages to search for cells that follow a fact; the model knows all of their characters."""
     tab: str
@@ -42,31 +38,28 @@ class Shown:
     """The files that it comes from."""
 
 
-def choose_text(checkpoint: Checkpoint, options: Namespace) -> Shown:
+def text_for_page(checkpoint: Checkpoint, options: Namespace) -> PageText:
     """Returns the text that the flags name, or what the model writes if that is gone. Raises UserError."""
     _, H, L, _ = checkpoint.model_shape
     searched = max(2 * PIECE, min(SEARCHED, MOST_VALUES // (H * L)))
     wanted = max(searched, options.length)
     if options.file:
         source = Source(Path(options.file))
-        passages = [first_of_file(source, checkpoint.vocabulary, wanted)]
-        return cut(checkpoint, passages, options.length, searched, source.files[0].name, "", source)
-    found = find_text_of(checkpoint, options.data_dir)
-    if not found:
+        passages = [beginning_of_file(source, checkpoint.vocabulary, wanted)]
+        tab, whose = source.files[0].name, ""
+    elif found := find_text_of(checkpoint, options.data_dir):
+        source = found
+        passages = passages_of_split(checkpoint, options, source, wanted)
+        tab, whose = NAMES[options.split], f" of {source.folder.absolute().name}"
+    else:
         tell(
             f"the text of {options.checkpoint} has moved, so the page shows what the model writes itself; "
             "give its folder with -data_dir, or another text with -file"
         )
-        return own_writing(checkpoint, options.length, searched)
-    passages = passages_of_split(checkpoint, options, found, wanted)
-    name = NAMES[options.split]
-    return cut(checkpoint, passages, options.length, searched, name, f" of {found.folder.absolute().name}", found)
+        passages = written_texts(checkpoint, options.length, SEED)
+        sentence = f"The model's text is gone; this is what it writes itself (seed {SEED}, temperature 1)."
+        return PageText(passages, written_texts(checkpoint, PIECE, SEED, searched // PIECE), "A sample", sentence)
 
-
-def cut(
-    checkpoint: Checkpoint, passages: list[str], length: int, searched: int, tab: str, whose: str, source: Source
-) -> Shown:
-    """Returns passages cut to `length` characters; says which characters the model does not know."""
     unknown = checkpoint.vocabulary.unknown("".join(passages))
     if unknown:
         some = checkpoint.vocabulary.named(unknown)
@@ -74,24 +67,21 @@ def cut(
     left_out = str.maketrans(dict.fromkeys(unknown, ""))
     known = [passage.translate(left_out) for passage in passages]
     pieces = [passage[start : start + PIECE] for passage in known for start in range(0, len(passage), PIECE)]
-    shown = beginning(passages, length)
     reads = (*source.files, *(source.folder / name for name in CACHE_FILES))
-    known_shown = [passage.translate(left_out) for passage in shown]
-    return Shown(shown, known_shown, beginning(pieces, searched), tab, f"{tab}{whose}.", reads)
+    return PageText(beginning(passages, options.length), beginning(pieces, searched), tab, f"{tab}{whose}.", reads)
 
 
 def beginning(passages: list[str], length: int) -> list[str]:
     """Returns the first `length` characters of passages."""
     taken = []
     for passage in passages:
-        if length <= 0:
-            break
-        taken.append(passage[:length])
+        if length > 0:
+            taken.append(passage[:length])
         length -= len(passage)
     return taken
 
 
-def first_of_file(source: Source, vocabulary: Vocabulary, length: int) -> str:
+def beginning_of_file(source: Source, vocabulary: Vocabulary, length: int) -> str:
     """Returns the first characters of a file, or all if it has fewer. Raises UserError if there is no such text."""
     path, content = source.files[0], ""
     with reading_file(path):
@@ -113,10 +103,3 @@ def passages_of_split(checkpoint: Checkpoint, options: Namespace, source: Source
     rows = np.concatenate([batches.batch(split, number)[0] for number in range(count)])
     streams = rows.T[: -(-length // len(rows))]
     return ["".join(text.vocabulary.characters[index] for index in stream) for stream in streams]
-
-
-def own_writing(checkpoint: Checkpoint, length: int, searched: int) -> Shown:
-    """Returns what the model writes itself."""
-    passages = written_texts(checkpoint, length, SEED)
-    source = f"The model's text is gone; this is what it writes itself (seed {SEED}, temperature 1)."
-    return Shown(passages, passages, written_texts(checkpoint, PIECE, SEED, searched // PIECE), "A sample", source)
