@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.text_of_checkpoint import batches_of_split, reading_file
+from util.checkpoint.text_of_checkpoint import batches_of_split, find_text_of, load_text_of, reading_file
 from util.cli.console import tell
 from util.errors import UserError
 from util.page.reading import written_texts
