@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from torch.autograd import gradcheck
-from torch.func import functional_call
 from torch.nn.functional import one_hot
 
 from model.char_rnn import CELLS, CharRNN
@@ -56,21 +54,6 @@ def test_an_index_is_a_one_hot_vector(name):
     torch.testing.assert_close(outputs, expected, rtol=1e-12, atol=1e-13)
     for ours, slow in zip(gradients(outputs, layer), gradients(expected, layer), strict=True):
         torch.testing.assert_close(ours, slow, rtol=1e-11, atol=1e-12)
-
-
-@pytest.mark.parametrize("indices", [True, False])
-def test_gradcheck(name, indices):
-    layer = random_layer(name, I)
-    names = [name for name, _ in layer.named_parameters()]
-    state = random_state(layer)
-    x = torch.randint(0, I, (S, B)) if indices else torch.randn(S, B, I, dtype=torch.float64, requires_grad=True)
-
-    def outputs(x, *parameters):
-        # A fresh layer each time: gradcheck keeps the graphs of several runs at once.
-        fresh = random_layer(name, I)
-        return functional_call(fresh, dict(zip(names, parameters, strict=True)), (x, state))[0]
-
-    assert gradcheck(outputs, (x, *layer.parameters()))
 
 
 def test_float32_is_float64_but_for_rounding(name):
@@ -161,14 +144,6 @@ def test_gradients_are_the_parameters_own(name):
     assert not torch.equal(layer.h2h_weight.grad, before["h2h_weight"])
     layer.i2h_bias.grad.zero_()
     assert layer.h2h_bias.grad.any()  # both biases have the same gradient, but not the same tensor
-
-
-def test_backward_can_be_repeated(name):
-    layer = random_layer(name, I)
-    outputs, _ = layer(torch.randint(0, I, (S, B)), random_state(layer))
-    first = [g.clone() for g in torch.autograd.grad(outputs.sum(), list(layer.parameters()), retain_graph=True)]
-    again = torch.autograd.grad(outputs.sum(), list(layer.parameters()))
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
 @pytest.mark.parametrize(

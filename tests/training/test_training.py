@@ -22,7 +22,6 @@ from util.checkpoint.store import load_checkpoint
 from util.text.loading import smaller_batches
 from util.training import trainer as training
 from util.training.optimizer import Adam, RMSprop
-from util.training.record import without_improvement
 from util.training.trainer import Trainer
 
 FLAGS = (*SMALL, "-data_dir", ".")
@@ -55,16 +54,6 @@ def test_optimizers_equal_those_of_torch(ours, theirs):
         torch.testing.assert_close(flat, other.detach(), rtol=1e-12, atol=1e-14)
 
 
-def test_adam_learns_and_resumes_exactly(folder):
-    flags = [*FLAGS, "-optim", "adam", "-eval_val_every", 20]
-    whole = finish(folder, *flags, "-max_epochs", 2, "-checkpoint_dir", "whole")
-    finish(folder, *flags, "-max_epochs", 1, "-checkpoint_dir", "half")
-    rest = finish(folder, "-resume", "half", "-max_epochs", 2)
-    losses = re.findall(r"train_loss = (\S+),", whole.out)
-    assert losses[57:] == re.findall(r"train_loss = (\S+),", rest.out)
-    assert float(losses[-1]) < float(losses[0]) - 0.3
-
-
 def test_early_stop_ends_after_validations_without_improvement(folder):
     flags = [*FLAGS, "-learning_rate", 0.5, "-max_loss_ratio", 0, "-eval_val_every", 1, "-max_epochs", 30]
     run = finish(folder, *flags, "-early_stop", 3)
@@ -85,11 +74,6 @@ def test_a_run_that_stopped_early_is_over(folder):
         assert again.status == 0 and not log([again.out])
         assert again.out.endswith("no improvement in the last 3 validations; stopping early\n")
         assert min(log([finish(folder, "-resume", cv, "-early_stop=4", prepare=losses).out])) == 41
-
-
-def test_without_improvement_counts_from_the_lowest_loss():
-    assert without_improvement({1: 3.0}) == 0
-    assert without_improvement({1: 3.0, 2: 2.0, 3: 2.0, 4: 2.5}) == 2
 
 
 def test_csv_holds_the_figures_of_the_log(folder):
