@@ -15,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import scripts
 from tests.helpers.inputs import ROOT, names, numbers
 
 README = ROOT / "README.md"
 PAGES = {path: path.read_text() for path in (README, *sorted((ROOT / "docs").glob("*.md")))}
 SMALL = "-rnn_size 8 -num_layers 1 -batch_size 5 -seq_length 10 -max_epochs 1 -eval_val_every 30"
+SCRIPTS = {path.name for path in ROOT.glob("*.py")}
 INSTALLATION = {"pip", "pytest", "git"}  # what CI does before it comes here
 
 
@@ -63,9 +65,14 @@ def checkout(tmp_path_factory):
 
 
 def run(folder: Path, command: str) -> str:
-    """Runs a command that ends well, and returns what it printed."""
-    python = Path(sys.executable)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+    """Runs a command that ends well, and returns what it printed; as a fork if it needs no shell."""
+    python, *words = shlex.split(command)
+    if python == "python" and words[0] in SCRIPTS and not re.search(r"[|&>*]", command):
+        done = scripts.run(words[0], *words[1:], cwd=folder)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    here = Path(sys.executable).parent
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{here}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -104,10 +111,10 @@ def test_every_flag_is_known():
     """What looks like a flag in a command is one."""
     for command in commands():
         words = shlex.split(command)
-        scripts = [word for word in words if word.endswith(".py") and "/" not in word]
-        if scripts:
-            flags = importlib.import_module(scripts[0][:-3]).flags()
-            written = [word.lstrip("-") for word in words[words.index(scripts[0]) :] if re.match(r"-[a-z]", word)]
+        script = next((word for word in words if word in SCRIPTS), None)
+        if script:
+            flags = importlib.import_module(script[:-3]).flags()
+            written = [word.lstrip("-") for word in words[words.index(script) :] if re.match(r"-[a-z]", word)]
             assert set(written) <= {action.dest for action in flags._actions}, command
 
 
