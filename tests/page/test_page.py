@@ -333,7 +333,7 @@ def test_a_narrow_screen(scheme, made, opened):
 
 
 def colors(page, selector: str) -> list[tuple[list, list]]:
-    """The color and the background of each element, or the paper's: red, green and blue from 0 to 255."""
+    """The pairs of an element's color and background, or the paper's: red, green and blue from 0 to 255."""
     return page.evaluate(
         """selector => {
             const brush = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
@@ -342,8 +342,9 @@ def colors(page, selector: str) -> list[tuple[list, list]]:
                 return Array.from(brush.getImageData(0, 0, 1, 1).data).slice(0, 3);
             };
             const paper = getComputedStyle(document.getElementById("text")).backgroundColor;
-            return Array.from(document.querySelectorAll(selector), (element) => getComputedStyle(element))
-                .map(({ color, backgroundColor }) => [painted(color), painted(paper, backgroundColor)]);
+            const pairs = Array.from(document.querySelectorAll(selector), (element) => getComputedStyle(element))
+                .map(({ color, backgroundColor }) => [color + backgroundColor, [color, backgroundColor]]);
+            return [...new Map(pairs).values()].map(([ink, ground]) => [painted(ink), painted(paper, ground)]);
         }""",
         selector,
     )
