@@ -43,13 +43,13 @@ def campaign(count: int, seed: int, checkpoint: Path, scratch: Path) -> Counter[
     content, whole = checkpoint.read_bytes(), load_checkpoint(checkpoint)
     figures = Counter[str]()
     for number in range(count):
-        place = dice.randrange(len(content))
+        position = dice.randrange(len(content))
         if number % 2:
-            place = dice.choice([dice.randrange(EDGE), len(content) - 1 - dice.randrange(EDGE)])
+            position = dice.choice([dice.randrange(EDGE), len(content) - 1 - dice.randrange(EDGE)])
         kind = KINDS[number // 2 % 3]
-        scratch.write_bytes(damaged(content, place, kind, dice))
+        scratch.write_bytes(damaged(content, position, kind, dice))
         found = load(scratch)
-        assert found is None or same(found, whole), (kind, place)
+        assert found is None or same(found, whole), (kind, position)
         figures[f".pt, {kind}: {'refused' if found is None else 'the same'}"] += 1
     return figures + behind_checksums(count, dice, content, scratch)
 
@@ -98,8 +98,8 @@ def check_sound(checkpoint: Checkpoint) -> None:
     assert checkpoint.train_losses.shape == (checkpoint.iteration,)
 
 
-def damaged(content: bytes, place: int, kind: str, dice: random.Random) -> bytes:
-    before, after = content[:place], content[place:]
+def damaged(content: bytes, position: int, kind: str, dice: random.Random) -> bytes:
+    before, after = content[:position], content[position:]
     match kind:
         case "end cut off":
             return before

@@ -26,7 +26,7 @@ MAX_MEMORY = 16
 CONSTANT_MEMORY = 200_000
 
 
-def place(data: bytearray, rng: random.Random) -> int:
+def position(data: bytearray, rng: random.Random) -> int:
     """Anywhere in the file, or in every second case where an object of Torch says what it is and how large."""
     if rng.random() < 0.5:
         return rng.randrange(len(data) - 8)
@@ -36,28 +36,28 @@ def place(data: bytearray, rng: random.Random) -> int:
 
 def flip(data: bytearray, rng: random.Random) -> None:
     for _ in range(rng.choice((1, 1, 2, 8))):
-        data[place(data, rng)] ^= 1 << rng.randrange(8)
+        data[position(data, rng)] ^= 1 << rng.randrange(8)
 
 
 def cut(data: bytearray, rng: random.Random) -> None:
-    start = place(data, rng)
+    start = position(data, rng)
     del data[start : rng.choice((start + 1, start + 4, start + 1000, len(data)))]
 
 
 def insert(data: bytearray, rng: random.Random) -> None:
-    at = place(data, rng)
+    at = position(data, rng)
     data[at:at] = rng.randbytes(rng.choice((1, 4, 8, 100)))
 
 
 def swap(data: bytearray, rng: random.Random) -> None:
     size = rng.choice((4, 8))
-    a, b = place(data, rng), place(data, rng)
+    a, b = position(data, rng), position(data, rng)
     data[a : a + size], data[b : b + size] = data[b : b + size], data[a : a + size]
 
 
 def replace(data: bytearray, rng: random.Random) -> None:
     """Puts in a number: a size that is huge, negative, or just different."""
-    size, at = rng.choice((4, 8)), place(data, rng)
+    size, at = rng.choice((4, 8)), position(data, rng)
     number = rng.choice((-1, 0, 1, 2, 3, 4, 2**15, 2**24, 2**31 - 1, -(2**31), rng.randrange(10**6)))
     if size == 8:
         number = rng.choice((number, 2**40, 2**62, 2**63 - 1, -(2**63)))
