@@ -109,7 +109,7 @@ def main() -> int:
         if start.checkpoint and start.resumed_from:
             folder.continue_from(start.resumed_from, start.checkpoint)
         processes.connect(lambda: shared_values(parser, options, text.sha256, trainer))
-        threads = choose_threads(options)
+        threads = choose_threads(options.threads, options.model, options.rnn_size, options.batch_size)
 
         def save() -> None:
             content = trainer.state_dict(text.sha256)

@@ -1,7 +1,5 @@
 """The number of threads, and what is said when other programs want the same cores."""
 
-from argparse import Namespace
-
 import pytest
 import torch
 
@@ -16,13 +14,12 @@ def test_the_number_follows_from_the_size_of_the_model(model, rnn_size, wanted, 
     chosen = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
-    options = Namespace(model=model, rnn_size=rnn_size, batch_size=50, threads=wanted)
-    assert [choose_threads(options)] == chosen == [number]
+    assert [choose_threads(wanted, model, rnn_size, 50)] == chosen == [number]
 
 
 def test_more_threads_than_cores_are_warned_of(monkeypatch, capsys):
     monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
-    assert choose_threads(Namespace(model="rnn", rnn_size=8, batch_size=5, threads=1000)) == 1000
+    assert choose_threads(1000, "rnn", 8, 5) == 1000
     assert "warning: with -threads 1000 on " in capsys.readouterr().err
 
 

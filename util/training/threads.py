@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
 from collections import deque
 from statistics import median
 
@@ -16,18 +15,18 @@ RECENT = 5
 """How many iterations tell how long one takes now."""
 
 
-def choose_threads(options: Namespace) -> int:
-    """Sets and returns the number of threads: -threads or, if that is 0, what the product of a time step is worth.
+def choose_threads(wanted: int, model: str, rnn_size: int, batch_size: int) -> int:
+    """Sets and returns the number of threads: `wanted` or, if that is 0, what the product of a time step is worth.
 
     It follows from the sizes and the cores alone, never from a clock, since the last digits may depend on it. torch's
     own number, which OMP_NUM_THREADS sets, is the most.
     """
     import torch
 
-    wanted, cores = options.threads, os.cpu_count() or 1
+    cores = os.cpu_count() or 1
     if wanted > cores:
         tell(f"warning: with -threads {wanted} on {cores} cores the threads wait for each other; try {cores} at most")
-    work = 2 * options.batch_size * len(GATES[options.model]) * options.rnn_size**2
+    work = 2 * batch_size * len(GATES[model]) * rnn_size**2
     number = wanted or min(torch.get_num_threads(), max(1, work // WORK))
     torch.set_num_threads(number)
     return number
