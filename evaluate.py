@@ -204,7 +204,7 @@ def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
         passage = copy.passage.encode("latin-1").decode("utf-8", "replace") if vocabulary.is_bytes else copy.passage
         shown = repr(passage[:200]) + (" ..." if len(passage) > 200 else "")
         often = f", and {copy.count - 1} more times" if copy.count > 1 else ""
-        print(f"{len(copy.passage):>4} characters, line {line_number(text, copy.place)}{often}: {shown}")
+        print(f"{len(copy.passage):>4} characters, line {line_number(text, copy.position)}{often}: {shown}")
 
 
 def learned_spans(checkpoint: Checkpoint, text: Text) -> tuple[list[Span], list[Span]]:

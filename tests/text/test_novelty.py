@@ -87,7 +87,7 @@ def test_shares_and_copies(monkeypatch, seed, alphabet, chunk):
     for copy in result.copies:
         places = [m.start() for m in re.finditer(f"(?={re.escape(copy.passage)})", characters)]
         places = [p for p in places if any(a <= p and p + len(copy.passage) <= b for a, b in training)]
-        assert (copy.place, copy.count) == (places[0], len(places))
+        assert (copy.position, copy.count) == (places[0], len(places))
         assert any(copy.passage in sample for sample in samples)
         samples = [part for sample in samples for part in sample.split(copy.passage)]
     # Without these nothing longer than the last is left.
@@ -98,7 +98,7 @@ def test_shares_and_copies(monkeypatch, seed, alphabet, chunk):
 def test_copies_that_are_shorter_than_twenty():
     text = text_of("the quick brown fox jumps over the lazy dog", ALPHABETS["bytes"])
     result = novelty(["a quick brown fix ... the lazy dog!"], text, [(0, 43)], [])
-    assert [(copy.passage, copy.place, copy.count) for copy in result.copies] == [
+    assert [(copy.passage, copy.position, copy.count) for copy in result.copies] == [
         (" quick brown f", 3, 1),
         (" the lazy dog", 30, 1),
     ]
@@ -110,7 +110,7 @@ def test_a_passage_that_comes_again_and_again_is_one_copy():
     passage = "to be or not to be, that is the question"
     text = text_of(passage * 3 + "xyz" + passage, ALPHABETS["bytes"])
     result = novelty([f"1 {passage} 2 {passage} 3"], text, [(0, 163)], [])
-    assert [(copy.passage, copy.place, copy.count) for copy in result.copies] == [(passage, 0, 4)]
+    assert [(copy.passage, copy.position, copy.count) for copy in result.copies] == [(passage, 0, 4)]
 
 
 def test_one_character_repeated():
@@ -142,7 +142,7 @@ def test_many_places_are_kept_as_longer_ones(monkeypatch):
     monkeypatch.setattr(module, "MANY", 10)
     text = text_of("abcdefghij" * 100, "abcdefghij")
     result = novelty(["abcdefghij" * 6 + "a"], text, [(0, 1000)], [])
-    assert [(len(copy.passage), copy.place) for copy in result.copies] == [(61, 0)]
+    assert [(len(copy.passage), copy.position) for copy in result.copies] == [(61, 0)]
 
 
 def test_the_yardstick_is_spread_over_the_validation_text(monkeypatch):
@@ -180,7 +180,7 @@ def test_memory_does_not_grow_with_the_text():
         text = Text(Vocabulary("".join(map(chr, range(64))), "utf-8"), rng.randint(0, 64, length).astype(np.uint8), "")
         sample = "".join(text.vocabulary.characters[code] for code in text.indices[1000:3000])
         tracemalloc.start()
-        assert novelty([sample], text, [(0, length)], []).copies[0].place == 1000
+        assert novelty([sample], text, [(0, length)], []).copies[0].position == 1000
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0] < 50e6
