@@ -46,10 +46,10 @@ from util.cli.signals import StopSignals
 from util.errors import UserError, reason
 from util.sampling.growing import texts_in
 from util.text.batches import TRAIN, VALIDATION
-from util.text.cache import Text, find_vocabulary
+from util.text.cache import Text, read_vocabulary
 from util.text.loading import batches_of_run
 from util.text.novelty import Span, line_number, novelty, without_primetext
-from util.text.source import CACHE_FILES, Source, characters
+from util.text.source import CACHE_FILES, Source
 from util.text.vocabulary import Vocabulary
 from util.training.evaluation import one_stream_predictor, streams_predictor
 
@@ -127,7 +127,7 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
 
     Raises UserError if there is no text or the split is empty.
     """
-    source = input_text(checkpoint, options)
+    source = learned_text(checkpoint, options)
     text = load_learned_text(checkpoint, source)
     translation = checkpoint.vocabulary.translation_from(text.vocabulary, str(source))
     batches, split = batches_of_split(checkpoint, text, source, options, translation)
@@ -136,16 +136,16 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
     return Task(source, part, B, count * B * S, (batches.batch(split, number) for number in range(count)))
 
 
-def input_text(checkpoint: Checkpoint, options: Namespace) -> Source:
-    """Finds the checkpoint's text. Raises UserError if it has moved and -data_dir does not say where."""
-    found = find_learned_text(checkpoint, options.data_dir)
-    if found:
-        return found
-    stored = str(checkpoint.options.get("data_dir", ""))
-    raise UserError(
-        f"the text of {options.checkpoint} is no longer in {stored!r}; give its folder with -data_dir, "
-        "or another text with -file"
-    )
+def learned_text(checkpoint: Checkpoint, options: Namespace) -> Source:
+    """Returns the checkpoint's text. Raises UserError if it has moved and -data_dir does not say where."""
+    source = find_learned_text(checkpoint, options.data_dir)
+    if not source:
+        stored = str(checkpoint.options.get("data_dir", ""))
+        raise UserError(
+            f"the text of {options.checkpoint} is no longer in {stored!r}; give its folder with -data_dir, "
+            "or another text with -file"
+        )
+    return source
 
 
 def predict_file(checkpoint: Checkpoint, path: Path) -> Task:
@@ -155,17 +155,16 @@ def predict_file(checkpoint: Checkpoint, path: Path) -> Task:
     """
     source, vocabulary = Source(path), checkpoint.vocabulary
     with reading_file(path):
-        found, length = find_vocabulary(source, vocabulary.encoding)
+        characters, length = read_vocabulary(source, vocabulary.encoding)
     if length < 2:
         raise UserError(f"{path} is too short: predicting takes at least two characters")
-    vocabulary.translation_from(Vocabulary(found, vocabulary.encoding), str(path))
+    vocabulary.translation_from(Vocabulary(characters, vocabulary.encoding), str(path))
     piece = max(1, min(PIECE, PIECE_LOG_PROBS // len(vocabulary)))
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         last = np.zeros(0, int)
-        for chunk in characters(source, vocabulary.encoding, task=""):
-            codes = np.frombuffer(chunk, np.uint8) if isinstance(chunk, bytes) else chunk
-            window = np.concatenate([last, vocabulary.indices_of(codes, str(path))])[:, None]
+        for chunk in source.characters(vocabulary.encoding):
+            window = np.concatenate([last, vocabulary.indices_of(chunk, str(path))])[:, None]
             for start in range(0, len(window) - 1, piece):
                 stop = min(start + piece, len(window) - 1)
                 yield window[start:stop], window[start + 1 : stop + 1]
@@ -189,7 +188,7 @@ def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
     if vocabulary.is_bytes:
         prime = as_bytes(prime)
     samples = without_primetext(texts_in(content), prime)
-    source = input_text(checkpoint, options)
+    source = learned_text(checkpoint, options)
     text = load_learned_text(checkpoint, source)
     training, validation = learned_spans(checkpoint, text)
     result = novelty(samples, text, training, validation)

@@ -177,8 +177,8 @@ def test_the_text_is_looked_for_here_and_beside_the_script(trained, tmp_path, mo
     for folder, expected in ((script, script / "data/x/input.txt"), (here, Path("data/x/input.txt"))):
         (folder / "data/x").mkdir(parents=True)
         (folder / "data/x/input.txt").touch()
-        assert str(evaluate.input_text(checkpoint, options)) == str(expected)
-    assert str(evaluate.input_text(checkpoint, Namespace(data_dir="y"))) == "y/input.txt"
+        assert str(evaluate.learned_text(checkpoint, options)) == str(expected)
+    assert str(evaluate.learned_text(checkpoint, Namespace(data_dir="y"))) == "y/input.txt"
 
 
 def test_a_text_that_is_gone(trained, tmp_path):

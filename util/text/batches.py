@@ -35,14 +35,14 @@ class Streams:
             # Positions of batch 0's inputs, with one more row for the last targets: (S+1, B).
             self._offsets = np.arange(seq_length + 1)[:, None] + starts
 
-    def places(self, number: int) -> np.ndarray:
+    def positions(self, number: int) -> np.ndarray:
         """Returns the positions of a batch's inputs and, one row further down, its targets: (S+1, streams).
 
         The text's last character is followed by its first.
         """
-        places = self._offsets + number * self.seq_length
-        places[-1] %= self.length
-        return places
+        positions = self._offsets + number * self.seq_length
+        positions[-1] %= self.length
+        return positions
 
     def spans(self, first: int, stop: int) -> list[Span]:
         """Returns where the batches from `first` to before `stop` are in each stream."""
@@ -83,9 +83,9 @@ class Batches:
         Targets are the inputs shifted by one character; the last character is followed by the first. `epoch`, counted
         from 0, is for texts that are read in another order in each epoch; without it, the order is the file's.
         """
-        places = self.places(split, number, epoch)
+        positions = self.positions(split, number, epoch)
         self._check()
-        window = self.indices[places]
+        window = self.indices[positions]
         self._read += window.size
         if self._read >= RELEASE_CHARACTERS:
             release(self.indices)
@@ -93,9 +93,9 @@ class Batches:
         window = window.astype(np.int64) if self.translation is None else self.translation[window]
         return window[:-1], window[1:]
 
-    def places(self, split: int, number: int, epoch: int | None) -> np.ndarray:
+    def positions(self, split: int, number: int, epoch: int | None) -> np.ndarray:
         """Returns the positions in the text of a batch's inputs and, one row down, its targets: (S+1, streams)."""
-        return self._streams.places(sum(self.split_sizes[:split]) + number)
+        return self._streams.positions(sum(self.split_sizes[:split]) + number)
 
     def spans(self, split: int) -> list[Span]:
         """Returns a split's parts of the text."""

@@ -22,8 +22,8 @@ COPIES = 5
 LONGEST_SAMPLE = 10_000_000
 YARDSTICK = 100_000
 """How many characters of the validation text tell as much as all of it."""
-MANY = 1 << 22
-"""How many positions of copied passages of each length to keep; the longest copies are built from them."""
+MANY = 1 << 21
+"""About how many positions of copied passages of each length to keep at most."""
 
 
 @dataclass
@@ -63,11 +63,13 @@ def novelty(samples: Sequence[str], text: Text, training: Sequence[Span], valida
             for table in tables:
                 passages = table.search(passages.longer(table.length - passages.length), start, stop)
             bar.update(stop - start)
+    # The shorter passages also make up the longer ones, but there may be too many of them.
+    table = next((table for table in tables if table.count < MANY), tables[-1])
     copies = [
         Copy("".join(text.vocabulary.characters[code] for code in codes[position : position + length]), *there)
-        for position, length, *there in longest_copies(tables)
+        for position, length, *there in longest_copies(table)
     ]
-    sampled = {table.length: table.share(slice(0, border), pieces) for table in tables}
+    sampled = {table.length: table.share(slice(border), pieces) for table in tables}
     return Novelty(sampled, {table.length: table.share(slice(border, None), yardstick) for table in tables}, copies)
 
 
@@ -143,22 +145,14 @@ class Table:
         return float(self.found[self.rank[part]].sum() / count) if count else float("nan")
 
 
-def longest_copies(tables: Sequence[Table]) -> list[tuple[int, int, int, int]]:
-    """Returns the longest passages of the sampled texts that are in the training text, built from those of one length.
+def longest_copies(table: Table) -> Iterator[tuple[int, int, int, int]]:
+    """Yields the longest passages of the sampled texts that are in the training text.
 
     Each comes as its position in the sampled texts, its length, its first position in the training text, and how often
     it is there.
     """
-    copies: list[tuple[int, int, int, int]] = []
-    for table in reversed(tables):  # there are fewer of the longer passages, and seldom fewer than five
-        if len(copies) < COPIES and (table.count < MANY or table is tables[-1]):
-            positions, hashes = map(np.concatenate, zip(*table.copied))
-            copies = list(copies_of(table.sampled, Passages(table.length, positions, hashes)))
-    return copies
-
-
-def copies_of(mine: Passages, theirs: Passages) -> Iterator[tuple[int, int, int, int]]:
-    """Yields the longest passages of my text that are also in theirs, built from shorter ones that are in both."""
+    mine, (positions, hashes) = table.sampled, map(np.concatenate, zip(*table.copied))
+    theirs = Passages(table.length, positions, hashes)
     for _ in range(COPIES):
         theirs = theirs.also_in(mine)
         if not len(theirs.hashes):
