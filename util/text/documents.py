@@ -37,30 +37,26 @@ class Documents(Batches):
         """
         super().__init__(indices, batch_size, seq_length, train_frac, val_frac, translation, streams)
         starts = document_starts(indices, separator)
-        self.counts = document_splits(starts, len(indices), train_frac, val_frac)
+        self.counts = train, val, _ = document_splits(starts, len(indices), train_frac, val_frac)
         """How many documents there are for training, validation and testing."""
-        train, val, _ = self.counts
         borders = np.append(starts, len(indices))[[0, train, train + val, len(starts)]].tolist()
         self.parts = list(pairwise(borders))
         """The part of the text that holds the documents of each split."""
-        self._split_streams = [Streams(stop - start, batch_size, seq_length, streams) for start, stop in self.parts]
-        training, validation, testing = (part.num_batches for part in self._split_streams)
+        self._splits = [(Streams(part, batch_size, seq_length, streams), 0) for part in self.parts]
+        training, validation, testing = (part.num_batches for part, _ in self._splits)
         self.split_sizes = training, validation, testing
         self._shuffled = None if seed is None else Shuffled(starts[:train].copy(), borders[1], seed)
 
     def positions(self, split: int, number: int, epoch: int | None) -> np.ndarray:
-        """Returns positions like `Batches`; the last character of a split's streams is followed by their first."""
-        positions = self._split_streams[split].positions(number)
+        """Returns positions like `Batches`; in training, those of the epoch's order."""
+        positions = super().positions(split, number, epoch)
         if self._shuffled and split == TRAIN and epoch is not None:
             return self._shuffled.positions(positions, epoch)
-        return positions + self.parts[split][0]
+        return positions
 
     def spans(self, split: int) -> list[Span]:
         """Returns a split's parts of the text; all of it if shuffled, since each epoch leaves out a different rest."""
-        if self._shuffled and split == TRAIN:
-            return [self.parts[split]]
-        start, streams = self.parts[split][0], self._split_streams[split]
-        return [(start + first, start + stop) for first, stop in streams.spans(0, streams.num_batches)]
+        return [self.parts[split]] if self._shuffled and split == TRAIN else super().spans(split)
 
 
 class Shuffled:
