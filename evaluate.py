@@ -19,7 +19,7 @@ import math
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -80,14 +80,16 @@ def main() -> None:
         raise UserError("-primetext is for -novelty; leave it out, or name a sampled text with -novelty")
     checkpoint = load_checkpoint(options.checkpoint)
     if options.novelty:
-        show_novelty(checkpoint, options)
+        print_novelty(checkpoint, options)
         return
     device = choose_device(options.gpuid, options.opencl, tell)
     task = predict_file(checkpoint, Path(options.file)) if options.file else predict_split(checkpoint, options)
     cache = [task.source.folder / name for name in CACHE_FILES]
 
     reads = [options.checkpoint, *task.source.files, *cache]
-    with table(options.per_char, reads, checkpoint, task) as rows, StopSignals(silent=True) as signals:
+    table = output(options.per_char, "-per_char", reads) if options.per_char else nullcontext()
+    with table as file, StopSignals(silent=True) as signals:
+        rows = Table(file, checkpoint, task.batch_size) if file else None
         alone = options.file and device == "cpu"
         predict = one_stream_predictor(checkpoint) if alone else streams_predictor(checkpoint, task.batch_size, device)
         total = 0.0
@@ -101,6 +103,8 @@ def main() -> None:
                 bar.update(y.size)
                 if signals.received:
                     raise SystemExit(signals.exit_status)
+        if rows:
+            rows.flush()
 
     mean = total / task.length
     out = sys.stderr if options.per_char == "-" else sys.stdout
@@ -173,7 +177,7 @@ def predict_file(checkpoint: Checkpoint, path: Path) -> Task:
     return Task(source, "", 1, length - 1, batches())
 
 
-def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
+def print_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
     """Prints how much of a sampled text is copied word for word from the training text. Raises UserError."""
     if options.given & {"file", "split", "per_char"}:
         raise UserError("-novelty measures no loss; leave out -file, -split and -per_char")
@@ -184,7 +188,7 @@ def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
         raise UserError(f"cannot read {options.novelty}: {reason(error)}; -novelty takes a sampled text") from error
     except UnicodeError as error:
         raise UserError(f"{options.novelty} is not UTF-8 text, which sample.py writes for this model") from error
-    prime = vocabulary.from_argument(options.primetext)
+    prime = options.primetext
     if vocabulary.is_bytes:
         prime = as_bytes(prime)
     samples = without_primetext(texts_in(content), prime)
@@ -201,9 +205,9 @@ def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
     print("longest copied passages:" if result.copies else "no passage of 10 characters or more is copied")
     for copy in result.copies:
         passage = copy.passage.encode("latin-1").decode("utf-8", "replace") if vocabulary.is_bytes else copy.passage
-        shown = repr(passage[:200]) + (" ..." if len(passage) > 200 else "")
+        beginning = repr(passage[:200]) + (" ..." if len(passage) > 200 else "")
         often = f", and {copy.count - 1} more times" if copy.count > 1 else ""
-        print(f"{len(copy.passage):>4} characters, line {line_number(text, copy.position)}{often}: {shown}")
+        print(f"{len(copy.passage):>4} characters, line {line_number(text, copy.position)}{often}: {beginning}")
 
 
 def learned_spans(checkpoint: Checkpoint, text: Text) -> tuple[list[Span], list[Span]]:
@@ -242,18 +246,6 @@ class Table:
             lines = (f"{self._literals[i]}\t{surprise:.4f}\n" for i, surprise in zip(indices, bits))
             self._file.write("".join(lines).encode(errors="backslashreplace"))
             self._held.clear()
-
-
-@contextmanager
-def table(name: str, reads: list[Path], checkpoint: Checkpoint, task: Task) -> Iterator[Table | None]:
-    """Opens the table if -per_char names a file for it. Raises UserError if it cannot or must not be written."""
-    if not name:
-        yield None
-        return
-    with output(name, "-per_char", reads) as file:
-        rows = Table(file, checkpoint, task.batch_size)
-        yield rows
-        rows.flush()
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -30,8 +30,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-MANY_CHARACTERS = 10_000
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 CACHE_START = re.compile(rb'\{"format": \d+, "encoding": "')
 """How a vocab.json of ours begins."""
 VOCABULARY, DATA = CACHE_FILES
@@ -47,24 +46,6 @@ class Text:
     vocabulary: Vocabulary
     indices: np.ndarray
     sha256: str
-
-
-@dataclass
-class CacheHeader:
-    """vocab.json: which text the cache belongs to, what data.bin holds, and a checksum over both."""
-
-    format: int
-    encoding: str
-    sha256: str
-    vocabulary: str
-    length: int
-    dtype: str
-    crc32: int = 0
-
-    def own_crc32(self) -> int:
-        """Returns the checksum of the header, which the checksum of data.bin continues."""
-        *values, _ = asdict(self).values()
-        return zlib.crc32(repr(tuple(values)).encode())
 
 
 def load_text(source: Source, encoding: str, expected_sha256: str | None = None) -> Text:
@@ -84,11 +65,6 @@ def load_text(source: Source, encoding: str, expected_sha256: str | None = None)
     if expected_sha256 not in (None, text.sha256):
         raise UserError(
             f"{source} is not the text that the run was trained on; to train on it, start a new run with -init_from"
-        )
-    if len(text.vocabulary) > MANY_CHARACTERS:
-        tell(
-            f"warning: the text has {len(text.vocabulary):,} different characters, which makes steps slow and takes "
-            "memory; if -encoding is right, try -encoding bytes, or a lower -batch_size or -seq_length"
         )
     return text
 
@@ -114,24 +90,25 @@ def taking_turns(folder: Path) -> Iterator[None]:
 def read_cache(source: Source, encoding: str) -> Text | None:
     """Returns the text from its cache, if that is of this text in this encoding, and intact; else None."""
     path = source.folder / VOCABULARY
-    try:
-        header = CacheHeader(**json.loads(path.read_bytes())) if path.is_file() else None
-    except (OSError, ValueError, TypeError, RecursionError):
-        header = None
-    if not header or (header.format, header.encoding, header.sha256) != (CACHE_FORMAT, encoding, source.identity()):
+    if not path.is_file():
         return None
     try:
+        header = json.loads(path.read_bytes())
+        expected = header.pop("crc32")
+        if (header["format"], header["encoding"]) != (CACHE_FORMAT, encoding) or header["sha256"] != source.identity():
+            return None
         # The file stays open from the check to the last batch: another run may replace it meanwhile.
         with open(source.folder / DATA, "rb") as file:
-            checksum = header.own_crc32()
+            checksum = checksum_of(header)
             with progress_bar("checking the indexed text", os.fstat(file.fileno()).st_size) as bar:
                 for chunk in pieces_of(file, file, bar):
                     checksum = zlib.crc32(chunk, checksum)
-            indices = np.memmap(file, np.dtype(header.dtype), "r", shape=(header.length,))
-            intact = checksum == header.crc32 and file.tell() == indices.nbytes
-    except (OSError, ValueError, TypeError, OverflowError, SyntaxError):
-        return None
-    return Text(Vocabulary(header.vocabulary, encoding), indices, header.sha256) if intact else None
+            if checksum == expected:
+                indices = np.memmap(file, index_type(header["vocabulary"]), "r")
+                return Text(Vocabulary(header["vocabulary"], encoding), indices, header["sha256"])
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        pass
+    return None
 
 
 def make_cache(source: Source, encoding: str) -> Text:
@@ -142,15 +119,19 @@ def make_cache(source: Source, encoding: str) -> Text:
     vocabulary, length = read_vocabulary(source, encoding)
     if not length:
         raise UserError(f"{source} is empty; put your text there")
-    dtype = np.min_scalar_type(len(vocabulary) - 1)
-    header = CacheHeader(CACHE_FORMAT, encoding, source.sha256, vocabulary, length, dtype.str)
+    header: dict[str, Any] = {
+        "format": CACHE_FORMAT,
+        "encoding": encoding,
+        "sha256": source.sha256,
+        "vocabulary": vocabulary,
+    }
     try:
         check_replaceable(source.folder)
         # vocab.json comes first: alone it is a cache to be made again, but data.bin alone could be anybody's.
         with replacing(source.folder / DATA) as file:
-            indices = write_indices(source, header, file)
+            indices, checksum = write_indices(source, header, file)
             with replacing(source.folder / VOCABULARY) as header_file:
-                header_file.write(json.dumps(asdict(header)).encode())
+                header_file.write(json.dumps(header | {"crc32": checksum}).encode())
     except OSError as error:
         tell(
             f"warning: cannot cache the indexed text in {source.folder} ({reason(error)}); "
@@ -158,12 +139,22 @@ def make_cache(source: Source, encoding: str) -> Text:
         )
         try:
             with tempfile.TemporaryFile() as file:
-                indices = write_indices(source, header, file)
+                indices, _ = write_indices(source, header, file)
         except OSError as error:
             raise UserError(
                 f"cannot index {source}: {reason(error)} in the temporary folder; make room, or name another in TMPDIR"
             ) from error
-    return Text(Vocabulary(vocabulary, encoding), indices, header.sha256)
+    return Text(Vocabulary(vocabulary, encoding), indices, header["sha256"])
+
+
+def checksum_of(header: dict[str, Any]) -> int:
+    """Returns the checksum of the header, which that of the indices continues."""
+    return zlib.crc32(json.dumps(header).encode())
+
+
+def index_type(vocabulary: str) -> np.dtype:
+    """Returns the smallest type for indices into a vocabulary."""
+    return np.min_scalar_type(len(vocabulary) - 1).newbyteorder("<")
 
 
 def check_replaceable(folder: Path) -> None:
@@ -187,23 +178,22 @@ def read_vocabulary(source: Source, encoding: str) -> tuple[str, int]:
     return "".join(map(chr, np.flatnonzero(seen))), length
 
 
-def write_indices(source: Source, header: CacheHeader, file: BinaryIO) -> np.ndarray:
-    """Writes the text's indices to the file and their checksum to the header; returns the indices memory-mapped.
+def write_indices(source: Source, header: dict[str, Any], file: BinaryIO) -> tuple[np.ndarray, int]:
+    """Writes the text's indices to the file; returns them memory-mapped, and the checksum of header and indices.
 
     Raises UserError if the text has changed.
     """
-    dtype = np.dtype(header.dtype)
+    dtype = index_type(header["vocabulary"])
     rank = np.zeros(UNICODE_SIZE, dtype)
-    rank[[ord(c) for c in header.vocabulary]] = np.arange(len(header.vocabulary))
-    checksum = header.own_crc32()
-    for chunk in source.characters(header.encoding, "indexing the text"):
-        same_size = chunk.dtype == dtype == np.uint8  # several times faster as bytes
-        indices = chunk.tobytes().translate(rank[:256].tobytes()) if same_size else rank[chunk]
+    rank[[ord(c) for c in header["vocabulary"]]] = np.arange(len(header["vocabulary"]))
+    checksum = checksum_of(header)
+    for chunk in source.characters(header["encoding"], "indexing the text"):
+        in_bytes = chunk.dtype == dtype == np.uint8  # several times faster
+        indices = chunk.tobytes().translate(rank[:256].tobytes()) if in_bytes else rank[chunk]
         checksum = zlib.crc32(indices, checksum)
         file.write(indices)
     file.flush()
     # Before the cache is in place: under the name of this text it must not hold another.
-    if source.sha256 != header.sha256:
+    if source.sha256 != header["sha256"]:
         raise UserError(f"{source} changed while it was being read; start again")
-    header.crc32 = checksum
-    return np.memmap(file, dtype, "r", shape=(header.length,))
+    return np.memmap(file, dtype, "r"), checksum

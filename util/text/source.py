@@ -11,7 +11,7 @@ import re
 import sys
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,14 +26,6 @@ CHUNK_BYTES = 1 << 22
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 CACHE_FILES = ("vocab.json", "data.bin")
 """What util.text.cache keeps in a text's folder."""
-
-
-class WrongEncoding(UserError):
-    """A file that is not text in the encoding that it is read in; `fault` says so without advice."""
-
-    def __init__(self, fault: str, advice: str) -> None:
-        super().__init__(f"{fault}; {advice}")
-        self.fault = fault
 
 
 class Source:
@@ -150,26 +142,17 @@ def decoded(path: Path, pieces: Iterator[bytes], encoding: str) -> Iterator[str]
         try:
             yield decoder.decode(piece, final=not piece)
         except UnicodeError as error:
-            bad, advice = (
-                start,
-                "give its encoding with -encoding, or use -encoding latin-1 or bytes, which accept any file",
-            )
+            bad, other = start, "latin-1 or bytes, which accept any file"
             if isinstance(error, UnicodeDecodeError):
                 # Counted from the end of the decoded bytes, since utf-8-sig strips the BOM from the front first.
                 bad = offset + len(piece) - len(error.object) + error.start
                 if bad == 0 and error.object.startswith(UTF16_MARKS):
-                    advice = "it starts like UTF-16; try -encoding utf-16"
-            raise WrongEncoding(f"{path} is not {encoding} text (first bad byte at offset {bad})", advice) from error
+                    other = "utf-16, since it starts like that"
+            raise UserError(
+                f"{path} is not {encoding} text (first bad byte at offset {bad}); convert it or, for a new model, "
+                f"try -encoding {other}"
+            ) from error
         offset += len(piece)
-
-
-@contextmanager
-def encoding_of_model() -> Iterator[None]:
-    """Inside this context a file in a wrong encoding can only be converted: the encoding is a trained model's."""
-    try:
-        yield
-    except WrongEncoding as error:
-        raise UserError(f"{error.fault}, which is what the model was trained on; convert it") from error
 
 
 def code_points(text: str) -> np.ndarray:
