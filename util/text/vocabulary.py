@@ -98,7 +98,10 @@ class Vocabulary:
 
     def encode_flag(self, value: str, flag: str) -> list[int]:
         r"""Returns the indices of a flag's value, in which \n, \t, \r and \\ are escapes. Raises UserError."""
-        return self.encode(unescape(value), what=flag)
+        try:
+            return self.encode(unescape(value), what=flag)
+        except UnicodeError as error:  # half a surrogate pair, from a strange checkpoint
+            raise UserError(f"{flag} {value!a} is not text; leave it out") from error
 
     def _indices(self, text: str) -> list[int] | None:
         symbols = as_bytes(text) if self.is_bytes else text
