@@ -13,12 +13,11 @@ import pytest
 from tests.helpers.inputs import ROOT, SMALL, numbers
 from tests.helpers.refusals import told
 from tests.helpers.runs import finish
-from tests.helpers.scripts import imported, run
+from tests.helpers.scripts import run
 from util.errors import UserError
 from util.sampling.growing import numbered, texts_in
 from util.text import batches
 from util.text import novelty as module
-from util.text.batches import Batches
 from util.text.cache import Text
 from util.text.novelty import LENGTHS, line_number, novelty, without_primetext
 from util.text.vocabulary import Vocabulary
@@ -148,17 +147,6 @@ def test_the_yardstick_is_spread_over_the_validation_text(monkeypatch):
     assert result.validation[10] == pytest.approx(0.5, abs=0.02)
 
 
-def test_the_parts_of_a_split():
-    text = np.arange(1000)
-    loader = Batches(text, 3, 7, 0.6, 0.3)
-    for split in range(3):
-        read = [loader.batch(split, number)[0] for number in range(loader.split_sizes[split])]
-        assert np.array_equal(
-            np.concatenate(read).T.ravel(), np.concatenate([text[a:b] for a, b in loader.spans(split)])
-        )
-    assert Batches(text, 3, 700, 0.6, 0.3).spans(0) == []
-
-
 def test_lines(monkeypatch):
     monkeypatch.setattr(batches, "CHUNK", 4)
     text = text_of("one\ntwo\n\nthree", "\n ehnortw")
@@ -266,8 +254,3 @@ def test_mistakes(trained, tmp_path):
     done = run("evaluate.py", path, "-novelty=sample.txt", cwd=tmp_path)
     assert "\n  10 characters:       - " in done.stdout
     assert done.stdout.endswith("\nno passage of 10 characters or more is copied\n")
-
-
-def test_torch_is_not_imported(trained, tmp_path):
-    (tmp_path / "sample.txt").write_text("a text\n")
-    assert "torch" not in imported("evaluate.py", checkpoint(trained), "-novelty", tmp_path / "sample.txt")
