@@ -15,7 +15,7 @@ import math
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -42,10 +42,10 @@ from util.cli.signals import StopSignals
 from util.errors import UserError, reason
 from util.sampling.growing import texts_in
 from util.text.batches import TRAIN, VALIDATION
-from util.text.cache import Text, find_vocabulary
+from util.text.cache import Text, read_vocabulary
 from util.text.loading import batches_of_run
 from util.text.novelty import Span, line_number, novelty, without_primetext
-from util.text.source import CACHE_FILES, Source, characters
+from util.text.source import CACHE_FILES, Source
 from util.text.vocabulary import Vocabulary
 from util.training.evaluation import one_stream_predictor, streams_predictor
 
@@ -76,14 +76,16 @@ def main() -> None:
         raise UserError("-primetext is for -novelty; leave it out, or name a sampled text with -novelty")
     checkpoint = load_checkpoint(options.checkpoint)
     if options.novelty:
-        show_novelty(checkpoint, options)
+        print_novelty(checkpoint, options)
         return
     device = choose_device(options.gpuid, options.opencl, tell)
     task = predict_file(checkpoint, Path(options.file)) if options.file else predict_split(checkpoint, options)
     cache = [task.source.folder / name for name in CACHE_FILES]
 
     reads = [options.checkpoint, *task.source.files, *cache]
-    with table(options.per_char, reads, checkpoint, task) as rows, StopSignals(silent=True) as signals:
+    table = output(options.per_char, "-per_char", reads) if options.per_char else nullcontext()
+    with table as file, StopSignals(silent=True) as signals:
+        rows = Table(file, checkpoint, task.batch_size) if file else None
         alone = options.file and device == "cpu"
         predict = one_stream_predictor(checkpoint) if alone else streams_predictor(checkpoint, task.batch_size, device)
         total = 0.0
@@ -97,6 +99,8 @@ def main() -> None:
                 bar.update(y.size)
                 if signals.received:
                     raise SystemExit(signals.exit_status)
+        if rows:
+            rows.flush()
 
     mean = total / task.length
     out = sys.stderr if options.per_char == "-" else sys.stdout
@@ -123,7 +127,7 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
 
     Raises UserError if there is no text or the split is empty.
     """
-    source = input_text(checkpoint, options)
+    source = text_of(checkpoint, options)
     text = load_text_of(checkpoint, source)
     translation = checkpoint.vocabulary.translation_from(text.vocabulary, str(source))
     batches, split = batches_of_split(checkpoint, text, source, options, translation)
@@ -132,16 +136,16 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
     return Task(source, part, B, count * B * S, (batches.batch(split, number) for number in range(count)))
 
 
-def input_text(checkpoint: Checkpoint, options: Namespace) -> Source:
-    """Finds the checkpoint's text. Raises UserError if it has moved and -data_dir does not say where."""
-    found = find_text_of(checkpoint, options.data_dir)
-    if found:
-        return found
-    stored = str(checkpoint.options.get("data_dir", ""))
-    raise UserError(
-        f"the text of {options.checkpoint} is no longer in {stored!r}; give its folder with -data_dir, "
-        "or another text with -file"
-    )
+def text_of(checkpoint: Checkpoint, options: Namespace) -> Source:
+    """Returns the checkpoint's text. Raises UserError if it has moved and -data_dir does not say where."""
+    source = find_text_of(checkpoint, options.data_dir)
+    if not source:
+        stored = str(checkpoint.options.get("data_dir", ""))
+        raise UserError(
+            f"the text of {options.checkpoint} is no longer in {stored!r}; give its folder with -data_dir, "
+            "or another text with -file"
+        )
+    return source
 
 
 def predict_file(checkpoint: Checkpoint, path: Path) -> Task:
@@ -151,17 +155,16 @@ def predict_file(checkpoint: Checkpoint, path: Path) -> Task:
     """
     source, vocabulary = Source(path), checkpoint.vocabulary
     with reading_file(path):
-        found, length = find_vocabulary(source, vocabulary.encoding)
+        characters, length = read_vocabulary(source, vocabulary.encoding)
     if length < 2:
         raise UserError(f"{path} is too short: predicting takes at least two characters")
-    vocabulary.translation_from(Vocabulary(found, vocabulary.encoding), str(path))
+    vocabulary.translation_from(Vocabulary(characters, vocabulary.encoding), str(path))
     piece = max(1, min(PIECE, PIECE_LOG_PROBS // len(vocabulary)))
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         last = np.zeros(0, int)
-        for chunk in characters(source, vocabulary.encoding, task=""):
-            codes = np.frombuffer(chunk, np.uint8) if isinstance(chunk, bytes) else chunk
-            window = np.concatenate([last, vocabulary.indices_of(codes, str(path))])[:, None]
+        for chunk in source.characters(vocabulary.encoding):
+            window = np.concatenate([last, vocabulary.indices_of(chunk, str(path))])[:, None]
             for start in range(0, len(window) - 1, piece):
                 stop = min(start + piece, len(window) - 1)
                 yield window[start:stop], window[start + 1 : stop + 1]
@@ -170,7 +173,7 @@ def predict_file(checkpoint: Checkpoint, path: Path) -> Task:
     return Task(source, "", 1, length - 1, batches())
 
 
-def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
+def print_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
     """Prints how much of a sampled text is copied word for word from the training text. Raises UserError."""
     if options.given & {"file", "split", "per_char"}:
         raise UserError("-novelty measures no loss; leave out -file, -split and -per_char")
@@ -181,11 +184,11 @@ def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
         raise UserError(f"cannot read {options.novelty}: {reason(error)}; -novelty takes a sampled text") from error
     except UnicodeError as error:
         raise UserError(f"{options.novelty} is not UTF-8 text, which sample.py writes for this model") from error
-    prime = vocabulary.from_argument(options.primetext)
+    prime = options.primetext
     if vocabulary.is_bytes:
         prime = as_bytes(prime)
     samples = without_primetext(texts_in(content), prime)
-    source = input_text(checkpoint, options)
+    source = text_of(checkpoint, options)
     text = load_text_of(checkpoint, source)
     training, validation = learned_spans(checkpoint, text)
     result = novelty(samples, text, training, validation)
@@ -198,9 +201,9 @@ def show_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
     print("longest copied passages:" if result.copies else "no passage of 10 characters or more is copied")
     for copy in result.copies:
         passage = copy.passage.encode("latin-1").decode("utf-8", "replace") if vocabulary.is_bytes else copy.passage
-        shown = repr(passage[:200]) + (" ..." if len(passage) > 200 else "")
+        beginning = repr(passage[:200]) + (" ..." if len(passage) > 200 else "")
         often = f", and {copy.count - 1} more times" if copy.count > 1 else ""
-        print(f"{len(copy.passage):>4} characters, line {line_number(text, copy.place)}{often}: {shown}")
+        print(f"{len(copy.passage):>4} characters, line {line_number(text, copy.position)}{often}: {beginning}")
 
 
 def learned_spans(checkpoint: Checkpoint, text: Text) -> tuple[list[Span], list[Span]]:
@@ -239,18 +242,6 @@ class Table:
             lines = (f"{self._literals[i]}\t{surprise:.4f}\n" for i, surprise in zip(indices, bits))
             self._file.write("".join(lines).encode(errors="backslashreplace"))
             self._held.clear()
-
-
-@contextmanager
-def table(name: str, reads: list[Path], checkpoint: Checkpoint, task: Task) -> Iterator[Table | None]:
-    """Opens the table if -per_char names a file for it. Raises UserError if it cannot or must not be written."""
-    if not name:
-        yield None
-        return
-    with output(name, "-per_char", reads) as file:
-        rows = Table(file, checkpoint, task.batch_size)
-        yield rows
-        rows.flush()
 
 
 if __name__ == "__main__":

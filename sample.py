@@ -92,7 +92,7 @@ def primetext(options: Namespace, vocabulary: Vocabulary) -> str:
     """Returns the text of -primetext or -primetext_file. Raises UserError if it cannot be read."""
     path = options.primetext_file
     if not path:
-        return vocabulary.from_argument(options.primetext)
+        return options.primetext
     if options.primetext:
         raise UserError("-primetext and -primetext_file cannot be combined; leave one out")
     try:

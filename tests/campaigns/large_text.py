@@ -53,36 +53,18 @@ def read_epoch(folder: Path) -> None:
     B, S = 50, 500
     loader = Batches(text.indices, B, S, 0.95, 0.05)
     characters = np.array([ord(c) for c in text.vocabulary.characters], np.uint8)
-    places = np.arange(B) * (loader.length // B)
     some = set(np.linspace(0, loader.split_sizes[0] - 1, 200).astype(int).tolist())
-    before = time.perf_counter()
     with open(folder / "input.txt", "rb") as file:
         for number in range(loader.split_sizes[0]):
             x, y = loader.batch(0, number)
-            if number in some:
-                for b in range(B):
-                    file.seek(int(places[b]) + number * S)
-                    window = np.frombuffer(file.read(S + 1), np.uint8)
-                    assert np.array_equal(characters[x[:, b]], window[:-1])
-                    assert np.array_equal(characters[y[:, b]], window[1:])
-    seconds = time.perf_counter() - before
-    print(
-        f"{loader.split_sizes[0]} batches of {B} x {S}, {1e6 * seconds / loader.split_sizes[0]:.0f} µs each", end="; "
-    )
+            for b in range(B) if number in some else ():
+                file.seek(b * sum(loader.split_sizes) * S + number * S)
+                window = np.frombuffer(file.read(S + 1), np.uint8)
+                assert np.array_equal(characters[x[:, b]], window[:-1])
+                assert np.array_equal(characters[y[:, b]], window[1:])
 
 
 TASKS = {"index": index, "check": index, "read": read_epoch}
-
-
-def in_process(task: str, folder: Path) -> None:
-    """One of the tasks, in a process of its own; prints what it took."""
-    command = [sys.executable, "-m", "tests.campaigns.large_text", "0", "-task", task, "-folder", folder]
-    subprocess.run(command, cwd=ROOT, check=True)
-
-
-def report(before: float, memory: int) -> None:
-    print(f"{time.perf_counter() - before:.1f} s, at most {memory / 1e6:.0f} MB resident", flush=True)
-    assert memory < GIGABYTE
 
 
 def train(folder: Path, steps: int) -> tuple[float, int]:
@@ -112,7 +94,9 @@ def main() -> None:
         before = time.perf_counter()
         print(f"{options.task:6}", end=" ")
         TASKS[options.task](options.folder)
-        report(before, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(f"{time.perf_counter() - before:.1f} s, at most {memory / 1e6:.0f} MB resident", flush=True)
+        assert memory < GIGABYTE
         return
     size = int(options.gigabytes * GIGABYTE) // BLOCK * BLOCK
     free = shutil.disk_usage(options.folder).free
@@ -125,13 +109,12 @@ def main() -> None:
             write_text(folder / "input.txt", bytes_)
         print(f"a text of {size / GIGABYTE:g} GB", flush=True)
         for task in TASKS:
-            in_process(task, large)
+            # In a process of its own, whose memory is then known.
+            command = [sys.executable, "-m", "tests.campaigns.large_text", "0", "-task", task, "-folder", large]
+            subprocess.run(command, cwd=ROOT, check=True)
         for folder in (small, large, small, large):
             median, memory = train(folder, options.steps)
-            print(
-                f"train on the {folder.name} text: {median:.1f} ms a step, at most {memory / 1e6:.0f} MB resident",
-                flush=True,
-            )
+            print(f"train on the {folder.name} text: {median:.1f} ms a step, at most {memory / 1e6:.0f} MB", flush=True)
             assert memory < GIGABYTE
 
 

@@ -16,4 +16,6 @@ def characters(text: Text) -> str:
     return "".join(text.vocabulary.characters[i] for i in text.indices)
 
 
-MIXED = "a\r\nb\rc\n é e\u0301 \u05d0\u05b7 道 😀 👩\u200d🚀 \u0000 \U0010ffff" * 2
+MIXED = (
+    "a\r\nb\rc\n é e\u0301 \u05d0\u05b7 \u0645\u200f न道 😀 👩\u200d🚀\U0001f3fd \u0000\ud7ff\ue000\uffff\U0010ffff" * 2
+)

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.helpers import processes
 from tests.helpers.checkpoints import checkpoints, same
 from tests.helpers.folders import folder_in
 from tests.helpers.inputs import SMALL, names
@@ -76,13 +75,6 @@ def test_a_resumed_run_shuffles_as_the_uninterrupted_one(trained, text, tmp_path
     assert same(checkpoints(tmp_path / "cv"), checkpoints(folder / "cv"))
 
 
-def test_several_processes_read_the_same_order(trained, text, tmp_path):
-    _, one = trained
-    two = processes.finish(tmp_path, 2, *FLAGS, "-data_dir", text)
-    assert two.status == 0, two.err
-    assert progress(two.out) == progress(one.out)
-
-
 def test_an_epoch_reads_the_order_of_its_draws(text, tmp_path):
     """A shuffled epoch is that of a file in which the documents stand in this order."""
     documents = names(320).splitlines(keepends=True)
@@ -146,9 +138,13 @@ def test_a_text_ends_before_its_next_separator(more, checkpoint):
     )
     assert len(whole) == len(stopped) == (21 if "-num_samples=20" in more else 1)
     assert stopped == [text.partition("\n")[0] + "\n" if text else "" for text in whole]
+    if not more:  # -stop ends it, too
+        (line,) = whole
+        until = line[: line.index(line[1]) + 1] + "\n"
+        assert writes(checkpoint, "-length=60", "-stop_document=1", f"-stop={line[1]}") == until
 
 
-@pytest.mark.parametrize("separator", ["aa", "aba", "abab", "ab\nab"])
+@pytest.mark.parametrize("separator", ["aa", "ab\nab"])
 def test_separators_that_begin_again_within_themselves(separator, checkpoint, tmp_path):
     """What was held back is written once it turns out to be none, and where the text ends otherwise."""
     stored = load_checkpoint(checkpoint)
@@ -166,15 +162,6 @@ def test_separators_that_begin_again_within_themselves(separator, checkpoint, tm
     )
     assert stopped == [text.removesuffix("\n").partition(separator)[0] + "\n" for text in whole]
     assert 0 < sum(map(str.__ne__, whole, stopped)) < len(whole) == 100
-
-
-def test_stop_ends_a_document_too(checkpoint):
-    whole = writes(checkpoint, "-length=200").partition("\n")[0]
-    assert len(whole) > 2
-    assert (
-        writes(checkpoint, "-length=200", "-stop_document=1", f"-stop={whole[1]}")
-        == whole[: whole.index(whole[1]) + 1] + "\n"
-    )
 
 
 def test_mistakes(text, checkpoint, small_text, tmp_path):

@@ -2,10 +2,8 @@
 
 import ast
 import math
-import os
 import re
 import shutil
-import sys
 from argparse import Namespace
 from itertools import pairwise
 from pathlib import Path
@@ -21,9 +19,8 @@ from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN, SMALL, numbers
 from tests.helpers.refusals import refused
 from tests.helpers.runs import finish
-from tests.helpers.scripts import Prepare, become_nobody, imported, run, run_command
+from tests.helpers.scripts import imported, run
 from util.checkpoint.store import load_checkpoint
-from util.errors import UserError
 from util.text import batches
 
 TEXT = (numbers(140).decode() + "für Bücher - 道😀\r\n") * 2
@@ -55,9 +52,9 @@ def trained(text, tmp_path_factory):
     return paths
 
 
-def score(*arguments: object, cwd: Path, prepare: Prepare | None = None) -> CompletedProcess:
+def score(*arguments: object, cwd: Path) -> CompletedProcess:
     """evaluate.py on a CPU."""
-    return run("evaluate.py", *arguments, "-gpuid=-1", cwd=cwd, prepare=prepare)
+    return run("evaluate.py", *arguments, "-gpuid=-1", cwd=cwd)
 
 
 def measured(done) -> float:
@@ -114,16 +111,6 @@ def test_the_validation_loss_is_the_trainer_s_to_the_last_digit(model, trained, 
         assert measured(score(path, cwd=tmp_path)) == checkpoint.val_losses[checkpoint.iteration]
 
 
-def test_as_a_user_runs_it(checkpoint, tmp_path):
-    done = run_command("evaluate.py", checkpoint, "-gpuid", "-1", "-per_char", tmp_path / "x.tsv")
-    found = load_checkpoint(checkpoint)
-    assert measured(done) == found.val_losses[found.iteration]
-    assert f"{checkpoint.parent.parent / 'input.txt'}, val split, 9 batches of 5 x 5: 225 characters\n" in done.stdout
-    assert np.mean([bits for _, bits in table((tmp_path / "x.tsv").read_text())]) * math.log(2) == pytest.approx(
-        measured(done), abs=1e-4
-    )
-
-
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "lstm_dropout"])
 def test_the_reference_s_own_validation_loss(name, tmp_path):
     (tmp_path / "input.txt").write_bytes(numbers(1500))
@@ -177,31 +164,19 @@ def test_the_text_is_looked_for_here_and_beside_the_script(trained, tmp_path, mo
     for folder, expected in ((script, script / "data/x/input.txt"), (here, Path("data/x/input.txt"))):
         (folder / "data/x").mkdir(parents=True)
         (folder / "data/x/input.txt").touch()
-        assert str(evaluate.input_text(checkpoint, options)) == str(expected)
-    assert str(evaluate.input_text(checkpoint, Namespace(data_dir="y"))) == "y/input.txt"
+        assert str(evaluate.text_of(checkpoint, options)) == str(expected)
+    assert str(evaluate.text_of(checkpoint, Namespace(data_dir="y"))) == "y/input.txt"
 
 
-def test_a_text_that_is_gone(trained, tmp_path):
+def test_a_text_that_is_gone_or_was_split_nobody_knows_how(trained, tmp_path):
     options = load_checkpoint(trained["lstm"]).options
     for folder in (str(tmp_path / "gone"), "\x1b[31m", "", 5):
         rewrite(trained["lstm"], tmp_path / "x.pt", options=options | {"data_dir": folder})
-        refused(
-            score("x.pt", cwd=tmp_path),
-            "the text of x.pt",
-            repr(str(folder)),
-            "-data_dir",
-            "-file",
-        )
+        refused(score("x.pt", cwd=tmp_path), "the text of x.pt", repr(str(folder)), "-data_dir", "-file")
     refused(score("x.pt", "-data_dir=y", cwd=tmp_path), "there is no y/input.txt", "-data_dir")
-
-
-@pytest.mark.parametrize("value", [None, "x", -0.1, 2, math.nan])
-def test_a_checkpoint_that_does_not_say_how_its_text_was_split(value, trained, tmp_path):
-    options = load_checkpoint(trained["lstm"]).options | {"val_frac": value}
-    if value is None:
-        del options["val_frac"]
-    rewrite(trained["lstm"], tmp_path / "x.pt", options=options)
-    refused(score("x.pt", cwd=tmp_path), "x.pt does not say", "-file")
+    for value in ("x", -0.1, math.nan):
+        rewrite(trained["lstm"], tmp_path / "x.pt", options=options | {"val_frac": value})
+        refused(score("x.pt", cwd=tmp_path), "x.pt does not say", "-file")
 
 
 # A file of one's own
@@ -235,25 +210,18 @@ def test_a_file_in_pieces_is_one_stream(chunk_bytes, trained, tmp_path, monkeypa
     assert np.array_equal(x[1:], y[:-1])
 
 
-def test_the_table_on_standard_output(trained, tmp_path):
+def test_where_the_table_may_go(trained, tmp_path):
     (tmp_path / "x.txt").write_bytes(b"one\ntwo\n")
     done = score(trained["lstm"], "-file=x.txt", "-per_char=-", cwd=tmp_path)
     assert [c for c, _ in table(done.stdout)] == list("ne\ntwo\n")
     done.stdout, done.stderr = done.stderr, ""
     assert measured(done) > 0
-
-
-def test_a_reader_of_the_table_that_has_gone(trained, text, tmp_path):
-    arguments = (trained["lstm"], f"-file={text / 'input.txt'}", "-per_char=-")
-    done = score(*arguments, cwd=tmp_path, prepare=lose_the_reader)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def lose_the_reader() -> None:
-    """Prepares the script: its standard output is a pipe that nobody reads."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    sys.stdout = os.fdopen(writer, "w")
+    shutil.copy(trained["lstm"], tmp_path / "x.pt")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for name in ("x.txt", "x.pt", f"{tmp_path.parent}/{tmp_path.name}/x.txt"):
+        words = f"cannot write {name}: this command reads it"
+        refused(score("x.pt", "-file=x.txt", f"-per_char={name}", cwd=tmp_path), words, "-per_char")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 # Mistakes
@@ -274,36 +242,6 @@ def test_texts_that_the_model_cannot_predict(trained, tmp_path):
     refused(score(*options, cwd=tmp_path), "there is no file x.txt", "-file")
     file.mkdir()
     refused(score(*options, cwd=tmp_path), "there is no file x.txt", "-file")
-
-
-def test_a_file_that_changes_meanwhile(trained, tmp_path):
-    (tmp_path / "x.txt").write_bytes(b"one")
-    task = evaluate.predict_file(load_checkpoint(trained["lstm"]), tmp_path / "x.txt")
-    (tmp_path / "x.txt").write_bytes(b"onZ")
-    with pytest.raises(UserError, match="'Z'"):
-        list(task.batches)
-
-
-def test_places_that_the_table_cannot_go_to(trained, tmp_path, read_only_dir):
-    (tmp_path / "x.txt").write_bytes(b"one two")
-    shutil.copy(trained["lstm"], tmp_path / "x.pt")
-    options = ("x.pt", "-file=x.txt")
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    for name in ("x.txt", "x.pt", f"{tmp_path.parent}/{tmp_path.name}/x.txt"):
-        refused(
-            score(*options, f"-per_char={name}", cwd=tmp_path),
-            f"cannot write {name}: this command reads it",
-            "-per_char",
-        )
-    refused(score(*options, "-per_char=.", cwd=tmp_path), "cannot write .: it is a folder", "-per_char")
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-    place = read_only_dir / "x.tsv"
-    (read_only_dir).chmod(0o755)
-    for path in before:
-        shutil.copyfile(path, read_only_dir / path.name)
-    (read_only_dir).chmod(0o555)
-    options = (*options, f"-per_char={place}")
-    refused(score(*options, cwd=read_only_dir, prepare=become_nobody), f"cannot write {place}", "denied")
 
 
 def test_flags_that_contradict_each_other(trained, tmp_path):

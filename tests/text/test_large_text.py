@@ -15,12 +15,12 @@ MANY = 5 * 2**30 + 12345
 
 
 def sparse(path: Path, count: int, dtype: type, known: dict[int, int]) -> np.ndarray:
-    """Returns a memory-mapped array of zeros, except for known numbers at some places; it takes hardly any disk."""
+    """Returns a memory-mapped array of zeros, except for known numbers at some positions; it takes hardly any disk."""
     size = np.dtype(dtype).itemsize
     with open(path, "wb") as file:
         file.truncate(count * size)
-        for place, number in known.items():
-            file.seek(place * size)
+        for position, number in known.items():
+            file.seek(position * size)
             file.write(dtype(number).tobytes())
     return np.memmap(path, dtype, "r")
 
@@ -30,8 +30,8 @@ def test_batches_from_beyond_2_to_the_32_characters(dtype, tmp_path):
     B, S = 4, 25
     length = MANY // (B * S) * B * S
     stream = length // B
-    places = [0, 1, 2**31, 2**32 - 1, 2**32, 2**32 + 1, stream * 3 + S, length - 1]
-    known = {place: 1 + number for number, place in enumerate(places)}
+    positions = [0, 1, 2**31, 2**32 - 1, 2**32, 2**32 + 1, stream * 3 + S, length - 1]
+    known = {position: 1 + number for number, position in enumerate(positions)}
     batches = Batches(sparse(tmp_path / "data.bin", MANY, dtype, known), B, S, 0.95, 0.05)
     train, val, test = batches.split_sizes
     assert train + val == length // (B * S) == stream // S and test == 0
@@ -39,12 +39,12 @@ def test_batches_from_beyond_2_to_the_32_characters(dtype, tmp_path):
     def batch(k: int) -> tuple[np.ndarray, np.ndarray]:
         return batches.batch(0, k) if k < train else batches.batch(1, k - train)
 
-    for place, number in known.items():
-        b, column = divmod(place, stream)
+    for position, number in known.items():
+        b, column = divmod(position, stream)
         x, _ = batch(column // S)
         assert x[column % S, b] == number
-        assert np.count_nonzero(x) == sum(p % stream // S == column // S for p in places)
-        b, column = divmod((place - 1) % length, stream)  # it is the target of the character before
+        assert np.count_nonzero(x) == sum(p % stream // S == column // S for p in positions)
+        b, column = divmod((position - 1) % length, stream)  # it is the target of the character before
         assert batch(column // S)[1][column % S, b] == number
 
 

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from util.checkpoint.store import load_checkpoint
-from util.text.vocabulary import Vocabulary, alike
+from util.text.vocabulary import alike
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,3 @@ def test_what_is_alike_is_plainer():
     for c in map(chr, range(0xA0, 0x2FF)):
         assert not any(unicodedata.combining(part) for part in "".join(alike(c)[2:]))
     assert '"' in alike("”") and "'" in alike("’") and "-" in alike("—") and "ss" in alike("ß")  # noqa: RUF001
-
-
-def test_what_a_checkpoint_says_need_not_be_typed_on_this_terminal(monkeypatch):
-    monkeypatch.setattr("os.fsencode", lambda text: text.encode("latin-1", "surrogateescape"))
-    assert Vocabulary("a。", "utf-8").encode_flag("。", "-document_end") == [1]
-    assert Vocabulary("aé", "utf-8").encode_flag("\xc3\xa9", "-stop") == [1]  # é, typed in UTF-8

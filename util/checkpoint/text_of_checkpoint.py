@@ -16,7 +16,7 @@ from util.errors import UserError, reason
 from util.text.batches import SPLITS, Batches
 from util.text.cache import Text, load_text
 from util.text.loading import batches_of_run
-from util.text.source import Source, encoding_of_model, find_text, text_of_run
+from util.text.source import Source, find_text, text_of_run
 
 
 def add_text_flags(flags: Flags, verb: str, file_help: str) -> Callable[..., None]:
@@ -47,8 +47,7 @@ def find_text_of(checkpoint: Checkpoint, data_dir: str) -> Source | None:
 
 def load_text_of(checkpoint: Checkpoint, source: Source) -> Text:
     """Loads the checkpoint's text, and warns if it has changed. Raises UserError like `load_text`."""
-    with encoding_of_model():
-        text = load_text(source, checkpoint.vocabulary.encoding)
+    text = load_text(source, checkpoint.vocabulary.encoding)
     if checkpoint.training and checkpoint.training["text_sha256"] != text.sha256:
         tell(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
     return text
@@ -82,7 +81,6 @@ def reading_file(path: Path) -> Iterator[None]:
     try:
         if not path.is_file():
             raise UserError(f"there is no file {path}; -file takes the name of a text file")
-        with encoding_of_model():
-            yield
+        yield
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error

@@ -13,7 +13,7 @@ from util.checkpoint.text_of_checkpoint import batches_of_split, find_text_of, l
 from util.cli.console import tell
 from util.errors import UserError
 from util.page.reading import written_texts
-from util.text.source import CACHE_FILES, Source, characters
+from util.text.source import CACHE_FILES, Source
 from util.text.vocabulary import Vocabulary
 
 SEED = 123
@@ -85,9 +85,8 @@ def beginning_of_file(source: Source, vocabulary: Vocabulary, length: int) -> st
     """Returns the first characters of a file, or all if it has fewer. Raises UserError if there is no such text."""
     path, content = source.files[0], ""
     with reading_file(path):
-        for piece in characters(source, vocabulary.encoding, task=""):
-            some = piece[: length - len(content)]
-            content += some.decode("latin-1") if isinstance(some, bytes) else "".join(map(chr, some))
+        for piece in source.characters(vocabulary.encoding):
+            content += "".join(map(chr, piece[: length - len(content)]))
             if len(content) == length:
                 break
     if not content:

@@ -21,34 +21,33 @@ Span = tuple[int, int]
 
 
 class Streams:
-    """Positions in a text that, cut to a multiple of B·S, is read as B equal consecutive streams.
+    """A part of a text that, cut to a multiple of B·S, is read as B equal consecutive streams.
 
-    Batch k holds columns k·S to (k+1)·S of that matrix. `streams` selects some of the B streams.
+    Batch k holds columns k·S to (k+1)·S of that matrix. `chosen` selects some of the B streams.
     """
 
-    def __init__(self, length: int, batch_size: int, seq_length: int, streams: slice) -> None:
-        self.num_batches = length // (batch_size * seq_length)
-        self.length = self.num_batches * batch_size * seq_length
+    def __init__(self, part: Span, batch_size: int, seq_length: int, chosen: slice) -> None:
+        self.start, stop = part
         self.seq_length = seq_length
+        self.num_batches = (stop - self.start) // (batch_size * seq_length)
+        self.length = self.num_batches * batch_size * seq_length
         if self.num_batches:
-            starts = np.arange(batch_size)[streams] * self.num_batches * seq_length
+            starts = np.arange(batch_size)[chosen] * self.num_batches * seq_length
             # Positions of batch 0's inputs, with one more row for the last targets: (S+1, B).
             self._offsets = np.arange(seq_length + 1)[:, None] + starts
 
-    def places(self, number: int) -> np.ndarray:
-        """Returns the positions of a batch's inputs and, one row further down, its targets: (S+1, streams).
+    def positions(self, number: int) -> np.ndarray:
+        """Returns the positions in the text of a batch's inputs and, one row down, its targets: (S+1, streams).
 
-        The text's last character is followed by its first.
+        The last character is followed by the first.
         """
-        places = self._offsets + number * self.seq_length
-        places[-1] %= self.length
-        return places
+        offsets = self._offsets + number * self.seq_length
+        offsets[-1] %= self.length
+        return self.start + offsets
 
     def spans(self, first: int, stop: int) -> list[Span]:
         """Returns where the batches from `first` to before `stop` are in each stream."""
-        if not self.num_batches:
-            return []
-        starts = self._offsets[0].tolist()
+        starts = (self.start + self._offsets[0]).tolist() if self.num_batches else []
         return [(start + first * self.seq_length, start + stop * self.seq_length) for start in starts]
 
 
@@ -74,8 +73,10 @@ class Batches:
         """
         self.indices, self.translation = indices, translation
         self._read = 0
-        self._streams = Streams(len(indices), batch_size, seq_length, streams)
-        self.split_sizes = split_sizes(self._streams.num_batches, train_frac, val_frac)
+        whole = Streams((0, len(indices)), batch_size, seq_length, streams)
+        self.split_sizes = train, val, _ = split_sizes(whole.num_batches, train_frac, val_frac)
+        self._splits = [(whole, 0), (whole, train), (whole, train + val)]
+        """The streams of each split, and their batch that is its first."""
 
     def batch(self, split: int, number: int, epoch: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Returns inputs and targets, int64 (S, streams) each, of a batch of the split TRAIN, VALIDATION or TEST.
@@ -83,9 +84,9 @@ class Batches:
         Targets are the inputs shifted by one character; the last character is followed by the first. `epoch`, counted
         from 0, is for texts that are read in another order in each epoch; without it, the order is the file's.
         """
-        places = self.places(split, number, epoch)
+        positions = self.positions(split, number, epoch)
         self._check()
-        window = self.indices[places]
+        window = self.indices[positions]
         self._read += window.size
         if self._read >= RELEASE_CHARACTERS:
             release(self.indices)
@@ -93,14 +94,15 @@ class Batches:
         window = window.astype(np.int64) if self.translation is None else self.translation[window]
         return window[:-1], window[1:]
 
-    def places(self, split: int, number: int, epoch: int | None) -> np.ndarray:
+    def positions(self, split: int, number: int, epoch: int | None) -> np.ndarray:
         """Returns the positions in the text of a batch's inputs and, one row down, its targets: (S+1, streams)."""
-        return self._streams.places(sum(self.split_sizes[:split]) + number)
+        streams, first = self._splits[split]
+        return streams.positions(first + number)
 
     def spans(self, split: int) -> list[Span]:
         """Returns a split's parts of the text."""
-        first, stop = (sum(self.split_sizes[:end]) for end in (split, split + 1))
-        return self._streams.spans(first, stop)
+        streams, first = self._splits[split]
+        return streams.spans(first, first + self.split_sizes[split])
 
     def _check(self) -> None:
         """Raises UserError if the cache was truncated meanwhile; reading past its end would kill the process."""

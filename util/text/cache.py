@@ -6,7 +6,6 @@ They are left alone unless vocab.json is ours.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -14,16 +13,16 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from util.cli.console import tell
 from util.cli.files import replacing
 from util.errors import UserError, reason
-from util.text.source import CACHE_FILES, Source, canonical, characters, check_there, pieces_of, progress_bar
+from util.text.source import CACHE_FILES, Source, canonical, check_there, pieces_of, progress_bar
 from util.text.vocabulary import UNICODE_SIZE, Vocabulary
 
 try:
@@ -31,8 +30,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-MANY_CHARACTERS = 10_000
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 CACHE_START = re.compile(rb'\{"format": \d+, "encoding": "')
 """How a vocab.json of ours begins."""
 VOCABULARY, DATA = CACHE_FILES
@@ -58,22 +56,15 @@ def load_text(source: Source, encoding: str, expected_sha256: str | None = None)
     encoding = canonical(encoding)
     try:
         check_there(source.files[0])
-        sha256 = source.sha256()
-        if expected_sha256 not in (None, sha256):
-            raise UserError(
-                f"{source} is not the text that the run was trained on; to train on it, start a new run with -init_from"
-            )
-        text = read_cache(source.folder, encoding, sha256)
+        text = read_cache(source, encoding)
         if not text:
             with taking_turns(source.folder):
-                text = read_cache(source.folder, encoding, sha256) or make_cache(source, encoding, sha256)
+                text = read_cache(source, encoding) or make_cache(source, encoding)
     except OSError as error:
         raise UserError(f"cannot read {error.filename or source}: {reason(error)}") from error
-    if len(text.vocabulary) > MANY_CHARACTERS:
-        tell(
-            f"warning: the text has {len(text.vocabulary):,} different characters, and every step computes a "
-            "probability for each of them at every position, which is slow and needs memory. Is -encoding right? "
-            "-encoding bytes has at most 256, and a lower -batch_size or -seq_length needs less memory"
+    if expected_sha256 not in (None, text.sha256):
+        raise UserError(
+            f"{source} is not the text that the run was trained on; to train on it, start a new run with -init_from"
         )
     return text
 
@@ -96,63 +87,51 @@ def taking_turns(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-@dataclass
-class CacheHeader:
-    """vocab.json: which text the cache belongs to, what data.bin holds, and a checksum over both."""
-
-    format: int
-    encoding: str
-    sha256: str
-    vocabulary: str
-    length: int
-    dtype: str
-    crc32: int = 0
-
-    def own_crc32(self) -> int:
-        """Returns the checksum of the header, which the checksum of data.bin continues."""
-        return zlib.crc32(
-            repr((self.format, self.encoding, self.sha256, self.vocabulary, self.length, self.dtype)).encode()
-        )
-
-
-def read_cache(folder: Path, encoding: str, sha256: str) -> Text | None:
-    """Returns the text cached in a folder, if it is this text in this encoding and intact; else None."""
-    if not (folder / VOCABULARY).is_file():
+def read_cache(source: Source, encoding: str) -> Text | None:
+    """Returns the text from its cache, if that is of this text in this encoding, and intact; else None."""
+    path = source.folder / VOCABULARY
+    if not path.is_file():
         return None
     try:
-        header = CacheHeader(**json.loads((folder / VOCABULARY).read_bytes()))
-        if (header.format, header.encoding, header.sha256) != (CACHE_FORMAT, encoding, sha256):
+        header = json.loads(path.read_bytes())
+        expected = header.pop("crc32")
+        if (header["format"], header["encoding"]) != (CACHE_FORMAT, encoding) or header["sha256"] != source.identity():
             return None
         # The file stays open from the check to the last batch: another run may replace it meanwhile.
-        with open(folder / DATA, "rb") as file:
-            checksum = header.own_crc32()
+        with open(source.folder / DATA, "rb") as file:
+            checksum = checksum_of(header)
             with progress_bar("checking the indexed text", os.fstat(file.fileno()).st_size) as bar:
                 for chunk in pieces_of(file, file, bar):
                     checksum = zlib.crc32(chunk, checksum)
-            indices = np.memmap(file, np.dtype(header.dtype), "r", shape=(header.length,))
-            intact = checksum == header.crc32 and file.tell() == indices.nbytes
-    except (OSError, ValueError, TypeError, OverflowError, RecursionError, SyntaxError):
-        return None
-    return Text(Vocabulary(header.vocabulary, encoding), indices, sha256) if intact else None
+            if checksum == expected:
+                indices = np.memmap(file, index_type(header["vocabulary"]), "r")
+                return Text(Vocabulary(header["vocabulary"], encoding), indices, header["sha256"])
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        pass
+    return None
 
 
-def make_cache(source: Source, encoding: str, sha256: str) -> Text:
+def make_cache(source: Source, encoding: str) -> Text:
     """Reads the text twice, once for its vocabulary and once for its indices, and writes both to its folder.
 
     If the folder is not writable, or has other files of these names, warns and uses a temporary file.
     """
-    vocabulary, length = find_vocabulary(source, encoding)
+    vocabulary, length = read_vocabulary(source, encoding)
     if not length:
         raise UserError(f"{source} is empty; put your text there")
-    dtype = np.min_scalar_type(len(vocabulary) - 1)
-    header = CacheHeader(CACHE_FORMAT, encoding, sha256, vocabulary, length, dtype.str)
+    header: dict[str, Any] = {
+        "format": CACHE_FORMAT,
+        "encoding": encoding,
+        "sha256": source.sha256,
+        "vocabulary": vocabulary,
+    }
     try:
         check_replaceable(source.folder)
         # vocab.json comes first: alone it is a cache to be made again, but data.bin alone could be anybody's.
         with replacing(source.folder / DATA) as file:
-            indices = write_indices(source, header, file)
+            indices, checksum = write_indices(source, header, file)
             with replacing(source.folder / VOCABULARY) as header_file:
-                header_file.write(json.dumps(asdict(header)).encode())
+                header_file.write(json.dumps(header | {"crc32": checksum}).encode())
     except OSError as error:
         tell(
             f"warning: cannot cache the indexed text in {source.folder} ({reason(error)}); "
@@ -160,62 +139,61 @@ def make_cache(source: Source, encoding: str, sha256: str) -> Text:
         )
         try:
             with tempfile.TemporaryFile() as file:
-                indices = write_indices(source, header, file)
+                indices, _ = write_indices(source, header, file)
         except OSError as error:
             raise UserError(
                 f"cannot index {source}: {reason(error)} in the temporary folder; make room, or name another in TMPDIR"
             ) from error
-    return Text(Vocabulary(vocabulary, encoding), indices, sha256)
+    return Text(Vocabulary(vocabulary, encoding), indices, header["sha256"])
+
+
+def checksum_of(header: dict[str, Any]) -> int:
+    """Returns the checksum of the header, which that of the indices continues."""
+    return zlib.crc32(json.dumps(header).encode())
+
+
+def index_type(vocabulary: str) -> np.dtype:
+    """Returns the smallest type for indices into a vocabulary."""
+    return np.min_scalar_type(len(vocabulary) - 1).newbyteorder("<")
 
 
 def check_replaceable(folder: Path) -> None:
     """Raises OSError if the folder has a vocab.json that is not ours, or a data.bin without a vocab.json."""
     header = folder / VOCABULARY
-    start = b""
-    if header.is_file():
-        with open(header, "rb") as file:
-            start = file.read(64)
-    # An empty file is nothing to lose, but says nothing of the data.bin beside it.
-    foreign = start or os.path.lexists(folder / DATA) or (os.path.lexists(header) and not header.is_file())
-    if foreign and not CACHE_START.match(start):
-        raise FileExistsError(errno.EEXIST, "the vocab.json or data.bin there may be somebody's; move or delete it")
+    ours = header.is_file() and CACHE_START.match(header.read_bytes())
+    if not ours and any(os.path.lexists(folder / name) for name in CACHE_FILES):
+        raise FileExistsError("the vocab.json or data.bin there may be somebody's; move or delete it")
 
 
-def find_vocabulary(source: Source, encoding: str) -> tuple[str, int]:
+def read_vocabulary(source: Source, encoding: str) -> tuple[str, int]:
     """Returns the distinct characters of a text, sorted, and how many characters it has."""
-    length = 0
-    seen_bytes, seen = b"", np.zeros(UNICODE_SIZE, bool)
-    for chunk in characters(source, encoding, "reading the text"):
+    length, seen, seen_bytes = 0, np.zeros(UNICODE_SIZE, bool), b""
+    for chunk in source.characters(encoding, "reading the text"):
         length += len(chunk)
-        if isinstance(chunk, bytes):
-            seen_bytes += bytes(set(chunk.translate(None, seen_bytes)))
+        if chunk.dtype == np.uint8:  # usual, and several times faster this way
+            seen_bytes += bytes(set(chunk.tobytes().translate(None, seen_bytes)))
         else:
             seen[chunk] = True
     seen[list(seen_bytes)] = True
     return "".join(map(chr, np.flatnonzero(seen))), length
 
 
-def write_indices(source: Source, header: CacheHeader, file: BinaryIO) -> np.ndarray:
-    """Writes the text's indices to the file and their checksum to the header; returns the indices memory-mapped.
+def write_indices(source: Source, header: dict[str, Any], file: BinaryIO) -> tuple[np.ndarray, int]:
+    """Writes the text's indices to the file; returns them memory-mapped, and the checksum of header and indices.
 
     Raises UserError if the text has changed.
     """
-    dtype = np.dtype(header.dtype)
-    codes = [ord(c) for c in header.vocabulary]
+    dtype = index_type(header["vocabulary"])
     rank = np.zeros(UNICODE_SIZE, dtype)
-    rank[codes] = np.arange(len(codes))
-    byte_rank = rank[:256].tobytes() if dtype.itemsize == 1 else None
-    checksum = header.own_crc32()
-    for chunk in characters(source, header.encoding, "indexing the text"):
-        if byte_rank and isinstance(chunk, bytes):
-            indices = chunk.translate(byte_rank)
-        else:
-            indices = rank[np.frombuffer(chunk, np.uint8) if isinstance(chunk, bytes) else chunk]
+    rank[[ord(c) for c in header["vocabulary"]]] = np.arange(len(header["vocabulary"]))
+    checksum = checksum_of(header)
+    for chunk in source.characters(header["encoding"], "indexing the text"):
+        in_bytes = chunk.dtype == dtype == np.uint8  # several times faster
+        indices = chunk.tobytes().translate(rank[:256].tobytes()) if in_bytes else rank[chunk]
         checksum = zlib.crc32(indices, checksum)
         file.write(indices)
     file.flush()
     # Before the cache is in place: under the name of this text it must not hold another.
-    if file.tell() != header.length * dtype.itemsize or source.sha256() != header.sha256:
+    if source.sha256 != header["sha256"]:
         raise UserError(f"{source} changed while it was being read; start again")
-    header.crc32 = checksum
-    return np.memmap(file, dtype, "r", shape=(header.length,))
+    return np.memmap(file, dtype, "r"), checksum

@@ -37,34 +37,26 @@ class Documents(Batches):
         """
         super().__init__(indices, batch_size, seq_length, train_frac, val_frac, translation, streams)
         starts = document_starts(indices, separator)
-        self.counts = document_splits(starts, len(indices), train_frac, val_frac)
+        self.counts = train, val, _ = document_splits(starts, len(indices), train_frac, val_frac)
         """How many documents there are for training, validation and testing."""
-        train, val, _ = self.counts
-        firsts = (0, train, train + val, len(starts))
-        borders = [int(starts[first]) if first < len(starts) else len(indices) for first in firsts]
+        borders = np.append(starts, len(indices))[[0, train, train + val, len(starts)]].tolist()
         self.parts = list(pairwise(borders))
         """The part of the text that holds the documents of each split."""
-        self._split_streams = [Streams(stop - start, batch_size, seq_length, streams) for start, stop in self.parts]
-        training, validation, testing = (part.num_batches for part in self._split_streams)
+        self._splits = [(Streams(part, batch_size, seq_length, streams), 0) for part in self.parts]
+        training, validation, testing = (part.num_batches for part, _ in self._splits)
         self.split_sizes = training, validation, testing
         self._shuffled = None if seed is None else Shuffled(starts[:train].copy(), borders[1], seed)
 
-    def places(self, split: int, number: int, epoch: int | None) -> np.ndarray:
-        """Returns the positions in the text of a batch's inputs and, one row further down, its targets: (S+1, streams).
-
-        The last character of a split's streams is followed by their first.
-        """
-        places = self._split_streams[split].places(number)
+    def positions(self, split: int, number: int, epoch: int | None) -> np.ndarray:
+        """Returns positions like `Batches`; in training, those of the epoch's order."""
+        positions = super().positions(split, number, epoch)
         if self._shuffled and split == TRAIN and epoch is not None:
-            return self._shuffled.places(places, epoch)
-        return places + self.parts[split][0]
+            return self._shuffled.positions(positions, epoch)
+        return positions
 
     def spans(self, split: int) -> list[Span]:
         """Returns a split's parts of the text; all of it if shuffled, since each epoch leaves out a different rest."""
-        if self._shuffled and split == TRAIN:
-            return [self.parts[split]]
-        start, streams = self.parts[split][0], self._split_streams[split]
-        return [(start + first, start + stop) for first, stop in streams.spans(0, streams.num_batches)]
+        return [self.parts[split]] if self._shuffled and split == TRAIN else super().spans(split)
 
 
 class Shuffled:
@@ -79,12 +71,12 @@ class Shuffled:
         # Where each document starts in the text and in the shuffled text, both in the shuffled order.
         self._starts, self._shuffled_starts = starts, np.zeros_like(starts)
 
-    def places(self, places: np.ndarray, epoch: int) -> np.ndarray:
+    def positions(self, positions: np.ndarray, epoch: int) -> np.ndarray:
         """Returns the positions in the text of positions in the epoch's shuffled text."""
         if epoch != self._epoch:
             self._shuffle(epoch)
-        document = np.searchsorted(self._shuffled_starts, places, side="right") - 1
-        return places - self._shuffled_starts[document] + self._starts[document]
+        document = np.searchsorted(self._shuffled_starts, positions, side="right") - 1
+        return positions - self._shuffled_starts[document] + self._starts[document]
 
     def _shuffle(self, epoch: int) -> None:
         draws = np.random.RandomState([self._seed, epoch]).random_sample(len(self._starts))
@@ -101,35 +93,35 @@ def document_starts(indices: np.ndarray, separator: Sequence[int]) -> np.ndarray
 
     Separators do not overlap: they are found from left to right. A text without any is one document.
     """
-    size, behind = len(separator), 0
-    found = [np.zeros(1, np.int64)]
+    size, last = len(separator), 0
+    starts = [np.zeros(1, np.int64)]
     with progress_bar("looking for documents", len(indices)) as bar:
-        for at, stop, codes in chunks(indices, [(0, len(indices))], size - 1):
-            places = np.flatnonzero(codes[: max(len(codes) - size + 1, 0)] == separator[0])
+        for first, stop, codes in chunks(indices, [(0, len(indices))], size - 1):
+            ends = np.flatnonzero(codes[: max(len(codes) - size + 1, 0)] == separator[0])
             for offset, code in enumerate(separator[1:], 1):
-                places = places[codes[places + offset] == code]
-            places = apart(places[places + at >= behind], size) + (at + size)
-            if len(places):
-                behind = int(places[-1])
-                found.append(places)
-            bar.update(stop - at)
-    if behind == len(indices):
-        found[-1] = found[-1][:-1]
-    return np.concatenate(found)
+                ends = ends[codes[ends + offset] == code]
+            ends = without_overlaps(ends + first + size, size, last)
+            if len(ends):
+                last = int(ends[-1])
+                starts.append(ends)
+            bar.update(stop - first)
+    if last == len(indices):
+        starts[-1] = starts[-1][:-1]
+    return np.concatenate(starts)
 
 
-def apart(places: np.ndarray, size: int) -> np.ndarray:
-    """Returns the first of ascending positions, and each one at least `size` after the last one returned."""
-    if (np.diff(places) >= size).all():
-        return places
-    # The index past the end means none. Each round doubles the number of jumps taken from the first position.
-    jump = np.append(np.searchsorted(places, places + size), len(places))
-    taken = np.zeros(len(jump), bool)
-    taken[0] = True
-    while jump[0] < len(places):
-        taken[jump[taken]] = True
-        jump = jump[jump]
-    return places[taken[:-1]]
+def without_overlaps(ends: np.ndarray, size: int, last: int) -> np.ndarray:
+    """Returns those of ascending ends of separators that are at least `size` after the one before, first after `last`.
+
+    Few separators can overlap: those that begin as they end.
+    """
+    if (np.diff(ends, prepend=last) >= size).all():
+        return ends
+    apart = []
+    for end in ends.tolist():
+        if end >= last + size:
+            apart.append(last := end)
+    return np.array(apart, np.int64)
 
 
 def document_splits(starts: np.ndarray, length: int, train_frac: float, val_frac: float) -> tuple[int, int, int]:

@@ -36,19 +36,17 @@ def batches_of_run(
     how = options["batch_size"], options["seq_length"], train_frac, val_frac, translation, streams
     if not document_end:
         return Batches(text.indices, *how)
-    seed = options.get("seed") if options.get("shuffle") else None
-    missing = UserError(
+    try:
+        separator = text.vocabulary.encode_flag(document_end, "-document_end")
+        documents = Documents(text.indices, separator, *how, options.get("seed") if options.get("shuffle") else None)
+        if sum(documents.counts) > 1 or text.indices[-len(separator) :].tolist() == separator:
+            return documents
+    except UserError:  # a character of it is not in the text
+        pass
+    raise UserError(
         f"the text does not contain {unescape(document_end)!r}, which -document_end says ends a document; "
         r"in that flag \n is a newline"
     )
-    try:
-        separator = text.vocabulary.encode_flag(document_end, "-document_end")
-    except UserError:
-        raise missing from None
-    documents = Documents(text.indices, separator, *how, seed)
-    if sum(documents.counts) == 1 and text.indices[-len(separator) :].tolist() != separator:
-        raise missing
-    return documents
 
 
 def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams: slice) -> Batches:
@@ -63,14 +61,19 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
     assert batches, "the flags say how the text is split"
     characters, parts = len(text.indices), [len(text.indices)]
     if isinstance(batches, Documents):
-        check_documents(batches)
         parts = [stop - start for start, stop in batches.parts]
+        learned, rest, _ = batches.counts
+        if learned < 1 or rest < 1:
+            raise UserError(
+                f"of the text's {sum(batches.counts)} documents {learned} are for training and {rest} for validation, "
+                "and each needs at least one; add more documents, or change -train_frac and -val_frac"
+            )
     B, S = options.batch_size, options.seq_length
     train, val, test = batches.split_sizes
     total = train + val + test
     if total < FEW_BATCHES:
-        way_out = smaller_batches(parts, B, S) or "add more text"
-        tell(f"warning: the text is short: {characters} characters make only {total} batches of {B} x {S}; {way_out}")
+        advice = smaller_batches(parts, B, S) or "add more text"
+        tell(f"warning: the text is short: {characters} characters make only {total} batches of {B} x {S}; {advice}")
     if train < 1 or val < 1:
         raise UserError(
             f"the text makes {train} batches for training and {val} for validation, and each needs at least one; "
@@ -81,16 +84,6 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
         log("number of documents in train: {}, val: {}, test: {}".format(*batches.counts))
     log(f"vocab size: {len(vocabulary)}")
     return batches
-
-
-def check_documents(batches: Documents) -> None:
-    """Raises UserError if there is no document for training or validation."""
-    train, val, _ = batches.counts
-    if train < 1 or val < 1:
-        raise UserError(
-            f"of the text's {sum(batches.counts)} documents {train} are for training and {val} for validation, "
-            "and each needs at least one; add more documents, or change -train_frac and -val_frac"
-        )
 
 
 def smaller_batches(parts: Sequence[int], batch_size: int, seq_length: int) -> str:

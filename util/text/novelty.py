@@ -1,7 +1,6 @@
 """Measures how much of a sampled text is copied: which of its passages are word for word in the training text.
 
-The training text is read in pieces. A hash finds the places that may begin with a known passage of 10 characters, and
-comparing the characters confirms them; from there on only those places matter.
+Passages are compared by 64-bit hashes. The training text is read once, in chunks, so it may be larger than memory.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import numpy as np
 from util.errors import UserError
 from util.text.batches import Span, chunks
 from util.text.cache import Text
-from util.text.passages import Finder, Longer, Windows, longest
 from util.text.source import progress_bar
 
 LENGTHS = (10, 20, 30, 50)
@@ -24,16 +22,16 @@ COPIES = 5
 LONGEST_SAMPLE = 10_000_000
 YARDSTICK = 100_000
 """How many characters of the validation text tell as much as all of it."""
-MANY = 1 << 23
-"""With more copied places than this only the longer ones are kept, which limits the memory to about 200 MB."""
+MANY = 1 << 21
+"""About how many positions of copied passages of each length to keep at most."""
 
 
 @dataclass
 class Copy:
-    """A passage of a sampled text that is in the training text `count` times, first at `place`."""
+    """A passage of a sampled text that is in the training text `count` times, first at `position`."""
 
     passage: str
-    place: int
+    position: int
     count: int
 
 
@@ -53,25 +51,140 @@ def novelty(samples: Sequence[str], text: Text, training: Sequence[Span], valida
         raise UserError(f"the sampled text has more than {LONGEST_SAMPLE:,} characters; a part of it will do")
     pieces = [encode(sample, text) for sample in samples]
     yardstick = [text.indices[start:stop].astype(np.int64) for start, stop in thinned(validation)]
-    codes = np.concatenate([np.append(piece, -1) for piece in (*pieces, *yardstick)] or [np.zeros(0, int)])
+    # Behind each piece comes a -1, and in the end a whole passage of them; no training text contains it.
+    codes = np.concatenate([*(np.append(piece, -1) for piece in (*pieces, *yardstick)), np.full(LENGTHS[-1], -1)])
     border = sum(len(piece) + 1 for piece in pieces)
-    passages = Passages(codes, border, text.indices.dtype)
-    for shortest in LENGTHS[1::-1]:  # the longer ones have fewer places, and there are seldom fewer than five
-        theirs = passages.search(text.indices, training, shortest)
-        copies = [
-            Copy("".join(text.vocabulary.characters[code] for code in codes[place : place + length]), *found)
-            for place, length, *found in longest_copies(passages.sampled(theirs.length), theirs)
-        ]
-        sampled = passages.shares(pieces, 0, border)
-        if len(copies) == COPIES or not sampled[LENGTHS[0]] > 0:
-            break
-    return Novelty(sampled, passages.shares(yardstick, border, len(codes)), copies)
+    values = np.random.RandomState(0).randint(0, 2**64, len(text.vocabulary) + 1, np.uint64)
+    passages = shortest_passages(values[codes])
+    tables = [Table(passages := passages.longer(length - passages.length), border) for length in LENGTHS]
+    with progress_bar("reading the training text", sum(stop - start for start, stop in training)) as bar:
+        for start, stop, chunk in chunks(text.indices, training, LENGTHS[-1] - 1):
+            passages = shortest_passages(values[chunk])
+            for table in tables:
+                passages = table.search(passages.longer(table.length - passages.length), start, stop)
+            bar.update(stop - start)
+    # The shorter passages also make up the longer ones, but there may be too many of them.
+    table = next((table for table in tables if table.count < MANY), tables[-1])
+    copies = [
+        Copy("".join(text.vocabulary.characters[code] for code in codes[position : position + length]), *there)
+        for position, length, *there in longest_copies(table)
+    ]
+    sampled = {table.length: table.share(slice(border), pieces) for table in tables}
+    return Novelty(sampled, {table.length: table.share(slice(border, None), yardstick) for table in tables}, copies)
 
 
-def line_number(text: Text, place: int) -> int:
+@dataclass
+class Passages:
+    """Passages of one length in a text: where they begin, in ascending order, and their hashes, (N,) each."""
+
+    length: int
+    positions: np.ndarray
+    hashes: np.ndarray
+
+    def __getitem__(self, chosen: np.ndarray | slice) -> Passages:
+        return Passages(self.length, self.positions[chosen], self.hashes[chosen])
+
+    def longer(self, step: int) -> Passages:
+        """Returns the passages that are `step` characters longer, at most twice as long, and begin and end as these."""
+        if not step:
+            return self
+        end = np.searchsorted(self.positions, self.positions + step)
+        end[end == len(end)] = 0
+        on = self.positions[end] == self.positions + step
+        return Passages(self.length + step, self.positions[on], joined(self.hashes[on], self.hashes[end[on]]))
+
+    def also_in(self, other: Passages) -> Passages:
+        """Returns the passages that another text has too."""
+        return self[look_up(self.hashes, np.sort(other.hashes))[1]]
+
+
+def shortest_passages(values: np.ndarray) -> Passages:
+    """Returns the passages of LENGTHS[0] characters of a text, given a random value for each of its characters."""
+    for step in (1, 2, 4, 2):
+        values = joined(values[:-step], values[step:])
+    return Passages(LENGTHS[0], np.arange(len(values)), values)
+
+
+def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Returns the hashes of passages, given those of their beginnings and ends."""
+    return (first ^ (first >> np.uint64(29))) * np.uint64(0x9E3779B97F4A7C15) + second
+
+
+def look_up(hashes: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the positions of hashes in a sorted array, and whether they are there."""
+    rank = np.searchsorted(known, hashes)
+    rank[rank == len(known)] = 0
+    return rank, known[rank] == hashes if len(known) else np.zeros(len(hashes), bool)
+
+
+class Table:
+    """The passages of one length in the sampled texts, which begin before `border`, and in the yardstick after them."""
+
+    def __init__(self, passages: Passages, border: int) -> None:
+        self.length, self.sampled = passages.length, passages[slice(border)]
+        self.hashes, self.rank = np.unique(passages.hashes, return_inverse=True)
+        self.wanted, self.found = np.zeros((2, len(self.hashes)), bool)
+        self.wanted[self.rank[:border]] = True
+        self.copied, self.count = [(passages.positions[:0], passages.hashes[:0])], 0
+        """Where passages of the sampled texts are in the training text, and how many these are."""
+
+    def search(self, passages: Passages, start: int, stop: int) -> Passages:
+        """Returns those of a chunk's passages that are in the table; the chunk's own begin before `stop`."""
+        rank, known = look_up(passages.hashes, self.hashes)
+        passages, rank = passages[known], rank[known]
+        self.found[rank] = True
+        if self.count < MANY:
+            copied = passages[self.wanted[rank] & (passages.positions < stop - start)]
+            self.copied.append((copied.positions + start, copied.hashes))
+            self.count += len(copied.hashes)
+        return passages
+
+    def share(self, part: slice, pieces: Sequence[np.ndarray]) -> float:
+        """Returns the fraction found of the passages in a part of the table, which holds these pieces."""
+        count = sum(max(len(piece) - self.length + 1, 0) for piece in pieces)
+        return float(self.found[self.rank[part]].sum() / count) if count else float("nan")
+
+
+def longest_copies(table: Table) -> Iterator[tuple[int, int, int, int]]:
+    """Yields the longest passages of the sampled texts that are in the training text.
+
+    Each comes as its position in the sampled texts, its length, its first position in the training text, and how often
+    it is there.
+    """
+    mine, (positions, hashes) = table.sampled, map(np.concatenate, zip(*table.copied))
+    theirs = Passages(table.length, positions, hashes)
+    for _ in range(COPIES):
+        theirs = theirs.also_in(mine)
+        if not len(theirs.hashes):
+            return
+        here, there = longest(mine, theirs)
+        first = here.hashes == here.also_in(there).hashes[0]
+        positions = there.positions[there.hashes == here.hashes[first][0]]
+        taken = here.positions[first]
+        yield int(taken[0]), here.length, int(positions[0]), len(positions)
+        # Whatever overlaps this passage, wherever it comes, does not count as another copy.
+        before = np.searchsorted(taken, mine.positions + mine.length) - 1
+        mine = mine[(before < 0) | (taken[before] + here.length <= mine.positions)]
+
+
+def longest(mine: Passages, theirs: Passages) -> tuple[Passages, Passages]:
+    """Returns the longest passages that are in both texts, in each of them."""
+    step, limit = mine.length, 0
+    while step:
+        longer = mine.longer(step)
+        found = theirs.longer(step).also_in(longer)
+        if len(found.hashes):
+            mine, theirs = longer, found
+        else:
+            limit = mine.length + step
+        step = (limit - mine.length) // 2 if limit else mine.length
+    return mine, theirs
+
+
+def line_number(text: Text, position: int) -> int:
     """Returns the number, counted from 1, of the line that a position in a text belongs to."""
     line_end = text.vocabulary.characters.find("\n")
-    return 1 + sum(int((codes == line_end).sum()) for _, _, codes in chunks(text.indices, [(0, place)], 0))
+    return 1 + sum(int((codes == line_end).sum()) for _, _, codes in chunks(text.indices, [(0, position)], 0))
 
 
 def without_primetext(texts: Sequence[str], primetext: str) -> list[str]:
@@ -97,85 +210,3 @@ def thinned(spans: Sequence[Span]) -> list[Span]:
 def encode(sample: str, text: Text) -> np.ndarray:
     """Returns the indices of characters in a text's vocabulary; -1 for those it lacks."""
     return text.vocabulary.by_code[np.frombuffer(sample.encode("utf-32-le", "surrogatepass"), "<u4")]
-
-
-class Passages:
-    """The passages of sampled texts, which end before the position `border`, and of the validation text after it.
-
-    `codes` are characters as indices, whose type in the training text is `dtype`; no passage contains a -1.
-    """
-
-    def __init__(self, codes: np.ndarray, border: int, dtype: np.dtype) -> None:
-        self.border = border
-        windows = Windows(1, np.flatnonzero(codes >= 0), codes[codes >= 0])
-        for step in (1, 2, 4, 2):
-            windows = Longer(windows, step).windows
-        self.finder = Finder(windows, codes.astype(dtype))
-        self.longer: dict[int, Longer] = {}
-        self.windows = {windows.length: windows}
-        for length, following in pairwise(LENGTHS):
-            self.longer[following] = Longer(self.windows[length], following - length)
-            self.windows[following] = self.longer[following].windows
-        self.found = {length: np.zeros(len(w.names), bool) for length, w in self.windows.items()}
-        """Whether the passage with each name is in the training text."""
-        self.wanted = {length: np.zeros(len(w.names), bool) for length, w in self.windows.items()}
-        """Whether it is in a sampled text."""
-        for length, wanted in self.wanted.items():
-            wanted[self.sampled(length).names] = True
-
-    def sampled(self, length: int) -> Windows:
-        windows = self.windows[length]
-        return windows[windows.places < self.border]
-
-    def search(self, text: np.ndarray, spans: Sequence[Span], shortest: int) -> Windows:
-        """Finds the passages in parts of a text.
-
-        Returns where those of the sampled texts are, of the length `shortest`, or longer ones if there are too many.
-        """
-        kept: dict[int, list[Windows]] = {length: [] for length in LENGTHS if length >= shortest}
-        with progress_bar("reading the training text", sum(stop - start for start, stop in spans)) as bar:
-            for start, stop, codes in chunks(text, spans, LENGTHS[-1] - 1):
-                windows = self.finder.find(codes)
-                for length in LENGTHS:
-                    if length in self.longer:
-                        windows = self.longer[length].among(windows)
-                    self.found[length][windows.names] = True
-                    if length in kept:
-                        mine = windows[self.wanted[length][windows.names] & (windows.places < stop - start)]
-                        kept[length].append(Windows(length, mine.places + start, mine.names))
-                length = min(kept)
-                if sum(len(windows.names) for windows in kept[length]) > MANY and len(kept) > 1:
-                    del kept[length]
-                bar.update(stop - start)
-        none = Windows(min(kept), *np.zeros((2, 0), int))
-        places, names = zip(*((windows.places, windows.names) for windows in [none, *kept[none.length]]))
-        return Windows(none.length, np.concatenate(places), np.concatenate(names))
-
-    def shares(self, pieces: Sequence[np.ndarray], start: int, stop: int) -> dict[int, float]:
-        """Returns by length the fraction found of the passages between two positions, which hold these pieces."""
-        shares = {}
-        for length, windows in self.windows.items():
-            here = windows[(start <= windows.places) & (windows.places < stop)]
-            count = sum(max(len(piece) - length + 1, 0) for piece in pieces)
-            shares[length] = float(self.found[length][here.names].sum() / count) if count else float("nan")
-        return shares
-
-
-def longest_copies(mine: Windows, theirs: Windows) -> Iterator[tuple[int, int, int, int]]:
-    """Yields the longest passages of my text that are also in theirs, built from shorter ones with common names.
-
-    Each comes as its position in my text, its length, its first position in theirs, and how often it is there.
-    """
-    for _ in range(COPIES):
-        theirs = theirs[np.isin(theirs.names, mine.names)]
-        if not len(theirs.names):
-            return
-        here, there = longest(mine, theirs)
-        first = np.flatnonzero(np.isin(here.names, there.names))[0]
-        name = here.names[first]
-        places = there.places[there.names == name]
-        yield int(here.places[first]), here.length, int(places[0]), len(places)
-        # Whatever overlaps this passage, in any place, does not count as another copy.
-        taken = here.places[here.names == name]
-        before = np.searchsorted(taken, mine.places + mine.length) - 1
-        mine = mine[(before < 0) | (taken[before] + here.length <= mine.places)]

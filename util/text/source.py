@@ -11,7 +11,7 @@ import re
 import sys
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,18 +28,16 @@ CACHE_FILES = ("vocab.json", "data.bin")
 """What util.text.cache keeps in a text's folder."""
 
 
-class WrongEncoding(UserError):
-    """A file that is not text in the encoding that it is read in; `fault` says so without a way out."""
-
-    def __init__(self, fault: str, way_out: str) -> None:
-        super().__init__(f"{fault}; {way_out}")
-        self.fault = fault
-
-
 class Source:
     """One or more files that are read in order, with a separator between them; *.gz files are decompressed.
 
     `folder` is where the cache goes; by default the first file's folder.
+    """
+
+    sha256 = ""
+    """The identity of the text as it was last read to its end: the SHA-256 of the file's decompressed content.
+
+    For several files it is the SHA-256 of all of their digests and the separator.
     """
 
     def __init__(self, *files: Path, separator: str = "", folder: Path | None = None) -> None:
@@ -51,23 +49,34 @@ class Source:
 
     def read(self, task: str) -> Iterator[tuple[Path, Iterator[bytes]]]:
         """Yields each file with its decompressed content in pieces. Raises UserError if a .gz file is damaged."""
+        digests = []
         with progress_bar(task, sum(path.stat().st_size for path in self.files)) as bar:
             for path in self.files:
+                digest = hashlib.sha256()
                 with open(path, "rb") as file:
-                    yield path, unpacked(file, path, bar) if path.suffix == ".gz" else pieces_of(file, file, bar)
+                    pieces = unpacked(file, path, bar) if path.suffix == ".gz" else pieces_of(file, file, bar)
+                    yield path, hashing(pieces, digest)
+                digests.append(digest.hexdigest())
+        several = hashlib.sha256(repr((self.separator, digests)).encode()).hexdigest()
+        self.sha256 = digests[0] if len(digests) == 1 else several
 
-    def sha256(self) -> str:
-        """Returns the text's identity in hexadecimal: the SHA-256 of the file's decompressed content.
+    def characters(self, encoding: str, task: str = "") -> Iterator[np.ndarray]:
+        """Yields the text's code points in large pieces: as uint8 if all of a piece are below 256, else as uint32.
 
-        For several files it is the SHA-256 of all of their digests and the separator.
+        Each file is decoded separately, with its own byte order mark. Raises UserError if one is not text in this
+        encoding.
         """
-        digests = []
+        for number, (path, pieces) in enumerate(self.read(task)):
+            if number and self.separator:
+                yield code_points(as_bytes(self.separator) if encoding == "bytes" else self.separator)
+            yield from map(code_points, decoded(path, pieces, encoding))
+
+    def identity(self) -> str:
+        """Reads the text to check it, and returns its `sha256`."""
         for _, pieces in self.read("checking the text"):
-            digest = hashlib.sha256()
-            for piece in pieces:
-                digest.update(piece)
-            digests.append(digest.hexdigest())
-        return digests[0] if len(digests) == 1 else hashlib.sha256(repr((self.separator, digests)).encode()).hexdigest()
+            for _ in pieces:
+                pass
+        return self.sha256
 
 
 def find_text(folder: Path, pattern: str = "", separator: str = "") -> Source:
@@ -85,13 +94,10 @@ def find_text(folder: Path, pattern: str = "", separator: str = "") -> Source:
 
 
 def text_of_run(options: Mapping[str, Any]) -> Source | None:
-    """Returns the text that a run's options name, if it is still there; a relative folder may also be in the program's.
-
-    Returns None if the text is gone, or the options make no sense.
-    """
+    """Returns the text that a run's options name, or None if it is gone; a relative folder may be in the program's."""
     stored, pattern, separator = (str(options.get(name, "")) for name in ("data_dir", "files", "separator"))
     for folder in (Path(stored), ROOT / stored):
-        if stored and "\0" not in stored and folder.is_dir():
+        if stored and folder.is_dir():
             with suppress(UserError):
                 source = find_text(folder, pattern, separator)
                 if source.files[0].is_file():
@@ -119,25 +125,12 @@ def suggestion(folder: Path) -> str:
 
 
 def check_there(path: Path) -> None:
-    """Raises UserError, with a way out, if there is no such text."""
+    """Raises UserError, with advice, if there is no such text."""
     if path.parent.is_file():
         raise UserError(f"{path.parent} is a file; -data_dir takes the folder that holds {path.name}")
     if not path.is_file():
-        way_out = suggestion(path.parent) or "; put your text there, or give its folder with -data_dir"
-        raise UserError(f"there is no {path}{way_out}")
-
-
-def characters(source: Source, encoding: str, task: str) -> Iterator[bytes | np.ndarray]:
-    """Yields the text's characters in large pieces: as bytes if all are below 256, else as uint32 code points.
-
-    Each file is decoded separately, with its own byte order mark. Raises UserError if one is not text in this
-    encoding.
-    """
-    for number, (path, pieces) in enumerate(source.read(task)):
-        if number and source.separator:
-            yield as_numbers(as_bytes(source.separator) if encoding == "bytes" else source.separator)
-        for text in decoded(path, pieces, encoding):
-            yield as_numbers(text)
+        advice = suggestion(path.parent) or "; put your text there, or give its folder with -data_dir"
+        raise UserError(f"there is no {path}{advice}")
 
 
 def decoded(path: Path, pieces: Iterator[bytes], encoding: str) -> Iterator[str]:
@@ -149,33 +142,23 @@ def decoded(path: Path, pieces: Iterator[bytes], encoding: str) -> Iterator[str]
         try:
             yield decoder.decode(piece, final=not piece)
         except UnicodeError as error:
-            where = start
+            bad, other = start, "latin-1 or bytes, which accept any file"
             if isinstance(error, UnicodeDecodeError):
                 # Counted from the end of the decoded bytes, since utf-8-sig strips the BOM from the front first.
-                where = offset + len(piece) - len(error.object) + error.start
-            utf16 = where == 0 and isinstance(error, UnicodeDecodeError) and error.object[:2] in UTF16_MARKS
-            way_out = (
-                "it starts like UTF-16; try -encoding utf-16"
-                if utf16
-                else "give its encoding with -encoding, or use -encoding latin-1 or bytes, which accept any file"
-            )
-            raise WrongEncoding(f"{path} is not {encoding} text (first bad byte at offset {where})", way_out) from error
+                bad = offset + len(piece) - len(error.object) + error.start
+                if bad == 0 and error.object.startswith(UTF16_MARKS):
+                    other = "utf-16, since it starts like that"
+            raise UserError(
+                f"{path} is not {encoding} text (first bad byte at offset {bad}); convert it or, for a new model, "
+                f"try -encoding {other}"
+            ) from error
         offset += len(piece)
 
 
-@contextmanager
-def encoding_of_model() -> Iterator[None]:
-    """Inside this context a file in a wrong encoding can only be converted: the encoding is a trained model's."""
+def code_points(text: str) -> np.ndarray:
+    """Returns characters as their code points: uint8 if all are below 256, else uint32."""
     try:
-        yield
-    except WrongEncoding as error:
-        raise UserError(f"{error.fault}, which is what the model was trained on; convert it") from error
-
-
-def as_numbers(text: str) -> bytes | np.ndarray:
-    """Returns characters as their code points: bytes if all are below 256, else uint32."""
-    try:
-        return text.encode("latin-1")
+        return np.frombuffer(text.encode("latin-1"), np.uint8)
     except UnicodeEncodeError:
         return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
@@ -185,33 +168,37 @@ def new_decoder(encoding: str) -> codecs.IncrementalDecoder:
 
     Raises UserError if there is no such text encoding.
     """
-    return find_codec("latin-1" if canonical(encoding) == "bytes" else encoding).incrementaldecoder()  # type: ignore[misc]
+    return codec_of("latin-1" if canonical(encoding) == "bytes" else encoding).incrementaldecoder()  # type: ignore[misc]
 
 
 def canonical(encoding: str) -> str:
     """Returns the canonical name of an encoding: UTF8 is utf-8. Raises UserError like `new_decoder`."""
-    return "bytes" if encoding.lower() == "bytes" else find_codec(encoding).name
+    return "bytes" if encoding.lower() == "bytes" else codec_of(encoding).name
 
 
-def find_codec(encoding: str) -> codecs.CodecInfo:
+def codec_of(encoding: str) -> codecs.CodecInfo:
     try:
         # Only Python's own codecs: an installed package may have registered one that answers to any name.
         codec = encodings.search_function(encoding.lower())
-        if not codec or not codec.incrementaldecoder or not isinstance(codec.incrementaldecoder().decode(b""), str):
-            raise LookupError
-        if codec.name == "punycode":  # it cannot be decoded in pieces
-            raise LookupError
-    except (LookupError, ValueError, TypeError) as error:
-        raise UserError(
-            f"{encoding!r} is not a text encoding; -encoding takes utf-8, latin-1, gb18030 and so on, or bytes"
-        ) from error
-    return codec
+        in_pieces = codec and codec.name != "punycode" and codec.incrementaldecoder
+        if codec and in_pieces and isinstance(in_pieces().decode(b""), str):
+            return codec
+    except (LookupError, ValueError, TypeError):
+        pass
+    raise UserError(f"{encoding!r} is not a text encoding; -encoding takes utf-8, latin-1, gb18030 and so on, or bytes")
 
 
 def progress_bar(task: str, size: int) -> tqdm:
     """Returns a progress bar for reading `size` bytes, shown on a terminal after a second."""
     quiet = not (task and sys.stderr.isatty())
     return tqdm(desc=task, total=size, unit="B", unit_scale=True, delay=1, leave=False, disable=quiet)
+
+
+def hashing(pieces: Iterator[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
+    """Yields the pieces as they are, and adds them to the digest."""
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
 
 
 def unpacked(file: BinaryIO, path: Path, bar: tqdm) -> Iterator[bytes]:
@@ -221,9 +208,7 @@ def unpacked(file: BinaryIO, path: Path, bar: tqdm) -> Iterator[bytes]:
             yield from pieces_of(content, file, bar)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         what = "is cut off" if isinstance(error, EOFError) else "is damaged, or not a gzip file"
-        raise UserError(
-            f"{path} {what}; download it again, or unpack what you can and put that there as plain text"
-        ) from error
+        raise UserError(f"{path} {what}; download it again, or put what you can unpack there as plain text") from error
 
 
 def pieces_of(content: BinaryIO | gzip.GzipFile, file: BinaryIO, bar: tqdm) -> Iterator[bytes]:

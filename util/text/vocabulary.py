@@ -6,7 +6,6 @@ stand for the bytes with these numbers, and text is converted to and from them a
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
@@ -71,22 +70,6 @@ class Vocabulary:
         text = "".join(self.characters[index] for index in indices)
         return text.encode("latin-1").decode("utf-8", "replace") if self.is_bytes else text
 
-    def from_argument(self, argument: str) -> str:
-        """Returns a command-line argument as text for `encode`; a byte model gets the bytes as they are.
-
-        UTF-8 is recognized even if the terminal's settings name another encoding.
-        """
-        try:
-            typed = os.fsencode(argument)
-        except UnicodeEncodeError:  # it comes from a checkpoint, not from this terminal
-            typed = argument.encode(errors="surrogateescape")
-        if self.is_bytes:
-            return typed.decode("utf-8", "surrogateescape")
-        try:
-            return typed.decode("utf-8")
-        except UnicodeDecodeError:
-            return argument
-
     def from_file(self, content: bytes) -> str:
         """Returns the content of a file, decoded like the model's text. Raises UnicodeError."""
         if self.is_bytes:
@@ -103,24 +86,21 @@ class Vocabulary:
         raises UserError if there is none. `what` names the text in the error.
         """
         encoded: list[int] = []
+        close = "" if unknown == "error" else ", nor anything close to it"
+        skip = ", or use -unknown_chars skip" if what == "the primetext" else ""
         for c in text:
             candidates = [c, *(alike(c) if unknown == "nearest" else [])]
-            known = next((found for one in candidates if (found := self._indices(one)) is not None), None)
-            if known is None and unknown != "skip":
-                raise UserError(
-                    f"{what} contains {c!r}, which the model has never seen"
-                    + (", nor anything close to it" if unknown == "nearest" else "")
-                    + "; leave it out"
-                    + (", or use -unknown_chars skip" if what == "the primetext" else "")
-                )
-            encoded += known or []
+            indices = next((known for one in candidates if (known := self._indices(one)) is not None), None)
+            if indices is None and unknown != "skip":
+                raise UserError(f"{what} contains {c!r}, which the model has never seen{close}; leave it out{skip}")
+            encoded += indices or []
         return encoded
 
     def encode_flag(self, value: str, flag: str) -> list[int]:
         r"""Returns the indices of a flag's value, in which \n, \t, \r and \\ are escapes. Raises UserError."""
         try:
-            return self.encode(self.from_argument(unescape(value)), what=flag)
-        except UnicodeError as error:
+            return self.encode(unescape(value), what=flag)
+        except UnicodeError as error:  # half a surrogate pair, from a strange checkpoint
             raise UserError(f"{flag} {value!a} is not text; leave it out") from error
 
     def _indices(self, text: str) -> list[int] | None:
@@ -135,23 +115,23 @@ class Vocabulary:
         """Returns the characters of a text, which are 0 to 255 for bytes, that the vocabulary lacks, sorted."""
         return "".join(sorted(set(text) - set(self.characters)))
 
-    def indices_of(self, codes: np.ndarray, what: str, way_out: str = "remove them") -> np.ndarray:
+    def indices_of(self, codes: np.ndarray, what: str, advice: str = "remove them") -> np.ndarray:
         """Returns the indices of characters, given by code point. Raises UserError if `what` contains unknown ones."""
         indices = self.by_code[codes]
         unknown = "".join(chr(code) for code in np.unique(codes[indices < 0]))
         if unknown:
             some = self.named(unknown)
-            raise UserError(f"{what} contains characters that the model has never seen: {some}; {way_out}")
+            raise UserError(f"{what} contains characters that the model has never seen: {some}; {advice}")
         return indices
 
-    def translation_from(self, other: Vocabulary, what: str, way_out: str = "remove them") -> np.ndarray | None:
+    def translation_from(self, other: Vocabulary, what: str, advice: str = "remove them") -> np.ndarray | None:
         """Returns this vocabulary's index for each index of another; None if they are the same.
 
         Raises UserError, which names the text as `what`, if the other has characters that this one lacks.
         """
         if other.characters == self.characters:
             return None
-        return self.indices_of(np.array([ord(c) for c in other.characters]), what, way_out)
+        return self.indices_of(np.array([ord(c) for c in other.characters]), what, advice)
 
     @cached_property
     def by_code(self) -> np.ndarray:
