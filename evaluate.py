@@ -202,8 +202,7 @@ def print_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
     for copy in result.copies:
         passage = copy.passage.encode("latin-1").decode("utf-8", "replace") if vocabulary.is_bytes else copy.passage
         beginning = repr(passage[:200]) + (" ..." if len(passage) > 200 else "")
-        often = f", and {copy.count - 1} more times" if copy.count > 1 else ""
-        print(f"{len(copy.passage):>4} characters, line {line_number(text, copy.position)}{often}: {beginning}")
+        print(f"{len(copy.passage):>4} characters, line {line_number(text, copy.position)}: {beginning}")
 
 
 def learned_spans(checkpoint: Checkpoint, text: Text) -> tuple[list[Span], list[Span]]:

@@ -17,22 +17,24 @@ from util.text.cache import Text
 from util.text.source import progress_bar
 
 LENGTHS = (10, 20, 30, 50)
-"""The lengths in characters of the passages to count; each at most twice the one before."""
+"""The lengths in characters of the passages to count."""
 COPIES = 5
 LONGEST_SAMPLE = 10_000_000
 YARDSTICK = 100_000
 """How many characters of the validation text tell as much as all of it."""
-MANY = 1 << 21
-"""About how many positions of copied passages of each length to keep at most."""
+BASE = np.uint64(0x9E3779B97F4A7C15)
+INVERSE = np.uint64(pow(int(BASE), -1, 2**64))
+
+Extent = tuple[int, int, int]
+"""Where a copy begins and ends in the sampled texts, and where it begins in the training text."""
 
 
 @dataclass
 class Copy:
-    """A passage of a sampled text that is in the training text `count` times, first at `position`."""
+    """A passage of a sampled text that is in the training text, there at `position`."""
 
     passage: str
     position: int
-    count: int
 
 
 @dataclass
@@ -55,130 +57,104 @@ def novelty(samples: Sequence[str], text: Text, training: Sequence[Span], valida
     codes = np.concatenate([*(np.append(piece, -1) for piece in (*pieces, *yardstick)), np.full(LENGTHS[-1], -1)])
     border = sum(len(piece) + 1 for piece in pieces)
     values = np.random.RandomState(0).randint(0, 2**64, len(text.vocabulary) + 1, np.uint64)
-    passages = shortest_passages(values[codes])
-    tables = [Table(passages := passages.longer(length - passages.length), border) for length in LENGTHS]
+    passages = {length: Passages(window_hashes(values[codes], length)) for length in LENGTHS}
     with progress_bar("reading the training text", sum(stop - start for start, stop in training)) as bar:
         for start, stop, chunk in chunks(text.indices, training, LENGTHS[-1] - 1):
-            passages = shortest_passages(values[chunk])
-            for table in tables:
-                passages = table.search(passages.longer(table.length - passages.length), start, stop)
+            at = np.arange(len(chunk))
+            for length in LENGTHS:  # a longer passage can only be where a shorter one is
+                hashes = window_hashes(values[chunk], length)
+                at = passages[length].find(hashes, at[at < len(hashes)], start)
             bar.update(stop - start)
-    # The shorter passages also make up the longer ones, but there may be too many of them.
-    table = next((table for table in tables if table.count < MANY), tables[-1])
-    copies = [
-        Copy("".join(text.vocabulary.characters[code] for code in codes[position : position + length]), *there)
-        for position, length, *there in longest_copies(table)
-    ]
-    sampled = {table.length: table.share(slice(border), pieces) for table in tables}
-    return Novelty(sampled, {table.length: table.share(slice(border, None), yardstick) for table in tables}, copies)
+    found = {length: passages[length].position[passages[length].rank] for length in LENGTHS}
+    sampled = {length: share(found[length][:border], length, pieces) for length in LENGTHS}
+    expected = {length: share(found[length][border:], length, yardstick) for length in LENGTHS}
+    copies: list[Extent] = []
+    for length in LENGTHS[::-1]:
+        copies += copied(codes, found[length][:border], length, text.indices, training)
+        longest = distinct(copies)
+        if len(longest) == COPIES:
+            break
+    characters = text.vocabulary.characters
+    passages_copied = [Copy("".join(characters[code] for code in codes[s:e]), there) for s, e, there in longest]
+    return Novelty(sampled, expected, passages_copied)
 
 
-@dataclass
 class Passages:
-    """Passages of one length in a text: where they begin, in ascending order, and their hashes, (N,) each."""
+    """The passages of one length in the sampled texts and the yardstick, by their hashes."""
 
-    length: int
-    positions: np.ndarray
-    hashes: np.ndarray
+    def __init__(self, hashes: np.ndarray) -> None:
+        self.hashes, self.rank = np.unique(hashes, return_inverse=True)
+        self.position = np.full(len(self.hashes), -1)
+        """Where each passage is first in the training text; -1 if it is not there."""
 
-    def __getitem__(self, chosen: np.ndarray | slice) -> Passages:
-        return Passages(self.length, self.positions[chosen], self.hashes[chosen])
-
-    def longer(self, step: int) -> Passages:
-        """Returns the passages that are `step` characters longer, at most twice as long, and begin and end as these."""
-        if not step:
-            return self
-        end = np.searchsorted(self.positions, self.positions + step)
-        end[end == len(end)] = 0
-        on = self.positions[end] == self.positions + step
-        return Passages(self.length + step, self.positions[on], joined(self.hashes[on], self.hashes[end[on]]))
-
-    def also_in(self, other: Passages) -> Passages:
-        """Returns the passages that another text has too."""
-        return self[look_up(self.hashes, np.sort(other.hashes))[1]]
+    def find(self, hashes: np.ndarray, at: np.ndarray, start: int) -> np.ndarray:
+        """Looks up the passages at some positions of a chunk that begins at `start`; returns those that are known."""
+        rank = np.searchsorted(self.hashes, hashes[at])
+        rank[rank == len(self.hashes)] = 0
+        known = self.hashes[rank] == hashes[at]
+        at, rank = at[known], rank[known]
+        new = self.position[rank] < 0
+        self.position[rank[new][::-1]] = at[new][::-1] + start  # backwards, so that the first one stays
+        return at
 
 
-def shortest_passages(values: np.ndarray) -> Passages:
-    """Returns the passages of LENGTHS[0] characters of a text, given a random value for each of its characters."""
-    for step in (1, 2, 4, 2):
-        values = joined(values[:-step], values[step:])
-    return Passages(LENGTHS[0], np.arange(len(values)), values)
+def window_hashes(values: np.ndarray, length: int) -> np.ndarray:
+    """Returns the hash of each passage of a text, (N - length + 1,) for a random value for each of N characters.
 
-
-def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns the hashes of passages, given those of their beginnings and ends."""
-    return (first ^ (first >> np.uint64(29))) * np.uint64(0x9E3779B97F4A7C15) + second
-
-
-def look_up(hashes: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the positions of hashes in a sorted array, and whether they are there."""
-    rank = np.searchsorted(known, hashes)
-    rank[rank == len(known)] = 0
-    return rank, known[rank] == hashes if len(known) else np.zeros(len(hashes), bool)
-
-
-class Table:
-    """The passages of one length in the sampled texts, which begin before `border`, and in the yardstick after them."""
-
-    def __init__(self, passages: Passages, border: int) -> None:
-        self.length, self.sampled = passages.length, passages[slice(border)]
-        self.hashes, self.rank = np.unique(passages.hashes, return_inverse=True)
-        self.wanted, self.found = np.zeros((2, len(self.hashes)), bool)
-        self.wanted[self.rank[:border]] = True
-        self.copied, self.count = [(passages.positions[:0], passages.hashes[:0])], 0
-        """Where passages of the sampled texts are in the training text, and how many these are."""
-
-    def search(self, passages: Passages, start: int, stop: int) -> Passages:
-        """Returns those of a chunk's passages that are in the table; the chunk's own begin before `stop`."""
-        rank, known = look_up(passages.hashes, self.hashes)
-        passages, rank = passages[known], rank[known]
-        self.found[rank] = True
-        if self.count < MANY:
-            copied = passages[self.wanted[rank] & (passages.positions < stop - start)]
-            self.copied.append((copied.positions + start, copied.hashes))
-            self.count += len(copied.hashes)
-        return passages
-
-    def share(self, part: slice, pieces: Sequence[np.ndarray]) -> float:
-        """Returns the fraction found of the passages in a part of the table, which holds these pieces."""
-        count = sum(max(len(piece) - self.length + 1, 0) for piece in pieces)
-        return float(self.found[self.rank[part]].sum() / count) if count else float("nan")
-
-
-def longest_copies(table: Table) -> Iterator[tuple[int, int, int, int]]:
-    """Yields the longest passages of the sampled texts that are in the training text.
-
-    Each comes as its position in the sampled texts, its length, its first position in the training text, and how often
-    it is there.
+    The hash is the sum of value[k] BASE^(i - k) over the passage from i on, modulo 2^64 (Karp and Rabin 1987).
     """
-    mine, (positions, hashes) = table.sampled, map(np.concatenate, zip(*table.copied))
-    theirs = Passages(table.length, positions, hashes)
-    for _ in range(COPIES):
-        theirs = theirs.also_in(mine)
-        if not len(theirs.hashes):
-            return
-        here, there = longest(mine, theirs)
-        first = here.hashes == here.also_in(there).hashes[0]
-        positions = there.positions[there.hashes == here.hashes[first][0]]
-        taken = here.positions[first]
-        yield int(taken[0]), here.length, int(positions[0]), len(positions)
-        # Whatever overlaps this passage, wherever it comes, does not count as another copy.
-        before = np.searchsorted(taken, mine.positions + mine.length) - 1
-        mine = mine[(before < 0) | (taken[before] + here.length <= mine.positions)]
+    powers = np.cumprod(np.full(len(values), INVERSE))
+    sums = np.append(np.uint64(0), np.cumsum(values * powers))
+    starts = np.cumprod(np.full(max(len(values) - length + 1, 0), BASE))
+    return (sums[length:] - sums[:-length]) * starts
 
 
-def longest(mine: Passages, theirs: Passages) -> tuple[Passages, Passages]:
-    """Returns the longest passages that are in both texts, in each of them."""
-    step, limit = mine.length, 0
-    while step:
-        longer = mine.longer(step)
-        found = theirs.longer(step).also_in(longer)
-        if len(found.hashes):
-            mine, theirs = longer, found
-        else:
-            limit = mine.length + step
-        step = (limit - mine.length) // 2 if limit else mine.length
-    return mine, theirs
+def share(found: np.ndarray, length: int, pieces: Sequence[np.ndarray]) -> float:
+    """Returns which fraction of these pieces' passages were found."""
+    count = sum(max(len(piece) - length + 1, 0) for piece in pieces)
+    return float((found >= 0).sum() / count) if count else float("nan")
+
+
+def copied(
+    codes: np.ndarray, found: np.ndarray, length: int, text: np.ndarray, training: Sequence[Span]
+) -> Iterator[Extent]:
+    """Yields what is copied.
+
+    `found` says where the passage of this length at each position of the samples is first in the training text. From
+    there it is lengthened both ways, as far as the characters are the same.
+    """
+    end = 0
+    for here in np.flatnonzero(found >= 0).tolist():
+        if here + length <= end:
+            continue  # it lies in the one before
+        there = int(found[here])
+        start, stop = next(span for span in training if span[0] <= there < span[1])
+        before = common(codes[:here][::-1], text[start:there][::-1])
+        end = here + common(codes[here:], text[there:stop])
+        yield here - before, end, there - before
+
+
+def common(a: np.ndarray, b: np.ndarray) -> int:
+    """Returns how many elements at the beginning of two arrays are the same."""
+    size = 64
+    while True:
+        count = min(size, len(a), len(b))
+        different = np.flatnonzero(a[:count] != b[:count])
+        if len(different) or count < size:
+            return int(different[0]) if len(different) else count
+        size *= 2
+
+
+def distinct(copies: Sequence[Extent]) -> list[Extent]:
+    """Returns the longest few copies, of those that overlap, here or in the training text, only one."""
+    taken: list[Extent] = []
+    for start, end, there in sorted(copies, key=lambda copy: copy[0] - copy[1]):
+        shift = there - start
+        if not any(max(start, s) < min(end, e) or max(there, t) < min(end + shift, e + t - s) for s, e, t in taken):
+            taken.append((start, end, there))
+        if len(taken) == COPIES:
+            break
+    return taken
 
 
 def line_number(text: Text, position: int) -> int:
