@@ -82,9 +82,9 @@ def main() -> int:
         # A single text is written as it grows; several are held until all are complete.
         held = [io.BytesIO() for _ in range(N)] if N > 1 else []
         stop_before = separator if options.stop_document else []
-        texts = [GrowingText(place, show, prime, stop, stop_before) for place in held or (file,)]
+        texts = [GrowingText(into, show, prime, stop, stop_before) for into in held or (file,)]
         grow(texts, sampled, lambda: bool(signals.received))
-        file.write(numbered([place.getvalue() for place in held]) if held else b"\n")
+        file.write(numbered([part.getvalue() for part in held]) if held else b"\n")
     return signals.exit_status
 
 
