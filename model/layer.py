@@ -21,6 +21,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
+from model import fused
 from model.shapes import GATES, STATES
 
 ONE_HOT_ROWS = 1024
@@ -121,6 +122,8 @@ class Buffers:
         self.fits = x.shape, layer.h2h_weight.dtype, layer.h2h_weight.device
         self.passes = 0
         self.layer, self.H = layer, H
+        self.kernels = fused.kernels_for(layer.cell, layer.h2h_weight)
+        self.cell = self.kernels or layer
         # What the input adds to the gates' pre-activations. A step turns its part, needed nowhere else, into the gates.
         self.gates, self.d_gates = new(S, B, width), new(S, B, width)
         self.states = {name: new(S + 1, B, H) for name in STATES[layer.cell]}  # [t] goes into step t, [t + 1] comes out
@@ -160,7 +163,7 @@ class Unroll(torch.autograd.Function):
         b = buffers
         b.passes += 1
         ctx.layer, ctx.buffers, ctx.number = layer, b, b.passes
-        ctx.save_for_backward(x, i2h_weight, h2h_weight)
+        ctx.save_for_backward(x, i2h_weight)
         bias, gates = torch.add(i2h_bias, h2h_bias, out=b.bias), b.gates.flatten(0, 1)
         if b.dx is None:
             torch.index_select(i2h_weight, 0, x.flatten(), out=gates).add_(bias)
@@ -168,25 +171,26 @@ class Unroll(torch.autograd.Function):
             torch.addmm(bias, x.flatten(0, 1), i2h_weight, out=gates)
         for before, values in zip(state, b.states.values()):
             values[0].copy_(before)
-        weights = layer.h2h_parts(h2h_weight, axis=1)
+        b.h2h_weight_t.copy_(h2h_weight.t())
+        weights = layer.h2h_parts(b.h2h_weight_t, axis=0) if b.kernels else layer.h2h_parts(h2h_weight, axis=1)
         for s in b.steps:
-            layer.forward_step(s, *weights)
+            b.cell.forward_step(s, *weights)
         last_state = torch.stack([values[-1] for values in b.states.values()])
         ctx.mark_non_differentiable(last_state)
         return b.states["h"][1:], last_state
 
     @staticmethod
     def backward(ctx, dh_above, _):
-        x, i2h_weight, h2h_weight = ctx.saved_tensors
+        x, i2h_weight = ctx.saved_tensors
         layer, b = ctx.layer, ctx.buffers
         if ctx.number != b.passes:
             raise RuntimeError("the layer ran forward again before this backward pass, which overwrote what it needs")
         for gradient in b.d_states.values():
             gradient.zero_()  # no gradient comes from beyond the last step
-        layer.slopes(b.all_steps)
-        weights = layer.h2h_parts(b.h2h_weight_t.copy_(h2h_weight.t()), axis=0)
-        for s, dh in zip(reversed(b.steps), reversed(dh_above.unbind())):
-            layer.backward_step(s, dh, *weights)
+        b.cell.slopes(b.all_steps)
+        weights = layer.h2h_parts(b.h2h_weight_t, axis=0)
+        for s, dh in zip(reversed(b.steps), reversed(dh_above.contiguous().unbind())):
+            b.cell.backward_step(s, dh, *weights)
         d_gates = b.d_gates.flatten(0, 1)
         torch.sum(d_gates, 0, out=b.d_bias)
         layer.h2h_gradient(b.all_steps, b.d_h2h_weight)

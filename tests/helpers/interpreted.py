@@ -1,0 +1,70 @@
+"""The GPU's kernels without a GPU: Triton's interpreter computes them on a CPU, and plain cells say what is right.
+
+    python -m tests.helpers.interpreted
+
+prints, as JSON, the largest relative error of each case. In a process of its own, since Triton must know before it is
+imported. It needs the package triton, but nothing else of a GPU.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from model import fused
+from model.char_rnn import CELLS
+from tests.helpers.fake_gpu import trainer
+
+SIZES = ((4, 1, 20, 3), (2, 50, 12, 20), (1, 17, 140, 5), (1, 3, 520, 2))
+"""Steps, streams, units and inputs: no multiples of a tile, in each row of fused.TILES, and more units than one BK."""
+
+
+def error(found: Tensor, expected: Tensor) -> float:
+    return ((found - expected).norm() / expected.norm()).item()
+
+
+def layer_results(cell: str, S: int, B: int, H: int, inputs: int, use_kernels: bool) -> Iterator[Tensor]:
+    """Outputs, last state and all gradients of a layer; with kernels in single precision, without in double."""
+    generator = torch.Generator().manual_seed(S + B + H)
+    numbers = [torch.randn(shape, generator=generator) for shape in ((S, B, inputs), (2, B, H), (S, B, H))]
+    x, state, d_outputs = (values if use_kernels else values.double() for values in numbers)
+    layer = CELLS[cell](inputs, H).to(x.dtype)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) / H**0.5)
+    x.requires_grad_()
+    outputs, last = layer(x, state[: 2 if cell == "lstm" else 1])
+    outputs.backward(d_outputs)
+    assert bool(next(iter(layer._buffers_for.values())).kernels) == use_kernels
+    yield from (outputs, last, x.grad, *(parameter.grad for parameter in layer.parameters()))
+
+
+def trainer_results(cell: str, use_kernels: bool) -> Iterator[Tensor]:
+    """Loss, gradient and state of an iteration."""
+    fused.why_not = lambda device: "" if use_kernels else "for comparison"
+    found = trainer(cell, device="cpu", dropout=0.3)
+    found.model.initialize(lambda count: torch.rand(count, generator=torch.Generator().manual_seed(count)) - 0.5)
+    found.step()
+    assert bool(next(iter(found.model.layers[1]._buffers_for.values())).kernels) == use_kernels
+    yield from (found._outcomes[0], found.flat.gradient, found.state)
+
+
+def main() -> None:
+    os.environ["TRITON_INTERPRET"] = "1"
+    fused.why_not = lambda device: ""
+    errors = {}
+    for cell in CELLS:
+        for sizes in SIZES:
+            both = (layer_results(cell, *sizes, use_kernels=use_kernels) for use_kernels in (True, False))
+            errors[f"{cell} {sizes}"] = max(error(*pair) for pair in zip(*both, strict=True))
+    for cell in CELLS:
+        both = (trainer_results(cell, use_kernels) for use_kernels in (True, False))
+        errors[f"{cell} trainer"] = max(error(*pair) for pair in zip(*both, strict=True))
+    json.dump(errors, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
