@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from torch.utils import backend_registration
 
 from tests.helpers.inputs import ROOT
+from util.training.dropout import GPUDraws
 
 
 def test_a_step_leaves_no_tensor_on_the_cpu_and_looks_at_no_value():
@@ -19,3 +21,11 @@ def test_a_step_leaves_no_tensor_on_the_cpu_and_looks_at_no_value():
     faults = json.loads(done.stdout)
     assert len(faults) == 12
     assert {kind: fault for kind, fault in faults.items() if fault} == {}
+
+
+def test_what_dropout_keeps_on_a_gpu_follows_from_the_iteration():
+    """Here the CPU stands in for one, though of a seed it takes only the part that is the iteration."""
+    one, same = (GPUDraws(torch.device("cpu"), 2**32 - 1, (100, 100), 0.7) for _ in range(2))
+    first, second = one.next(1).clone(), one.next(2).clone()
+    assert same.next(2).equal(second) and same.next(1).equal(first) and not first.equal(second)
+    assert abs(first.float().mean().item() - 0.7) < 0.03

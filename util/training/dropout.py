@@ -1,4 +1,4 @@
-"""Draws which outputs dropout drops, as the original does, but one iteration ahead."""
+"""Draws which outputs dropout drops: on a CPU as the original does, but one iteration ahead; on a GPU by the GPU."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from util.torch7_random import Torch7Random
 
@@ -22,8 +24,8 @@ class DropoutDraws:
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._ahead: Future[tuple[dict[str, Any], np.ndarray]] | None = None
 
-    def next(self) -> np.ndarray:
-        """Returns the next array of booleans, true for the outputs to keep."""
+    def next(self, iteration: int) -> np.ndarray:
+        """Returns the next array of booleans, true for the outputs to keep, whatever the iteration."""
         ahead = self._ahead or self._thread.submit(self._draw)
         _, kept = ahead.result()
         self._ahead = self._thread.submit(self._draw)
@@ -36,3 +38,19 @@ class DropoutDraws:
     def _draw(self) -> tuple[dict[str, Any], np.ndarray]:
         before = self._random.state()
         return before, self._random.bernoulli(math.prod(self._shape), self._keep).reshape(self._shape)
+
+
+class GPUDraws:
+    """Draws the same on a GPU, from a generator of its own.
+
+    It is seeded anew for each iteration: resuming needs no state of it, and several processes draw the same.
+    """
+
+    def __init__(self, device: torch.device, seed: int, shape: tuple[int, ...], keep: float) -> None:
+        self._generator, self._seed, self._keep = torch.Generator(device), seed, keep
+        self._kept = torch.empty(shape, dtype=torch.bool, device=device)
+
+    def next(self, iteration: int) -> Tensor:
+        """Returns the booleans of an iteration, which the next call overwrites."""
+        self._generator.manual_seed((self._seed << 32) + iteration)
+        return self._kept.bernoulli_(self._keep, generator=self._generator)

@@ -18,7 +18,7 @@ from torch.nn.functional import nll_loss
 from util.text.batches import TRAIN, VALIDATION, Batches
 from util.torch7_random import Torch7Random
 from util.training.cuda_graph import Graphed
-from util.training.dropout import DropoutDraws
+from util.training.dropout import DropoutDraws, GPUDraws
 from util.training.evaluation import batch_loss
 from util.training.flat import FlatParameters
 from util.training.optimizer import OPTIMIZERS
@@ -57,7 +57,11 @@ class Trainer:
         self.state = model.zero_state(self.streams.stop - self.streams.start)
         # The original draws step by step, and in each step layer by layer; each process draws for all streams.
         shape = options.seq_length, model.num_layers, options.batch_size, model.rnn_size
-        self._draws = DropoutDraws(random, shape, 1 - options.dropout) if options.dropout else None
+        self._draws: DropoutDraws | GPUDraws | None = None
+        if options.dropout and self.device.type == "cuda":
+            self._draws = GPUDraws(self.device, options.seed, shape, 1 - options.dropout)
+        elif options.dropout:
+            self._draws = DropoutDraws(random, shape, 1 - options.dropout)
 
     @property
     def size(self) -> int:
@@ -80,11 +84,11 @@ class Trainer:
         if not self._outcomes:
             self._began = time.perf_counter()
         epoch, number = divmod(self.iteration, self.batches.split_sizes[TRAIN])
-        inputs = [*self.batches.batch(TRAIN, number, epoch)]
+        inputs: list[np.ndarray | Tensor] = [*self.batches.batch(TRAIN, number, epoch)]
         if self._draws:
-            inputs.append(self._draws.next()[:, :, self.streams])
+            inputs.append(self._draws.next(self.iteration)[:, :, self.streams])
         self.iteration += 1
-        tensors = [self._sendable(array) for array in inputs]
+        tensors = [self._sendable(values) for values in inputs]
         if self._graph:
             loss = self._graph(tensors)
         else:
@@ -161,10 +165,10 @@ class Trainer:
         loss.backward()
         return loss.detach()
 
-    def _sendable(self, array: np.ndarray) -> Tensor:
-        """Returns an array as a CPU tensor that a GPU can copy asynchronously."""
-        tensor = torch.from_numpy(array)
-        return tensor.pin_memory() if self.device.type == "cuda" else tensor
+    def _sendable(self, values: np.ndarray | Tensor) -> Tensor:
+        """Returns a tensor that a GPU can copy asynchronously."""
+        tensor = torch.as_tensor(values)
+        return tensor.pin_memory() if self.device.type == "cuda" and tensor.is_cpu else tensor
 
     def state_dict(self, text_sha256: str) -> dict[str, Any]:
         """Returns what a `Checkpoint` holds of the run. All processes must call it, and get the same.
@@ -174,7 +178,7 @@ class Trainer:
         if self._outcomes:
             self.fetch()
         self._check_model()
-        random = (self._draws or self.random).state()
+        random = (self._draws if isinstance(self._draws, DropoutDraws) else self.random).state()
         L, num_states, _, H = self.state.shape
         state = self.state.new_zeros(L, num_states, self.options.batch_size, H)
         state[:, :, self.streams] = self.state
