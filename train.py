@@ -108,7 +108,7 @@ def main() -> int:
         trainer = make_trainer(vocabulary, batches, device, processes, start)
         if start.checkpoint and start.resumed_from:
             folder.continue_from(start.resumed_from, start.checkpoint)
-        processes.connect(lambda: shared_values(parser, options, text.sha256, trainer))
+        processes.connect(device, lambda: shared_values(parser, options, text.sha256, trainer))
         threads = choose_threads(options.threads, options.model, options.rnn_size, options.batch_size)
 
         def save() -> None:

@@ -9,11 +9,14 @@ import sys
 import pytest
 import torch
 
+from model import fused
+from model.char_rnn import CharRNN
 from tests.helpers.checkpoints import checkpoints, same
 from tests.helpers.golden import RUNS
 from tests.helpers.inputs import GOLDEN, ROOT, SMALL, numbers
 from tests.helpers.runs import finish
 from util.checkpoint.store import load_checkpoint
+from util.training.dropout import GPUDraws
 
 pytestmark = [
     pytest.mark.gpu,
@@ -21,11 +24,16 @@ pytestmark = [
 ]
 
 
-def train(folder, *flags, cv="cv"):
-    """A run, in which the GPU was really used if it was asked for."""
+SLOWER = "warning: training will be slower than it could be: "
+
+
+def train(folder, *flags, cv="cv", slower=False, **environment):
+    """A run, in which the GPU was really used if it was asked for, with its kernels unless `slower`."""
     command = [sys.executable, ROOT / "train.py", *map(str, flags), "-data_dir", str(folder)]
-    done = subprocess.run([*command, "-checkpoint_dir", folder / cv], capture_output=True, text=True, cwd=ROOT)
+    command += ["-checkpoint_dir", folder / cv]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | environment)
     assert done.returncode == 0 and "could not be captured" not in done.stderr, done.stderr
+    assert done.stderr.count(SLOWER) == slower, done.stderr
     newest = max((folder / cv).glob("*.pt"), key=os.path.getmtime)
     assert load_checkpoint(newest).training["device"] == ("cpu" if -1 in flags else "cuda"), done.stdout
     return done.stdout
@@ -35,8 +43,9 @@ def losses(folder, *flags):
     return [float(loss) for loss in re.findall(r"train_loss = (\S+),", train(folder, *flags))]
 
 
-@pytest.mark.parametrize("name", [name for name in RUNS if name != "lstm_init_from"])
+@pytest.mark.parametrize("name", [name for name in RUNS if name != "lstm_init_from" and "dropout" not in name])
 def test_double_precision_equals_the_reference(name, tmp_path):
+    """Without dropout, for which a GPU draws other numbers."""
     (tmp_path / "input.txt").write_bytes(numbers(1500))
     run = RUNS[name]
     found = losses(tmp_path, *shlex.split(run["flags"]), "-dtype", "float64", "-gpuid", "0")
@@ -49,6 +58,60 @@ def test_single_precision_equals_the_cpu_but_for_rounding(model, tmp_path):
     flags = ["-model", model, "-max_epochs", 1, "-rnn_size", 32, "-batch_size", 20]
     gpu, cpu = losses(tmp_path, *flags, "-gpuid", 0), losses(tmp_path, *flags, "-gpuid", -1)
     assert max(abs(a - b) for a, b in zip(gpu[:20], cpu[:20], strict=True)) <= 1e-4
+
+
+@pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize(("rnn_size", "batch_size"), [(128, 50), (130, 17), (512, 1), (1030, 50)])
+def test_the_kernels_compute_what_the_plain_cells_compute(model, rnn_size, batch_size, monkeypatch):
+    device = torch.device("cuda:0")
+    assert not fused.why_not(device)
+    generator = torch.Generator(device).manual_seed(1)
+    x = torch.randint(0, 65, (7, batch_size), generator=generator, device=device)
+    found = []
+    for kernels_for in (fused.kernels_for, lambda *_: None):
+        monkeypatch.setattr(fused, "kernels_for", kernels_for)
+        network = CharRNN(65, rnn_size, 2, model).to(device)
+        network.initialize(
+            lambda count: torch.rand(count, generator=torch.Generator().manual_seed(count)) * 0.16 - 0.08
+        )
+        log_probs, state = network(x, network.zero_state(batch_size))
+        assert bool(next(iter(network.layers[0]._buffers_for.values())).kernels) == (not found)
+        (log_probs[..., 3].sum() / batch_size).backward()
+        found.append([log_probs.detach().clone(), state, *(p.grad.clone() for p in network.parameters())])
+    for ours, plain in zip(*found, strict=True):
+        assert ((ours - plain).norm() / plain.norm()).item() < 1e-5
+
+
+def test_without_a_compiler_a_warning_says_so_and_the_plain_operations_run(tmp_path):
+    (tmp_path / "input.txt").write_bytes(numbers(140))
+    flags = [*SMALL[1:], "-gpuid", 0, "-max_epochs", 1, "-seed", 3]
+    with_kernels = train(tmp_path, *flags, cv="a")
+    hidden = {"PATH": str(tmp_path), "CC": str(tmp_path / "cc"), "TRITON_CACHE_DIR": str(tmp_path / "cache")}
+    without = train(tmp_path, *flags, cv="b", slower=True, **hidden)
+    a, b = (re.findall(r"train_loss = (\S+),", out) for out in (with_kernels, without))
+    assert len(a) == 57 and max(abs(float(x) - float(y)) for x, y in zip(a, b, strict=True)) < 1e-3
+
+
+def test_a_model_that_the_gpu_has_no_memory_for_is_refused(tmp_path):
+    (tmp_path / "input.txt").write_bytes(numbers(140))
+    size = int((torch.cuda.get_device_properties(0).total_memory / 8 / 12) ** 0.5) + 1000  # 12 H² parameters, and more
+    command = [sys.executable, ROOT / "train.py", "-rnn_size", str(size), "-data_dir", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and "this GPU has" in done.stderr and "-rnn_size" in done.stderr
+
+
+def test_what_dropout_keeps_follows_from_the_seed_and_the_iteration():
+    draws = [GPUDraws(torch.device("cuda:0"), seed, (100, 100), 0.7) for seed in (7, 7, 8)]
+    first, again, another_seed = (one.next(1).clone() for one in draws)
+    assert first.equal(again) and not first.equal(another_seed) and not first.equal(draws[0].next(2))
+    assert draws[1].next(2).equal(draws[0].next(2)) and abs(first.float().mean().item() - 0.7) < 0.03
+
+
+def test_a_run_with_dropout_that_moves_to_the_gpu_says_so(tmp_path):
+    (tmp_path / "input.txt").write_bytes(numbers(140))
+    train(tmp_path, *SMALL[1:], "-max_epochs", 1, "-dropout", 0.3, "-gpuid", -1)
+    out = train(tmp_path, "-resume", tmp_path / "cv", "-max_epochs", 2, "-gpuid", 0)
+    assert "this run was on cpu; on another device its last digits and what dropout drops will differ" in out
 
 
 def test_losses_that_are_not_printed_are_not_lost(tmp_path):

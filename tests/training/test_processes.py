@@ -146,6 +146,26 @@ def test_processes_that_differ_are_noticed_at_the_start(what, folder):
     assert both[1].err == both[1].out == "" and "train_loss" not in both[0].out
 
 
+def test_more_processes_than_gpus(folder):
+    """As where a machine has one GPU, and where a launcher shows each process the same one."""
+    first, second = [run.wait() for run in start(folder, 2, *small(folder), prepare=has_the_only_gpu)]
+    assert (first.status, second.status) == (1, 1) and "train_loss" not in first.out
+    assert re.fullmatch("error: two processes would use the same GPU; .* -gpuid -1\n", first.err), first.err
+
+
+def has_the_only_gpu(rank: int) -> None:
+    processes.identity_of = lambda device: ("host", "GPU-1")
+
+
+def test_processes_with_a_gpu_each_train(folder):
+    """Whether or not each of them can see the others'."""
+    assert finish(folder, 2, *small(folder, "-max_epochs=1"), prepare=has_a_gpu_of_its_own).status == 0
+
+
+def has_a_gpu_of_its_own(rank: int) -> None:
+    processes.identity_of = lambda device: ("host", f"GPU-{rank}")
+
+
 def test_more_processes_than_streams(folder):
     first = finish(folder, 3, *small(folder, "-batch_size=2"))
     sentence = "error: 3 processes need a -batch_size of at least 3; it is 2\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import os
+import platform
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -73,8 +74,21 @@ def tried(device: str, say: Callable[[str], object]) -> str:
     return device
 
 
-def physical_memory() -> int:
-    """Returns how many bytes of memory this machine has; sys.maxsize if the system does not say."""
+def identity_of(device: str) -> tuple[str, str] | None:
+    """Returns what distinguishes a GPU from all others, however few of them a process sees; nothing for a CPU."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return platform.node(), str(torch.cuda.get_device_properties(device).uuid)
+
+
+def memory_of(device: str) -> int:
+    """Returns how many bytes of memory a GPU has, or else this machine; sys.maxsize if the system does not say."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_properties(device).total_memory
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from util import ROOT
 from util.cli.console import rank
+from util.cli.device import identity_of
 from util.cli.flags import Flags, Role
 from util.errors import UserError
 
@@ -45,10 +46,11 @@ class Processes:
             raise UserError(f"{self.size} processes need a -batch_size of at least {self.size}; it is {batch_size}")
         return slice(self.rank * batch_size // self.size, (self.rank + 1) * batch_size // self.size)
 
-    def connect(self, find_values: Callable[[], dict[str, Any]]) -> None:
+    def connect(self, device: str, find_values: Callable[[], dict[str, Any]]) -> None:
         """Joins the other processes, and takes this one's share of the machine's cores.
 
-        Raises UserError, which names the first difference, if `find_values` does not return the same in all of them.
+        Raises UserError, which names the first difference, if `find_values` does not return the same in all of them,
+        and if two of them have the same GPU as their device.
         """
         if self.size == 1:
             return
@@ -61,11 +63,18 @@ class Processes:
         distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
         values = find_values()
         everyones: list[Any] = [None] * self.size
+        gpus: list[Any] = [None] * self.size
         distributed.all_gather_object(everyones, values)
+        distributed.all_gather_object(gpus, identity_of(device))
         for name in values:
             for number, theirs in enumerate(everyones):
                 if theirs[name] != everyones[0][name]:
                     raise UserError(f"process {number} differs from process 0 in its {name}; all must have the same")
+        if None not in gpus and len(set(gpus)) < self.size:
+            raise UserError(
+                "two processes would use the same GPU; start no more of them on a machine than it has GPUs "
+                "(torchrun --nproc_per_node), or train on the CPU with -gpuid -1"
+            )
         self._group = distributed.new_group(timeout=PATIENCE)
 
     def __enter__(self) -> Processes:

@@ -18,7 +18,7 @@ from util.checkpoint.folder import newest_checkpoint
 from util.checkpoint.new_characters import add_characters
 from util.checkpoint.store import load_checkpoint
 from util.cli.console import log, tell
-from util.cli.device import physical_memory
+from util.cli.device import memory_of
 from util.cli.flags import Flags, Role
 from util.errors import UserError
 from util.text.batches import Batches
@@ -190,15 +190,17 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
     import torch  # takes seconds, so not before flags and data have been checked
 
     from model.char_rnn import CharRNN
+    from model.fused import why_not
     from util.training.trainer import Trainer
 
     options, checkpoint = start.options, start.checkpoint
     shape = len(vocabulary), options.rnn_size, options.num_layers, options.model
-    needed, there = 8 * count_parameters(*shape), physical_memory()
+    on_gpu = device.startswith("cuda")
+    needed, there = 8 * count_parameters(*shape), memory_of(device)
     if needed > there:
         raise UserError(
-            f"this model needs more than {needed >> 30} GB of memory, and this machine has {there >> 30}; "
-            "try a smaller -rnn_size or -num_layers"
+            f"this model needs more than {needed >> 30} GB of memory, and this {'GPU' if on_gpu else 'machine'} has "
+            f"{there >> 30}; try a smaller -rnn_size or -num_layers"
         )
     log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
     if options.dtype == "bfloat16":
@@ -218,5 +220,8 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
         if "learning_rate" in start.changed:
             trainer.learning_rate = options.learning_rate
         if checkpoint.training["device"] != trainer.device.type:
-            log(f"this run was on {checkpoint.training['device']}; on another device its last digits will differ")
+            digits = "its last digits and what dropout drops" if options.dropout else "its last digits"
+            log(f"this run was on {checkpoint.training['device']}; on another device {digits} will differ")
+    if on_gpu and options.dtype != "float64" and why_not(trainer.device):
+        tell(f"warning: training will be slower than it could be: {why_not(trainer.device)}")
     return trainer
