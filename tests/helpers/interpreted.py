@@ -18,8 +18,9 @@ from model import fused
 from model.char_rnn import CELLS
 from tests.helpers.fake_gpu import trainer
 
-SIZES = ((4, 1, 20, 3), (2, 50, 12, 20), (1, 17, 140, 5), (1, 3, 520, 2))
-"""Steps, streams, units and inputs: no multiples of a tile, in each row of fused.TILES, and more units than one BK."""
+SIZES = ((3, 1, 20, 3), (1, 50, 12, 20), (1, 17, 140, 5))
+LARGE = (1, 3, 520, 2)
+"""Steps, streams, units and inputs: no multiples of a tile, more units than one BK, and in each row of fused.TILES."""
 
 
 def error(found: Tensor, expected: Tensor) -> float:
@@ -57,7 +58,7 @@ def main() -> None:
     fused.why_not = lambda device: ""
     errors = {}
     for cell in CELLS:
-        for sizes in SIZES:
+        for sizes in (*SIZES, LARGE) if cell == "lstm" else SIZES:
             both = (layer_results(cell, *sizes, use_kernels=use_kernels) for use_kernels in (True, False))
             errors[f"{cell} {sizes}"] = max(error(*pair) for pair in zip(*both, strict=True))
     for cell in CELLS:
