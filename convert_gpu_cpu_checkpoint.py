@@ -2,8 +2,7 @@
 
     python convert_gpu_cpu_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt
 
-Writes the same checkpoint under its name plus _cpu.pt. The scripts here load either kind on any machine; the
-converted one also opens in other programs on a machine without a GPU.
+Writes it under its name plus _cpu.pt. The scripts here load either kind; other programs need it without a GPU.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from util.cli.flags import Flags
 def flags() -> Flags:
     flags = Flags("Converts a GPU checkpoint to a CPU checkpoint.", "python convert_gpu_cpu_checkpoint.py CHECKPOINT")
     flags.add_checkpoint()
-    flags.add_unused_machine()
+    flags.add_machine(used=False)
     return flags
 
 

@@ -34,7 +34,7 @@ def flags() -> Flags:
     add = flags.group("output")
     add("output", STRING, "", "file to write the page to; by default it lies beside the checkpoint, with .html")
     add("half", SWITCH, 0, "1 = store the weights in 16 bits: a smaller page, a little less exact")
-    flags.add_unused_machine()
+    flags.add_machine(used=False)
     return flags
 
 
