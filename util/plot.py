@@ -67,7 +67,8 @@ def save_picture(runs: Sequence[tuple[Curve, Curve]], unit: str, path: Path, rea
     low, high = loss_range(runs)
     margin = 0.05 * (high - low) or 0.1
     axes.set(xlabel=unit, ylabel="loss (nats per character)", ylim=(low - margin, high + margin), xlim=(0, None))
-    bits = axes.secondary_yaxis("right", functions=(lambda nats: nats / math.log(2), lambda bits: bits * math.log(2)))
+    bit = math.log(2)  # in nats
+    bits = axes.secondary_yaxis("right", functions=(lambda y: np.divide(y, bit), lambda y: np.multiply(y, bit)))
     bits.set_ylabel("bits per character")
     axes.grid(color="0.9")
     legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False, handlelength=4)
