@@ -10,8 +10,6 @@ from __future__ import annotations
 if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
-from pathlib import Path
-
 from util.checkpoint.store import load_checkpoint, to_bytes
 from util.cli import console
 from util.cli.files import output
@@ -26,7 +24,7 @@ def flags() -> Flags:
 
 
 def main() -> None:
-    source: Path = flags().parse().checkpoint
+    source = flags().parse().checkpoint
     content = to_bytes(load_checkpoint(source))
     target = source.with_name(source.name + "_cpu.pt")
     with output(target, reads=[source]) as file:

@@ -1,9 +1,7 @@
 """Shows what a checkpoint contains, or plots the losses of its run.
 
-    python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt
-    python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt cv/lm_gru_epoch50.00_1.3600.pt -plot curves.png
-
-The curves run over epochs, or over iterations if a checkpoint does not know its epoch.
+python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt
+python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt cv/lm_gru_epoch50.00_1.3600.pt -plot curves.png
 """
 
 from __future__ import annotations

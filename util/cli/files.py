@@ -13,8 +13,7 @@ from typing import BinaryIO
 from util.cli.signals import cleaning_up
 from util.errors import UserError, reason
 
-CHECKPOINT_STARTS = (b"PK\3\4", b"\3\0\0\0", b"\4\0\0\0")
-"""The first bytes of a .pt file, and of Torch's .t7 files."""
+CHECKPOINT_STARTS = (b"PK\3\4", b"\3\0\0\0", b"\4\0\0\0")  # of a .pt file, and of Torch's .t7 files
 
 
 @contextmanager

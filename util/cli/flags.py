@@ -67,7 +67,6 @@ POSITIVE = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # so
 FRACTION = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
 SWITCH = whole(0, 1)
 SEED = whole(0, 2**32 - 1)
-GPU_ID = whole(-1)
 
 
 def unescape(value: str) -> str:
@@ -114,7 +113,7 @@ class Flags(argparse.ArgumentParser):
     def add_machine(self, gpuid: int = 0, help: str = "GPU to use; -1 = CPU", used: bool = True) -> Callable[..., None]:
         """Adds -gpuid and -opencl, `used` or not, in a group of their own; returns a function that adds more to it."""
         add = self.group("machine" if used else "accepted as in the original, but no GPU is needed")
-        add("gpuid", GPU_ID, gpuid, help if used else "ignored", role=Role.MACHINE)
+        add("gpuid", whole(-1), gpuid, help if used else "ignored", role=Role.MACHINE)
         add("opencl", SWITCH, 0, "1 = use OpenCL instead of CUDA" if used else "ignored", role=Role.MACHINE)
         return add
 

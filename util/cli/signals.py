@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
+# Ctrl-C, kill, a closed terminal, a log whose reader has gone away; Windows lacks the last two.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE") if hasattr(signal, name)]
-"""Ctrl-C, kill, a closed terminal, a log whose reader has gone away; Windows lacks the last two."""
 STOPPING = b"stopping after this iteration; interrupt again to stop at once, without saving\n"
 
 
@@ -28,7 +28,7 @@ class StopSignals:
 
     @property
     def exit_status(self) -> int:
-        """The status that a shell expects of a process ended by the signal; 0 if there was none."""
+        """What a shell expects of a process ended by the signal; 0 if there was none."""
         return 128 + self.received if self.received else 0
 
     def __enter__(self) -> StopSignals:

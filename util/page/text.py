@@ -17,26 +17,19 @@ from util.page.reading import written_texts
 from util.text.source import CACHE_FILES, Source, characters
 from util.text.vocabulary import Vocabulary
 
-SEED = 123
-"""The seed for what the model writes if its text is gone."""
-SEARCHED, PIECE = 30_000, 1000
-"""How many characters to search for cells that follow a fact, and the longest passage they are cut into."""
-MOST_VALUES = 60_000_000
-"""The most cell values to look at; a larger model reads fewer characters."""
+SEED = 123  # for what the model writes if its text is gone
+SEARCHED, PIECE = 30_000, 1000  # characters to search for cells that follow a fact, in passages of at most so many
+MOST_VALUES = 60_000_000  # of cells to look at; a larger model reads fewer characters
 NAMES = {"train": "Training text", "val": "Validation text", "test": "Test text"}
 
 
 @dataclass
 class PageText:
-    passages: list[str]
-    """What the page shows, each passage read from a zero state. The model may not know all of the characters."""
-    searched: list[str]
-    """The passages to search for cells that follow a fact; the model knows all of their characters."""
-    tab: str
-    source: str
-    """What the text is: a word or two in `tab`, a sentence in `source`."""
-    reads: list[Path]
-    """The files that it comes from."""
+    passages: list[str]  # what the page shows, each read from a zero state; the model may not know all characters
+    searched: list[str]  # what is searched for cells that follow a fact; the model knows all of its characters
+    tab: str  # what the text is, in a word or two
+    source: str  # and in a sentence
+    reads: list[Path]  # the files that it comes from
 
 
 def text_for_page(checkpoint: Checkpoint, options: Namespace) -> PageText:

@@ -13,8 +13,8 @@ from util.checkpoint.content import Checkpoint
 from util.sampling.drawing import Step, drawing, sample
 from util.text.vocabulary import Vocabulary
 
+# Colors, of the terminal's 256, for characters below these probabilities.
 COLORS = ((0.01, 160), (0.05, 166), (0.2, 136), (0.5, 65))
-"""Colors, of the terminal's 256, for characters below these probabilities; more likely ones are left plain."""
 
 Show = Callable[[int, "np.ndarray | None"], bytes]
 """Returns the bytes to print for an index, given the log-probabilities (V,) it was chosen from, if any."""
