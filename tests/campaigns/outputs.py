@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -41,16 +42,11 @@ class Output:
     """A flag that names a place to write to, for which `{}` stands in the command."""
 
     command: str
-    protected: tuple[str, ...]
-    """What it must never write over: all that the command reads, and what is of another kind."""
-    suffix: str = ""
-    """How its name must end."""
-    fixed: str = ""
-    """Its name, where the user cannot choose it."""
-    folder: bool = False
-    """Whether it names a folder."""
-    replaces: bool = True
-    """Whether it replaces a file of its own kind."""
+    protected: tuple[str, ...]  # what it must never write over: all that the command reads, and what is of another kind
+    suffix: str = ""  # how its name must end
+    fixed: str = ""  # its name, where the user cannot choose it
+    folder: bool = False  # whether it names a folder
+    replaces: bool = True  # whether it replaces a file of its own kind
 
     def run(self, scene: Path, place: str, nobody: bool = False) -> CompletedProcess:
         script, *words = shlex.split(self.command.format(shlex.quote(place)))
@@ -59,9 +55,9 @@ class Output:
 
 def import_and_become_nobody() -> None:
     """What draws pictures is imported late, and may lie where only root can read."""
-    if importlib.util.find_spec("matplotlib"):
-        importlib.import_module("matplotlib.figure")
+    with suppress(ImportError):
         importlib.import_module("matplotlib.backends.backend_agg")
+        importlib.import_module("matplotlib.figure")
     become_nobody()
 
 
@@ -132,29 +128,33 @@ def attempts() -> Iterator[tuple[str, Output, str]]:
 def name_protected(naming: str, output: Output, target: str, scene: Path) -> str:
     """Names what must not be written over; it must be refused."""
     link = scene / (output.fixed or f"link{output.suffix}")
-    match naming:
-        case "its name":
-            return refused(output, scene, target)
-        case "roundabout":
-            return refused(output, scene, f"text/../{target}")
-        case "symbolic link":
-            link.symlink_to(scene / target)
-        case "hard link":
-            os.link(scene / target, link)
-    return refused(output, scene, link.name)
+    if naming == "symbolic link":
+        link.symlink_to(scene / target)
+    elif naming == "hard link":
+        os.link(scene / target, link)
+    names = {"its name": target, "roundabout": f"text/../{target}"}
+    return refused(output, scene, names.get(naming, link.name))
 
 
-def check_refused(done: CompletedProcess) -> None:
+def check_refused(done: CompletedProcess) -> str:
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert done.returncode in (1, 2) and len(errors) == 1 and "Traceback" not in done.stderr, done.stderr
     assert "/50 " not in done.stdout  # nothing was trained
+    return "refused, all as before"
+
+
+def refused(output: Output, scene: Path, place: str, nobody: bool = False) -> str:
+    before = state(scene)
+    came = check_refused(output.run(scene, place, nobody))
+    assert state(scene) == before
+    return came
 
 
 def written(output: Output, scene: Path, place: Path) -> str:
     """Writes there; everything else must stay as it was, but for what a run puts into its folder."""
     before = state(scene)
     done = output.run(scene, place.name)
-    assert done.returncode == 0 and "error" not in done.stderr, done.stderr
+    assert done.returncode == 0 and "error" not in done.stderr and place.exists(), done.stderr
     after = state(scene)
     new = {name for name in after.keys() - before.keys() if not name.startswith("cv/")}
     assert new <= {place.name} or (output.folder and all(name.startswith(place.name) for name in new)), new
@@ -163,30 +163,17 @@ def written(output: Output, scene: Path, place: Path) -> str:
     return "written"
 
 
-def refused(output: Output, scene: Path, place: str, nobody: bool = False) -> str:
-    before = state(scene)
-    check_refused(output.run(scene, place, nobody))
-    assert state(scene) == before
-    return "refused, all as before"
-
-
-def new_file(output: Output, scene: Path, place: Path) -> str:
-    came = written(output, scene, place)
-    assert place.exists()
-    return came
-
-
-def again(output: Output, scene: Path, place: Path, mode: int = 0o600) -> str:
+def again(output: Output, scene: Path, place: Path) -> str:
     """Over a file of its own kind, which has a mode and a link to it."""
     came = written(output, scene, place)
     if output.folder:
         return came
     kept = scene / f"kept{output.suffix}"
     place.rename(kept)
-    kept.chmod(mode)
+    kept.chmod(0o600)
     place.symlink_to(kept.name)
     came = written(output, scene, place) if output.replaces else refused(output, scene, place.name)
-    assert stat.S_IMODE(kept.stat().st_mode) == mode and place.is_symlink() and kept.stat().st_size
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600 and place.is_symlink() and kept.stat().st_size
     return came
 
 
@@ -206,12 +193,11 @@ def write_protected(output: Output, scene: Path, place: Path) -> str:
 def read_only_folder(output: Output, scene: Path, place: Path) -> str:
     if output.fixed:
         return ""
-    sealed = scene / "sealed"
-    sealed.mkdir()
+    (scene / "sealed").mkdir()
     hand_over(scene)
-    sealed.chmod(0o555)
+    (scene / "sealed").chmod(0o555)
     came = refused(output, scene, f"sealed/{place.name}", nobody=True)
-    sealed.chmod(0o755)
+    (scene / "sealed").chmod(0o755)
     return came
 
 
@@ -242,17 +228,13 @@ def a_pipe(output: Output, scene: Path, place: Path) -> str:
 
 
 def a_device(device: str, output: Output, scene: Path, place: Path) -> str:
-    if not Path(device).exists():
-        return ""
     before = os.stat(device)
     place.symlink_to(device)
     done = output.run(scene, place.name)
     after = os.stat(device)
-    assert stat.S_ISCHR(after.st_mode) and (before.st_rdev, before.st_mode) == (after.st_rdev, after.st_mode)
-    assert place.is_symlink()
+    assert (before.st_rdev, before.st_mode) == (after.st_rdev, after.st_mode) and place.is_symlink()
     if output.folder or device == "/dev/full":
-        check_refused(done)
-        return "refused, all as before"
+        return check_refused(done)
     assert done.returncode == 0, done.stderr
     return "the device got it, and is there"
 
@@ -268,7 +250,7 @@ def standard_output(output: Output, scene: Path, place: Path) -> str:
 
 
 PLACES: dict[str, Callable[[Output, Path, Path], str]] = {
-    "a new file": new_file,
+    "a new file": written,
     "a file of its own kind": again,
     "a file without write permission": write_protected,
     "a read-only folder": read_only_folder,
@@ -305,10 +287,6 @@ def campaign(every: int = 1, start: int = 0) -> Counter[str]:
     return figures
 
 
-def main() -> None:
+if __name__ == "__main__":
     for what, number in sorted(campaign().items()):
         print(f"{number:7} {what}")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,7 +2,9 @@
 
 import signal
 
-from util.cli.signals import StopSignals
+import pytest
+
+from util.cli.signals import StopSignals, cleaning_up
 
 
 def test_the_second_signal_meets_the_default(capfd):
@@ -13,3 +15,11 @@ def test_the_second_signal_meets_the_default(capfd):
         assert {signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)} == {signal.SIG_DFL}
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert capfd.readouterr().err == "stopping after this iteration; interrupt again to stop at once, without saving\n"
+
+
+def test_the_second_signal_lets_files_be_cleaned_up():
+    with cleaning_up(), StopSignals(silent=True):
+        signal.raise_signal(signal.SIGTERM)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with pytest.raises(SystemExit):
+                signal.raise_signal(number)

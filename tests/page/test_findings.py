@@ -4,25 +4,29 @@ import numpy as np
 import pytest
 
 from util.page import facts
-from util.page.findings import centered_ranks, find_cells, guesses, strengths
+from util.page.findings import Finding, centered_ranks, find_cells, guesses, strengths
 
 FACTS = {fact.name: fact for fact in facts.FACTS}
 
 
-def prose(seed: int, passages: int = 12, length: int = 800) -> list[str]:
-    """Passages of made-up sentences in lines of all lengths, some in quotation marks."""
+def prose(seed: int) -> list[str]:
+    """Twelve passages of made-up sentences in lines of all lengths, some in quotation marks."""
     random = np.random.default_rng(seed)
-    texts = []
-    for _ in range(passages):
-        text = ""
-        while len(text) < length:
-            words = [
-                "".join(random.choice(list("abcdefgh"), random.integers(1, 9))) for _ in range(random.integers(3, 9))
-            ]
-            sentence = " ".join(words).capitalize() + "."
-            text += (f'"{sentence}"' if random.random() < 0.3 else sentence) + random.choice(["\n", " "])
-        texts.append(text[:length])
-    return texts
+
+    def sentence() -> str:
+        words = ["".join(random.choice(list("abcdefgh"), random.integers(1, 9))) for _ in range(random.integers(3, 9))]
+        text = " ".join(words).capitalize() + "."
+        return (f'"{text}"' if random.random() < 0.3 else text) + random.choice(["\n", " "])
+
+    return ["".join(sentence() for _ in range(60))[:800] for _ in range(12)]
+
+
+def fact_in(passages: list[str], name: str) -> np.ndarray:
+    return np.concatenate([FACTS[name].values(passage) for passage in passages]).astype(float)
+
+
+def found_in(passages: list[str], cells: np.ndarray) -> dict[str, Finding]:
+    return {finding.name: finding for finding in find_cells(passages, cells)}
 
 
 def slow_auc(cell: np.ndarray, fact: np.ndarray) -> float:
@@ -46,27 +50,23 @@ def test_strengths_are_2_auc_minus_1_and_spearman_s_correlation():
     for cell, by_event, by_number in zip(cells.T, of_event[:, 0], of_number[:, 0]):
         assert by_event == pytest.approx(2 * slow_auc(cell, event) - 1, abs=1e-5)
         assert by_number == pytest.approx(np.corrcoef(slow_ranks(cell), slow_ranks(number))[0, 1], abs=1e-5)
-
-
-def test_what_never_changes_has_no_strength():
-    ranks = centered_ranks(np.array([[1.0, 1], [1, 2], [1, 3]]))
-    constant, number = np.ones((3, 1)), np.arange(3)[:, None]
-    found = [strengths(ranks, constant, False), strengths(ranks, constant, True), strengths(ranks, number, True)]
-    assert np.concatenate(found, 1).tolist() == [[0, 0, 0], [0, 0, pytest.approx(1)]]
+    constant = np.ones((150, 1))  # what never changes has no strength
+    for values, is_number in ((constant, True), (constant, False)):
+        assert not strengths(ranks, values, is_number).any()
+    assert not strengths(centered_ranks(constant), number[:, None], True).any()
 
 
 @pytest.mark.parametrize(
     ("name", "sign"),
-    [("characters since the line began", 1), ("characters since a sentence ended", -1), ("inside quotation marks", 1),
-     ("inside quotation marks", -1)],
-)  # fmt: skip
+    [("characters since a sentence ended", -1), ("inside quotation marks", 1), ("inside quotation marks", -1)],
+)
 def test_a_planted_cell_is_found(name, sign):
     passages, random = prose(2), np.random.default_rng(3)
-    fact = np.concatenate([FACTS[name].values(passage) for passage in passages]).astype(float)
+    fact = fact_in(passages, name)
     cells = random.normal(size=(len(fact), 100))
     cells[:, 70] = sign * fact + random.normal(size=len(fact)) * fact.std() / 2
-    finding = next(finding for finding in find_cells(passages, cells) if finding.name == name)
-    assert finding.found and finding.cell == 70 and finding.rises == (sign > 0)
+    finding = find_cells(passages, cells)[0]  # findings come first
+    assert (finding.name, finding.found, finding.cell, finding.rises) == (name, True, 70, sign > 0)
     assert finding.base == pytest.approx(fact.mean())
     second = slice(len(fact) // 2, None)  # twelve passages of the same length: the cell was chosen on the first six
     if finding.is_number:
@@ -76,7 +76,6 @@ def test_a_planted_cell_is_found(name, sign):
     else:
         assert finding.score == pytest.approx(slow_auc(sign * cells[second, 70], fact[second]), abs=1e-4)
         assert 0.85 < finding.score < 1 and finding.chance < 0.6
-    assert find_cells(passages, cells)[0].found  # findings come first
 
 
 @pytest.mark.parametrize("drift", [0, 0.999])
@@ -91,39 +90,30 @@ def test_noise_follows_nothing(drift):
         assert len(findings) > 4 and not any(finding.found for finding in findings)
 
 
-def test_what_the_last_character_says_is_not_a_finding():
+def test_what_is_not_a_finding():
+    """What the last character says already, and a cell that is good on one half only."""
     passages = prose(4)
-    is_capital = np.concatenate([FACTS["a capital"].values(passage) for passage in passages]).astype(float)
-    cells = np.random.default_rng(5).normal(size=(len(is_capital), 5))
-    cells[:, 3] = is_capital
-    finding = next(finding for finding in find_cells(passages, cells) if finding.name == "a capital")
+    capital, column = fact_in(passages, "a capital"), fact_in(passages, "characters since the line began")
+    cells, half = np.random.default_rng(5).normal(size=(len(capital), 20)), len(capital) // 2
+    cells[:, 3] = capital
+    cells[:half, 4] = column[:half]
+    findings = found_in(passages, cells)
+    finding = findings["a capital"]
     assert (finding.cell, finding.score, finding.found) == (3, pytest.approx(1), False)
     assert finding.pair == pytest.approx(1, abs=0.01)
-
-
-def test_a_cell_that_is_good_on_one_half_only_is_not_a_finding():
-    passages, random = prose(6), np.random.default_rng(7)
-    fact = np.concatenate([FACTS["characters since the line began"].values(passage) for passage in passages])
-    cells = random.normal(size=(len(fact), 20))
-    cells[: len(fact) // 2, 4] = fact[: len(fact) // 2]
-    finding = next(
-        finding for finding in find_cells(passages, cells) if finding.name == "characters since the line began"
-    )
+    finding = findings["characters since the line began"]
     assert finding.cell == 4 and not finding.found and abs(finding.score) < 0.1
 
 
-def test_rare_facts_are_left_out():
+def test_rare_facts_are_left_out_and_one_passage_says_nothing():
     passages = prose(8)
     cells = np.random.default_rng(9).normal(size=(sum(map(len, passages)), 5))
-    names = {finding.name for finding in find_cells(passages, cells)}
+    names = found_in(passages, cells).keys()
     assert "inside quotation marks" in names
     assert not names & {"a digit", "inside a tag", "inside a comment", "depth of brackets", "indentation of the line"}
     passages[0] = "(9" + passages[0][2:]  # once is not often enough
-    assert {finding.name for finding in find_cells(passages, cells)} == names
-
-
-def test_one_passage_says_nothing():
-    assert find_cells([prose(1)[0]], np.zeros((800, 3))) == [] == find_cells([], np.zeros((0, 3)))
+    assert found_in(passages, cells).keys() == names
+    assert find_cells(passages[:1], cells[:800]) == [] == find_cells([], np.zeros((0, 3)))
 
 
 def test_guesses_of_pairs():

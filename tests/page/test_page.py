@@ -93,17 +93,13 @@ def test_surprise_in_the_text_and_at_the_pointer(page, figures):
     assert page.inner_text("#status") == (
         f"numbers.txt. 1,500 bytes, {mean:.2f} bits of surprise a byte ({mean * math.log(2):.3f} nats)."
     )
-    for position in (5, 40, 41):
+    for position in (5, 41):
         page.locator("#text span").nth(position).hover()
         settled(page)
-        assert cursor(page) == position
-        assert f"{bits[position]:.2f} bits" in page.inner_text("#prediction p")
+        assert cursor(page) == position and f"{bits[position]:.2f} bits" in page.inner_text("#prediction p")
         rows = page.eval_on_selector_all("#prediction li", "rows => rows.map((row) => [row.className, row.innerText])")
         (actual,) = (float(re.search(r"[\d.]+(?=%)", text)[0]) for name, text in rows if name == "actual")
         assert len(rows) in (5, 6) and actual == pytest.approx(100 * 2 ** -bits[position], abs=0.51)
-    page.locator("#text span").first.hover()
-    settled(page)
-    assert "begins a passage" in page.inner_text("#prediction")
 
 
 def test_a_click_holds_the_cursor_and_keys_move_it(page):
@@ -120,13 +116,16 @@ def test_a_click_holds_the_cursor_and_keys_move_it(page):
     assert after("ArrowDown") == min(end + column, TEXT.index("\n", end + 1))
     assert TEXT.count("\n", 0, after("ArrowUp")) == TEXT.count("\n", 0, 51)
     assert after("Home", "ArrowLeft") == 0 and after("End") == 1499 and after("ArrowUp") < 1499
-    after("Home", "Escape")
-    spans.nth(20).hover()
-    assert cursor(page) == 20
-    spans.nth(20).click()
-    spans.nth(20).click()  # lets it go
-    spans.nth(21).hover()
-    assert cursor(page) == 21
+    settled(page)
+    after("Home")
+    settled(page)
+    assert "begins a passage" in page.inner_text("#prediction")
+    after("Escape")
+    for number in (20, 21):
+        spans.nth(number).hover()
+        assert cursor(page) == number
+        spans.nth(number).click()
+        spans.nth(number).click()  # lets it go
 
 
 def test_cells_at_the_cursor_and_the_text_in_the_colors_of_one(page, figures):
@@ -174,19 +173,14 @@ def test_saturation(page, figures):
     page.locator("#plot circle").last.click()
     chosen = page.get_attribute("#plot circle[aria-selected=true]", "data-cell")
     assert page.get_attribute("#grids i[aria-selected=true]", "data-cell") == chosen
-    page.focus("#plot")
-    page.keyboard.press("ArrowLeft")
-    assert page.get_attribute("#plot circle[aria-selected=true]", "data-cell") == str(max(0, int(chosen) - 1))
 
 
 def test_writing(page):
     """It begins by itself, what it writes is sample.py's text, and it can be stopped."""
-    checkpoint = load_checkpoint(LSTM)
 
     def sampled(*options) -> str:
-        return sample_text(
-            Stepper(checkpoint.parameters, checkpoint.options["num_layers"], "lstm"), checkpoint, *options
-        )
+        checkpoint = load_checkpoint(LSTM)
+        return sample_text(Stepper(checkpoint.parameters, 2, "lstm"), checkpoint, *options)
 
     page.click("#tab-write")
     finished(page)
@@ -279,8 +273,7 @@ def test_a_vocabulary_of_thousands(tmp_path, made, opened):
     vocabulary = "".join(map(chr, range(0x4E00, 0x4E00 + 5000)))
     (tmp_path / "x.txt").write_text(vocabulary[::40], "utf-8")
     page = opened(made(save_model(tmp_path / "x.pt", vocabulary), f"-file={tmp_path / 'x.txt'}"))
-    assert text_of(page) == vocabulary[::40]
-    assert page.inner_text("#bits li:last-child") == "16+ bits"
+    assert text_of(page) == vocabulary[::40] and page.inner_text("#bits li:last-child") == "16+ bits"
     assert page.evaluate("charRNN.step(4999).length") == 5000
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,10 @@ from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN, ROOT, SMALL, numbers
 from tests.helpers.refusals import refused
 from tests.helpers.runs import finish
-from tests.helpers.scripts import become_nobody, imported, run
+from tests.helpers.scripts import become_nobody, imported, run, run_here
 from util.checkpoint.store import load_checkpoint
 from util.page.page import in_half_precision
 from util.page.reading import read_passages
-from util.page.text import text_for_page
 
 LSTM = GOLDEN / "lstm.t7"
 TEXT = numbers(140).decode()
@@ -43,14 +41,11 @@ def content(path: Path) -> dict:
 
 def test_the_validation_text_one_stream_s_passage_after_the_other(trained, tmp_path):
     """The page lies beside its checkpoint."""
-    (tmp_path / "cv").mkdir()
-    shutil.copy(trained, tmp_path / "cv" / "x.y.pt")
-    done = run("visualize.py", "cv/x.y.pt", cwd=tmp_path)
-    page = tmp_path / "cv" / "x.y.html"
-    assert (done.stdout, done.stderr) == (
-        f"wrote cv/x.y.html ({page.stat().st_size / 1e6:.1f} MB); open it in a browser\n", ""
-    )  # fmt: skip
-    assert (names(tmp_path), names(tmp_path / "cv")) == ({"cv"}, {"x.y.pt", "x.y.html"})
+    shutil.copy(trained, tmp_path / "x.y.pt")
+    done = run_here("visualize.py", tmp_path / "x.y.pt")
+    page = tmp_path / "x.y.html"
+    assert done.stdout.decode() == f"wrote {page} ({page.stat().st_size / 1e6:.1f} MB); open it in a browser\n"
+    assert names(tmp_path) == {"x.y.pt", "x.y.html"} and done.stderr == b""
     found = content(page)
     assert found["passages"] == [TEXT[610 * b + 570 : 610 * b + 610] for b in range(4)]
     assert (found["tab"], found["source"]) == ("Validation text", "Validation text of data.")
@@ -62,51 +57,38 @@ def test_the_validation_text_one_stream_s_passage_after_the_other(trained, tmp_p
     )
 
 
-@pytest.mark.parametrize(("length", "expected"), [(600, [570, 30]), (10, [10])])
-def test_another_split_and_length(length, expected, trained, tmp_path):
-    run("visualize.py", trained, "-split=train", f"-length={length}", "-output=x.html", cwd=tmp_path)
-    found = content(tmp_path / "x.html")
-    assert found["passages"] == [TEXT[610 * b :][:count] for b, count in enumerate(expected)]
-    assert found["tab"] == "Training text"
+def test_another_split_and_length(trained, tmp_path):
+    for length, expected in ((600, [570, 30]), (10, [10])):
+        assert run_here("visualize.py", trained, "-split=train", f"-length={length}", f"-output={tmp_path / 'x.html'}")
+        found = content(tmp_path / "x.html")
+        assert found["passages"] == [TEXT[610 * b :][:count] for b, count in enumerate(expected)]
+        assert found["tab"] == "Training text"
 
 
 def test_a_file(trained, tmp_path):
-    (tmp_path / "other.txt").write_text("one Q two\u2028\n" * 100, "utf-8")
+    """Facts are searched for in more of it than the page shows."""
+    (tmp_path / "other.txt").write_text("one Q two\u2028\n" * 9000, "utf-8")
     done = run("visualize.py", trained, "-file=other.txt", "-length=25", "-output=x.html", cwd=tmp_path)
     assert done.stderr == (
         "other.txt contains characters that the model has never seen: 'Q', '\\u2028'; the network skips them\n"
     )
-    assert content(tmp_path / "x.html")["passages"] == [("one Q two\u2028\n" * 3)[:25]]
+    found = content(tmp_path / "x.html")
+    assert found["passages"] == [("one Q two\u2028\n" * 3)[:25]] and found["searched"] == 24_546  # of 30,000
 
 
 def test_a_text_that_is_gone(tmp_path):
     """The page shows what the model writes itself, which is what sample.py prints."""
     shutil.copy(LSTM, tmp_path / "x.t7")
-    done = run("visualize.py", "x.t7", "-length=150", cwd=tmp_path)
+    done = run("visualize.py", "x.t7", "-length=1150", cwd=tmp_path)
     assert done.stderr.startswith("the text of x.t7 has moved") and "-file" in done.stderr
-    sampled = run("sample.py", "x.t7", "-gpuid=-1", "-verbose=0", "-length=150", cwd=tmp_path).stdout
+    sampled = [run_here("sample.py", LSTM, "-verbose=0", "-length=1000", f"-seed={seed}").stdout for seed in (123, 124)]
     found = content(tmp_path / "x.html")
-    assert [passage + "\n" for passage in found["passages"]] == [sampled]
+    assert found["passages"] == [sampled[0].decode()[:-1], sampled[1].decode()[:150]]
     assert "writes itself (seed 123, temperature 1)" in found["source"] and found["facts"]
     refused(run("visualize.py", "x.t7", "-data_dir=gone", cwd=tmp_path), "there is no gone/input.txt")
     (tmp_path / "input.txt").write_bytes(numbers(1500))
     assert run("visualize.py", "x.t7", f"-data_dir={tmp_path}", cwd=tmp_path).stderr == ""
     assert content(tmp_path / "x.html")["tab"] == "Validation text"
-
-
-def test_facts_are_searched_for_in_more_than_is_shown(trained, tmp_path):
-    (tmp_path / "x.txt").write_bytes(numbers(1500))
-    options = Namespace(file=str(tmp_path / "x.txt"), length=50, data_dir="", split="val", checkpoint=trained)
-    text = text_for_page(load_checkpoint(trained), options)
-    assert list(map(len, text.passages)) == [50] and list(map(len, text.searched)) == [1000] * 30
-    assert "".join(text.searched) == numbers(1500).decode()[:30_000]
-
-
-def test_a_file_name_that_is_not_text(trained, tmp_path):
-    path = tmp_path / os.fsdecode(b"x\xff.pt")
-    shutil.copy(trained, path)
-    done = run("visualize.py", path, f"-data_dir={trained.parent.parent / 'data'}", "-output=x.html", cwd=tmp_path)
-    assert done.returncode == 0 and "<title>x?</title>" in (tmp_path / "x.html").read_text("utf-8")
 
 
 def test_half_precision_and_what_it_costs(trained, tmp_path):
@@ -135,13 +117,14 @@ def test_the_loss_of_passages_side_by_side(trained):
     assert np.allclose(cells, np.concatenate([one for _, one in alone]), atol=1e-6) and cells.shape == (30, 16)
 
 
-def test_a_large_page_says_so(trained, monkeypatch, capsys, tmp_path):
+def test_a_large_page_and_a_file_name_that_is_not_text(trained, monkeypatch, tmp_path):
     monkeypatch.setattr(visualize, "LARGE", 100)
-    monkeypatch.chdir(tmp_path)
-    for flags, said in (([], "; -half 1 makes it smaller"), (["-half", "1"], "")):
-        monkeypatch.setattr("sys.argv", ["visualize.py", str(trained), *flags])
-        visualize.main()
-        assert capsys.readouterr().err.startswith(f"the page will be 0 MB{said}\n")
+    path = tmp_path / os.fsdecode(b"x\xff.pt")
+    shutil.copy(trained, path)
+    for half, said in ((0, "; -half 1 makes it smaller\n"), (1, "; open it in a browser\n")):
+        done = run_here("visualize.py", path, f"-half={half}", f"-output={tmp_path / 'x.html'}")
+        assert done.returncode == 0 and done.stdout.decode().endswith(said)
+        assert "<title>x?</title>" in (tmp_path / "x.html").read_text("utf-8")
 
 
 # Mistakes
@@ -170,25 +153,27 @@ def test_places_that_the_page_cannot_go_to(trained, tmp_path, read_only_dir):
 
 
 def test_flags_and_texts_that_make_no_sense(trained, tmp_path):
+    def sentence(*flags: object, status: int = 1, words: tuple) -> None:
+        refused(run_here("visualize.py", trained, f"-output={tmp_path / 'x.html'}", *flags), *words, status=status)
+
+    text = tmp_path / "x.txt"
     for flag in ("-split=val", "-data_dir=."):
-        refused(run("visualize.py", trained, "-file=x.txt", flag, cwd=tmp_path), "-file", "-split", "-data_dir")
-    refused(run("visualize.py", trained, "-file=x.txt", cwd=tmp_path), "there is no file x.txt")
-    (tmp_path / "x.txt").touch()
-    refused(run("visualize.py", trained, "-file=x.txt", cwd=tmp_path), "x.txt is empty")
-    (tmp_path / "x.txt").write_bytes(b"one\xff")
-    refused(run("visualize.py", trained, "-file=x.txt", cwd=tmp_path), "x.txt is not utf-8 text")
-    refused(run("visualize.py", trained, "-split=test", cwd=tmp_path), "the test split is empty")
+        sentence(f"-file={text}", flag, words=("-file", "-split", "-data_dir"))
+    sentence(f"-file={text}", words=(f"there is no file {text}",))
+    text.touch()
+    sentence(f"-file={text}", words=("x.txt is empty",))
+    text.write_bytes(b"one\xff")
+    sentence(f"-file={text}", words=("x.txt is not utf-8 text",))
+    sentence("-split=test", words=("the test split is empty",))
     for length in (0, 100_001):
-        refused(run("visualize.py", trained, f"-length={length}", cwd=tmp_path), "-length", "1 to 100000", status=2)
-    refused(run("visualize.py", "x.pt", cwd=tmp_path), "there is no checkpoint x.pt")
-    assert names(tmp_path) == {"x.txt"}
-
-
-def test_a_checkpoint_that_does_not_say_how_its_text_was_split(trained, tmp_path):
+        sentence(f"-length={length}", words=("-length", "1 to 100000"), status=2)
+    refused(run_here("visualize.py", tmp_path / "x.pt"), f"there is no checkpoint {tmp_path / 'x.pt'}")
+    # A checkpoint that does not say how its text was split.
     found = torch.load(trained, weights_only=True)
     del found["options"]["val_frac"]
     torch.save(found, tmp_path / "x.pt")
-    refused(run("visualize.py", "x.pt", cwd=tmp_path), "x.pt does not say", "-file")
+    refused(run_here("visualize.py", tmp_path / "x.pt"), "x.pt does not say", "-file")
+    assert names(tmp_path) == {"x.txt", "x.pt"}
 
 
 def test_it_takes_no_torch(tmp_path, trained):
@@ -200,6 +185,5 @@ def test_what_the_docs_show():
     """docs/shakespeare.html shows 5,000 characters, and is small enough to be sent to somebody."""
     path = ROOT / "docs" / "shakespeare.html"
     found = content(path)
-    assert (
-        path.stat().st_size < 1_500_000 and len(found["vocabulary"]) == 65 and sum(map(len, found["passages"])) == 5000
-    )
+    assert path.stat().st_size < 1_500_000
+    assert len(found["vocabulary"]) == 65 and sum(map(len, found["passages"])) == 5000

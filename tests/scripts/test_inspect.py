@@ -4,6 +4,7 @@ import importlib.util
 import math
 import os
 import re
+import shutil
 
 import pytest
 import torch
@@ -19,11 +20,10 @@ from util.plot import curves, draw_text
 SCRIPT = "inspect_checkpoint.py"
 
 
-def test_what_it_prints(checkpoint, tmp_path):
-    done = run(SCRIPT, checkpoint, "-gpuid", 3, "-opencl", 1, cwd=tmp_path)
+def test_what_it_prints(checkpoint):
+    printed = run_here(SCRIPT, checkpoint, "-gpuid", 3, "-opencl", 1).stdout.decode()
     found = load_checkpoint(checkpoint)
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+    lines = printed.splitlines()
     assert lines[0] == "options:"
     options = dict(re.fullmatch(r"  (\S+) +(\S.*)", line).groups() for line in lines[1 : 1 + len(found.options)])
     assert options == {name: repr(value) for name, value in found.options.items()}
@@ -36,44 +36,36 @@ def test_what_it_prints(checkpoint, tmp_path):
         "validation losses:",
         f"       164  {found.val_losses[164]:.4f}",
     ]
-
-
-def test_several_one_after_the_other(checkpoint):
-    paths = [checkpoint, GOLDEN / "gru.t7"]
-    alone = [run_here(SCRIPT, path).stdout.decode() for path in paths]
-    assert run_here(SCRIPT, *paths).stdout.decode() == f"{paths[0]}:\n{alone[0]}\n{paths[1]}:\n{alone[1]}"
-    assert "model: gru, 2 layers of 24" in alone[1]
+    gru = GOLDEN / "gru.t7"
+    other = run_here(SCRIPT, gru).stdout.decode()
+    assert run_here(SCRIPT, checkpoint, gru).stdout.decode() == f"{checkpoint}:\n{printed}\n{gru}:\n{other}"
+    assert "model: gru, 2 layers of 24" in other
 
 
 def test_a_stranger_s_options_steer_no_terminal(checkpoint, tmp_path):
     options = load_checkpoint(checkpoint).options | {"\x1b[2Jx": "\x1b]0;y\x07", "z\nz": "\u202e", "é": "é"}
-    done = run(SCRIPT, rewrite(checkpoint, tmp_path / "x.pt", training=None, options=options), cwd=tmp_path)
-    assert done.returncode == 0
-    assert all(c == "\n" or c.isprintable() for c in done.stdout)
+    done = run_here(SCRIPT, rewrite(checkpoint, tmp_path / "x.pt", training=None, options=options))
+    printed = done.stdout.decode()
+    assert done.returncode == 0 and all(c == "\n" or c.isprintable() for c in printed)
     for line in (r"  '\x1b[2Jx'                 '\x1b]0;y\x07'", r"  'z\nz'                     '\u202e'"):
-        assert line in done.stdout.splitlines()
-    assert "  é                          'é'" in done.stdout.splitlines()
+        assert line in printed.splitlines()
+    assert "  é                          'é'" in printed.splitlines()
 
 
-def test_losses_with_gaps(checkpoint, tmp_path):
+def test_losses_with_gaps_and_none(checkpoint, tmp_path):
+    def printed(**changes) -> str:
+        done = run_here(SCRIPT, rewrite(checkpoint, tmp_path / "x.pt", training=None, **changes))
+        assert (done.returncode, done.stderr) == (0, b"")
+        return done.stdout.decode()
+
     losses = torch.full((164,), math.nan, dtype=torch.float64)
-    path = rewrite(
-        checkpoint, tmp_path / "x.pt", training=None, train_losses=losses, val_losses={164: math.nan, 100: 2.5}
-    )
-    done = run(SCRIPT, path, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "train loss" not in done.stdout
-    assert done.stdout.endswith("validation losses:\n       100  2.5000\n       164  nan\n")
+    found = printed(train_losses=losses, val_losses={164: math.nan, 100: 2.5})
+    assert "train loss" not in found and found.endswith("validation losses:\n       100  2.5000\n       164  nan\n")
     losses[[-1, -5, 3]] = torch.tensor([1.0, 3.0, 99.0], dtype=torch.float64)
-    done = run(SCRIPT, rewrite(checkpoint, path, training=None, train_losses=losses), cwd=tmp_path)
-    assert "train loss: 1.00000000, mean of the last 100: 2.0000\n" in done.stdout and done.stderr == ""
-
-
-def test_a_run_that_has_not_begun(checkpoint, tmp_path):
-    nothing = {"iteration": 0, "epoch": 0.0, "train_losses": torch.zeros(0, dtype=torch.float64), "val_losses": {}}
-    done = run(SCRIPT, rewrite(checkpoint, tmp_path / "x.pt", training=None, **nothing), cwd=tmp_path)
-    assert done.stdout.endswith("iteration: 0 (epoch 0.000)\nvalidation losses:\n") and done.stderr == ""
-    refused(run(SCRIPT, "x.pt", "-plot=-", cwd=tmp_path), "no losses to plot in x.pt")
+    assert "train loss: 1.00000000, mean of the last 100: 2.0000\n" in printed(train_losses=losses)
+    found = printed(iteration=0, epoch=0.0, train_losses=losses[:0], val_losses={})
+    assert found.endswith("iteration: 0 (epoch 0.000)\nvalidation losses:\n")
+    refused(run_here(SCRIPT, tmp_path / "x.pt", "-plot=-"), f"no losses to plot in {tmp_path / 'x.pt'}")
 
 
 def test_it_takes_neither_torch_nor_matplotlib(checkpoint):
@@ -81,25 +73,13 @@ def test_it_takes_neither_torch_nor_matplotlib(checkpoint):
     assert "numpy" in modules and not modules & {"torch", "matplotlib"}
 
 
-@pytest.mark.parametrize("plot", ["-", "x.png"])
-def test_in_the_terminal(plot, checkpoint, tmp_path):
+def test_in_the_terminal(checkpoint, monkeypatch):
+    monkeypatch.setattr(os, "environ", os.environ | {"COLUMNS": "70", "LINES": "25"})
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     paths = [checkpoint, GOLDEN / "gru.t7"]
-    done = run(SCRIPT, *paths, "-plot", plot, cwd=tmp_path, prepare=lose_matplotlib)
     runs = [curves(path.stem, load_checkpoint(path)) for path in paths]
-    assert done.stdout == draw_text(runs, "epochs", 70, 20) + "\n"
-    if plot == "-":
-        assert (done.returncode, done.stderr) == (0, "")
-    else:
-        done.stdout = ""
-        refused(done, "writing x.png needs the package matplotlib; run: pip install -e '.[plot]'")
-    assert names(tmp_path) == set()
-
-
-def lose_matplotlib() -> None:
-    """Prepares the script: a terminal of a known size, and no matplotlib."""
-    os.environ |= {"COLUMNS": "70", "LINES": "25"}
-    found = importlib.util.find_spec
-    importlib.util.find_spec = lambda name, *rest: None if name == "matplotlib" else found(name, *rest)
+    assert run_here(SCRIPT, *paths, "-plot=-").stdout.decode() == draw_text(runs, "epochs", 70, 20) + "\n"
+    refused(run_here(SCRIPT, *paths, "-plot=x.png"), "writing x.png needs matplotlib: pip install -e '.[plot]'")
 
 
 def test_mistakes(checkpoint, tmp_path):
@@ -111,10 +91,11 @@ def test_mistakes(checkpoint, tmp_path):
         refused(run_here(SCRIPT, checkpoint, "-plot", missing), f"cannot write {missing}: no such file", "-plot")
 
 
-def test_pictures(matplotlib, checkpoint, tmp_path):
-    for name, start in {"x.png": b"\x89PNG", "x.PDF": b"%PDF", "x.svg": b"<?xml"}.items():
-        (tmp_path / name).write_bytes(b"older")
-        done = run(SCRIPT, checkpoint, GOLDEN / "gru.t7", "-plot", name, cwd=tmp_path)
-        assert (done.returncode, done.stdout, done.stderr) == (0, f"saved {name}\n", "")
-        assert (tmp_path / name).read_bytes().startswith(start)
-    assert names(tmp_path) == {"x.png", "x.PDF", "x.svg"}
+@pytest.mark.parametrize(("name", "start"), [("x.png", b"\x89PNG"), ("x.PDF", b"%PDF"), ("x.svg", b"<?xml")])
+def test_pictures_of_files_with_strange_names(name, start, matplotlib, checkpoint, tmp_path):
+    strange = tmp_path / os.fsdecode(b"\xff$x^2$_\xd7.t7")
+    shutil.copy(GOLDEN / "gru.t7", strange)
+    (tmp_path / name).write_bytes(b"older")
+    done = run(SCRIPT, checkpoint, strange, "-plot", name, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"saved {name}\n", "")
+    assert (tmp_path / name).read_bytes().startswith(start) and names(tmp_path) == {name, strange.name}

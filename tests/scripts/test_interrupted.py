@@ -33,19 +33,18 @@ def ignores_hangup():
     signals_at(7, signal.SIGHUP)()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_text_so_far_is_written_and_marked_by_the_status(number, checkpoint, tmp_path):
+def test_a_text_so_far_is_written_and_marked_by_the_status(checkpoint, tmp_path):
     (tmp_path / "poem.txt").write_text("roses")
     words = ["-length=100000000", "-verbose=0", "-primetext=one", "-output=poem.txt"]
-    assert ended_while_writing(tmp_path, number, "sample.py", checkpoint, *words) == 128 + number
+    assert ended_while_writing(tmp_path, signal.SIGTERM, "sample.py", checkpoint, *words) == 128 + signal.SIGTERM
     assert names(tmp_path) == {"poem.txt", "out", "err"}
     text = (tmp_path / "poem.txt").read_text()
     assert text.startswith("one") and 4 < len(text) < 100_000_000
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_an_interrupted_table_leaves_the_old_one(number, checkpoint, tmp_path):
+def test_an_interrupted_table_leaves_the_old_one(checkpoint, tmp_path):
     """Of a table a part is of no use."""
+    number = signal.SIGHUP
     (tmp_path / "table").write_text("old")
     (tmp_path / "input.txt").write_text("one two three\n" * 300_000)
     words = ["-gpuid=-1", "-file=input.txt", "-per_char=table"]
@@ -77,25 +76,6 @@ def test_a_signal_at_the_last_moment_leaves_the_old_file_and_no_other(number, ch
     done = run(script, "x.pt", cwd=tmp_path, prepare=partial(killed_while_flushing, number))
     assert (done.returncode, done.stderr) == (128 + number, "")
     assert names(tmp_path) == {"x.pt", "x.pt_cpu.pt"} and (tmp_path / "x.pt_cpu.pt").read_text() == "old"
-
-
-def test_two_signals_leave_the_old_table_and_no_other_file(checkpoint, tmp_path):
-    (tmp_path / "table").write_text("old")
-    (tmp_path / "input.txt").write_text("one two three\n" * 10)
-    words = ["-gpuid=-1", "-file=input.txt", "-per_char=table"]
-    done = run("evaluate.py", checkpoint, *words, cwd=tmp_path, prepare=killed_twice_while_predicting)
-    assert (done.returncode, done.stderr) == (128 + signal.SIGINT, "")
-    assert names(tmp_path) == {"table", "input.txt"} and (tmp_path / "table").read_text() == "old"
-
-
-def killed_twice_while_predicting() -> None:
-    import evaluate
-
-    def predict(x, y):
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    evaluate.one_stream_predictor = lambda checkpoint: predict
 
 
 def test_a_cache_that_is_cut_off_ends_the_run_with_a_sentence(small_text, tmp_path):

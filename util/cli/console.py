@@ -1,17 +1,13 @@
-"""What the scripts print, and how they end.
-
-torchrun may start several processes that train one model; only this module knows which of them prints.
-"""
+"""What the scripts print, and how they end. torchrun may start several processes that train one model."""
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 from util.errors import UserError, is_out_of_memory, reason
 
@@ -46,9 +42,8 @@ def launcher() -> str:
 def log(sentence: str) -> None:
     """Prints a log line on standard output, above any progress bar, at once; only in the first of several processes.
 
-    If its disk is full, the run carries on without a log. If its reader has gone away, util.cli.signals.StopSignals
-    takes that as a request to stop, and the rest goes to standard error, such as how to resume; before there is
-    anything to save, the program ends.
+    If that fails, as on a full disk, the log goes on on standard error. A reader that has gone away ends the program,
+    unless util.cli.signals.StopSignals has taken that as a request to stop.
     """
     if not rank().first:
         return
@@ -58,21 +53,16 @@ def log(sentence: str) -> None:
         tqdm.write(sentence, sys.stdout)
         sys.stdout.flush()
     except OSError as error:
+        unhandled = hasattr(signal, "SIGPIPE") and signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN
+        if isinstance(error, BrokenPipeError) and unhandled:
+            raise
         drop_output()
-        if not isinstance(error, BrokenPipeError):
-            tell(f"warning: cannot write the log ({reason(error)}); training continues without it")
-        elif hasattr(signal, "SIGPIPE") and signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN:  # Python's default
-            raise SystemExit(128 + signal.SIGPIPE) from None
-        else:
-            sys.stdout = sys.stderr
-            tell(sentence)
+        sys.stdout = sys.stderr
+        tell(f"warning: cannot write the log ({reason(error)}); it goes on here\n{sentence}")
 
 
 def tell(sentence: str, everywhere: bool = False) -> None:
-    """Prints a sentence that is not part of the log on standard error; if that fails, only the sentence is lost.
-
-    Of several processes only the first on each machine prints, unless `everywhere` is set.
-    """
+    """Prints what is not part of the log on standard error, if it can: in every process, or one on each machine."""
     if everywhere or rank().local == 0:
         with suppress(OSError):
             print(sentence, file=sys.stderr, flush=True)
@@ -86,7 +76,10 @@ def drop_output() -> None:
 
 def run(main: Callable[[], int | None]) -> None:
     """Calls `main` and exits with its status: 1 after a UserError, 130 after Ctrl-C."""
-    sys.stdout, sys.stderr = usable(sys.stdout), usable(sys.stderr)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: SIM115 (None if it is closed)
+        stream.reconfigure(errors="backslashreplace")
+        setattr(sys, name, stream)
     status = 1
     try:
         try:
@@ -97,26 +90,13 @@ def run(main: Callable[[], int | None]) -> None:
         tell(f"error: {error}", error.everywhere)
     except KeyboardInterrupt:
         status = 130
-    except SystemExit as stop:  # -help, a bad flag, a signal
-        status = int(stop.code or 0)
-    except BrokenPipeError:  # a reader that has gone away is not an error
-        drop_output()
-        status = 0
     except OSError as error:
         drop_output()
-        tell(f"error: {reason(error)}" + (f": {error.filename}" if error.filename else " while writing output"), True)
-        status = 1
+        status = 0 if isinstance(error, BrokenPipeError) else 1  # a reader that has gone away is not an error
+        if status:
+            tell(f"error: {error.filename or 'standard output'}: {reason(error)}", everywhere=True)
     except (MemoryError, RuntimeError, ImportError) as error:
         if not is_out_of_memory(error):
             raise
         tell("error: out of memory; try a smaller -rnn_size, -batch_size or -seq_length", everywhere=True)
     sys.exit(status)
-
-
-def usable(stream: TextIO | None) -> TextIO:
-    """Returns the stream, made to accept any character; a null device if it is closed."""
-    if stream is None:
-        return open(os.devnull, "w")
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")
-    return stream

@@ -13,9 +13,6 @@ from functools import partial
 from util.cli.console import rank, tell
 from util.errors import UserError
 
-OPENCL_BACKEND = "pytorch_ocl"
-"""The package that adds OpenCL devices, called ocl:0 and so on, to PyTorch; github.com/artyom-beilis/pytorch_dlprim."""
-
 
 def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
     """Returns the device that -gpuid and -opencl ask for, as torch names it; "cpu" if it fails, after saying why.
@@ -27,18 +24,28 @@ def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
         return "cpu"
     if not rank().first:  # it prints all the same, since this is about its own device
         say = partial(tell, everywhere=True)
-    if opencl:
-        return tried(f"ocl:{gpuid}", say)
-    count = count_gpus()
-    if not count:
+    count = 0 if opencl else count_gpus()
+    if not opencl and not count:
         say("no GPU found; continuing on the CPU (-gpuid -1 silences this message)")
         return "cpu"
-    if rank().total > 1:
+    if count and rank().total > 1:
         gpuid = rank().local % count
-    if gpuid >= count:
-        numbers = "0" if count == 1 else f"0 to {count - 1}"
-        raise UserError(f"there is no GPU {gpuid}; -gpuid takes {numbers}, or -1 for the CPU")
-    return tried(f"cuda:{gpuid}", say)
+    if count and gpuid >= count:
+        raise UserError(f"there is no GPU {gpuid} among the {count} here, numbered from 0; -gpuid -1 is the CPU")
+    device = f"ocl:{gpuid}" if opencl else f"cuda:{gpuid}"
+    try:
+        if opencl:
+            importlib.import_module("pytorch_ocl")  # adds these devices; github.com/artyom-beilis/pytorch_dlprim
+        import torch
+
+        torch.ones(1, device=device).add_(1).item()
+        if not opencl:
+            torch.cuda.set_device(device)
+    except (ImportError, OSError, RuntimeError, AssertionError) as error:  # the last from a torch for CPUs
+        why = str(error).partition("\n")[0] or type(error).__name__
+        say(f"cannot compute on {device} ({why}); continuing on the CPU")
+        return "cpu"
+    return device
 
 
 def count_gpus() -> int:
@@ -55,23 +62,6 @@ def count_gpus() -> int:
         return 0 if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) else count.value
     except (ImportError, OSError, AttributeError):
         return 0
-
-
-def tried(device: str, say: Callable[[str], object]) -> str:
-    """Tries to compute on the device; returns it, or "cpu" after saying why that failed."""
-    try:
-        if device.startswith("ocl"):
-            importlib.import_module(OPENCL_BACKEND)
-        import torch
-
-        torch.ones(1, device=device).add_(1).item()
-        if device.startswith("cuda"):
-            torch.cuda.set_device(device)
-    except (ImportError, OSError, RuntimeError, AssertionError) as error:  # the last from a torch for CPUs
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        say(f"cannot compute on {device} ({why}); continuing on the CPU")
-        return "cpu"
-    return device
 
 
 def identity_of(device: str) -> tuple[str, str] | None:

@@ -13,17 +13,15 @@ from typing import BinaryIO
 from util.cli.signals import cleaning_up
 from util.errors import UserError, reason
 
-CHECKPOINT_STARTS = (b"PK\3\4", b"\3\0\0\0", b"\4\0\0\0")
-"""The first bytes of a .pt file, and of Torch's .t7 files."""
+CHECKPOINT_STARTS = (b"PK\3\4", b"\3\0\0\0", b"\4\0\0\0")  # of a .pt file, and of Torch's .t7 files
 
 
 @contextmanager
 def output(path: str | Path, flag: str = "", reads: Iterable[Path] = ()) -> Iterator[BinaryIO]:
     """Opens the file that the user named with `flag`, if there is such a flag, for writing; `-` is standard output.
 
-    A regular file is complete when the block ends; until then, and after an error, it is what it was. It keeps its
-    mode, and links to it still lead to it. Devices and pipes are written to directly. Raises UserError like
-    `check_output`, and if the file cannot be written.
+    A regular file is replaced when the block ends without an error; a link to it still leads to it. Devices and pipes
+    are written to directly. Raises UserError like `check_output`, and if the file cannot be written.
     """
     if str(path) == "-":
         yield sys.stdout.buffer
@@ -38,19 +36,20 @@ def output(path: str | Path, flag: str = "", reads: Iterable[Path] = ()) -> Iter
 
 def check_output(path: str | Path, flag: str, reads: Iterable[Path] = ()) -> None:
     """Raises UserError if a path is a folder, one of the files that this run `reads`, or a checkpoint named by flag."""
-    path = Path(path)
+    path, why = Path(path), ""
     try:
         if path.is_dir():
-            raise refusal(path, "it is a folder", flag)
-        if not path.exists() or is_stream(path):
-            return
-        if any(other.exists() and other.samefile(path) for other in reads):
-            raise refusal(path, "this command reads it", flag)
-        with path.open("r+b") as file:  # replacing it would not check whether this one is writable
-            if flag and file.read(4) in CHECKPOINT_STARTS:
-                raise refusal(path, "it is a checkpoint", flag)
+            why = "it is a folder"
+        elif path.exists() and not is_stream(path):
+            with path.open("r+b") as file:  # replacing it would not check whether this one is writable
+                if flag and file.read(4) in CHECKPOINT_STARTS:
+                    why = "it is a checkpoint"
+            if any(other.exists() and other.samefile(path) for other in reads):
+                why = "this command reads it"
     except OSError as error:
-        raise refusal(path, reason(error), flag) from error
+        why = reason(error)
+    if why:
+        raise refusal(path, why, flag)
 
 
 def refusal(path: str | Path, why: str, flag: str) -> UserError:
@@ -59,9 +58,8 @@ def refusal(path: str | Path, why: str, flag: str) -> UserError:
 
 def is_stream(path: Path) -> bool:
     """Whether a path leads to a device, a pipe or an open file such as /dev/stdout, which cannot be replaced."""
-    folder = os.path.realpath(path.absolute().parent)
-    in_place = folder == "/dev" or folder.startswith("/proc/")
-    return in_place or (path.exists() and not stat.S_ISREG(path.stat().st_mode))
+    special = f"{os.path.realpath(path.absolute().parent)}/".startswith(("/dev/", "/proc/"))
+    return special or (path.exists() and not path.is_file())
 
 
 @contextmanager
@@ -75,17 +73,15 @@ def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> I
     with cleaning_up():
         try:
             with open(temporary, "x+b") as file:
-                if path.exists():
-                    with suppress(OSError):  # not every file system has permissions
-                        os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
+                with suppress(OSError):  # there is no such file, or the file system has no permissions
+                    os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             commit(temporary, path)
-        except BaseException:
+        finally:
             with suppress(OSError):
                 os.unlink(temporary)
-            raise
     with suppress(OSError):  # not every system can flush a folder, so that the rename survives a power failure
         descriptor = os.open(path.parent, os.O_RDONLY)
         try:
@@ -98,17 +94,11 @@ def create(temporary: str, path: Path) -> None:
     """Commits a file only if `path` does not exist yet; raises FileExistsError if it does."""
     try:
         os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # no hard links on this file system
-        if path.exists():  # though another process may slip in between
-            raise FileExistsError(path) from None
-        os.replace(temporary, path)
-    else:
-        with suppress(OSError):  # the file is in place regardless
-            os.unlink(temporary)
+    except OSError as error:
+        if path.exists():
+            raise FileExistsError(path) from error
+        os.replace(temporary, path)  # no hard links on this file system; another process may slip in between
 
 
 def discard(temporary: str, path: Path) -> None:
     """Commits nothing: only checks that such a file could be written."""
-    os.unlink(temporary)

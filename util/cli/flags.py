@@ -28,8 +28,7 @@ class Role(Enum):
     CALL = "give it again"  # a place to write to, which is never taken from a checkpoint
 
 
-LARGEST = 2**63 - 1
-"""The largest whole number that a flag may have, and so the largest of a checkpoint's options."""
+LARGEST = 2**63 - 1  # the largest whole number that a flag, and so a checkpoint's option, may have
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,6 @@ class Kind:
 
 
 def whole(low: int, high: int = LARGEST) -> Kind:
-    """Whole numbers of at least `low`, and at most `high` if given."""
     wanted = f"a whole number of at least {low}" if high == LARGEST else f"a whole number from {low} to {high}"
     return Kind(int, lambda x: type(x) is int and low <= x <= high, wanted, "N")
 
@@ -60,7 +58,6 @@ def real(accepts: Callable[[float], bool], wanted: str) -> Kind:
 
 
 def choice(*names: str) -> Kind:
-    """One of these words."""
     return Kind(str, lambda x: x in names, f"one of {', '.join(names)}", f"{{{','.join(names)}}}")
 
 
@@ -70,22 +67,16 @@ POSITIVE = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # so
 FRACTION = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
 SWITCH = whole(0, 1)
 SEED = whole(0, 2**32 - 1)
-GPU_ID = whole(-1)
 
 
 def unescape(value: str) -> str:
     r"""Returns the text with \n, \t, \r and \\, for what is hard to type in a shell, replaced by what they mean."""
-    meanings = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
-    return re.sub(r"\\([ntr\\])", lambda escape: meanings[escape[1]], value)
+    return re.sub(r"\\([ntr\\])", lambda escape: {"n": "\n", "t": "\t", "r": "\r"}.get(escape[1], "\\"), value)
 
 
 def as_bytes(text: str) -> str:
     """Returns what was typed for a model of bytes: the bytes of its UTF-8, each as the character of its number."""
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
-
-
-DEFAULT = " (default: %(default)s)"
-"""How the help of a flag ends, if it has a default."""
 
 
 class Flags(argparse.ArgumentParser):
@@ -108,7 +99,7 @@ class Flags(argparse.ArgumentParser):
         group = self.add_argument_group(title)
 
         def add(name: str, kind: Kind, default: Any, help: str, role: Role = Role.CALL) -> None:
-            help += DEFAULT * (default != "")
+            help += " (default: %(default)s)" * (default != "")
             action = group.add_argument(f"-{name}", type=kind, default=default, help=help, metavar=kind.label)
             self.roles[name], self.actions[name] = role, action
 
@@ -119,26 +110,16 @@ class Flags(argparse.ArgumentParser):
         help = "checkpoint written by train.py (.pt), by the original or by torch-rnn (.t7)"
         self.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", nargs="+" if several else None, help=help)
 
-    def add_machine(self, gpuid: int = 0, gpuid_help: str = "GPU to use; -1 = CPU") -> Callable[..., None]:
-        """Adds -gpuid and -opencl, in a group of their own; returns a function that adds further flags to it."""
-        add = self.group("machine")
-        add("gpuid", GPU_ID, gpuid, gpuid_help, role=Role.MACHINE)
-        add("opencl", SWITCH, 0, "1 = use OpenCL instead of CUDA", role=Role.MACHINE)
+    def add_machine(self, gpuid: int = 0, help: str = "GPU to use; -1 = CPU", used: bool = True) -> Callable[..., None]:
+        """Adds -gpuid and -opencl, `used` or not, in a group of their own; returns a function that adds more to it."""
+        add = self.group("machine" if used else "accepted as in the original, but no GPU is needed")
+        add("gpuid", whole(-1), gpuid, help if used else "ignored", role=Role.MACHINE)
+        add("opencl", SWITCH, 0, "1 = use OpenCL instead of CUDA" if used else "ignored", role=Role.MACHINE)
         return add
-
-    def add_unused_machine(self) -> None:
-        """Adds -gpuid and -opencl to a script that needs no device, since the original accepts them."""
-        add = self.group("accepted for compatibility with the original; no GPU is needed")
-        add("gpuid", GPU_ID, 0, "ignored")
-        add("opencl", SWITCH, 0, "ignored")
 
     def named(self, *roles: Role) -> set[str]:
         """Returns the names of the flags with these roles."""
         return {name for name, role in self.roles.items() if role in roles}
-
-    def defaults(self, *roles: Role) -> dict[str, Any]:
-        """Returns the flags with these roles, and their defaults."""
-        return {name: self.get_default(name) for name in self.named(*roles)}
 
     def accepts(self, name: str, value: Any) -> bool:
         """Whether the flag of that name could have this value."""
@@ -149,8 +130,7 @@ class Flags(argparse.ArgumentParser):
         words = list(sys.argv[1:] if argv is None else argv)
         known, arguments, given = self._option_string_actions, [], set()
         while words:
-            word = words.pop(0)
-            name, equals, value = split_flag(word)
+            name, equals, value = split_flag(word := words.pop(0))
             if name:
                 if name not in known:
                     near = difflib.get_close_matches(name, known, n=1)
@@ -158,6 +138,8 @@ class Flags(argparse.ArgumentParser):
                 given.add(known[name].dest)
                 if known[name].nargs is None and not equals and words and split_flag(words[0])[0] not in known:
                     equals, value = "=", words.pop(0)  # joined, so that a value may start with a dash, as -1 does
+                if value == "--":  # argparse would take it away
+                    self.error(f"{name} cannot be --")
                 word = name + equals + value
             arguments.append(word)
         options = self.parse_args(arguments)

@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
+# Ctrl-C, kill, a closed terminal, a log whose reader has gone away; Windows lacks the last two.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE") if hasattr(signal, name)]
-"""Ctrl-C, kill, a closed terminal, a log whose reader has gone away; Windows lacks the last two."""
+STOPPING = b"stopping after this iteration; interrupt again to stop at once, without saving\n"
 
 
 class StopSignals:
@@ -27,7 +28,7 @@ class StopSignals:
 
     @property
     def exit_status(self) -> int:
-        """The status that a shell expects of a process ended by the signal; 0 if there was none."""
+        """What a shell expects of a process ended by the signal; 0 if there was none."""
         return 128 + self.received if self.received else 0
 
     def __enter__(self) -> StopSignals:
@@ -43,22 +44,17 @@ class StopSignals:
         if self.received:
             return
         self.received = signal.Signals(number)
-        at_once = end if self._before[signal.SIGTERM] == end else signal.SIG_DFL
         for impatient in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(impatient, at_once)
+            signal.signal(impatient, end if self._before[signal.SIGTERM] == end else signal.SIG_DFL)
         if not self.silent and self.received.name != "SIGPIPE":
-            message = b"stopping after this iteration; interrupt again to stop at once, without saving\n"
             # Not through sys.stderr: the signal may arrive in the middle of a print, and streams are not reentrant.
             with suppress(OSError):
-                os.write(2, b"\n" * os.isatty(2) + message)
+                os.write(2, b"\n" * os.isatty(2) + STOPPING)
 
 
 @contextmanager
 def cleaning_up() -> Iterator[None]:
-    """Inside this context a signal that would end the process without a word raises SystemExit instead.
-
-    So what is to be removed at the end is removed. Signals that are ignored or handled are left alone.
-    """
+    """Lets a signal that would end the process without a word raise SystemExit instead, so that others can clean up."""
     main = threading.current_thread() is threading.main_thread()  # no other can set a handler
     fatal = [number for number in SIGNALS if main and signal.getsignal(number) == signal.SIG_DFL]
     try:

@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 
 import numpy as np
 
-OPENING, CLOSING = "([{", ")]}"
 # Each of these patterns ends with the first character that is no longer inside; see `inside`.
 COMMENT = re.compile(
     r"/\*.*?(?:\*/|\Z)|<!--.*?(?:-->|\Z)|(?:(?<!:)//|(?:^|(?<=\s))#(?=[ !]))[^\n]*\n", re.DOTALL | re.MULTILINE
@@ -20,8 +20,6 @@ COMMENT = re.compile(
 TAG = re.compile(r"</?[A-Za-z][^<>\n]*>")
 QUOTATION = re.compile(r'"(?:[^"\n]|\n(?!\s*\n))*(?:"|\n|\Z)|“[^”]*(?:”|\Z)|«[^»]*(?:»|\Z)|「[^」]*(?:」|\Z)')
 SPEAKER = re.compile(r"^[^\n]*:\n", re.MULTILINE)
-WORD = re.compile(r"[^\W\d_]+")
-INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 
 
 @dataclass
@@ -41,11 +39,6 @@ def since(pattern: str, text: str) -> np.ndarray:
     return np.arange(len(text)) - np.maximum.accumulate(latest)
 
 
-def whether(is_so: Callable[[str], bool], text: str) -> np.ndarray:
-    """Says whether a character is of some kind."""
-    return np.array([is_so(c) for c in text], int)
-
-
 def inside(pattern: re.Pattern[str], text: str) -> np.ndarray:
     """Says whether a match of the pattern continues after a character. The text is read as if a newline followed."""
     result = np.zeros(len(text), int)
@@ -54,44 +47,33 @@ def inside(pattern: re.Pattern[str], text: str) -> np.ndarray:
     return result
 
 
-def word_length(text: str) -> np.ndarray:
-    result = np.zeros(len(text), int)
-    for match in WORD.finditer(text):
-        result[match.start() : match.end()] = np.arange(1, 1 + match.end() - match.start())
-    return result
+def running(step: Callable[[int, str], int], text: str) -> np.ndarray:
+    """Returns step(the value before, the character) after each character, beginning with 0."""
+    return np.array([*accumulate(text, step, initial=0)][1:], int)
 
 
 def indentation(text: str) -> np.ndarray:
     """Counts the blanks at the beginning of the line."""
-    result = np.zeros(len(text), int)
-    for match in INDENT.finditer(text):
-        end = text.find("\n", match.end())
-        result[match.start() : end if end >= 0 else len(text)] = match.end() - match.start()
-        result[match.start() : match.end()] = np.arange(1, 1 + match.end() - match.start())
-    return result
-
-
-def bracket_depth(text: str) -> np.ndarray:
-    depth, result = 0, []
-    for c in text:
-        depth = max(0, depth + (c in OPENING) - (c in CLOSING))
-        result.append(depth)
-    return np.array(result, int)
+    result = []
+    for line in text.split("\n"):
+        blanks = len(line) - len(line.lstrip(" \t"))
+        result += [*(min(position, blanks) for position in range(1, len(line) + 1)), 0]  # 0 at its end
+    return np.array(result[:-1], int)
 
 
 FACTS = (
     Fact("characters since the line began", True, partial(since, r"\n")),
     Fact("characters since a sentence ended", True, partial(since, r"[.!?。！？]")),  # noqa: RUF001
     Fact("characters since the paragraph began", True, partial(since, r"\n[ \t]*\n")),
-    Fact("length of the word so far", True, word_length),
-    Fact("depth of brackets", True, bracket_depth),
+    Fact("length of the word so far", True, partial(running, lambda count, c: (count + 1) * c.isalpha())),
+    Fact("depth of brackets", True, partial(running, lambda depth, c: max(0, depth + (c in "([{") - (c in ")]}")))),
     Fact("indentation of the line", True, indentation),
     Fact("inside quotation marks", False, partial(inside, QUOTATION)),
     Fact("inside a comment", False, partial(inside, COMMENT)),
     Fact("inside a tag", False, partial(inside, TAG)),
     Fact("in a line that will end in a colon", False, partial(inside, SPEAKER)),
-    Fact("in a word", False, partial(whether, str.isalpha)),
-    Fact("a capital", False, partial(whether, str.isupper)),
-    Fact("a digit", False, partial(whether, str.isdigit)),
-    Fact("after punctuation", False, partial(whether, lambda c: c in ".,;:!?。，；：！？、")),  # noqa: RUF001
+    Fact("in a word", False, partial(running, lambda _, c: c.isalpha())),
+    Fact("a capital", False, partial(running, lambda _, c: c.isupper())),
+    Fact("a digit", False, partial(running, lambda _, c: c.isdigit())),
+    Fact("after punctuation", False, partial(running, lambda _, c: c in ".,;:!?。，；：！？、")),  # noqa: RUF001
 )

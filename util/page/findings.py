@@ -18,12 +18,14 @@ import numpy as np
 from util.page.facts import FACTS
 from util.text.vocabulary import UNICODE_SIZE
 
-SHIFTS = 24
-"""How many times chance is tried: a cell is chosen and scored in the same way, with the fact moved along the text."""
-RARE, TIMES = 0.005, 8
-"""A fact is left out if, in either half, a smaller fraction of characters has it, or it occurs fewer times."""
-MARGIN = 0.06
-"""By how much a strength must exceed chance and the last two characters to be a finding."""
+SHIFTS = (
+    24  # how often chance is tried: a cell is chosen and scored in the same way, with the fact moved along the text
+)
+RARE, TIMES = (
+    0.005,
+    8,
+)  # in either half at least this fraction of characters must have a fact, and it must occur so often
+MARGIN = 0.06  # by how much a strength must exceed chance and the last two characters to be a finding
 
 
 @dataclass
@@ -33,17 +35,12 @@ class Finding:
     name: str
     is_number: bool
     cell: int
-    score: float
-    """On the half that the cell was not chosen on: an AUC, or a correlation."""
-    rises: bool
-    """Whether the cell is high when the fact is true; if not, the AUC is that of the negated cell."""
-    base: float
-    """The fraction of characters that have the fact, or its mean."""
+    score: float  # on the half that the cell was not chosen on: an AUC, or a correlation
+    rises: bool  # whether the cell is high when the fact is true; if not, the AUC is that of the negated cell
+    base: float  # the fraction of characters that have the fact, or its mean
     chance: float
-    pair: float
-    """The score of a guess from the last two characters."""
-    found: bool
-    """Whether the cell knows more than chance and that guess."""
+    pair: float  # the score of a guess from the last two characters
+    found: bool  # whether the cell knows more than chance and that guess
 
 
 def find_cells(passages: Sequence[str], cells: np.ndarray) -> list[Finding]:
@@ -69,12 +66,10 @@ def find_cells(passages: Sequence[str], cells: np.ndarray) -> list[Finding]:
         signs = np.sign(chosen_by[best, versions])
         own, *others = signs * scored_by[best, versions]
         guess = centered_ranks(guesses(pairs[first], values[first], pairs[second])[:, None])
-        pair = strengths(guess, values[second][:, None], fact.is_number)[0, 0]
-        chance = max(0.0, *others)
-        found = bool(own > max(chance, pair) + MARGIN)
+        pair, chance = strengths(guess, values[second][:, None], fact.is_number)[0, 0], max(0.0, *others)
+        found, rises, base = bool(own > max(chance, pair) + MARGIN), bool(signs[0] > 0), float(values.mean(dtype=float))
         scores = (own * signs[0], chance, pair) if fact.is_number else ((1 + s) / 2 for s in (own, chance, pair))
         score, chance, pair = map(float, scores)
-        rises, base = bool(signs[0] > 0), float(values.mean(dtype=float))
         finding = Finding(fact.name, fact.is_number, int(best[0]), score, rises, base, chance, pair, found)
         ranked.append((not found, -own, finding))
     return [finding for _, _, finding in sorted(ranked, key=lambda entry: entry[:2])]

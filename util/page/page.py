@@ -34,18 +34,13 @@ def page_bytes(content: dict[str, Any], weights: str) -> bytes:
     style = (FOLDER / "page.css").read_text("utf-8")
     script = "\n".join((FOLDER / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
     policy = (
-        f"default-src 'none'; script-src {digest(script)}; style-src {digest(style)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        f"script-src {digest(script)}; style-src {digest(style)}; img-src data:; base-uri 'none'; form-action 'none'"
     )
-    page = Template((FOLDER / "page.html").read_text("utf-8")).substitute(
-        policy=policy,
-        title=escape(content["name"]),
-        style=style,
-        # ASCII only; without < nothing in it can end the element it is in.
-        content=json.dumps(content).replace("<", r"\u003c"),
-        weights=weights,
-        script=script,
-    )
+    # ASCII only; without < nothing in it can end the element it is in.
+    data = json.dumps(content).replace("<", r"\u003c")
+    parts = {"policy": f"default-src 'none'; {policy}", "style": style, "script": script}
+    parts |= {"title": escape(content["name"]), "content": data, "weights": weights}
+    page = Template((FOLDER / "page.html").read_text("utf-8")).substitute(parts)
     return page.encode(errors="replace")  # a file name need not be text
 
 

@@ -41,11 +41,8 @@ def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequ
     return total / max(1, count), np.concatenate([rows[:length] for rows, length in zip(cells, lengths)])
 
 
-def written_texts(checkpoint: Checkpoint, length: int, seed: int, texts: int = 1) -> list[str]:
-    """Returns what the model writes by itself, in its own characters: what sample.py prints with this seed.
-
-    Several texts use consecutive seeds.
-    """
+def written_texts(checkpoint: Checkpoint, length: int, seed: int, texts: int) -> list[str]:
+    """Returns what the model writes by itself: what sample.py prints with this seed and those that follow."""
     V, _, L, model = checkpoint.model_shape
     step = Stepper(checkpoint.parameters, L, model, texts)
     sampled = sample(step, drawing(seed, texts), texts, V, document_end(checkpoint), length)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -16,26 +17,19 @@ from util.page.reading import written_texts
 from util.text.source import CACHE_FILES, Source
 from util.text.vocabulary import Vocabulary
 
-SEED = 123
-"""The seed for what the model writes if its text is gone."""
-SEARCHED, PIECE = 30_000, 1000
-"""How many characters to search for cells that follow a fact, and the longest passage they are cut into."""
-MOST_VALUES = 60_000_000
-"""The most cell values to look at; a larger model reads fewer characters."""
+SEED = 123  # for what the model writes if its text is gone
+SEARCHED, PIECE = 30_000, 1000  # characters to search for cells that follow a fact, in passages of at most so many
+MOST_VALUES = 60_000_000  # of cells to look at; a larger model reads fewer characters
 NAMES = {"train": "Training text", "val": "Validation text", "test": "Test text"}
 
 
 @dataclass
 class PageText:
-    passages: list[str]
-    """What the page shows, each passage read from a zero state. The model may not know all of the characters."""
-    searched: list[str]
-    """The passages to search for cells that follow a fact; the model knows all of their characters."""
-    tab: str
-    source: str
-    """What the text is: a word or two in `tab`, a sentence in `source`."""
-    reads: tuple[Path, ...] = ()
-    """The files that it comes from."""
+    passages: list[str]  # what the page shows, each read from a zero state; the model may not know all characters
+    searched: list[str]  # what is searched for cells that follow a fact; the model knows all of its characters
+    tab: str  # what the text is, in a word or two
+    source: str  # and in a sentence
+    reads: list[Path]  # the files that it comes from
 
 
 def text_for_page(checkpoint: Checkpoint, options: Namespace) -> PageText:
@@ -43,22 +37,23 @@ def text_for_page(checkpoint: Checkpoint, options: Namespace) -> PageText:
     _, H, L, _ = checkpoint.model_shape
     searched = max(2 * PIECE, min(SEARCHED, MOST_VALUES // (H * L)))
     wanted = max(searched, options.length)
-    if options.file:
-        source = Source(Path(options.file))
-        passages = [beginning_of_file(source, checkpoint.vocabulary, wanted)]
-        tab, whose = source.files[0].name, ""
-    elif found := find_text_of(checkpoint, options.data_dir):
-        source = found
-        passages = passages_of_split(checkpoint, options, source, wanted)
-        tab, whose = NAMES[options.split], f" of {source.folder.absolute().name}"
-    else:
+    source = Source(Path(options.file)) if options.file else find_text_of(checkpoint, options.data_dir)
+    if not source:
         tell(
             f"the text of {options.checkpoint} has moved, so the page shows what the model writes itself; "
             "give its folder with -data_dir, or another text with -file"
         )
-        passages = written_texts(checkpoint, options.length, SEED)
+        passages = written_texts(checkpoint, PIECE, SEED, -(-wanted // PIECE))
+        tab = "A sample"
         sentence = f"The model's text is gone; this is what it writes itself (seed {SEED}, temperature 1)."
-        return PageText(passages, written_texts(checkpoint, PIECE, SEED, searched // PIECE), "A sample", sentence)
+    elif options.file:
+        passages = [beginning_of_file(source, checkpoint.vocabulary, wanted)]
+        tab = source.files[0].name
+        sentence = f"{tab}."
+    else:
+        passages = passages_of_split(checkpoint, options, source, wanted)
+        tab = NAMES[options.split]
+        sentence = f"{tab} of {source.folder.absolute().name}."
 
     unknown = checkpoint.vocabulary.unknown("".join(passages))
     if unknown:
@@ -67,31 +62,27 @@ def text_for_page(checkpoint: Checkpoint, options: Namespace) -> PageText:
     left_out = str.maketrans(dict.fromkeys(unknown, ""))
     known = [passage.translate(left_out) for passage in passages]
     pieces = [passage[start : start + PIECE] for passage in known for start in range(0, len(passage), PIECE)]
-    reads = (*source.files, *(source.folder / name for name in CACHE_FILES))
-    return PageText(beginning(passages, options.length), beginning(pieces, searched), tab, f"{tab}{whose}.", reads)
+    reads = [*source.files, *(source.folder / name for name in CACHE_FILES)] if source else []
+    return PageText(beginning(passages, options.length), beginning(pieces, searched), tab, sentence, reads)
 
 
 def beginning(passages: list[str], length: int) -> list[str]:
     """Returns the first `length` characters of passages."""
-    taken = []
-    for passage in passages:
-        if length > 0:
-            taken.append(passage[:length])
-        length -= len(passage)
-    return taken
+    starts = accumulate(map(len, passages), initial=0)
+    return [passage[: length - start] for passage, start in zip(passages, starts) if start < length]
 
 
 def beginning_of_file(source: Source, vocabulary: Vocabulary, length: int) -> str:
     """Returns the first characters of a file, or all if it has fewer. Raises UserError if there is no such text."""
-    path, content = source.files[0], ""
-    with reading_file(path):
+    content = ""
+    with reading_file(source.files[0]):
         for piece in source.characters(vocabulary.encoding):
-            content += "".join(map(chr, piece[: length - len(content)]))
-            if len(content) == length:
+            content += "".join(map(chr, piece))
+            if len(content) >= length:
                 break
     if not content:
-        raise UserError(f"{path} is empty; -file takes the name of a text file")
-    return content
+        raise UserError(f"{source.files[0]} is empty; -file takes the name of a text file")
+    return content[:length]
 
 
 def passages_of_split(checkpoint: Checkpoint, options: Namespace, source: Source, length: int) -> list[str]:

@@ -11,10 +11,8 @@ import numpy as np
 
 from util.torch7_random import Torch7Random
 
-SMALLEST_SINGLE = float(np.finfo(np.float32).tiny)
-"""The smallest float32 of full precision."""
-BLOCK = 256
-"""How many numbers to draw at once from each text's stream."""
+TINY = float(np.finfo(np.float32).tiny)  # the smallest float32 of full precision
+BLOCK = 256  # numbers to draw at once from each text's stream
 
 Step = Callable[[np.ndarray], np.ndarray]
 """Feeds a character to each text, indices (N,), and returns the log-probabilities of the next ones, (N, V)."""
@@ -42,11 +40,7 @@ def sample(
 def drawing(seed: int, texts: int = 1, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> Choice:
     """Returns a Choice that draws from `probabilities`; text k, counted from 0, uses the stream of seed + k."""
     uniform = uniforms(seed, texts)
-
-    def choose(log_probs: np.ndarray) -> np.ndarray:
-        return multinomial(probabilities(log_probs, temperature, top_k, top_p), next(uniform))
-
-    return choose
+    return lambda log_probs: multinomial(probabilities(log_probs, temperature, top_k, top_p), next(uniform))
 
 
 def multinomial(probs: np.ndarray, uniform: np.ndarray) -> np.ndarray:
@@ -81,7 +75,7 @@ def probabilities(log_probs: np.ndarray, temperature: float, top_k: int = 0, top
         probs = np.exp(log_probs / temperature)
         total = probs.sum(axis=1, keepdims=True)
         probs /= total
-        if not total.min() > (SMALLEST_SINGLE if probs.dtype == np.float32 else 0):
+        if not total.min() > (TINY if probs.dtype == np.float32 else 0):
             # So cold that everything underflows to 0 / 0, or in single precision to numbers of a few bits: start over
             # relative to the most likely character, in float64, since the temperature may be 0 as a float32.
             colder = log_probs.astype(np.float64)

@@ -13,8 +13,8 @@ from util.checkpoint.content import Checkpoint
 from util.sampling.drawing import Step, drawing, sample
 from util.text.vocabulary import Vocabulary
 
+# Colors, of the terminal's 256, for characters below these probabilities.
 COLORS = ((0.01, 160), (0.05, 166), (0.2, 136), (0.5, 65))
-"""Colors, of the terminal's 256, for characters below these probabilities; more likely ones are left plain."""
 
 Show = Callable[[int, "np.ndarray | None"], bytes]
 """Returns the bytes to print for an index, given the log-probabilities (V,) it was chosen from, if any."""
@@ -23,17 +23,19 @@ Show = Callable[[int, "np.ndarray | None"], bytes]
 class GrowingText:
     """Writes a text to `file`: the primetext, then sampled characters until they end with the indices `stop`.
 
-    The text also ends just before the indices `stop_before`; whatever may be the start of those is held back meanwhile.
+    The text also ends just before the indices `stop_before`, so as many characters as those are held back meanwhile.
     """
 
     def __init__(self, file: BinaryIO, show: Show, prime: list[int], stop: list[int], stop_before: list[int]) -> None:
         self._file, self._show = file, show
-        self._stop, self._last = deque(stop), deque[int](maxlen=len(stop))
-        self._stop_before, self._held = stop_before, list[tuple[int, bytes]]()
+        self._stop, self._stop_before = deque(stop), deque(stop_before)
+        self._sampled, self._recent = deque[int](maxlen=len(stop)), deque[int](maxlen=len(stop_before))
+        self._held = deque[bytes]()
         self.ended = False
-        for index in prime if stop_before else ():  # it may end in the middle of `stop_before`
-            if self._hold(index, b""):
-                self._held.clear()
+        for index in prime:  # it may end in the middle of `stop_before`
+            self._recent.append(index)
+            if self._recent == self._stop_before:
+                self._recent.clear()
         file.write(b"".join(show(index, None) for index in prime))
         file.flush()
 
@@ -41,30 +43,22 @@ class GrowingText:
         """Writes a character that was chosen from log_probs (V,), unless the text has ended."""
         if self.ended:
             return
-        complete = self._hold(index, self._show(index, log_probs))
-        self._last.append(index)
-        if self._stop and self._last == self._stop:
+        self._held.append(self._show(index, log_probs))
+        self._sampled.append(index)
+        self._recent.append(index)
+        if len(self._held) > len(self._stop_before):
+            self._file.write(self._held.popleft())
+            self._file.flush()
+        if self._stop and self._sampled == self._stop:
             self.end()
-        elif complete:
-            self._held.clear()
+        elif self._stop_before and self._recent == self._stop_before:
             self.ended = True
 
     def end(self) -> None:
         """Ends the text, and writes what was held back."""
-        self._write(len(self._held))
-        self.ended = True
-
-    def _hold(self, index: int, shown: bytes) -> bool:
-        """Holds a character back, and writes what cannot begin `stop_before`; returns whether all of that is held."""
-        self._held.append((index, shown))
-        while [held for held, _ in self._held] != self._stop_before[: len(self._held)]:
-            self._write(1)
-        return bool(self._held) and len(self._held) == len(self._stop_before)
-
-    def _write(self, count: int) -> None:
-        self._file.write(b"".join(shown for _, shown in self._held[:count]))
-        self._file.flush()
-        del self._held[:count]
+        if not self.ended:
+            self._file.write(b"".join(self._held))
+            self.ended = True
 
 
 def grow(texts: list[GrowingText], sampled: Iterator[tuple[np.ndarray, np.ndarray]], stop: Callable[[], bool]) -> None:
@@ -100,19 +94,13 @@ def document_end(checkpoint: Checkpoint) -> list[int]:
     return checkpoint.vocabulary.encode_flag(ends, "the model's -document_end") if isinstance(ends, str) else []
 
 
-def plain(vocabulary: Vocabulary) -> Show:
-    """Returns a Show that prints each character as it is."""
-    written = vocabulary.written
-    return lambda index, log_probs: written[index]
-
-
-def colored(vocabulary: Vocabulary) -> Show:
-    """Returns a Show that colors the characters that the model found unlikely, for a terminal."""
+def printed(vocabulary: Vocabulary, color: bool) -> Show:
+    """Returns a Show that prints each character as it is, or with a color if the model found it unlikely."""
 
     def show(index: int, log_probs: np.ndarray | None) -> bytes:
         character = vocabulary.written[index]
         # Escape sequences must not come between the bytes of a character.
-        if log_probs is not None and vocabulary.stands_alone(index):
+        if color and log_probs is not None and vocabulary.stands_alone(index):
             for bound, code in COLORS:
                 if log_probs[index] < np.log(bound):
                     return b"\x1b[38;5;%dm%b\x1b[0m" % (code, character)
@@ -122,15 +110,9 @@ def colored(vocabulary: Vocabulary) -> Show:
 
 
 def sample_text(
-    step: Step,
-    checkpoint: Checkpoint,
-    length: int = 2000,
-    primetext: str = "",
-    temperature: float = 1.0,
-    seed: int = 123,
-    top_k: int = 0,
-    top_p: float = 1.0,
-) -> str:
+    step: Step, checkpoint: Checkpoint, length: int = 2000, primetext: str = "", temperature: float = 1.0,
+    seed: int = 123, top_k: int = 0, top_p: float = 1.0,
+) -> str:  # fmt: skip
     """Returns the text that sample.py prints with these flags. `step` comes from CharRNN.stepper, or is a Stepper.
 
     Raises UserError if the model does not know a character of the primetext.
