@@ -21,6 +21,13 @@ from util.errors import UserError, reason
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path, commit: Callable[[str, Path], None] = os.replace) -> None:
     """Writes a checkpoint, whole or not at all; `commit` is as in util.cli.files.replacing. Raises OSError."""
+    content = to_bytes(checkpoint)
+    with replacing(path, commit) as file:
+        file.write(content)
+
+
+def to_bytes(checkpoint: Checkpoint) -> memoryview:
+    """Returns the bytes of a checkpoint's .pt file."""
     import torch
 
     def with_tensors(value: Any) -> Any:
@@ -30,8 +37,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, commit: Callable[[str, P
 
     archive = io.BytesIO()  # since torch's writer hides file system errors behind its own
     torch.save(with_tensors(to_content(checkpoint)), archive)
-    with replacing(path, commit) as file:
-        file.write(archive.getbuffer())
+    return archive.getbuffer()
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:

@@ -130,7 +130,7 @@ def read_val_losses(root: Table) -> dict[int, float]:
     iterations, losses = (follow(root, name) for name in ("val_loss_history_it", "val_loss_history"))
     if not isinstance(iterations, Table) or not isinstance(losses, Table):
         return {}
-    return {as_number(at): losses.get(number) for number, at in iterations.items() if type(at) is float}
+    return {as_number(at): follow(losses, number) for number, at in iterations.items() if type(at) is float}
 
 
 def check_modules(modules: list[Module], V: int, H: int, G: int) -> None:
