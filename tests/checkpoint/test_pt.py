@@ -17,10 +17,9 @@ def saved(value: Any, folder: Path) -> Any:
     return read_pt(folder / "x.pt")
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64"])
 def test_tensors(dtype, tmp_path):
-    lowest = 0 if dtype in ("uint8", "bool") else -2
-    tensor = (torch.arange(24).reshape(2, 3, 4) % 5 + lowest).to(getattr(torch, dtype))
+    tensor = (torch.arange(24).reshape(2, 3, 4) % 5 - 2).to(getattr(torch, dtype))
     array = saved({"tensor": tensor}, tmp_path)["tensor"]
     assert array.dtype == np.dtype(dtype) and array.shape == (2, 3, 4)
     assert np.array_equal(array, tensor.numpy())
@@ -48,19 +47,19 @@ def test_views_that_share_a_storage(tmp_path):
 
 def test_a_tensor_to_be_negated_is_refused(tmp_path):
     """torch may store the numbers of a view with the wrong sign, and a note that says so."""
-    with pytest.raises(ValueError, match="negated"):
-        saved([torch._neg_view(torch.ones(3))], tmp_path)
+    with pytest.raises(ValueError, match="never allowed"):
+        saved(torch._neg_view(torch.ones(3)), tmp_path)
 
 
 def test_odd_tensors(tmp_path):
-    tensors = [torch.tensor(3.5), torch.empty(0), torch.empty(0, 5), torch.ones(3).expand(4, 3)]
+    tensors = (torch.tensor(3.5), torch.empty(0), torch.empty(0, 5), torch.ones(3).expand(4, 3))
     assert all(np.array_equal(a, t.numpy()) for a, t in zip(saved(tensors, tmp_path), tensors))
 
 
 VALUES = [
-    None, True, False, 0, -1, 255, 256, -(2**31), 2**31, 2**63, -(10**400), 10**700, 0.1, -0.0, float("inf"), "",
-    "a", "道😀\ud800", [], {}, (), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4), [1, [2, (3, {"a": None})]],
-    {"a": 1, 2: "b"}, ["same"] * 3, list(range(3000)), {str(i): i for i in range(3000)},
+    None, True, False, 0, -1, 255, 256, -(2**31), 2**31, 2**63, 0.1, -0.0, float("inf"), "", "a", "道😀\ud800", {}, (),
+    (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4), (1, (2, (3, {"a": None}))), {"a": 1, 2: "b"}, ("same",) * 3,
+    {str(i): i for i in range(3000)},
 ]  # fmt: skip
 
 
@@ -74,9 +73,10 @@ def test_an_ordered_dictionary_is_one(tmp_path):
     assert type(found) is dict and list(found.items()) == [("b", 1), ("a", 2)]
 
 
-def test_a_module_is_refused(tmp_path):
+@pytest.mark.parametrize("value", [[1], torch.nn.Linear(2, 3)], ids=["list", "module"])
+def test_what_a_checkpoint_does_not_hold_is_refused(value, tmp_path):
     with pytest.raises(ValueError, match=r"never allowed|more than plain values"):
-        saved(torch.nn.Linear(2, 3), tmp_path)
+        saved(value, tmp_path)
 
 
 def test_a_dtype_that_numpy_lacks_is_refused(tmp_path):

@@ -33,7 +33,6 @@ SAMPLES = json.loads((GOLDEN / "samples.json").read_text())
 GOLDEN_NAMES = ["lstm", "gru", "rnn", "lstm_dropout"]
 
 KINDS = ["Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double"]
-GPU_KINDS = [gpu + kind for gpu in ("Cuda", "Cl") for kind in ["", *KINDS]]
 
 
 @pytest.fixture
@@ -66,12 +65,11 @@ def test_tables(read):
     result = read({1: "a", 2.5: "b", "name": {True: "c"}, -3: [1, [2]]})
     assert result == {1: "a", 2.5: "b", "name": {True: "c"}, -3: {1: 1.0, 2: {1: 2.0}}}
     assert [type(key) for key in result] == [int, float, str, int]
-    assert isinstance(result, Table)
-    assert result.torch_class is None
+    assert isinstance(result, Table) and result.torch_class is None
 
 
 @pytest.mark.parametrize("long", ["i8", "i4"])
-@pytest.mark.parametrize("kind", KINDS + GPU_KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "Cuda", "Cl", "CudaByte", "CudaLong", "ClDouble"])
 def test_tensors_and_storages_of_every_type(read, kind, long):
     values = [[0, 1, 100], [5, 127, 3]] if kind.endswith("Byte") else [[0, -1, 100], [-128, 127, 3]]
     result = read({"tensor": tensor(kind, values), "storage": Storage(kind, [3, 2, 1]), "after": 7}, long)
@@ -100,9 +98,8 @@ def test_sizes_strides_and_offset(read, sizes, strides, offset, expected):
 
 @pytest.mark.parametrize("storage", [None, Storage("Double", [])])
 def test_empty_tensors(read, storage):
-    result = read([Tensor("Double", (), (), 1, storage), Tensor("Double", (0, 3), (3, 1), 1, storage), 5])
-    assert result[1].shape == (0,)
-    assert result[2].shape == (0, 3)
+    result = read([Tensor("Double", (), (), 1, storage), Tensor("Double", (0, 2**62), (3, 1), 1, storage), 5])
+    assert result[1].shape == result[2].shape == (0,)
     assert result[1].dtype == result[2].dtype == np.float64
     assert result[3] == 5
 
@@ -116,23 +113,15 @@ def test_what_is_shared_is_the_same_object(read):
     assert result["a"] is result["b"] and result["c"] is result["d"][1]
 
 
-def test_cycles_and_objects_as_keys(read):
-    node = Object("nngraph.Node")
+def test_objects_are_tables_with_a_class_in_cycles_and_as_keys(read):
+    node, old = Object("nngraph.Node"), Object("nn.Old", {"x": 1}, version=None)
     child = Object("nngraph.Node", {"parent": node})
-    node.content |= {"self": node, "children": {1: child, child: 1}}
+    node.content |= {"self": node, "children": {1: child, child: 1}, "old": old}
     result = read({"node": node})["node"]
-    assert result.torch_class == "nngraph.Node"
+    assert (result.torch_class, result["old"].torch_class, result["old"]) == ("nngraph.Node", "nn.Old", {"x": 1})
     assert result["self"] is result
     child = result["children"][1]
-    assert child["parent"] is result
-    assert result["children"][child] == 1
-
-
-def test_other_objects_are_tables_with_a_class(read):
-    result = read([Object("nn.Tanh", {"x": 1}), Object("nn.Old", {}, version=None), 5])
-    assert (result[1].torch_class, result[1]["x"]) == ("nn.Tanh", 1)
-    assert (result[2].torch_class, result[2]) == ("nn.Old", {})
-    assert result[3] == 5
+    assert child["parent"] is result and result["children"][child] == 1
 
 
 @pytest.mark.parametrize("tag", [6, 7, 8])
@@ -151,11 +140,6 @@ def test_any_depth(read):
     assert result == {}
 
 
-def test_ascii_form(read):
-    with pytest.raises(ValueError, match=r"ASCII format.*torch\.save\("):
-        read(b"4\n1\n3\nV 1\n18\ntorch.DoubleTensor\n1\n2\n1\n1\n")
-
-
 def ints(*values):
     return struct.pack(f"<{len(values)}i", *values)
 
@@ -166,50 +150,42 @@ def double_tensor(sizes, strides, offset=1, storage_kind="Double"):
 
 TENSOR_HEAD = ints(4, 1, 3) + b"V 1" + ints(18) + b"torch.DoubleTensor"
 MALFORMED = {
-    "empty": (b"", 0, "but 0 are left"),
-    "tag": (ints(9), 4, "tag 9"),
-    "number cut": (ints(1, 0), 4, "8 bytes, but 4 are left"),
-    "string of negative length": (ints(2, -1), 8, "-1 bytes"),
-    "huge string": (ints(2, 2**31 - 1), 8, "2147483647 bytes"),
-    "table cut": (t7_bytes({"a": 1})[:-1], 25, "8 bytes, but 7 are left"),
-    "huge table": (ints(3, 1, 2**31 - 1), 12, "2147483647 entries"),
-    "nil key": (ints(3, 1, 1, 0, 0, 0), 16, "nil"),
-    "key that is no number": (t7_bytes({float("nan"): 1}), 24, "NaN"),
-    "tensor for a key": (ints(3, 9, 1) + double_tensor((6,), (1,)) + ints(0, 0, 0), 171, "a tensor"),
-    "key twice": (ints(3, 1, 2, 5, 1, 0, 5, 1, 0), 32, "same key twice"),
-    "more after the end": (t7_bytes(1.0) + b"\0", 12, "after its end"),
-    "function cut": (ints(6, 100), 8, "100 bytes"),
-    "object without table": (t7_bytes(Object("nn.X", 1.0)), 27, "'nn.X'"),
-    "object that contains itself": (ints(4, 7, 4) + b"nn.X" + ints(3, 7, 0), 24, "'nn.X'"),
-    "many dimensions": (TENSOR_HEAD + ints(1000) + bytes(80_000), 41, "1000 dimensions"),
-    "size beyond the storage": (double_tensor((7,), (1,)), None, "does not fit"),
-    "stride beyond the storage": (double_tensor((3,), (3,)), None, "does not fit"),
-    "offset before the storage": (double_tensor((6,), (1,), 0), None, "does not fit"),
-    "negative size": (double_tensor((-2, -3), (1, 1)), None, "does not fit"),
-    "negative stride": (double_tensor((6,), (-1,), 6), None, "does not fit"),
-    "stride of zero": (double_tensor((1000, 1000), (0, 0)), None, "does not fit"),
-    "huge sizes": (double_tensor((2**62, 4), (1, 1)), None, "does not fit"),
-    "huge sizes and a zero": (double_tensor((0, 2**62, 2**62), (1, 1, 1)), None, "does not fit"),
-    "storage of another type": (double_tensor((6,), (1,), 1, "Float"), None, "storage of its type"),
-    "tensor for a storage": (t7_bytes(Tensor("Double", (1,), (1,), 1, tensor("Double", [1.0]))), None, "storage of"),
-    "huge storage": (ints(4, 1, 3) + b"V 1" + ints(19) + b"torch.DoubleStorage" + ints(-1, 2**30), 46, "bytes"),
+    "empty": (b"", "but 0 are left"),
+    "tag": (ints(9), "tag 9"),
+    "number cut": (ints(1, 0), "8 bytes, but 4 are left"),
+    "string of negative length": (ints(2, -1), "-1 bytes"),
+    "huge string": (ints(2, 2**31 - 1), "2147483647 bytes"),
+    "huge table": (ints(3, 1, 2**31 - 1), "2147483647 entries"),
+    "tensor for a key": (ints(3, 9, 1) + double_tensor((6,), (1,)) + ints(0, 0, 0), "a tensor"),
+    "more after the end": (t7_bytes(1.0) + b"\0", "after its end"),
+    "function cut": (ints(6, 100), "100 bytes"),
+    "object without table": (t7_bytes(Object("nn.X", 1.0)), "'nn.X'"),
+    "object that contains itself": (ints(4, 7, 4) + b"nn.X" + ints(3, 7, 0), "'nn.X'"),
+    "many dimensions": (TENSOR_HEAD + ints(1000) + bytes(80_000), "1000 dimensions"),
+    "size beyond the storage": (double_tensor((7,), (1,)), "does not fit"),
+    "stride beyond the storage": (double_tensor((3,), (3,)), "does not fit"),
+    "offset before the storage": (double_tensor((6,), (1,), 0), "does not fit"),
+    "negative size": (double_tensor((-2, -3), (1, 1)), "does not fit"),
+    "negative stride": (double_tensor((6,), (-1,), 6), "does not fit"),
+    "stride of zero": (double_tensor((1000, 1000), (0, 0)), "does not fit"),
+    "huge sizes": (double_tensor((2**62, 4), (1, 1)), "does not fit"),
+    "storage of another type": (double_tensor((6,), (1,), 1, "Float"), "storage of its type"),
+    "tensor for a storage": (t7_bytes(Tensor("Double", (1,), (1,), 1, tensor("Double", [1.0]))), "storage of"),
+    "huge storage": (ints(4, 1, 3) + b"V 1" + ints(19) + b"torch.DoubleStorage" + ints(-1, 2**30), "bytes"),
 }
 
 
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_files(read, name):
-    data, byte, message = MALFORMED[name]
-    with pytest.raises(ValueError, match=rf"^at byte {'[0-9]+' if byte is None else byte} .*{re.escape(message)}"):
+    data, message = MALFORMED[name]
+    with pytest.raises(ValueError, match=rf"^at byte \d+ .*{re.escape(message)}"):
         read(data)
 
 
-def test_tensors_for_storages_at_any_depth(read):
+def test_storages_and_functions_at_any_depth(read):
     head = ints(3) + b"V 1" + ints(18) + b"torch.DoubleTensor" + ints(0, 1, 0)
     with pytest.raises(ValueError, match="no storage of its type"):
         read(b"".join(ints(4, index) + head for index in range(50_000)))
-
-
-def test_functions_at_any_depth(read):
     with pytest.raises(ValueError, match="at byte"):
         read(b"".join(ints(8, index, 0) for index in range(50_000)))
 
@@ -275,14 +251,13 @@ def flat_parameters(model, num_layers):
     return [rng.uniform(-1, 1, s) for shape in [*shapes, (V, H)] for s in (shape, shape[:1])]
 
 
-@pytest.mark.parametrize("num_layers", [1, 2, 3])
+@pytest.mark.parametrize("num_layers", [1, 3])
 @pytest.mark.parametrize("model", LINEARS)
 def test_parameters_of_every_kind(load, model, num_layers):
     """The texts sampled from golden checkpoints prove what belongs where; here are other sizes and types."""
     flat = flat_parameters(model, num_layers)
     kinds = ("Double", "Float", "Cuda", "Cl")
-    roots = [char_rnn_checkpoint(model, flat, num_layers, kind, dropout=0.25) for kind in kinds]
-    double, *others = map(load, roots)
+    double, *others = (load(char_rnn_checkpoint(model, flat, num_layers, kind, dropout=0.25)) for kind in kinds)
     assert double.options["dropout"] == 0.25
     assert double.model_shape == (V, H, num_layers, model)
     first, last = (double.parameters[f"layers.{layer}.i2h_weight"] for layer in (0, num_layers - 1))
@@ -338,30 +313,29 @@ def with_opt(**options):
 
 
 FOREIGN = {
-    "a tensor": (lambda root: tensor("Double", [1.0]), "holds a ndarray"),
-    "a network": (lambda root: Object("nn.Sequential", root), "an object of class 'nn.Sequential'"),
-    "something else": (lambda root: {"epoch": 5, "net": {}}, "lacks the field opt .*'epoch', 'net'"),
-    "an empty table": (lambda root: {}, "lacks the field opt .*no fields"),
-    "no nngraph": (lambda root: root | {"protos": {"rnn": Object("nn.Sequential")}}, "no nngraph network called rnn"),
-    "no nodes": (lambda root: root | {"protos": {"rnn": {"forwardnodes": {}}}}, "0 nn.Linear modules, .* has 5"),
-    "fractional iteration": (lambda root: root | {"i": 2.5}, "i has 2.5"),
-    "huge iteration": (lambda root: root | {"i": 1e15}, r"3 training losses, .* 1e\+15 iterations"),
+    "a tensor": (lambda root: tensor("Double", [1.0]), "lacks the field opt"),
+    "something else": (lambda root: {"epoch": 5, "net": {}}, "lacks the field opt"),
+    "no nngraph": (lambda root: root | {"protos": {"rnn": Object("nn.Sequential")}}, "nngraph network"),
+    "no nodes": (lambda root: root | {"protos": {"rnn": {"forwardnodes": {}}}}, "0 nn.Linear modules"),
+    "fractional iteration": (lambda root: root | {"i": 2.5}, "training losses do not match its iteration"),
+    "huge iteration": (lambda root: root | {"i": 1e15}, "3 training losses do not match its iteration"),
     "losses beyond the iteration": (lambda root: root | {"i": 2}, "iterations 1 to 2"),
     "losses that are no numbers": (lambda root: root | {"train_losses": ["x"]}, "training losses are not"),
     "validation losses that are no numbers": (lambda root: root | {"val_losses": ["x"]}, "val_losses"),
-    "characters of several bytes": (lambda root: root | {"vocab": {"é".encode(): 1}}, r"'\\xc3\\xa9'.*single bytes"),
-    "numbered vocabulary": (lambda root: root | {"vocab": [1, 2]}, "vocabulary contains 1,"),
-    "vocabulary with a gap": (lambda root: root | {"vocab": {"a": 1, "b": 3}}, "number its 2 entries"),
-    "vocabulary with a number twice": (lambda root: root | {"vocab": {"a": 1, "b": 1}}, "the same number"),
-    "vocabulary of tables": (lambda root: root | {"vocab": {"a": root}}, "vocabulary has a Table"),
+    "characters of several bytes": (lambda root: root | {"vocab": {"é".encode(): 1}}, "single bytes"),
+    "numbered vocabulary": (lambda root: root | {"vocab": [1, 2]}, "single bytes"),
+    "vocabulary with a gap": (lambda root: root | {"vocab": {"a": 1, "b": 3}}, "not a list"),
+    "vocabulary with a number twice": (lambda root: root | {"vocab": {"a": 1, "b": 1}}, "call for"),
+    "vocabulary of tables": (lambda root: root | {"vocab": {"a": root}}, "single bytes"),
+    "vocabulary of tensors": (lambda root: root | {"vocab": {"a": tensor("Double", [1.0])}}, "single bytes"),
     "larger vocabulary": (
         lambda root: root | {"vocab": {chr(65 + index): index + 1 for index in range(6)}},
-        r"nn.Linear of \(12, 5\) and \(12,\), but .* call for \(12, 6\) and \(12,\)",
+        r"nn.Linear of \[\(12, 5\), \(12,\)\], but .* call for \[\(12, 6\), \(12,\)\]",
     ),
-    "unknown model": (with_opt(model="irnn"), "model is 'irnn'"),
-    "other size": (with_opt(rnn_size=4), r"call for \(16, 5\)"),
-    "fractional size": (with_opt(rnn_size=3.5), "no rnn_size"),
-    "other layers": (with_opt(num_layers=3), "5 nn.Linear modules, .*3 layers has 7"),
+    "unknown model": (with_opt(model="irnn"), "model cannot be right"),
+    "other size": (with_opt(rnn_size=4), r"call for \[\(16, 5\)"),
+    "fractional size": (with_opt(rnn_size=3.5), "rnn_size"),
+    "other layers": (with_opt(num_layers=3), "5 nn.Linear modules, .*3 layers"),
     "dropout of 1": (with_opt(dropout=1), "dropout"),
 }
 
@@ -374,9 +348,8 @@ def test_what_is_not_char_rnns(root, load, name):
 
 
 CHANGES = {
-    "no bias": (lambda linears: linears[1].pop("bias"), "no weight or no bias"),
-    "a table for a weight": (lambda linears: linears[1].update(weight=[1]), "no weight or no bias"),
-    "decoder": (lambda linears: linears[-1].update(bias=tensor("Double", [0.0] * 4)), r"and \(4,\), .* and \(5,\)"),
+    "no bias": (lambda linears: linears[1].pop("bias"), "nn.Linear cannot be right"),
+    "decoder": (lambda linears: linears[-1].update(bias=tensor("Double", [0.0] * 4)), r"\(4,\)\], .* \(5,\)"),
     "shared": (lambda linears: linears[1].update(linears[3]), "share memory"),
     "mixed types": (lambda linears: linears[1].update(bias=tensor("Float", [0.0] * 12)), "more than one type"),
     "no number": (lambda linears: linears[1].update(bias=tensor("Double", [np.nan] * 12)), "not finite"),
@@ -398,5 +371,5 @@ def test_wrong_parameters(root, load, name):
 @pytest.mark.parametrize("kind", ["Half", "Int"])
 def test_parameters_of_other_types(load, kind):
     flat = [np.ones_like(array) for array in flat_parameters("rnn", 1)]
-    with pytest.raises(ValueError, match="neither all float32 nor all float64"):
+    with pytest.raises(ValueError, match="parameters' type"):
         load(char_rnn_checkpoint("rnn", flat, 1, kind))

@@ -11,7 +11,7 @@ from model.stepper import Stepper
 from tests.helpers.checkpoints import same
 from tests.helpers.inputs import GOLDEN as ALL_GOLDEN
 from tests.helpers.runs import finish
-from tests.helpers.scripts import imported, run_here
+from tests.helpers.scripts import run_here
 from tests.helpers.t7_writer import Object, Tensor, tensor, torch_rnn_checkpoint, write_t7
 from util.checkpoint.store import load_checkpoint, read_checkpoint
 
@@ -109,10 +109,6 @@ def test_training_continues_from_it(tmp_path, name):
     assert "batchnorm" not in options
 
 
-def test_torch_is_not_imported():
-    assert "torch" not in imported("inspect_checkpoint.py", GOLDEN / "lstm_2x32_dropout_bn.t7")
-
-
 # Checkpoints of our own making.
 
 V, D, H = 5, 2, 3
@@ -167,17 +163,11 @@ def test_models_compute_what_the_file_says(load, cell, num_layers, batchnorm):
     model, indices = random_model(cell, num_layers, batchnorm), (1, 4, 0, 2)
     expected = log_probs_by_the_equations(cell, *model, indices)
     for kind, dtype, precision in (("Double", "float64", 1e-12), ("Float", "float32", 1e-5)):
-        checkpoint = load(torch_rnn_checkpoint(cell, *model, kind))
+        checkpoint = load(torch_rnn_checkpoint(cell, *model, kind, cleared=kind == "Float"))
         assert checkpoint.dtype == dtype
         assert checkpoint.model_shape == (V, H, num_layers, "lstm" if cell == "LSTM" else "rnn")
         assert checkpoint.options["batchnorm"] == (batchnorm is not None)
         assert np.abs(log_probs(checkpoint, indices)[-1] - expected).max() < precision
-
-
-def test_buffers_that_nobody_cleared(load):
-    roots = [torch_rnn_checkpoint("LSTM", *random_model("LSTM", 2, "running_std"), cleared=c) for c in (True, False)]
-    first, second = (load(root).parameters for root in roots)
-    assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
 @pytest.fixture
@@ -210,21 +200,10 @@ def test_tokens(load):
     assert vocabulary(load, "z", "[195]", "[8212]", "[128512]", "a") == ("zÃ—😀a", "utf-8")
 
 
-@pytest.mark.parametrize("token", ["", "the", "[195", "[55296]", "[1114112]", "[9999999]", b"\xc3", 5, {}, None])
+@pytest.mark.parametrize("token", ["", "the", "[195", "[55296]", "[1114112]", b"\xc3", 5, {}, None])
 def test_tokens_that_are_not_characters(load, token):
-    with pytest.raises(ValueError, match=r"only single characters|does not number its"):
+    with pytest.raises(ValueError, match=r"other than single characters|idx_to_token is not a list"):
         vocabulary(load, "a", "b", token, "c", "d")
-
-
-def test_the_same_character_twice(load):
-    with pytest.raises(ValueError, match="vocabulary cannot be right"):
-        vocabulary(load, "a", "é".encode(), "[233]", "c", "d")
-
-
-def test_history(root, load):
-    checkpoint = load(root)
-    assert (checkpoint.iteration, checkpoint.train_losses.tolist()) == (3, [3.5, 3.25, 3.0])
-    assert checkpoint.val_losses == {2: 3.125, 3: 2.75}
 
 
 def test_the_epoch_is_not_known(tmp_path):
@@ -236,16 +215,14 @@ def test_the_epoch_is_not_known(tmp_path):
     assert b"trained for 675 iterations" in run_here("sample.py", path, "-verbose=1", "-length=1", "-gpuid=-1").stderr
 
 
-def test_history_after_another(root, load):
-    """-init_from counts on from the iteration of its checkpoint, and starts a new table of losses."""
+def test_history(root, load):
+    """-init_from counts on from the iteration of its checkpoint; the oldest files have no count."""
     checkpoint = load(root | {"i": 5})
     assert np.array_equal(checkpoint.train_losses, [np.nan, np.nan, 3.5, 3.25, 3.0], equal_nan=True)
-
-
-def test_history_without_a_count(root, load):
+    assert checkpoint.val_losses == {2: 3.125, 3: 2.75}
     del root["i"], root["val_loss_history_it"]
     checkpoint = load(root)
-    assert (checkpoint.iteration, len(checkpoint.train_losses), checkpoint.val_losses) == (3, 3, {})
+    assert (checkpoint.iteration, checkpoint.train_losses.tolist(), checkpoint.val_losses) == (3, [3.5, 3.25, 3], {})
 
 
 def content(root):
@@ -261,60 +238,47 @@ def module(root, name, number=0):
 
 
 WRONG = {
-    "a layer alone": (lambda root: root.update(model=modules(root)[1]), "nn.LanguageModel"),
-    "no opt": (lambda root: root.pop("opt"), "not the opt"),
-    "no losses": (lambda root: root.pop("train_loss_history"), "train_loss_history"),
-    "no batch_size": (lambda root: root["opt"].pop("batch_size"), "sizes"),
-    "half a batch": (lambda root: root["opt"].update(batch_size=2.5), "sizes"),
+    "a layer alone": (lambda root: root.update(model=modules(root)[1]), "lacks the field opt|lacks the field vocab"),
+    "no opt": (lambda root: root.pop("opt"), "opt or train_loss_history"),
+    "half a batch": (lambda root: root["opt"].update(batch_size=2.5), "batch_size"),
     "epochs that are none": (lambda root: root["opt"].update(max_epochs=[1]), "options"),
-    "no net": (lambda root: content(root).pop("net"), "no net"),
-    "a net of numbers": (lambda root: content(root)["net"].content.update(modules=[1]), "net has 1"),
-    "a net with a gap": (
-        lambda root: content(root)["net"].content.update(modules={1: modules(root)[0], 3: modules(root)[1]}),
-        "net does not number its 2 entries",
-    ),
-    "a foreign module": (lambda root: modules(root).insert(1, Object("nn.GRU")), "net has 'nn.GRU'"),
+    "no net": (lambda root: content(root).pop("net"), "net is not a list"),
+    "a net of numbers": (lambda root: content(root)["net"].content.update(modules=[1]), "net with None"),
+    "a foreign module": (lambda root: modules(root).insert(1, Object("nn.GRU")), "net with 'nn.GRU'"),
     "two kinds of cells": (
         lambda root: modules(root).insert(2, Object("nn.VanillaRNN", dict(module(root, "LSTM")))),
         "layers of one kind",
     ),
     "no decoder": (lambda root: modules(root).pop(-2), "layers of one kind and a decoder"),
-    "no vocabulary": (lambda root: content(root).pop("idx_to_token"), "no idx_to_token"),
-    "larger vocabulary": (
-        lambda root: content(root).update(idx_to_token=list("abcdef")),
-        r"LookupTable of \(5, 2\), .* call for \(6, 2\)",
+    "no vocabulary": (lambda root: content(root).pop("idx_to_token"), "idx_to_token is not a list"),
+    "larger vocabulary": (lambda root: content(root).update(idx_to_token=list("abcdef")), r"LookupTable of \[\(5, 2\)"),
+    "the same character twice": (
+        lambda root: content(root).update(idx_to_token=["a", "é".encode(), "[233]", "c", "d"]),
+        "vocabulary cannot be right",
     ),
-    "empty vocabulary": (lambda root: content(root).update(idx_to_token=[]), "LookupTable"),
     "dropout of text": (lambda root: content(root).update(dropout="x"), "dropout"),
-    "huge iteration": (lambda root: root.update(i=1e15), r"3 training losses, .* 1e\+15 iterations"),
-    "too few iterations": (lambda root: root.update(i=2), "3 training losses, .* 2 iterations"),
+    "huge iteration": (lambda root: root.update(i=1e15), "3 training losses do not match its iteration"),
+    "too few iterations": (lambda root: root.update(i=2), "3 training losses do not match its iteration"),
     "losses with a gap": (lambda root: root.update(train_loss_history={1: 2.0, 3: 3.0}), "iterations 2 to 3"),
-    "losses of text": (lambda root: root.update(train_loss_history=["x", "y", "z"]), "training losses"),
     "validation of text": (lambda root: root.update(val_loss_history=["x", "y"]), "val_losses"),
-    "validation nowhere": (lambda root: root.update(val_loss_history_it=["x", "y"]), "val_loss_history_it"),
-    "no weight": (lambda root: module(root, "LSTM").pop("weight"), "nn.LSTM does not have weight"),
-    "no variance": (lambda root: module(root, "BatchNormalization").pop("running_var"), "not have .*running_"),
-    "no eps": (lambda root: module(root, "BatchNormalization").pop("eps"), "no eps"),
+    "validation at halves": (lambda root: root.update(val_loss_history_it=[2.5, 3]), "val_losses"),
+    "no weight": (lambda root: module(root, "LSTM").pop("weight"), "nn.LSTM cannot be right"),
+    "no eps": (lambda root: module(root, "BatchNormalization").pop("eps"), "without eps"),
     "negative variance": (
         lambda root: module(root, "BatchNormalization").update(running_var=tensor("Float", [-1.0] * H)),
         "not finite",
     ),
     "one running mean": (
         lambda root: module(root, "BatchNormalization").update(running_mean=tensor("Float", [1.0])),
-        r"BatchNormalization of \(3,\) and \(3,\) and \(1,\)",
+        r"BatchNormalization of \[\(3,\), \(3,\), \(1,\)",
     ),
     "shared weights": (lambda root: module(root, "LSTM", 1).update(module(root, "LSTM")), "share memory"),
     "mixed types": (lambda root: module(root, "Linear").update(bias=tensor("Double", [0.0] * V)), "more than one type"),
-    "no number": (lambda root: module(root, "Linear").update(bias=tensor("Float", [np.nan] * V)), "not finite"),
     "a decoder of another size": (
         lambda root: module(root, "Linear").update(weight=tensor("Float", np.ones((V, H + 1)))),
-        r"nn.LSTM of \(5, 12\) and \(12,\), .* call for \(6, 16\)",
+        r"nn.LSTM of \[\(5, 12\), \(12,\)\]",
     ),
-    "a decoder without outputs": (
-        lambda root: module(root, "Linear").update(weight=Tensor("Float", (V, 0), (1, 1), 1, None)),
-        "nn.LSTM of",
-    ),
-    "a decoder without dimensions": (
+    "an empty decoder": (
         lambda root: module(root, "Linear").update(weight=Tensor("Float", (), (), 1, None)),
         "nn.LSTM of",
     ),
@@ -329,27 +293,28 @@ def test_what_is_not_sound(root, load, name):
         load(root)
 
 
-@pytest.mark.parametrize("kind", ["Half", "Int"])
-def test_parameters_of_other_types(load, kind):
-    embedding, layers, decoder = random_model("VanillaRNN", 1)
-    with pytest.raises(ValueError, match="neither all float32 nor all float64"):
-        load(torch_rnn_checkpoint("VanillaRNN", embedding, layers, decoder, kind))
+def peak_of(call):
+    """The most memory, in bytes, that was allocated during a call."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_memory_is_bounded_by_the_file(load):
     """The embedding times the first layer's weights would be 3.2 GB here, but the decoder does not go with it."""
     V, width = 20_000, 40_000
-    layer = {"weight": np.zeros((2, width)), "bias": np.zeros(width)}
-    decoder = (np.zeros((V, 1)), np.zeros(V))
     tokens = [chr(0x4E00 + number).encode() for number in range(V)]
+    layer, decoder = {"weight": np.zeros((2, width)), "bias": np.zeros(width)}, (np.zeros((V, 1)), np.zeros(V))
     root = torch_rnn_checkpoint("VanillaRNN", np.zeros((V, 1)), [layer], decoder, tokens=tokens)
-    tracemalloc.start()
-    try:
+
+    def refuse():
         with pytest.raises(ValueError, match=r"nn\.VanillaRNN of"):
             load(root)
-        assert tracemalloc.get_traced_memory()[1] < 100e6
-    finally:
-        tracemalloc.stop()
+
+    assert peak_of(refuse) < 100e6
 
 
 def test_memory_of_a_wide_model_is_a_small_multiple_of_the_file(tmp_path):
@@ -358,9 +323,4 @@ def test_memory_of_a_wide_model_is_a_small_multiple_of_the_file(tmp_path):
     tokens = [chr(0x4E00 + number).encode() for number in range(V)]
     model = (np.zeros((V, 1)), [layer], (np.zeros((V, H)), np.zeros(V)))
     path = write_t7(tmp_path / "x.t7", torch_rnn_checkpoint("LSTM", *model, tokens=tokens))
-    tracemalloc.start()
-    try:
-        load_checkpoint(path)
-        assert tracemalloc.get_traced_memory()[1] < 16 * path.stat().st_size
-    finally:
-        tracemalloc.stop()
+    assert peak_of(lambda: load_checkpoint(path)) < 16 * path.stat().st_size

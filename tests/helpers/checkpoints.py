@@ -3,10 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from util.checkpoint.content import Checkpoint, same
+from util.checkpoint import content
+from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
 
-__all__ = ["checkpoints", "rewrite", "same"]
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two checkpoints, dictionaries of them or parts of them are equal to the last bit."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
+    a, b = (vars(one) if isinstance(one, Checkpoint) else one for one in (a, b))
+    return content.same(a, b)
 
 
 def checkpoints(folder: Path) -> dict[str, Checkpoint]:

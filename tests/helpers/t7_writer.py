@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from util.checkpoint.pt import ELEMENTS
+from util.checkpoint.t7 import ELEMENTS
 
 
 @dataclass(eq=False)
@@ -60,8 +60,8 @@ def tensor(kind: str, values: Any) -> Tensor:
 
 def element_code(kind: str, long: str) -> str:
     """numpy's code of a kind's elements: those of a Long are as long as the file's `long`."""
-    code = ELEMENTS[kind.removeprefix("Cuda").removeprefix("Cl") or "Float"]
-    return "<" + long if code == "<i8" else code
+    kind = kind.removeprefix("Cuda").removeprefix("Cl") or "Float"
+    return "<" + long if kind == "Long" else ELEMENTS[kind]
 
 
 class Writer:

@@ -16,13 +16,7 @@ from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import finish, signals_at
 from util.errors import UserError
 
-RUNS = [
-    ("lstm", 0.3, "float32"),
-    ("lstm", 0, "float64"),
-    ("gru", 0.3, "float64"),
-    ("gru", 0, "bfloat16"),
-    ("rnn", 0, "float32"),
-]
+RUNS = [("lstm", 0.3, "float32"), ("gru", 0.3, "float64"), ("gru", 0, "bfloat16"), ("rnn", 0, "float32")]
 
 
 @pytest.mark.parametrize(("model", "dropout", "dtype"), RUNS)
@@ -59,14 +53,8 @@ def test_a_folder_stands_for_its_newest_whole_checkpoint(finished, tmp_path):
     assert list(log([run.out])) == list(range(41, EPOCH + 1))
 
 
-def test_a_folder_without_a_whole_checkpoint(finished, tmp_path):
+def test_a_run_that_is_complete_has_nothing_to_do(finished, tmp_path):
     refused_to_train(finish(tmp_path, "-resume", ".").done, "there is no checkpoint in .", "without -resume")
-    (tmp_path / "x.pt").write_bytes(b"x")
-    run = finish(tmp_path, "-resume", ".")
-    assert (run.status, run.err.count("\n")) == (1, 2)
-
-
-def test_a_run_that_is_complete_has_nothing_to_do(finished):
     before = names(finished / "cv")
     run = finish(finished, "-resume", "cv")
     assert (run.status, progress(run.out), run.err) == (0, [], "")

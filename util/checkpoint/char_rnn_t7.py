@@ -10,19 +10,9 @@ from typing import Any
 import numpy as np
 
 from model.shapes import GATES
-from util.checkpoint.content import Checkpoint, checked
+from util.checkpoint.content import Checkpoint, checked, require
 from util.checkpoint.t7 import Table
-from util.checkpoint.torch_objects import (
-    as_number,
-    as_text,
-    by_index,
-    check_arrays,
-    check_shapes,
-    follow,
-    printable,
-    read_train_losses,
-    whole_number,
-)
+from util.checkpoint.torch_objects import as_number, by_index, check_arrays, check_shapes, follow, read_train_losses
 from util.text.vocabulary import Vocabulary
 
 LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
@@ -41,16 +31,10 @@ def from_char_rnn(root: Any) -> Checkpoint:
     The vocabulary is one of bytes. The parameters are float64 if the file's are Double, and float32 if they are Float
     or come from a GPU. Iterations without a loss in the file get NaN.
     """
-    if not isinstance(root, Table):
-        raise ValueError(f"it holds a {type(root).__name__}, not a checkpoint")
-    if root.torch_class is not None:
-        raise ValueError(f"it holds an object of class {printable(root.torch_class)}, not char-rnn's table")
     for name, kind in FIELDS.items():
-        if not isinstance(root.get(name), kind):
-            found = ", ".join(sorted(map(printable, root))[:10])
-            raise ValueError(f"it lacks the field {name} of a char-rnn checkpoint; it has {found or 'no fields'}")
-    options, characters = read_options(root["opt"]), read_vocabulary(root["vocab"])
-    iteration = whole_number(root["i"], "i")
+        if not isinstance(follow(root, name), kind):
+            raise ValueError(f"it lacks the field {name} of a char-rnn checkpoint")
+    options, characters, iteration = read_options(root["opt"]), read_vocabulary(root["vocab"]), as_number(root["i"])
     return checked(
         Checkpoint(
             options=options,
@@ -69,36 +53,29 @@ def read_options(opt: Table) -> dict[str, Any]:
     """Returns the run's flags; files from before there was a choice hold an LSTM."""
     options: dict[str, Any] = {"model": "lstm", "dropout": 0.0}
     for name, value in opt.items():
-        if isinstance(name, str) and isinstance(value, str | float | bool):
-            options[as_text(name)] = as_text(value) if isinstance(value, str) else as_number(value)
-    if options["model"] not in LAYERS:
-        raise ValueError(f"its model is {printable(options['model'])}, but only lstm, gru and rnn are supported")
-    for name in ("rnn_size", "num_layers"):
-        if type(options.get(name)) is not int:
-            raise ValueError(f"its opt has no {name}")
+        if isinstance(name, str) and isinstance(value, str):
+            options[name] = value.encode("latin-1").decode("utf-8", "replace")
+        elif isinstance(name, str) and isinstance(value, float | bool):
+            options[name] = as_number(value)
+    require(options["model"] in LAYERS, "model")
     return options
 
 
 def read_vocabulary(vocab: Table) -> str:
     """Returns the characters in the order of their indices, which the file counts from 1."""
-    for character in vocab:
-        if not isinstance(character, str) or len(character) != 1:
-            raise ValueError(f"its vocabulary contains {printable(character)}, but only single bytes are supported")
-    characters = {whole_number(index, "vocabulary"): character for character, index in vocab.items()}
-    if len(characters) < len(vocab):
-        raise ValueError("its vocabulary has two characters with the same number")
-    return "".join(by_index(characters, "vocabulary"))
+    if any(type(c) is not str or len(c) != 1 or type(index) is not float for c, index in vocab.items()):
+        raise ValueError("its vocabulary does not number single bytes")
+    return "".join(by_index({as_number(index): character for character, index in vocab.items()}, "vocabulary"))
 
 
 def read_parameters(protos: Table, V: int, options: dict[str, Any]) -> dict[str, np.ndarray]:
     """Returns CharRNN's parameters by name, weights as (inputs, outputs) and a GRU's gates in the order z, r, n."""
-    model, H, L = options["model"], options["rnn_size"], options["num_layers"]
+    require(all(type(options.get(name)) is int for name in ("rnn_size", "num_layers")), "rnn_size or num_layers")
+    model, H, L = (options[name] for name in ("model", "rnn_size", "num_layers"))
     linears = find_linears(protos)
     per_layer = sum(len(numbers) for numbers in LAYERS[model].values())
     if len(linears) != L * per_layer + 1:
-        raise ValueError(
-            f"it has {len(linears)} nn.Linear modules, but a {model} with {L} layers has {L * per_layer + 1}"
-        )
+        raise ValueError(f"it has {len(linears)} nn.Linear modules, not those of a {model} with {L} layers")
     check_arrays([array for linear in linears for array in linear])
     parameters = {}
     outputs = len(GATES[model]) * H * 2 // per_layer
@@ -117,15 +94,11 @@ def read_parameters(protos: Table, V: int, options: dict[str, Any]) -> dict[str,
 
 def find_linears(protos: Table) -> list[list[np.ndarray]]:
     """Returns weight (outputs, inputs) and bias of each linear map, in the order of the network's computation."""
-    nodes = follow(protos, "rnn", "forwardnodes")
-    if not isinstance(nodes, Table):
-        raise ValueError("its protos contain no nngraph network called rnn")
     linears = []
-    for number in range(1, len(nodes) + 1):
-        module = follow(nodes, number, "data", "module")
+    for node in by_index(follow(protos, "rnn", "forwardnodes"), "nngraph network"):
+        module = follow(node, "data", "module")
         if isinstance(module, Table) and module.torch_class == "nn.Linear":
-            weight, bias = module.get("weight"), module.get("bias")
-            if not isinstance(weight, np.ndarray) or not isinstance(bias, np.ndarray):
-                raise ValueError("one of its nn.Linear modules has no weight or no bias")
-            linears.append([weight, bias])
+            arrays: list[Any] = [module.get("weight"), module.get("bias")]
+            require(all(isinstance(array, np.ndarray) for array in arrays), "nn.Linear")
+            linears.append(arrays)
     return linears

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,45 +16,36 @@ from model.shapes import GATES, STATES, parameter_shapes
 from util.cli.flags import LARGEST
 from util.text.vocabulary import Vocabulary
 
-FORMAT = "char-rnn checkpoint"
-VERSION = 1
+FORMAT, VERSION = "char-rnn checkpoint", 1
 DEVICES = ("cpu", "cuda", "ocl", "privateuseone")
 OPTIMIZER_STATE = {"rmsprop": {"square_avg"}, "adam": {"square_avg", "avg"}}
 """What each optimizer keeps for every parameter; the names are those of util/training/optimizer.py."""
 
 
-class ModelShape(NamedTuple):
-    """CharRNN's arguments."""
-
-    vocab_size: int
-    rnn_size: int
-    num_layers: int
-    model: str
-
-
 @dataclass
 class Checkpoint:
-    """A model, and the run that made it."""
+    """A model, and the run that made it.
+
+    `options` are the run's flags: str, int or float. `parameters` are those of CharRNN by name, all float32 or all
+    float64. `epoch` counts passes over the training text; it is 0 if the file does not say, as torch-rnn's do not.
+    Losses are per character: of every iteration, float64 (iteration,), and of validations, by iteration. `training` is
+    what resuming exactly needs besides, see `check_training`; None for checkpoints from other programs.
+    """
 
     options: dict[str, Any]
-    """The flags of the run: values of type str, int, float."""
     vocabulary: Vocabulary
     parameters: dict[str, np.ndarray]
-    """The parameters of model.char_rnn.CharRNN by name, all float32 or all float64."""
     iteration: int
     epoch: float
-    """The number of passes over the training text; 0 if the file does not say, as torch-rnn's do not."""
     train_losses: np.ndarray
-    """Loss per character of each iteration: float64 (iteration,)."""
     val_losses: dict[int, float]
-    """Loss per character on the validation split, by iteration."""
     training: dict[str, Any] | None
-    """What resuming exactly needs besides; None for checkpoints from other programs. See `check_training`."""
 
     @property
-    def model_shape(self) -> ModelShape:
+    def model_shape(self) -> tuple[int, int, int, str]:
+        """V, H, L and the kind of cell: CharRNN's arguments."""
         o = self.options
-        return ModelShape(len(self.vocabulary), o["rnn_size"], o["num_layers"], o["model"])
+        return len(self.vocabulary), o["rnn_size"], o["num_layers"], o["model"]
 
     @property
     def size(self) -> int:
@@ -96,54 +87,41 @@ def from_content(content: Any) -> Checkpoint:
         raise ValueError(f"its version of the format is not {VERSION}, the only one that this program reads")
     names = [field.name for field in fields(Checkpoint)]
     for name in (*names, "encoding"):
-        if name not in content:
-            raise ValueError(f"it has no {name}")
+        require(name in content, name)
     vocabulary = Vocabulary(content["vocabulary"], content["encoding"])
     return checked(Checkpoint(**{name: content[name] for name in names} | {"vocabulary": vocabulary}))
 
 
 def checked(checkpoint: Checkpoint) -> Checkpoint:
     """Returns the checkpoint. Raises ValueError with the reason if it is not valid."""
-    check_run(checkpoint)
+    characters, encoding, options = checkpoint.vocabulary.characters, checkpoint.vocabulary.encoding, checkpoint.options
+    require(isinstance(characters, str) and 0 < len(characters) == len(set(characters)), "vocabulary")
+    require(isinstance(encoding, str) and checkpoint.vocabulary.fits_encoding, "encoding")
+    require(is_dict(options, str, str, int, float), "options")
+    require(all(abs(value) <= LARGEST for value in options.values() if type(value) is int), "options")
+    require(options.get("model") in GATES, "model")
+    for name in ("rnn_size", "num_layers", "batch_size", "seq_length"):
+        require(type(options.get(name)) is int and options[name] > 0, name)
+    require(type(options.get("dropout")) in (int, float) and 0 <= options["dropout"] < 1, "dropout")
+    require(type(checkpoint.epoch) is float and 0 <= checkpoint.epoch < math.inf, "epoch")
+    require(type(checkpoint.iteration) is int, "iteration")
+    require(is_array(checkpoint.train_losses, (checkpoint.iteration,), np.float64), "train_losses")
+    require(is_dict(checkpoint.val_losses, int, float), "val_losses")
+    require(all(0 <= iteration < 2**63 for iteration in checkpoint.val_losses), "val_losses")
     check_parameters(checkpoint)
     if checkpoint.training is not None:
         check_training(checkpoint.training, checkpoint)
     return checkpoint
 
 
-def check_run(checkpoint: Checkpoint) -> None:
-    """Raises ValueError if the vocabulary, options or losses cannot be a run's."""
-    characters, encoding = checkpoint.vocabulary.characters, checkpoint.vocabulary.encoding
-    require(isinstance(characters, str) and 0 < len(characters) == len(set(characters)), "vocabulary")
-    require(isinstance(encoding, str) and checkpoint.vocabulary.fits_encoding, "encoding")
-    options = checkpoint.options
-    require(is_dict(options, str, (str, int, float)), "options")
-    require(all(abs(value) <= LARGEST for value in options.values() if type(value) is int), "options")
-    require(options.get("model") in GATES, "model")
-    sizes = ("rnn_size", "num_layers", "batch_size", "seq_length")
-    require(all(is_count(options.get(name)) for name in sizes), "sizes")
-    require(type(options.get("dropout")) in (int, float) and 0 <= options["dropout"] < 1, "dropout")
-    require(is_count(checkpoint.iteration, 0) and is_number(checkpoint.epoch), "iteration")
-    require(is_array(checkpoint.train_losses, (checkpoint.iteration,), np.float64), "train_losses")
-    require(is_dict(checkpoint.val_losses, int, (float,)), "val_losses")
-    require(all(0 <= iteration < 2**63 for iteration in checkpoint.val_losses), "val_losses")
-
-
 def check_parameters(checkpoint: Checkpoint) -> None:
     """Raises ValueError if the parameters are not those of the model that the options describe."""
-    parameters = checkpoint.parameters
-    require(is_dict(parameters, str, (np.ndarray,)), "parameters")
-    L = checkpoint.model_shape.num_layers
-    if len(parameters) != 4 * L + 2:
-        raise ValueError(f"it holds {len(parameters)} parameter arrays, but {L} layers have {4 * L + 2}")
-    dtypes = {array.dtype for array in parameters.values()}
-    if dtypes not in ({np.dtype(np.float32)}, {np.dtype(np.float64)}):
-        raise ValueError("its parameters are neither all float32 nor all float64")
+    parameters, (*_, L, _) = checkpoint.parameters, checkpoint.model_shape
+    # First their number: the shapes of a stranger's L layers could fill the memory.
+    require(is_dict(parameters, str, np.ndarray) and len(parameters) == 4 * L + 2, "parameters")
+    require(checkpoint.dtype in ("float32", "float64"), "parameters' type")
     for name, shape in parameter_shapes(*checkpoint.model_shape).items():
-        if name not in parameters:
-            raise ValueError(f"it has no parameter {name}")
-        if parameters[name].shape != shape:
-            raise ValueError(f"its parameter {name} has shape {parameters[name].shape} instead of {shape}")
+        require(is_array(parameters.get(name), shape, checkpoint.dtype), f"parameter {name}")
         if not np.isfinite(parameters[name]).all():
             raise ValueError(f"its parameter {name} has values that are not finite")
 
@@ -157,24 +135,27 @@ def check_training(training: Any, checkpoint: Checkpoint) -> None:
     """
     names = {"learning_rate", "optimizer", "state", "random", "text_sha256", "device"}
     require(isinstance(training, dict) and training.keys() == names, "training")
-    # The bound keeps it within a float32.
-    require(is_number(training["learning_rate"]) and 0 <= training["learning_rate"] < 1e38, "learning_rate")
+    rate, device, optimizer, random = (training[name] for name in ("learning_rate", "device", "optimizer", "random"))
+    options, size, dtype, (_, H, L, model) = (
+        checkpoint.options,
+        checkpoint.size,
+        checkpoint.dtype,
+        checkpoint.model_shape,
+    )
+    require(type(rate) is float and 0 <= rate < 1e38, "learning_rate")  # so that a float32 can hold it
     # A run that went on in another precision would not be the same run.
-    options, size, dtype = checkpoint.options, checkpoint.size, checkpoint.dtype
     require(dtype == ("float64" if options.get("dtype") == "float64" else "float32"), "dtype")
     require(isinstance(training["text_sha256"], str), "text_sha256")
-    require(isinstance(training["device"], str) and training["device"] in DEVICES, "device")
+    require(isinstance(device, str) and device in DEVICES, "device")
     require(all(0 < iteration <= checkpoint.iteration for iteration in checkpoint.val_losses), "val_losses")
-    optimizer, random = training["optimizer"], training["random"]
-    wanted = OPTIMIZER_STATE.get(options.get("optim", "rmsprop"))
-    require(isinstance(optimizer, dict) and optimizer.keys() == wanted, "optimizer")
+    require(is_dict(optimizer, str, np.ndarray), "optimizer")
+    require(optimizer.keys() == OPTIMIZER_STATE.get(options.get("optim", "rmsprop")), "optimizer")
     require(all(is_array(array, (size,), dtype) for array in optimizer.values()), "optimizer")
-    _, H, L, model = checkpoint.model_shape
     require(is_array(training["state"], (L, len(STATES[model]), options["batch_size"], H), dtype), "state")
-    require(isinstance(random, dict) and random.keys() == {"key", "pos"}, "random")
+    require(is_dict(random, str, int, np.ndarray) and random.keys() == {"key", "pos"}, "random")
     key, pos = random["key"], random["pos"]
     require(is_array(key, (624,), np.int64) and ((key >= 0) & (key < 2**32)).all(), "random")
-    require(is_count(pos, 0) and pos <= 624, "random")
+    require(type(pos) is int and 0 <= pos <= 624, "random")
 
 
 def require(condition: Any, what: str) -> None:
@@ -182,15 +163,7 @@ def require(condition: Any, what: str) -> None:
         raise ValueError(f"its {what} cannot be right")
 
 
-def is_count(value: Any, low: int = 1) -> bool:
-    return type(value) is int and value >= low
-
-
-def is_number(value: Any) -> bool:
-    return type(value) is float and math.isfinite(value)
-
-
-def is_dict(value: Any, key_type: type, value_types: tuple[type, ...]) -> bool:
+def is_dict(value: Any, key_type: type, *value_types: type) -> bool:
     return isinstance(value, dict) and all(type(k) is key_type and type(v) in value_types for k, v in value.items())
 
 
@@ -199,9 +172,7 @@ def is_array(value: Any, shape: tuple[int, ...], dtype: Any) -> bool:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values, checkpoints among them, are equal to the last bit."""
-    if isinstance(a, Checkpoint) and isinstance(b, Checkpoint):
-        return same(vars(a), vars(b))
+    """Whether two values, such as those of `to_content`, are equal to the last bit."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, np.ndarray):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import glob
-import os
+import itertools
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -67,21 +65,18 @@ class CheckpointFolder:
         self.last, self.tried = Saved(checkpoint.iteration, path), checkpoint.iteration
         if not rank().first:
             return
-        losses, options, savefile = checkpoint.val_losses, run_options(checkpoint), glob.escape(self.savefile)
-        if losses:  # the best may have been written under another -savefile
-            name = f"lm_*_{min(losses.values()):.4f}.pt"
-            found = earlier_in(path.parent, name, checkpoint)
-            self._validated = {earlier.iteration: file for file, earlier in found if earlier.iteration in losses}
-        for loss in losses.values() if self.keep else ():
-            for file, earlier in earlier_in(self.folder, f"lm_{savefile}_epoch*_{loss:.4f}.pt", checkpoint):
-                if earlier.iteration in losses and same(run_options(earlier), options):
-                    self._validated[earlier.iteration] = file
-                    self._mine.add(file)
-        for file, earlier in earlier_in(self.folder, f"resume_{savefile}_iteration*.pt", checkpoint):
-            if same(run_options(earlier), options):
-                self._mine.add(file)
-                if earlier.iteration < checkpoint.iteration:  # the run was killed before it could do this itself
-                    self._delete(file)
+        continues_here = path.parent == self.folder and checkpoint.options.get("savefile") == self.savefile
+        losses = sorted(checkpoint.val_losses.values())[: None if self.keep else 1]
+        for pattern in {"resume_*.pt", *(f"lm_*_{loss:.4f}.pt" for loss in losses)}:
+            for file in sorted(path.parent.glob(pattern)):
+                with suppress(UserError):
+                    earlier = load_checkpoint(file)
+                    if is_earlier(earlier, checkpoint):
+                        if earlier.iteration in checkpoint.val_losses:
+                            self._validated[earlier.iteration] = file
+                        if continues_here and same(run_options(earlier), run_options(checkpoint)):
+                            self._mine.add(file)
+        self._delete_superseded(checkpoint, path)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Writes a checkpoint, in the first of several processes. A failure only prints a warning."""
@@ -102,10 +97,7 @@ class CheckpointFolder:
         if checkpoint.iteration in checkpoint.val_losses:
             log(f"saving checkpoint to {path}")
             self._validated[checkpoint.iteration] = path
-        by_loss = sorted(self._validated, key=lambda at: (checkpoint.val_losses[at], at))
-        kept = [file for at in by_loss if (file := self._validated[at]) in self._mine]
-        for old in self._mine.difference(kept[: self.keep or None], [path]):
-            self._delete(old)
+        self._delete_superseded(checkpoint, path)
 
     def path_at(self, iteration: int) -> Path | None:
         """Returns this run's checkpoint of a validation, if it is known and still there."""
@@ -122,21 +114,24 @@ class CheckpointFolder:
 
     def _write(self, checkpoint: Checkpoint) -> Path:
         """Writes to the first path that is free, unless one holds this checkpoint already; returns the path."""
-        number = 1
-        while True:
+        for number in itertools.count(1):
             path = self._path(checkpoint, number)
             try:
                 save_checkpoint(checkpoint, path, create)
-                return path
+                break
             except FileExistsError:
                 if holds(path, checkpoint):
-                    return path
-                number += os.path.lexists(path)  # otherwise its run has just deleted it
+                    break
+        return path
 
-    def _delete(self, path: Path) -> None:
-        self._mine.discard(path)
-        with suppress(OSError):
-            path.unlink()
+    def _delete_superseded(self, checkpoint: Checkpoint, newest: Path) -> None:
+        """Deletes this run's files but for the newest and the best."""
+        by_loss = sorted(self._validated, key=lambda at: (checkpoint.val_losses[at], at))
+        kept = [file for at in by_loss if (file := self._validated[at]) in self._mine]
+        for old in self._mine.difference(kept[: self.keep or None], [newest]):
+            self._mine.discard(old)
+            with suppress(OSError):
+                old.unlink()
 
 
 def run_options(checkpoint: Checkpoint) -> dict[str, str | int | float]:
@@ -144,10 +139,7 @@ def run_options(checkpoint: Checkpoint) -> dict[str, str | int | float]:
 
 
 def holds(path: Path, checkpoint: Checkpoint) -> bool:
-    """Whether a file holds exactly this checkpoint, as when a run was killed and repeats some iterations.
-
-    Another run's checkpoint may hold the same model but would resume differently.
-    """
+    """Whether a file holds exactly this checkpoint, as when a run was killed and repeats some iterations."""
     try:
         other = load_checkpoint(path)
     except UserError:
@@ -163,20 +155,11 @@ def is_earlier(earlier: Checkpoint, later: Checkpoint) -> bool:
     )
 
 
-def earlier_in(folder: Path, pattern: str, checkpoint: Checkpoint) -> Iterator[tuple[Path, Checkpoint]]:
-    """Yields the checkpoints in a folder that the run of `checkpoint` has written up to this one."""
-    for path in sorted(folder.glob(pattern)):
-        with suppress(UserError):
-            other = load_checkpoint(path)
-            if is_earlier(other, checkpoint):
-                yield path, other
-
-
 def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
     """Returns the checkpoint at `path` or, if that is a folder, the latest one of the run that wrote there last.
 
-    The newest file may have been touched or copied, so if a name there promises a later checkpoint of the same run,
-    that one is used, with a warning. Warns about damaged files. Raises UserError if there is no checkpoint.
+    Copying a folder mixes up the times of its files, so a later checkpoint of the same run counts before a newer file.
+    Warns about damaged files. Raises UserError if there is no checkpoint.
     """
     if not path.is_dir():
         return path, load_checkpoint(path)
@@ -185,27 +168,25 @@ def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
         files.sort(key=lambda file: file.lstat().st_mtime_ns, reverse=True)
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
-    found: list[tuple[Path, Checkpoint]] = []
+    found: tuple[Path, Checkpoint] | None = None
     for file in files:
-        if found and not promises_more(file, found[-1][1]):
+        if found and not promises_more(file, found[1]):
             continue
         try:
             checkpoint = load_checkpoint(file)
         except UserError as error:
             tell(f"warning: {error}")
             continue
-        if not found or is_earlier(found[-1][1], checkpoint):
-            found.append((file, checkpoint))
+        if not found or is_earlier(found[1], checkpoint):
+            found = file, checkpoint
     if not found:
         raise UserError(f"there is no checkpoint in {path}; start without -resume")
-    if len(found) > 1:
-        tell(f"warning: {found[0][0]} was written last, but {found[-1][0]} is from later in the same run; using that")
-    return found[-1]
+    return found
 
 
 def promises_more(path: Path, checkpoint: Checkpoint) -> bool:
     """Whether a file's name, as `CheckpointFolder` makes them, promises a later point of a run."""
-    if epoch := re.match(r"lm_.*_epoch(\d+\.\d+)_", path.name):
+    epoch, iteration = re.search(r"_epoch(\d+\.\d\d)_", path.name), re.search(r"_iteration(\d+)", path.name)
+    if epoch:
         return float(epoch[1]) > round(checkpoint.epoch, 2)
-    iteration = re.match(r"resume_.*_iteration(\d+)", path.name)
     return iteration is not None and int(iteration[1]) > checkpoint.iteration

@@ -10,34 +10,18 @@ from __future__ import annotations
 import math
 import pickletools
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-ELEMENTS = {
-    "Double": "<f8",
-    "Float": "<f4",
-    "Half": "<f2",
-    "Long": "<i8",
-    "Int": "<i4",
-    "Short": "<i2",
-    "Char": "i1",
-    "Byte": "u1",
-    "Bool": "?",
+STORAGES = {
+    f"torch {kind}Storage": np.dtype(code) for kind, code in (("Double", "<f8"), ("Float", "<f4"), ("Long", "<i8"))
 }
-"""numpy's code for each of Torch's kinds of numbers."""
-STORAGES = {f"torch {kind}Storage": np.dtype(code) for kind, code in ELEMENTS.items()}
-LITERALS = {"BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"}
-NEW: dict[str, Callable[[], Any]] = {
-    "NONE": lambda: None,
-    "NEWTRUE": lambda: True,
-    "NEWFALSE": lambda: False,
-    "EMPTY_DICT": dict,
-    "EMPTY_LIST": list,
-    "EMPTY_TUPLE": tuple,
-}
+"""The kinds of numbers in our checkpoints."""
+LITERALS = {"BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
+CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+INCONSISTENT = "its parts are inconsistent"
 TENSOR_BYTES = 64
 """The least that a tensor takes in a file and in memory, on top of its elements."""
 
@@ -54,7 +38,7 @@ def read_pt(path: Path) -> Any:
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(str(error) or "it is truncated") from error
     except (KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError("its parts are inconsistent") from error
+        raise ValueError(INCONSISTENT) from error
 
 
 class Storages:
@@ -70,14 +54,12 @@ class Storages:
         self._folder = members[0].filename.partition("/")[0]
         self._arrays: dict[str, np.ndarray] = {}
         self._bytes_left = file_size
-        if f"{self._folder}/byteorder" in archive.namelist() and self.member("byteorder") != b"little":
-            raise ValueError("it was written on a big-endian machine")
 
     def member(self, name: str) -> bytes:
         """Returns a member's content, checked against the zip file's checksum."""
         return self._archive.read(f"{self._folder}/{name}")
 
-    def tensor(self, storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> np.ndarray:
+    def tensor(self, storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> np.ndarray:
         """Returns a view of a storage. All tensors together are never larger than the file."""
         key, dtype, count = storage
         numbers = (offset, *size, *stride)
@@ -100,38 +82,37 @@ class Storages:
 class Name(str):
     """A global that the pickle refers to, as `module name`; it is only compared, never looked up."""
 
-    def readable(self) -> str:
-        """Returns the name made safe for a message: short and without control codes."""
-        return ascii(self.replace(" ", "."))[1:-1][:80]
+    def refusal(self) -> ValueError:
+        """Returns an error that names it, safely: short and without control codes."""
+        return ValueError(f"it holds a {ascii(self.replace(' ', '.'))[1:-1][:80]}, which is never allowed")
 
 
 def checked_key(key: Any) -> str | int:
     """Returns the key of a dictionary. Raises ValueError if it is not text or a number, which could hash forever."""
     if type(key) not in (str, int):
-        raise ValueError("its parts are inconsistent")
+        raise ValueError(INCONSISTENT)
     return key
 
 
 def storage(kind: Any, storage_type: Any, key: Any, _location: Any, count: Any) -> tuple[str, np.dtype, int]:
     """Returns which storage a persistent id names. Raises ValueError for anything else."""
     if kind != "storage" or not isinstance(storage_type, Name) or not isinstance(key, str):
-        raise ValueError("its parts are inconsistent")
+        raise ValueError(INCONSISTENT)
     if storage_type not in STORAGES:
-        raise ValueError(f"it holds a {storage_type.readable()}")
+        raise storage_type.refusal()
     return key, STORAGES[storage_type], count
 
 
 def result(name: Any, arguments: Any, storages: Storages) -> Any:
     """Returns what one of the two calls that plain data needs would give. Raises ValueError for any other."""
     if not isinstance(name, Name):
-        raise ValueError("its parts are inconsistent")
-    if name == "torch._utils _rebuild_tensor_v2":
-        if arguments[6:] not in ((), ({},)):
-            raise ValueError("it has a tensor whose numbers are to be negated")
-        return storages.tensor(*arguments[:4])
+        raise ValueError(INCONSISTENT)
+    # A seventh argument would say that the tensor's numbers are to be negated.
+    if name == "torch._utils _rebuild_tensor_v2" and len(arguments) == 6:
+        return storages.tensor(*arguments)
     if name == "collections OrderedDict" and arguments == ():
         return {}
-    raise ValueError(f"it tries to call {name.readable()}, which is never allowed")
+    raise name.refusal()
 
 
 def unpickle(storages: Storages) -> Any:
@@ -156,13 +137,12 @@ def unpickle(storages: Storages) -> Any:
                 marks.append(len(stack))
             case name if name in LITERALS:
                 stack.append(argument)
-            case name if name in NEW:
-                stack.append(NEW[name]())
+            case name if name in CONSTANTS:
+                stack.append(CONSTANTS[name])
+            case "EMPTY_DICT":
+                stack.append({})
             case "TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3" as name:
                 stack.append(tuple(pop(int(name[5:] or 0))))
-            case "APPEND" | "APPENDS" as name:
-                items = pop(name == "APPEND")
-                stack[-1].extend(items)
             case "SETITEM" | "SETITEMS" as name:
                 items = pop(2 * (name == "SETITEM"))
                 stack[-1].update(zip(map(checked_key, items[::2]), items[1::2], strict=True))

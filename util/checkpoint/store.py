@@ -35,8 +35,7 @@ def to_bytes(checkpoint: Checkpoint) -> memoryview:
             return {key: with_tensors(item) for key, item in value.items()}
         return torch.tensor(value) if isinstance(value, np.ndarray) else value
 
-    # Written to memory first: torch's writer hides file system errors behind its own.
-    archive = io.BytesIO()
+    archive = io.BytesIO()  # since torch's writer hides file system errors behind its own
     torch.save(with_tensors(to_content(checkpoint)), archive)
     return archive.getbuffer()
 
@@ -44,10 +43,9 @@ def to_bytes(checkpoint: Checkpoint) -> memoryview:
 def load_checkpoint(path: Path | str) -> Checkpoint:
     """Reads and checks a checkpoint. Raises UserError if there is no valid one at `path`."""
     path = Path(path)
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; give the name of a checkpoint in it, such as lm_lstm_epoch1.00_1.5000.pt")
     if path.exists() and not path.is_file():  # a device may be endless
-        raise UserError(f"{path} is not a regular file; give the name of a checkpoint")
+        found = "a folder" if path.is_dir() else "not a regular file"
+        raise UserError(f"{path} is {found}; give the name of a checkpoint, such as lm_lstm_epoch1.00_1.5000.pt")
     try:
         return read_checkpoint(path)
     except FileNotFoundError:
@@ -64,7 +62,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         start = file.read(2)
     if start == b"PK":
         return from_content(read_pt(path))
-    if start[:1] in (b"\3", b"\4", b"3", b"4"):  # a table or an object, in binary or in ASCII
+    if start in (b"3\n", b"4\n"):
+        raise ValueError("it is in Torch's ASCII format; save it in Torch again, with torch.save's binary format")
+    if start[:1] in (b"\3", b"\4"):  # a table or an object
         # Imported where it is needed: sample.py on a .pt starts sooner.
         from util.checkpoint.char_rnn_t7 import from_char_rnn
         from util.checkpoint.t7 import read_t7

@@ -17,15 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from util.checkpoint.pt import ELEMENTS
-
 NIL, NUMBER, STRING, TABLE, TORCH, BOOLEAN, FUNCTION = range(7)
 INDEXED_FUNCTIONS = (7, 8)
+ELEMENTS = {"Byte": "u1", "Char": "i1", "Short": "<i2", "Int": "<i4", "Half": "<f2", "Float": "<f4", "Double": "<f8"}
+"""numpy's code for each of Torch's kinds of numbers but Long."""
 GPUS = ("Cuda", "Cl")
 MAX_DIMENSIONS = 32
 SMALLEST_ENTRY = 12
 """The least number of bytes in a table entry: a boolean key and a nil value."""
-INT, DOUBLE = struct.Struct("<i"), struct.Struct("<d")
 
 
 class Table(dict):
@@ -37,7 +36,6 @@ class Table(dict):
     __slots__ = ("torch_class",)
 
     def __init__(self, torch_class: str | None = None) -> None:
-        super().__init__()
         self.torch_class = torch_class
 
     __hash__ = object.__hash__  # type: ignore[assignment]
@@ -48,18 +46,11 @@ def read_t7(path: Path) -> Any:
 
     Tables and Torch objects become `Table`s, with int for keys that are whole numbers. Numbers are float. A string is
     a str with one character, 0 to 255, per byte. Tensors and storages are read-only views of the file's bytes as numpy
-    arrays; a tensor without dimensions has shape (0,). Functions become None.
+    arrays; an empty tensor has shape (0,). Functions become None.
 
-    Raises ValueError, with the byte position, if the file is malformed or in Torch's ASCII format, and OSError if it
-    cannot be read.
+    Raises ValueError, with the byte position, if the file is malformed, and OSError if it cannot be read.
     """
-    data = path.read_bytes()
-    if re.match(rb"\d\s", data):
-        raise ValueError(
-            "it is in Torch's ASCII format, and only the binary format can be read; "
-            "convert it in Torch: torch.save('binary.t7', torch.load('ascii.t7', 'ascii'))"
-        )
-    errors = []
+    data, errors = path.read_bytes(), []
     for long in ("<i8", "<i4"):
         reader = Reader(data, np.dtype(long))
         try:
@@ -88,8 +79,7 @@ class Reader:
         while self.unfinished:
             if next(self.unfinished[-1], self) is self:
                 self.unfinished.pop()
-        if self.at < len(self.data):
-            raise self.malformed("there is more data after its end")
+        self.require(self.at == len(self.data), "there is more data after its end")
         return root
 
     def begin_object(self) -> Any:
@@ -98,15 +88,14 @@ class Reader:
         if tag == NIL:
             return None
         if tag == NUMBER:
-            return self.unpack(DOUBLE)
+            return struct.unpack_from("<d", self.data, self.skip(8))[0]
         if tag == STRING:
             return self.string()
         if tag == BOOLEAN:
             return self.int32() == 1
         if tag == FUNCTION:
             return self.function()
-        if tag not in (TABLE, TORCH, *INDEXED_FUNCTIONS):
-            raise self.malformed(f"the type tag {tag} is unknown")
+        self.require(tag in (TABLE, TORCH, *INDEXED_FUNCTIONS), f"the type tag {tag} is unknown")
         index = self.int32()
         if index not in self.objects:
             if tag == TABLE:
@@ -120,8 +109,8 @@ class Reader:
 
     def begin_table(self, index: int, table: Table) -> None:
         count = self.int32()
-        if not 0 <= count <= (len(self.data) - self.at) // SMALLEST_ENTRY:
-            raise self.malformed(f"a table claims {count} entries, more than the rest of the file can hold")
+        fits = 0 <= count <= (len(self.data) - self.at) // SMALLEST_ENTRY
+        self.require(fits, f"a table claims {count} entries, more than the rest of the file can hold")
         self.objects[index] = table
         self.unfinished.append(self.entries(table, count))
 
@@ -132,17 +121,14 @@ class Reader:
             yield
             if isinstance(key, float) and key.is_integer():
                 key = int(key)
-            if key is None or isinstance(key, np.ndarray) or (isinstance(key, float) and math.isnan(key)):
-                raise self.malformed("a table key is nil, a tensor, a function or NaN")
-            if key in table:
-                raise self.malformed("a table has the same key twice")
+            self.require(not isinstance(key, np.ndarray), "a table key is a tensor")
             table[key] = self.begin_object()
             yield
 
     def function(self) -> None:
         """Skips a function's bytecode and its table of upvalues, which some old files lack."""
-        self.skip(self.int32())
-        if self.data[self.at : self.at + INT.size] == INT.pack(TABLE):
+        self.string()
+        if self.data[self.at : self.at + 4] == struct.pack("<i", TABLE):
             self.begin_object()
 
     def begin_torch_object(self, index: int) -> None:
@@ -152,8 +138,9 @@ class Reader:
             self.objects[index] = self.tensor(found[1]) if found[2] == "Tensor" else self.storage(index, found[1])
             return
         self.objects[index] = table = Table(name)
-        if self.int32() != TABLE or (content := self.int32()) in self.objects:
-            raise self.malformed(f"an object of class {name[:50]!a} has no table for its content")
+        tag, content = self.int32(), self.int32()
+        whole = tag == TABLE and content not in self.objects
+        self.require(whole, f"an object of class {name[:50]!a} has no table for its content")
         self.begin_table(content, table)
 
     def class_name(self) -> str:
@@ -163,20 +150,15 @@ class Reader:
     def tensor(self, kind: str) -> np.ndarray:
         """Returns a view of a storage, never larger than it, so strides cannot blow up a small file."""
         dimensions = self.int32()
-        if not 0 <= dimensions <= MAX_DIMENSIONS:
-            raise self.malformed(f"a tensor has {dimensions} dimensions")
-        sizes, strides = self.longs(dimensions), self.longs(dimensions)
-        offset = self.longs(1)[0] - 1
+        self.require(0 <= dimensions <= MAX_DIMENSIONS, f"a tensor has {dimensions} dimensions")
+        numbers = self.longs(2 * dimensions + 1)
+        sizes, strides, offset = numbers[:dimensions], numbers[dimensions:-1], numbers[-1] - 1
         storage, dtype = self.tensor_storage(kind), self.kinds[kind]
-        if dimensions == 0:
+        if not sizes or 0 in sizes:
             return np.empty(0, dtype)
-        count = math.prod(sizes)
         last = offset + sum((n - 1) * step for n, step in zip(sizes, strides))
-        fits = min(*sizes, *strides, offset) >= 0 and count <= len(storage) and (count == 0 or last < len(storage))
-        if not fits or (count == 0 and math.prod(n or 1 for n in sizes) > len(self.data)):
-            raise self.malformed("a tensor does not fit its storage")
-        if count == 0:
-            return np.empty(sizes, dtype)
+        fits = min(*sizes, *strides, offset) >= 0 and max(last + 1, math.prod(sizes)) <= len(storage)
+        self.require(fits, "a tensor does not fit its storage")
         # The stride of a dimension of size 1 means nothing and can be any number.
         steps = [step * dtype.itemsize if n > 1 else dtype.itemsize for n, step in zip(sizes, strides)]
         return np.ndarray(sizes, dtype, storage, offset * dtype.itemsize, steps)
@@ -192,11 +174,10 @@ class Reader:
                 self.objects[index] = self.storage(index, kind)
             if index in self.storages and self.storages[index].dtype == self.kinds[kind]:
                 return self.storages[index]
-        raise self.malformed("a tensor has no storage of its type")
+        raise ValueError(f"at byte {self.at} a tensor has no storage of its type")
 
     def storage(self, index: int, kind: str) -> np.ndarray:
-        dtype, (count,) = self.kinds[kind], self.longs(1)
-        self.storages[index] = np.ndarray(count, dtype, self.data, self.skip(count * dtype.itemsize))
+        self.storages[index] = self.array(self.longs(1)[0], self.kinds[kind])
         return self.storages[index]
 
     def string(self) -> str:
@@ -204,22 +185,22 @@ class Reader:
         return self.data[start : self.at].decode("latin-1")
 
     def int32(self) -> int:
-        return self.unpack(INT)
+        return struct.unpack_from("<i", self.data, self.skip(4))[0]
 
     def longs(self, count: int) -> list[int]:
-        start = self.skip(count * self.long.itemsize)
-        return np.ndarray(count, self.long, self.data, start).tolist()
+        return self.array(count, self.long).tolist()
 
-    def unpack(self, format: struct.Struct) -> Any:
-        return format.unpack_from(self.data, self.skip(format.size))[0]
+    def array(self, count: int, dtype: np.dtype) -> np.ndarray:
+        return np.ndarray(count, dtype, self.data, self.skip(count * dtype.itemsize))
 
     def skip(self, size: int) -> int:
         """Skips `size` bytes and returns the position of the first."""
         start = self.at
-        if not 0 <= size <= len(self.data) - start:
-            raise self.malformed(f"it should continue for {size} bytes, but {len(self.data) - start} are left")
+        left = len(self.data) - start
+        self.require(0 <= size <= left, f"it should continue for {size} bytes, but {left} are left")
         self.at += size
         return start
 
-    def malformed(self, what: str) -> ValueError:
-        return ValueError(f"at byte {self.at} {what}")
+    def require(self, condition: bool, otherwise: str) -> None:
+        if not condition:
+            raise ValueError(f"at byte {self.at} {otherwise}")

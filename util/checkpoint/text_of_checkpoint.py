@@ -39,10 +39,10 @@ def find_text_of(checkpoint: Checkpoint, data_dir: str) -> Source | None:
 
     Raises UserError if nothing in -data_dir matches the run's -files.
     """
+    options = checkpoint.options
     if not data_dir:
-        return text_of_run(checkpoint.options)
-    files, separator = (str(checkpoint.options.get(name, "")) for name in ("files", "separator"))
-    return find_text(Path(data_dir), files, separator)
+        return text_of_run(options)
+    return find_text(Path(data_dir), str(options.get("files", "")), str(options.get("separator", "")))
 
 
 def load_text_of(checkpoint: Checkpoint, source: Source) -> Text:
@@ -58,20 +58,14 @@ def batches_of_split(
 ) -> tuple[Batches, int]:
     """Returns the text's batches as the run cut them, and the number of the split that -split names.
 
-    `translation` is that of Batches. Raises UserError if the split is empty, or the checkpoint does not say how its
-    text was split.
+    `translation` is that of Batches. Raises UserError if the split is empty or its run is not known.
     """
-    batches = batches_of_run(text, checkpoint.options, translation)
+    batches, split = batches_of_run(text, checkpoint.options, translation), SPLITS.index(options.split)
     if not batches:
         raise UserError(f"{options.checkpoint} does not say how its text was split; give a text with -file")
-    split = SPLITS.index(options.split)
     if not batches.split_sizes[split]:
-        train, val, test = batches.split_sizes
-        B, S = checkpoint.options["batch_size"], checkpoint.options["seq_length"]
-        raise UserError(
-            f"the {options.split} split is empty: {source} makes {train} batches of {B} x {S} for training, "
-            f"{val} for validation and {test} for testing; choose another -split, or give a text with -file"
-        )
+        what_to_do = "choose another -split, or give a text with -file"
+        raise UserError(f"the {options.split} split is empty, since {source} is short; {what_to_do}")
     return batches, split
 
 

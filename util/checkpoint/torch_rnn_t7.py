@@ -15,18 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from model.shapes import GATES
-from util.checkpoint.content import Checkpoint, checked
+from util.checkpoint.content import Checkpoint, checked, require
 from util.checkpoint.t7 import Table
-from util.checkpoint.torch_objects import (
-    as_number,
-    by_index,
-    check_arrays,
-    check_shapes,
-    follow,
-    printable,
-    read_train_losses,
-    whole_number,
-)
+from util.checkpoint.torch_objects import as_number, by_index, check_arrays, check_shapes, follow, read_train_losses
 from util.text.vocabulary import Vocabulary
 
 CELLS = {"nn.LSTM": "lstm", "nn.VanillaRNN": "rnn"}
@@ -50,13 +41,13 @@ class Module(NamedTuple):
 
     name: str
     arrays: list[np.ndarray]
-    eps: float | None = None
+    eps: Any
 
 
 def is_torch_rnn(root: Any) -> bool:
-    """Whether the object in a file is one of torch-rnn's, or a table that contains one."""
-    values = [root, *root.values()] if isinstance(root, Table) else []
-    return any(isinstance(v, Table) and v.torch_class in ("nn.LanguageModel", *CELLS) for v in values)
+    """Whether the object in a file is a checkpoint of torch-rnn's."""
+    model = follow(root, "model")
+    return isinstance(model, Table) and model.torch_class == "nn.LanguageModel"
 
 
 def from_torch_rnn(root: Table) -> Checkpoint:
@@ -64,11 +55,8 @@ def from_torch_rnn(root: Table) -> Checkpoint:
 
     The option `batchnorm` is 1 if a batch normalization has been folded into the weights.
     """
-    model, opt, losses = (root.get(name) for name in ("model", "opt", "train_loss_history"))
-    if not isinstance(model, Table) or model.torch_class != "nn.LanguageModel":
-        raise ValueError("it has a layer of torch-rnn, but not the nn.LanguageModel of torch-rnn's checkpoints")
-    if not isinstance(opt, Table) or not isinstance(losses, Table):
-        raise ValueError("it has a model of torch-rnn, but not the opt and train_loss_history of its checkpoints")
+    model, opt, losses = (follow(root, name) for name in ("model", "opt", "train_loss_history"))
+    require(isinstance(opt, Table) and isinstance(losses, Table), "opt or train_loss_history")
     modules, vocabulary = find_modules(model), read_vocabulary(model)
     cells = [CELLS[module.name] for module in modules if module.name in CELLS]
     H = modules[-1].arrays[0].shape[-1]
@@ -77,7 +65,7 @@ def from_torch_rnn(root: Table) -> Checkpoint:
     options |= {"model": cells[0], "rnn_size": H, "num_layers": len(cells)}
     options |= {"dropout": model.get("dropout", 0.0), "batchnorm": int(len(modules) > len(cells) + 2)}
     # The oldest files have no count, and their runs began at 0.
-    iteration = whole_number(root.get("i", float(len(losses))), "i")
+    iteration = as_number(root.get("i", float(len(losses))))
     return checked(
         Checkpoint(
             options=options,
@@ -94,14 +82,10 @@ def from_torch_rnn(root: Table) -> Checkpoint:
 
 def find_modules(model: Table) -> list[Module]:
     """Returns the modules with parameters: an embedding, cells (each may have a batch normalization), a decoder."""
-    table = follow(model, "net", "modules")
-    if not isinstance(table, Table):
-        raise ValueError("its model has no net with modules")
     modules: list[Module] = []
-    for module in by_index(table, "net"):
-        name = module.torch_class if isinstance(module, Table) else None
-        if name not in ARRAYS:
-            raise ValueError(f"its net has {printable(name or module)}, which torch-rnn's networks do not have")
+    for module in by_index(follow(model, "net", "modules"), "net"):
+        name: Any = module.torch_class if isinstance(module, Table) else None
+        require(name in ARRAYS, f"net with {name!a:.50}")
         if ARRAYS[name]:
             modules.append(read_module(name, module))
     if not re.fullmatch("Lo(LS(Ba)?)+Li|Lo(Va(Ba)?)+Li", "".join(module.name[3:5] for module in modules)):
@@ -113,11 +97,10 @@ def read_module(name: str, module: Table) -> Module:
     fields, eps = list(ARRAYS[name]), module.get("eps")
     if fields[-1] == "running_var" and "running_std" in module:  # in old files: the mean of 1 / sqrt(variance + eps)
         fields[-1], eps = "running_std", None
-    elif fields[-1] == "running_var" and not isinstance(eps, float):
-        raise ValueError("its nn.BatchNormalization has no eps")
+    elif fields[-1] == "running_var":
+        require(isinstance(eps, float), f"{name} without eps")
     arrays = [value for field in fields if isinstance(value := module.get(field), np.ndarray)]
-    if len(arrays) < len(fields):
-        raise ValueError(f"one of its {name} does not have {', '.join(fields)}")
+    require(len(arrays) == len(fields), name)
     return Module(name, arrays, eps)
 
 
@@ -127,11 +110,8 @@ def read_vocabulary(model: Table) -> Vocabulary:
     A token is a character in UTF-8. With preprocess.py -encoding bytes, those above 127 are written as numbers, such
     as "[195]": bytes under Python 2, code points under Python 3.
     """
-    table = model.get("idx_to_token")
-    if not isinstance(table, Table):
-        raise ValueError("its model has no idx_to_token")
     characters, numbered = "", False
-    for token in by_index(table, "vocabulary"):
+    for token in by_index(model.get("idx_to_token"), "idx_to_token"):
         try:
             number = re.fullmatch(r"\[(\d{3,7})\]", token)
             character = chr(int(number[1])) if number else token.encode("latin-1").decode()
@@ -139,7 +119,7 @@ def read_vocabulary(model: Table) -> Vocabulary:
         except (TypeError, ValueError):
             character = ""
         if len(character) != 1:
-            raise ValueError(f"its vocabulary contains {printable(token)}, but only single characters are supported")
+            raise ValueError("its vocabulary contains something other than single characters")
         characters += character
         numbered |= bool(number)
     return Vocabulary(characters, "bytes" if numbered and max(characters) < "\u0100" else "utf-8")
@@ -147,9 +127,10 @@ def read_vocabulary(model: Table) -> Vocabulary:
 
 def read_val_losses(root: Table) -> dict[int, float]:
     """Returns the validation losses by iteration; none if the file does not say which iterations they belong to."""
-    tables = [root.get(name) for name in ("val_loss_history_it", "val_loss_history")]
-    iterations, losses = (by_index(t, "val_loss_history") if isinstance(t, Table) else [] for t in tables)
-    return {whole_number(iteration, "val_loss_history_it"): loss for iteration, loss in zip(iterations, losses)}
+    iterations, losses = (follow(root, name) for name in ("val_loss_history_it", "val_loss_history"))
+    if not isinstance(iterations, Table) or not isinstance(losses, Table):
+        return {}
+    return {as_number(at): follow(losses, number) for number, at in iterations.items() if type(at) is float}
 
 
 def check_modules(modules: list[Module], V: int, H: int, G: int) -> None:
@@ -180,8 +161,7 @@ def fold(modules: list[Module], H: int) -> dict[str, np.ndarray]:
     (_, (embedding,), _), *layers, (_, (weight, bias), _) = modules
     store = partial(np.array, dtype=weight.dtype, order="C")
     parameters: dict[str, np.ndarray] = {}
-    scale, shift = np.ones(H), np.zeros(H)
-    layer = 0
+    scale, shift, layer = np.ones(H), np.zeros(H), 0
     with np.errstate(all="ignore"):  # `checked` refuses values that are not finite
         for name, arrays, eps in layers:
             if name not in CELLS:
@@ -192,10 +172,8 @@ def fold(modules: list[Module], H: int) -> dict[str, np.ndarray]:
             W, h2h = np.split(arrays[0], [len(arrays[0]) - H])
             W, b = W.astype(np.float64), arrays[1]
             i2h, i2h_bias = (scale[:, None] * W, b + shift @ W) if layer else (embedding.astype(np.float64) @ W, b)
-            parameters[f"layers.{layer}.i2h_weight"] = store(i2h)
-            parameters[f"layers.{layer}.i2h_bias"] = store(i2h_bias)
-            parameters[f"layers.{layer}.h2h_weight"] = store(h2h)
-            parameters[f"layers.{layer}.h2h_bias"] = store(np.zeros(len(b)))  # torch-rnn has one bias for both
-            scale, shift = np.ones(H), np.zeros(H)
-            layer += 1
+            # torch-rnn has one bias for both.
+            own = {"i2h_weight": i2h, "i2h_bias": i2h_bias, "h2h_weight": h2h, "h2h_bias": np.zeros(len(b))}
+            parameters |= {f"layers.{layer}.{name}": store(array) for name, array in own.items()}
+            scale, shift, layer = np.ones(H), np.zeros(H), layer + 1
         return parameters | {"decoder.weight": store(weight * scale), "decoder.bias": store(bias + weight @ shift)}
