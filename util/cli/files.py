@@ -95,7 +95,7 @@ def create(temporary: str, path: Path) -> None:
     try:
         os.link(temporary, path)
     except OSError as error:
-        if path.exists():
+        if os.path.lexists(path):
             raise FileExistsError(path) from error
         os.replace(temporary, path)  # no hard links on this file system; another process may slip in between
 
