@@ -80,10 +80,8 @@ def check(run: Run, whole: Run, folder: Path, missing: Collection[int], reason: 
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else len(ERRORS)
     with tempfile.TemporaryDirectory() as name:
-        figures = campaign(OPERATIONS, ERRORS[:count], Path(name))
-    print(f"{len(OPERATIONS)} operations: {', '.join(OPERATIONS)}")
+        figures = campaign(OPERATIONS, ERRORS[: int(sys.argv[1])], Path(name))
     for what, number in figures.items():
         print(f"{number:7} {what}")
 

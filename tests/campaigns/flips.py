@@ -108,21 +108,18 @@ def damaged(content: bytes, position: int, kind: str, dice: random.Random) -> by
         case "bytes doubled":
             return before + after[: dice.randrange(1, 100)] + after
         case "number put in":
-            return (
-                before + dice.choice([b"\0", b"\xff", b"\x7f", b"\x80"]) * (size := dice.choice((1, 4))) + after[size:]
-            )
+            size = dice.choice((1, 4))
+            return before + dice.choice([b"\0", b"\xff", b"\x7f", b"\x80"]) * size + after[size:]
     return before + bytes([after[0] ^ 1 << dice.randrange(8)]) + after[1:]
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "input.txt").write_bytes(numbers(140))
         run = finish(folder, *SMALL, "-data_dir", folder, "-max_epochs", 1)
         assert run.status == 0, run.err
-        figures = campaign(count, seed, folder / "cv" / saved(run.out)[0], folder / "damaged.pt")
+        figures = campaign(int(sys.argv[1]), 0, folder / "cv" / saved(run.out)[0], folder / "damaged.pt")
     for what, number in sorted(figures.items()):
         print(f"{number:7} {what}")
 

@@ -11,7 +11,7 @@ def test_damage_is_noticed_or_does_no_harm(checkpoint, tmp_path):
 
 
 def test_damaged_t7_files():
-    figures = t7_mutations.campaign(100, measure_every=20)
-    assert figures["accepted"] + figures["refused"] == 100
-    assert figures["refused"] > 50  # the damage does reach what matters
-    assert figures["accepted"] > 5  # and the weights, where any bit will do
+    figures = t7_mutations.campaign(60, measure_every=20)
+    assert figures["accepted"] + figures["refused"] == 60
+    assert figures["refused"] > 30  # the damage does reach what matters
+    assert figures["accepted"] > 2  # and the weights, where any bit will do

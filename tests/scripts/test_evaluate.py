@@ -133,7 +133,7 @@ def test_every_character_of_a_split_in_the_order_of_the_text(model, split, train
     arguments = (path, f"-split={split}", "-per_char=x.tsv")
     done = score(*arguments, cwd=tmp_path)
     if start == stop:
-        refused(done, "the test split is empty", "0 for testing", "-split", "-file")
+        refused(done, "the test split is empty", "-split", "-file")
         assert names(tmp_path) == set()
         return
     # After a stream's last character comes the next one's first, and after the last stream's the text's first.

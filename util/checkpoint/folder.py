@@ -46,19 +46,16 @@ class CheckpointFolder:
         """Raises UserError if checkpoints cannot be written, before hours of training are spent."""
         if not rank().first:
             return
-        if not self.savefile or Path(self.savefile).name != self.savefile or "\0" in self.savefile:
-            raise UserError(
-                f"-savefile {self.savefile!r} cannot be part of a file name; use -checkpoint_dir for the folder"
-            )
+        name = f"resume_{self.savefile}_iteration{10**9}.pt"  # no run will have a longer one
+        if Path(name).name != name or "\0" in name:
+            raise UserError(f"-savefile {self.savefile!r} cannot be part of a file name; a folder is -checkpoint_dir")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self.folder / f"resume_{self.savefile}_iteration{10**9}.pt", commit=discard):
-                pass  # no run will have a longer name
+            with replacing(self.folder / name, commit=discard):
+                pass
         except OSError as error:
-            raise UserError(
-                f"cannot write checkpoints to {self.folder}: {reason(error)}; choose another -checkpoint_dir"
-                " (or a shorter -savefile, if the name is too long)"
-            ) from error
+            what_to_do = "choose another -checkpoint_dir (or a shorter -savefile, if the name is too long)"
+            raise UserError(f"cannot write checkpoints to {self.folder}: {reason(error)}; {what_to_do}") from error
 
     def continue_from(self, path: Path, checkpoint: Checkpoint) -> None:
         """Takes over the files of the run that is resumed from `checkpoint`, which was loaded from `path`."""
@@ -86,7 +83,8 @@ class CheckpointFolder:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            path = self._write(checkpoint)
+            paths = (self._path(checkpoint, number) for number in itertools.count(1))
+            path = next(path for path in paths if writes(checkpoint, path))
         except OSError as error:
             tell(f"warning: cannot write {wanted} ({reason(error)}), so this checkpoint is missing")
             return
@@ -112,18 +110,6 @@ class CheckpointFolder:
             return self.folder / f"resume_{self.savefile}_iteration{checkpoint.iteration}{numbered}.pt"
         return self.folder / f"lm_{self.savefile}_epoch{checkpoint.epoch:.2f}{numbered}_{loss:.4f}.pt"
 
-    def _write(self, checkpoint: Checkpoint) -> Path:
-        """Writes to the first path that is free, unless one holds this checkpoint already; returns the path."""
-        for number in itertools.count(1):
-            path = self._path(checkpoint, number)
-            try:
-                save_checkpoint(checkpoint, path, create)
-                break
-            except FileExistsError:
-                if holds(path, checkpoint):
-                    break
-        return path
-
     def _delete_superseded(self, checkpoint: Checkpoint, newest: Path) -> None:
         """Deletes this run's files but for the newest and the best."""
         by_loss = sorted(self._validated, key=lambda at: (checkpoint.val_losses[at], at))
@@ -138,14 +124,16 @@ def run_options(checkpoint: Checkpoint) -> dict[str, str | int | float]:
     return {name: value for name, value in checkpoint.options.items() if name not in TEXT_OPTIONS}
 
 
-def holds(path: Path, checkpoint: Checkpoint) -> bool:
-    """Whether a file holds exactly this checkpoint, as when a run was killed and repeats some iterations."""
+def writes(checkpoint: Checkpoint, path: Path) -> bool:
+    """Writes a checkpoint unless the path is taken. Whether it is there, also if a killed run has written the same."""
     try:
-        other = load_checkpoint(path)
-    except UserError:
+        save_checkpoint(checkpoint, path, create)
+    except FileExistsError:
+        with suppress(UserError):
+            a, b = (vars(one) | {"options": run_options(one)} for one in (load_checkpoint(path), checkpoint))
+            return same(a, b)
         return False
-    a, b = (vars(one) | {"options": run_options(one)} for one in (other, checkpoint))
-    return same(a, b)
+    return True
 
 
 def is_earlier(earlier: Checkpoint, later: Checkpoint) -> bool:

@@ -87,13 +87,6 @@ class Name(str):
         return ValueError(f"it holds a {ascii(self.replace(' ', '.'))[1:-1][:80]}, which is never allowed")
 
 
-def checked_key(key: Any) -> str | int:
-    """Returns the key of a dictionary. Raises ValueError if it is not text or a number, which could hash forever."""
-    if type(key) not in (str, int):
-        raise ValueError(INCONSISTENT)
-    return key
-
-
 def storage(kind: Any, storage_type: Any, key: Any, _location: Any, count: Any) -> tuple[str, np.dtype, int]:
     """Returns which storage a persistent id names. Raises ValueError for anything else."""
     if kind != "storage" or not isinstance(storage_type, Name) or not isinstance(key, str):
@@ -145,7 +138,9 @@ def unpickle(storages: Storages) -> Any:
                 stack.append(tuple(pop(int(name[5:] or 0))))
             case "SETITEM" | "SETITEMS" as name:
                 items = pop(2 * (name == "SETITEM"))
-                stack[-1].update(zip(map(checked_key, items[::2]), items[1::2], strict=True))
+                if any(type(key) not in (str, int) for key in items[::2]):  # other keys could hash forever
+                    raise ValueError(INCONSISTENT)
+                stack[-1].update(zip(items[::2], items[1::2], strict=True))
             case "BINPUT" | "LONG_BINPUT":
                 memo[argument] = stack[-1]
             case "BINGET" | "LONG_BINGET":

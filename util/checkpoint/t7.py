@@ -108,21 +108,18 @@ class Reader:
         return self.objects[index]
 
     def begin_table(self, index: int, table: Table) -> None:
-        count = self.int32()
-        fits = 0 <= count <= (len(self.data) - self.at) // SMALLEST_ENTRY
-        self.require(fits, f"a table claims {count} entries, more than the rest of the file can hold")
         self.objects[index] = table
-        self.unfinished.append(self.entries(table, count))
+        self.unfinished.append(self.entries(table))
 
-    def entries(self, table: Table, count: int) -> Iterator[None]:
+    def entries(self, table: Table) -> Iterator[None]:
         """Reads a table's entries, and pauses where the entries of a key or value have to be read first."""
+        count = self.int32()
+        self.require(0 <= count <= (len(self.data) - self.at) // SMALLEST_ENTRY, f"a table claims {count} entries")
         for _ in range(count):
             key = self.begin_object()
             yield
-            if isinstance(key, float) and key.is_integer():
-                key = int(key)
             self.require(not isinstance(key, np.ndarray), "a table key is a tensor")
-            table[key] = self.begin_object()
+            table[int(key) if isinstance(key, float) and key.is_integer() else key] = self.begin_object()
             yield
 
     def function(self) -> None:
@@ -168,13 +165,13 @@ class Reader:
         tag = self.int32()
         if tag == NIL:
             return np.empty(0, self.kinds[kind])
-        if tag == TORCH:
-            index = self.int32()
-            if index not in self.objects and self.class_name() == f"torch.{kind}Storage":
-                self.objects[index] = self.storage(index, kind)
-            if index in self.storages and self.storages[index].dtype == self.kinds[kind]:
-                return self.storages[index]
-        raise ValueError(f"at byte {self.at} a tensor has no storage of its type")
+        index = self.int32()
+        if tag == TORCH and index not in self.objects and self.class_name() == f"torch.{kind}Storage":
+            self.objects[index] = self.storage(index, kind)
+        storage = self.storages.get(index)
+        if tag != TORCH or storage is None or storage.dtype != self.kinds[kind]:
+            raise ValueError(f"at byte {self.at} a tensor has no storage of its type")
+        return storage
 
     def storage(self, index: int, kind: str) -> np.ndarray:
         self.storages[index] = self.array(self.longs(1)[0], self.kinds[kind])

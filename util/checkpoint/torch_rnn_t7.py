@@ -58,12 +58,11 @@ def from_torch_rnn(root: Table) -> Checkpoint:
     model, opt, losses = (follow(root, name) for name in ("model", "opt", "train_loss_history"))
     require(isinstance(opt, Table) and isinstance(losses, Table), "opt or train_loss_history")
     modules, vocabulary = find_modules(model), read_vocabulary(model)
-    cells = [CELLS[module.name] for module in modules if module.name in CELLS]
-    H = modules[-1].arrays[0].shape[-1]
+    cells, H = [CELLS[name] for name, *_ in modules if name in CELLS], modules[-1].arrays[0].shape[-1]
     check_modules(modules, len(vocabulary), H, len(GATES[cells[0]]))
     options = {name: as_number(opt[name]) for name in OPTIONS if name in opt}
-    options |= {"model": cells[0], "rnn_size": H, "num_layers": len(cells)}
-    options |= {"dropout": model.get("dropout", 0.0), "batchnorm": int(len(modules) > len(cells) + 2)}
+    options |= {"model": cells[0], "rnn_size": H, "num_layers": len(cells), "dropout": model.get("dropout", 0.0)}
+    options["batchnorm"] = int(len(modules) > len(cells) + 2)
     # The oldest files have no count, and their runs began at 0.
     iteration = as_number(root.get("i", float(len(losses))))
     return checked(
