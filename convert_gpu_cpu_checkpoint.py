@@ -11,9 +11,8 @@ from __future__ import annotations
 if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
-from pathlib import Path
-
-from util.checkpoint.store import load_checkpoint, to_bytes
+from util.checkpoint.folder import best_checkpoint
+from util.checkpoint.store import to_bytes
 from util.cli import console
 from util.cli.files import output
 from util.cli.flags import Flags
@@ -27,11 +26,10 @@ def flags() -> Flags:
 
 
 def main() -> None:
-    source: Path = flags().parse().checkpoint
-    content = to_bytes(load_checkpoint(source))
+    source, checkpoint = best_checkpoint(flags().parse().checkpoint)
     target = source.with_name(source.name + "_cpu.pt")
     with output(target, reads=[source]) as file:
-        file.write(content)
+        file.write(to_bytes(checkpoint))
     print(f"saved {target}")
 
 

@@ -1,10 +1,10 @@
 """Shows what a checkpoint contains, or plots the losses of its run.
 
     python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt
-    python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt cv/lm_gru_epoch50.00_1.3600.pt -plot curves.png
+    python inspect_checkpoint.py cv -plot curves.png
 
 Prints the flags of its run, the model's size and vocabulary, and the losses; or plots the losses of one or more runs
-over their epochs, or over their iterations if a checkpoint does not know its epoch.
+over their epochs, or over their iterations if a checkpoint does not know its epoch. A folder stands for all in it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ if __name__ == "__main__":
 
 import importlib.util
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.store import load_checkpoint
+from util.checkpoint.folder import all_checkpoints, is_earlier
 from util.cli import console
 from util.cli.flags import STRING, Flags
 from util.errors import UserError
@@ -38,12 +39,12 @@ def flags() -> Flags:
 def main() -> None:
     options = flags().parse()
     paths: list[Path] = options.checkpoint
+    found = (one for path in paths for one in all_checkpoints(path))
     if options.plot:
-        draw(paths, options.plot)
+        draw(found, options.plot)
         return
-    for number, path in enumerate(paths):
-        checkpoint = load_checkpoint(path)
-        if len(paths) > 1:
+    for number, (path, checkpoint) in enumerate(found):
+        if len(paths) > 1 or path != paths[0]:
             print("\n" * (number > 0) + f"{path}:")
         show(checkpoint)
 
@@ -68,11 +69,14 @@ def show(checkpoint: Checkpoint) -> None:
         print(f"  {iteration:>8}  {loss:.4f}")
 
 
-def draw(paths: list[Path], plot: str) -> None:
+def draw(found: Iterable[tuple[Path, Checkpoint]], plot: str) -> None:
     """Plots the losses of the checkpoints' runs to the file `plot`, or in the terminal. Raises UserError."""
     if plot != "-" and Path(plot).suffix.lower() not in SUFFIXES:
         raise UserError(f"-plot takes a name that ends in .png, .svg or .pdf, or - for the terminal; {plot} is neither")
-    checkpoints = [load_checkpoint(path) for path in paths]
+    every = list(found)
+    # The last checkpoint of a run has all of its losses.
+    last = [one for one in every if not any(is_earlier(one[1], other, strictly=True) for _, other in every)]
+    paths, checkpoints = [path for path, _ in last], [checkpoint for _, checkpoint in last]
     unit = "epochs" if all(checkpoint.epoch_is_known for checkpoint in checkpoints) else "iterations"
     runs = [curves(name, checkpoint, unit) for name, checkpoint in zip(short_names(paths), checkpoints)]
     if not any(curve.x.size for run in runs for curve in run):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from util.checkpoint.content import Checkpoint, same
-from util.checkpoint.store import load_checkpoint, save_checkpoint
+from util.checkpoint.store import SUFFIXES, load_checkpoint, save_checkpoint
 from util.cli.console import log, rank, tell
 from util.cli.files import create, discard, replacing
 from util.errors import UserError, reason
@@ -156,9 +157,9 @@ def holds(path: Path, checkpoint: Checkpoint) -> bool:
     return same(a, b)
 
 
-def is_earlier(earlier: Checkpoint, later: Checkpoint) -> bool:
+def is_earlier(earlier: Checkpoint, later: Checkpoint, strictly: bool = False) -> bool:
     """Whether `later` comes from the same run, no earlier: its losses begin with the same ones, to the last bit."""
-    return 0 < earlier.iteration <= later.iteration and same(
+    return 0 < earlier.iteration <= later.iteration - strictly and same(
         earlier.train_losses, later.train_losses[: earlier.iteration]
     )
 
@@ -180,27 +181,70 @@ def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
     """
     if not path.is_dir():
         return path, load_checkpoint(path)
-    try:
-        files = [file for file in path.iterdir() if file.suffix == ".pt" and not file.name.startswith(".")]
-        files.sort(key=lambda file: file.lstat().st_mtime_ns, reverse=True)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {reason(error)}") from error
+    files = files_in(path)
     found: list[tuple[Path, Checkpoint]] = []
-    for file in files:
-        if found and not promises_more(file, found[-1][1]):
-            continue
-        try:
-            checkpoint = load_checkpoint(file)
-        except UserError as error:
-            tell(f"warning: {error}")
-            continue
+    ours = (file for file in files if file.suffix == ".pt")
+    for file, checkpoint in sound(file for file in ours if not found or promises_more(file, found[-1][1])):
         if not found or is_earlier(found[-1][1], checkpoint):
             found.append((file, checkpoint))
+    if not found and any(file.suffix == ".t7" for file in files):
+        raise UserError(f"{path} has only .t7 files, which hold no run to resume; start one with -init_from {path}")
     if not found:
         raise UserError(f"there is no checkpoint in {path}; start without -resume")
     if len(found) > 1:
         tell(f"warning: {found[0][0]} was written last, but {found[-1][0]} is from later in the same run; using that")
     return found[-1]
+
+
+def best_checkpoint(path: Path, say: Callable[[str], object] = tell) -> tuple[Path, Checkpoint]:
+    """Returns the checkpoint at `path` or, if that is a folder, the one with the lowest validation loss.
+
+    The names tell the losses; only where none does, all files are read, and without a loss the newest is taken. Says
+    which one it is. Warns about damaged files. Raises UserError if there is no checkpoint.
+    """
+    if not path.is_dir():
+        return path, load_checkpoint(path)
+    found: list[tuple[float, Path, Checkpoint]] = []
+    for file, checkpoint in sound(sorted(files_in(path), key=promised_loss)):
+        found.append((checkpoint.val_losses.get(checkpoint.iteration, math.inf), file, checkpoint))
+        if promised_loss(file) < math.inf:
+            break
+    if not found:
+        raise UserError(f"there is no checkpoint in {path}")
+    loss, file, checkpoint = min(found, key=lambda one: one[0])
+    say(f"using {file}, the checkpoint with the lowest validation loss" if loss < math.inf else f"using {file}")
+    return file, checkpoint
+
+
+def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
+    """Yields the checkpoint at `path` or, if that is a folder, all that are there, the oldest first."""
+    yield from sound(reversed(files_in(path))) if path.is_dir() else [(path, load_checkpoint(path))]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Returns the checkpoints in a folder as their names tell, the newest first. Raises UserError."""
+    try:
+        files = [file for file in folder.iterdir() if file.suffix in SUFFIXES and not file.name.startswith(".")]
+        return sorted(files, key=lambda file: (-file.lstat().st_mtime_ns, file))
+    except OSError as error:
+        raise UserError(f"cannot read {folder}: {reason(error)}") from error
+
+
+def sound(files: Iterable[Path]) -> Iterator[tuple[Path, Checkpoint]]:
+    """Yields the checkpoints among the files, and warns about those that cannot be read."""
+    for file in files:
+        try:
+            checkpoint = load_checkpoint(file)
+        except UserError as error:
+            tell(f"warning: {error}")
+            continue
+        yield file, checkpoint
+
+
+def promised_loss(path: Path) -> float:
+    """Returns the validation loss in a file's name, ours or the original's; infinity if there is none."""
+    loss = re.search(r"_(\d+\.\d+)\.(pt|t7)", path.name)
+    return float(loss[1]) if loss else math.inf
 
 
 def promises_more(path: Path, checkpoint: Checkpoint) -> bool:
