@@ -32,7 +32,7 @@ def best(folder):
     ["evaluate.py", "cv", "-gpuid=-1"],
     ["visualize.py", "cv", "-length=20"],
     ["convert_gpu_cpu_checkpoint.py", "cv"],
-    ["train.py", "-init_from=cv", "-gpuid=-1", "-max_epochs=1", "-checkpoint_dir=new"],
+    ["train.py", "-init_from=cv", "-max_epochs=1", "-checkpoint_dir=new", *SMALL],
 ], ids=lambda words: words[0])  # fmt: skip
 def test_the_lowest_loss_is_taken_and_said(words, here, small_text):
     name = best(here)

@@ -4,6 +4,8 @@ import os
 import pty
 import re
 import signal
+import sys
+import termios
 import threading
 from functools import partial
 
@@ -39,6 +41,7 @@ def test_a_preview_is_what_sample_writes_and_the_run_does_not_notice(flags, fini
 def test_a_terminal_shows_the_time_a_preview_and_a_bar_unless_the_log_comes_through_a_pipe(piped, flags, tmp_path):
     """As `| tee log` does."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 120))
     shown: list[bytes] = []
     reader = threading.Thread(target=lambda: shown.extend(iter(partial(read, ours), b"")))
     reader.start()
@@ -47,7 +50,7 @@ def test_a_terminal_shows_the_time_a_preview_and_a_bar_unless_the_log_comes_thro
     reader.join()
     os.close(ours)
     text = b"".join(shown).decode()
-    assert run_.status == 0 and text.count(" it writes -----") == 2
+    assert (run_.status, text.count(" it writes -----")) == (0, 2), text
     assert re.search(r"about 0 minutes to go on cpu; -print_every 100 prints fewer lines", text)
     assert ("characters/s" in text) != piped
 
@@ -61,9 +64,9 @@ def read(descriptor: int) -> bytes:
 
 def on_terminal(name: str, piped: bool) -> None:
     """Standard error becomes a terminal, and standard output a pipe, which has room for the whole log."""
-    os.dup2(os.open(name, os.O_RDWR | os.O_NOCTTY), 2)
+    sys.stderr = os.fdopen(os.open(name, os.O_WRONLY | os.O_NOCTTY), "w")
     if piped:
-        os.dup2(os.pipe()[1], 1)
+        sys.stdout = os.fdopen(os.pipe()[1], "w")
 
 
 def test_a_long_validation_is_cut_short_and_made_up_for(flags, finished, tmp_path):
