@@ -139,7 +139,7 @@ def main() -> int:
             except WrongLoss as error:
                 good = f"the last good checkpoint is {folder.last.path}" if folder.last.path else NO_CHECKPOINT
                 raise UserError(f"{error}; {good}") from error
-    report_end(trainer, folder, iterations, stopped)
+            report_end(trainer, folder, iterations, stopped)
     return stop.exit_status
 
 

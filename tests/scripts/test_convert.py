@@ -87,6 +87,6 @@ def test_where_it_cannot_be_written_all_stays_as_it_was(operation, checkpoint, t
 def test_mistakes(tmp_path):
     refused(run_here(SCRIPT, tmp_path / "x.pt"), f"there is no checkpoint {tmp_path / 'x.pt'}")
     (tmp_path / "x.pt").write_bytes(b"PK\3\4 and no more")
-    refused(run_here(SCRIPT, tmp_path / "x.pt"), "x.pt is not a char-rnn checkpoint")
+    refused(run_here(SCRIPT, tmp_path / "x.pt"), "x.pt is not a valid char-rnn checkpoint")
     refused(run_here(SCRIPT), "CHECKPOINT", status=2)
     assert names(tmp_path) == {"x.pt"}

@@ -86,5 +86,5 @@ def test_wrong_names(here):
         refused(run("sample.py", wrong, cwd=here), f"there is no checkpoint {wrong}; cv has ", *load_names(here))
     told(run("train.py", *SMALL, "-init_from", name, cwd=here), f"did you mean cv/{name}?")
     several = run("sample.py", *(f"cv/{name}" for name in load_names(here)), cwd=here)
-    refused(several, "one CHECKPOINT too many", "a folder such as cv", status=2)
+    refused(several, "one CHECKPOINT is enough", "a folder such as cv", status=2)
     assert load_checkpoint(here / "cv" / name)  # nothing was changed

@@ -168,7 +168,7 @@ class Flags(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         why = "does not belong to any flag (quote a pattern like '*.txt' or text with spaces)"
         if message.endswith((".pt", ".t7")) and any(a.dest == "checkpoint" and a.nargs is None for a in self._actions):
-            why = "is one CHECKPOINT too many (of a folder such as cv, the best is taken)"
+            why = "cannot be taken as well: one CHECKPOINT is enough (a folder such as cv stands for its best)"
         message = re.sub("^unrecognized arguments: (.*)", rf"\1 {why}", message, flags=re.DOTALL)
         tell(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
         raise SystemExit(2)
