@@ -63,7 +63,7 @@ def test_names_that_do_not_tell_damaged_files_and_others(here):
     old = folder_in(here, "old")
     shutil.copy(GOLDEN / "lstm.t7", old / "lm_lstm_epoch1.00_2.5000.t7")
     assert "using old/lm_lstm_epoch1.00_2.5000.t7" in run("sample.py", "old", "-length=5", cwd=here).stderr
-    refused_to_train(finish(here, "-resume=old").done, "only .t7 files", "-init_from old")
+    refused_to_train(finish(here, "-resume=old").done, "start from a .t7 with -init_from old")
     refused(run("sample.py", folder_in(here, "empty"), cwd=here), "there is no checkpoint in ")
 
 

@@ -159,9 +159,8 @@ def holds(path: Path, checkpoint: Checkpoint) -> bool:
 
 def is_earlier(earlier: Checkpoint, later: Checkpoint, strictly: bool = False) -> bool:
     """Whether `later` comes from the same run, no earlier: its losses begin with the same ones, to the last bit."""
-    return 0 < earlier.iteration <= later.iteration - strictly and same(
-        earlier.train_losses, later.train_losses[: earlier.iteration]
-    )
+    n = earlier.iteration
+    return 0 < n <= later.iteration - strictly and same(earlier.train_losses, later.train_losses[:n])
 
 
 def earlier_in(folder: Path, pattern: str, checkpoint: Checkpoint) -> Iterator[tuple[Path, Checkpoint]]:
@@ -181,16 +180,14 @@ def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
     """
     if not path.is_dir():
         return path, load_checkpoint(path)
-    files = files_in(path)
     found: list[tuple[Path, Checkpoint]] = []
-    ours = (file for file in files if file.suffix == ".pt")
+    ours = (file for file in files_in(path) if file.suffix == ".pt")
     for file, checkpoint in sound(file for file in ours if not found or promises_more(file, found[-1][1])):
         if not found or is_earlier(found[-1][1], checkpoint):
             found.append((file, checkpoint))
-    if not found and any(file.suffix == ".t7" for file in files):
-        raise UserError(f"{path} has only .t7 files, which hold no run to resume; start one with -init_from {path}")
     if not found:
-        raise UserError(f"there is no checkpoint in {path}; start without -resume")
+        instead = f"start from a .t7 with -init_from {path}" if any(path.glob("*.t7")) else "start without -resume"
+        raise UserError(f"there is no checkpoint in {path} to resume; {instead}")
     if len(found) > 1:
         tell(f"warning: {found[0][0]} was written last, but {found[-1][0]} is from later in the same run; using that")
     return found[-1]
@@ -210,7 +207,7 @@ def best_checkpoint(path: Path, say: Callable[[str], object] = tell) -> tuple[Pa
         if promised_loss(file) < math.inf:
             break
     if not found:
-        raise UserError(f"there is no checkpoint in {path}")
+        raise UserError(f"there is no checkpoint in {path}; train.py makes one")
     loss, file, checkpoint = min(found, key=lambda one: one[0])
     say(f"using {file}, the checkpoint with the lowest validation loss" if loss < math.inf else f"using {file}")
     return file, checkpoint
@@ -234,11 +231,9 @@ def sound(files: Iterable[Path]) -> Iterator[tuple[Path, Checkpoint]]:
     """Yields the checkpoints among the files, and warns about those that cannot be read."""
     for file in files:
         try:
-            checkpoint = load_checkpoint(file)
+            yield file, load_checkpoint(file)
         except UserError as error:
             tell(f"warning: {error}")
-            continue
-        yield file, checkpoint
 
 
 def promised_loss(path: Path) -> float:
