@@ -150,7 +150,7 @@ def interrupted_run(folder: Path) -> str:
         try:
             while chunk := os.read(ours, 4096):
                 shown += chunk.decode(errors="replace")
-                if not stopped and re.search(r"saving checkpoint(.*\n.*train_loss){2}", shown):
+                if not stopped and re.search(r"saving checkpoint(.*?train_loss){2}", shown, re.DOTALL):
                     process.send_signal(signal.SIGINT)
                     stopped = True
         except OSError:  # how a pseudo-terminal ends

@@ -64,7 +64,9 @@ def test_names_that_do_not_tell_damaged_files_and_others(here):
     shutil.copy(GOLDEN / "lstm.t7", old / "lm_lstm_epoch1.00_2.5000.t7")
     assert "using old/lm_lstm_epoch1.00_2.5000.t7" in run("sample.py", "old", "-length=5", cwd=here).stderr
     refused_to_train(finish(here, "-resume=old").done, "start from a .t7 with -init_from old")
-    refused(run("sample.py", folder_in(here, "empty"), cwd=here), "there is no checkpoint in ")
+    empty = folder_in(here, "empty")
+    for script in ("sample.py", "inspect_checkpoint.py"):
+        refused(run(script, empty, cwd=here), f"there is no checkpoint in {empty}; train.py makes one")
 
 
 def test_before_its_first_validation_a_run_is_sampled_from_what_it_saved(stopped, tmp_path):
