@@ -155,7 +155,7 @@ def learn(
         log("evaluating loss over split index 2")  # which was cut short when the run stopped
         trainer.validate(lambda: stop.received)
         save()
-        stopped = bool(stop.received)
+        stopped = trainer.processes.size == 1 and bool(stop.received)
     while trainer.iteration < iterations and not stopped:
         if 0 < options.early_stop <= without_improvement(trainer.val_losses):
             log(f"no improvement in the last {options.early_stop} validations; stopping early")
