@@ -10,7 +10,8 @@ from __future__ import annotations
 if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
-from util.checkpoint.store import load_checkpoint, to_bytes
+from util.checkpoint.choice import best_checkpoint
+from util.checkpoint.store import to_bytes
 from util.cli import console
 from util.cli.files import output
 from util.cli.flags import Flags
@@ -24,11 +25,10 @@ def flags() -> Flags:
 
 
 def main() -> None:
-    source = flags().parse().checkpoint
-    content = to_bytes(load_checkpoint(source))
+    source, checkpoint = best_checkpoint(flags().parse().checkpoint)
     target = source.with_name(source.name + "_cpu.pt")
     with output(target, reads=[source]) as file:
-        file.write(content)
+        file.write(to_bytes(checkpoint))
     print(f"saved {target}")
 
 

@@ -1,6 +1,6 @@
 """Measures how well a checkpoint predicts a text.
 
-    python evaluate.py cv/lm_lstm_epoch50.00_1.3500.pt -file other.txt
+    python evaluate.py cv -file other.txt
 
 Prints the loss per character in nats and in bits, and the perplexity, on a split of the text that the checkpoint was
 trained on or on any other text.
@@ -23,8 +23,8 @@ from typing import BinaryIO
 import numpy as np
 from tqdm import tqdm
 
+from util.checkpoint.choice import best_checkpoint
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.store import load_checkpoint
 from util.checkpoint.text_of_checkpoint import (
     add_text_flags,
     batches_of_split,
@@ -74,7 +74,7 @@ def main() -> None:
     check_text_flags(options)
     if options.primetext and not options.novelty:
         raise UserError("-primetext is for -novelty; leave it out, or name a sampled text with -novelty")
-    checkpoint = load_checkpoint(options.checkpoint)
+    options.checkpoint, checkpoint = best_checkpoint(options.checkpoint)
     if options.novelty:
         print_novelty(checkpoint, options)
         return

@@ -1,7 +1,10 @@
 """Shows what a checkpoint contains, or plots the losses of its run.
 
-python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt
-python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt cv/lm_gru_epoch50.00_1.3600.pt -plot curves.png
+    python inspect_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt
+    python inspect_checkpoint.py cv -plot curves.png
+
+Prints the flags of its run, the model's size and vocabulary, and the losses; or plots the losses of one or more runs
+over their epochs, or over their iterations if a checkpoint does not know its epoch. A folder stands for all in it.
 """
 
 from __future__ import annotations
@@ -9,14 +12,14 @@ from __future__ import annotations
 if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
-import importlib.util
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from util.checkpoint.choice import all_checkpoints, files_in, is_earlier
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.store import load_checkpoint
 from util.cli import console
 from util.cli.flags import STRING, Flags
 from util.errors import UserError
@@ -34,12 +37,15 @@ def flags() -> Flags:
 
 def main() -> None:
     options = flags().parse()
+    paths: list[Path] = options.checkpoint
+    if all(path.is_dir() and not files_in(path) for path in paths):
+        raise UserError(f"there is no checkpoint in {paths[0]}; train.py makes one")
+    found = (one for path in paths for one in all_checkpoints(path))
     if options.plot:
-        draw(options.checkpoint, options.plot)
+        draw(found, options.plot)
         return
-    for number, path in enumerate(options.checkpoint):
-        checkpoint = load_checkpoint(path)
-        if len(options.checkpoint) > 1:
+    for number, (path, checkpoint) in enumerate(found):
+        if len(paths) > 1 or path != paths[0]:
             print("\n" * (number > 0) + f"{path}:")
         describe(checkpoint)
 
@@ -62,13 +68,14 @@ def describe(checkpoint: Checkpoint) -> None:
         print(f"  {iteration:>8}  {loss:.4f}")
 
 
-def draw(paths: list[Path], plot: str) -> None:
+def draw(found: Iterable[tuple[Path, Checkpoint]], plot: str) -> None:
     """Plots the losses of the checkpoints' runs to the file `plot`, or in the terminal. Raises UserError."""
     if plot != "-" and Path(plot).suffix.lower() not in (".png", ".svg", ".pdf"):
         raise UserError(f"-plot takes a name that ends in .png, .svg or .pdf, or - for the terminal; {plot} is neither")
-    if plot != "-" and not importlib.util.find_spec("matplotlib"):
-        raise UserError(f"writing {plot} needs matplotlib: pip install -e '.[plot]'; or use -plot - for the terminal")
-    checkpoints = [load_checkpoint(path) for path in paths]
+    every = list(found)
+    # The last checkpoint of a run has all of its losses.
+    last = [one for one in every if not any(is_earlier(one[1], other, strictly=True) for _, other in every)]
+    paths, checkpoints = [path for path, _ in last], [checkpoint for _, checkpoint in last]
     unit = "epochs" if all(checkpoint.epoch_is_known for checkpoint in checkpoints) else "iterations"
     names = paths if len({path.stem for path in paths}) < len(paths) else [path.stem for path in paths]
     runs = [curves(str(name), checkpoint, unit) for name, checkpoint in zip(names, checkpoints)]

@@ -1,6 +1,6 @@
 """Samples text from a checkpoint, character by character.
 
-python sample.py cv/lm_lstm_epoch50.00_1.3500.pt -temperature 0.7 -primetext "ROMEO:"
+python sample.py cv -temperature 0.7 -primetext "ROMEO:"
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from argparse import Namespace
 from pathlib import Path
 
 from model.stepper import Stepper
+from util.checkpoint.choice import best_checkpoint
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.store import load_checkpoint
 from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
@@ -58,7 +58,7 @@ def main() -> int:
     options = flags().parse()
     say = tell if options.verbose else lambda sentence: None
     device = choose_device(options.gpuid, options.opencl, say)
-    checkpoint = load_checkpoint(options.checkpoint)
+    options.checkpoint, checkpoint = best_checkpoint(options.checkpoint, say)
     vocabulary, N = checkpoint.vocabulary, options.num_samples
     prime = vocabulary.encode(primetext(options, vocabulary), options.unknown_chars)
     stop, separator = vocabulary.encode_flag(options.stop, "-stop"), document_end(checkpoint)

@@ -11,10 +11,13 @@ if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
 import shlex
+import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model.stepper import Stepper
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
 from util.cli import console
@@ -23,6 +26,7 @@ from util.cli.device import choose_device
 from util.cli.flags import FRACTION, PATH, POSITIVE, SEED, STRING, SWITCH, Flags, Role, choice, real, whole
 from util.cli.signals import StopSignals
 from util.errors import UserError
+from util.sampling.growing import sample_text
 from util.text.batches import TRAIN
 from util.text.cache import load_text
 from util.text.loading import make_batches
@@ -86,6 +90,8 @@ def flags() -> Flags:
     extra = "iterations between extra checkpoints to resume from, of which only the newest is kept; 0 = none"
     add("save_every", whole(0), 0, extra, role=PACE)
     add("keep", whole(0), 0, "keep only this many of the best checkpoints, and the newest; 0 = keep all", role=PACE)
+    shown = "characters to print after each validation as the model writes them, on a terminal or if given; 0 = none"
+    add("preview", whole(0), 200, shown, role=CALL)
     add("log_csv", STRING, "", "CSV file to write the figures of each log line to", role=CALL)
     add("tensorboard", STRING, "", "folder to write the same figures to, for TensorBoard", role=CALL)
     add("accurate_gpu_timing", SWITCH, 0, "1 = wait for the GPU before reading the clock", role=MACHINE)
@@ -113,7 +119,10 @@ def main() -> int:
 
         def save() -> None:
             content = trainer.state_dict(text.sha256)
-            folder.save(Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **content))
+            checkpoint = Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **content)
+            folder.save(checkpoint)
+            if trainer.iteration in trainer.val_losses and console.rank().first:
+                preview(checkpoint, options)
 
         iterations = options.max_epochs * batches.split_sizes[TRAIN]
         if trainer.iteration >= iterations:
@@ -122,7 +131,7 @@ def main() -> int:
         run_log.begin(trainer, iterations)
         with StopSignals(silent=not console.rank().first) as stop:
             try:
-                stopped = learn(trainer, iterations, save, run_log, Pace(threads), stop)
+                stopped = learn(trainer, iterations, save, run_log, Pace(threads, device), stop)
                 if stopped and folder.tried < trainer.iteration:
                     save()
             except LostProcess as error:
@@ -130,7 +139,7 @@ def main() -> int:
             except WrongLoss as error:
                 good = f"the last good checkpoint is {folder.last.path}" if folder.last.path else NO_CHECKPOINT
                 raise UserError(f"{error}; {good}") from error
-    report_end(trainer, folder, iterations, stopped)
+            report_end(trainer, folder, iterations, stopped)
     return stop.exit_status
 
 
@@ -142,6 +151,11 @@ def learn(
     Raises WrongLoss if the loss goes wrong.
     """
     options, stopped = trainer.options, False
+    if trainer.iteration not in (0, *trainer.val_losses) and due(trainer.iteration, iterations, options).validation:
+        log("evaluating loss over split index 2")  # which was cut short when the run stopped
+        trainer.validate(lambda: stop.received)
+        save()
+        stopped = trainer.processes.size == 1 and bool(stop.received)
     while trainer.iteration < iterations and not stopped:
         if 0 < options.early_stop <= without_improvement(trainer.val_losses):
             log(f"no improvement in the last {options.early_stop} validations; stopping early")
@@ -157,17 +171,25 @@ def learn(
             record = trainer.fetch()
             if now.validation:
                 log("evaluating loss over split index 2")
-                trainer.validate()
-            if now.validation or now.rolling:
+                trainer.validate(lambda: stop.received)
+            if trainer.iteration in trainer.val_losses or now.rolling:
                 save()
         except WrongLoss as error:
             run_log.add(trainer, error.record or record, to_print=True)
             raise
         if any(now):
             run_log.add(trainer, record, to_print=now.line)
-        pace.took(record.seconds)
+        pace.took(record.seconds, iterations - trainer.iteration)
         stopped = record.stop or (trainer.processes.size == 1 and bool(stop.received))
     return stopped
+
+
+def preview(checkpoint: Checkpoint, options: Namespace) -> None:
+    """Shows what the model writes by now, on a terminal or if asked to: what sample.py writes from its checkpoint."""
+    if options.preview and (sys.stderr.isatty() or "preview" in options.given):
+        _, _, L, model = checkpoint.model_shape
+        text = sample_text(Stepper(checkpoint.parameters, L, model), checkpoint, options.preview)
+        tell(f"----- at epoch {checkpoint.epoch:.2f} it writes -----\n{text}\n-----")
 
 
 def how_to_continue(folder: CheckpointFolder) -> str:
@@ -186,6 +208,7 @@ def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stop
         tell(f"warning: {lost}")
     elif stopped and trainer.iteration < iterations:
         log(f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}")
+        tell(f"sample from it with: python sample.py {shlex.quote(str(folder.last.path))}")
     elif trainer.val_losses and not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
         best = folder.path_at(iteration)

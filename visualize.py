@@ -1,6 +1,6 @@
 """Makes a page in which a network reads, writes and shows its cells: one file that opens in any browser.
 
-    python visualize.py cv/lm_lstm_epoch26.00_1.3850.pt
+    python visualize.py cv
 
 The page contains the model and runs it: nothing is fetched, no server is needed, and it can be sent to a friend.
 """
@@ -10,7 +10,8 @@ from __future__ import annotations
 if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
-from util.checkpoint.store import load_checkpoint
+
+from util.checkpoint.choice import best_checkpoint
 from util.checkpoint.text_of_checkpoint import add_text_flags, check_text_flags
 from util.cli import console
 from util.cli.console import tell
@@ -39,7 +40,7 @@ def flags() -> Flags:
 def main() -> None:
     options = flags().parse()
     check_text_flags(options)
-    checkpoint = load_checkpoint(options.checkpoint)
+    options.checkpoint, checkpoint = best_checkpoint(options.checkpoint)
     page_text = text_for_page(checkpoint, options)
     target = options.output or options.checkpoint.with_suffix(".html")
     reads = (options.checkpoint, *page_text.reads)

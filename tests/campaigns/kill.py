@@ -22,7 +22,7 @@ from tests.helpers.folders import names
 from tests.helpers.inputs import SMALL, numbers
 from tests.helpers.logs import log, progress, saved
 from tests.helpers.runs import Run, finish
-from util.checkpoint.folder import newest_checkpoint
+from util.checkpoint.choice import newest_checkpoint
 
 CONFIGURATIONS = list(itertools.product(("lstm", "gru", "rnn"), (0, 0.3), ("float32", "float64")))
 FLAGS = [*SMALL, *["-max_epochs", "2", "-learning_rate_decay_after", "1", "-eval_val_every", "6", "-save_every", "2"]]

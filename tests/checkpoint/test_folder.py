@@ -11,8 +11,9 @@ import pytest
 from tests.helpers.checkpoints import checkpoints, same
 from tests.helpers.failing import ERRORS, OPERATIONS, failing
 from tests.helpers.folders import names
+from util.checkpoint.choice import newest_checkpoint
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.folder import CheckpointFolder, newest_checkpoint
+from util.checkpoint.folder import CheckpointFolder
 from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
 

@@ -38,8 +38,13 @@ class Run:
 
     @property
     def err(self) -> str:
-        """Warnings and errors: standard error without the summary at the end of a run."""
-        return re.sub("^best validation loss: .*\n", "", self._err.read_text(errors="replace"), flags=re.MULTILINE)
+        """Warnings and errors: standard error without how to sample at the end of a run."""
+        return re.sub(
+            "^(best validation loss|sample from it with): .*\n",
+            "",
+            self._err.read_text(errors="replace"),
+            flags=re.MULTILINE,
+        )
 
     @property
     def running(self) -> bool:
@@ -133,7 +138,7 @@ def _raise_signals(wanted: int, numbers: tuple[int, ...], iteration: int) -> Non
 def _validates_as(losses: dict[int, float], otherwise: float) -> None:
     from util.training.trainer import Trainer
 
-    Trainer.evaluate = lambda self, split: losses.get(self.iteration, otherwise)  # type: ignore[method-assign]
+    Trainer.evaluate = lambda self, *_: losses.get(self.iteration, otherwise)  # type: ignore[method-assign]
 
 
 def _call(prepare: tuple[Prepare, ...]) -> None:

@@ -13,7 +13,7 @@ def sample(*arguments: object) -> CompletedProcess:
 
 
 def test_what_is_not_a_checkpoint(data_dir, tmp_path):
-    refused(sample(tmp_path), str(tmp_path), "is a folder", ".pt")
+    refused(sample(tmp_path), f"there is no checkpoint in {tmp_path}")
     refused(sample(data_dir / "input.txt"), str(data_dir / "input.txt"), "is not a valid char-rnn checkpoint")
     refused(sample("/dev/zero"), "/dev/zero", "is not a regular file")
     refused(sample("x" * 300), "x" * 300, "file name too long")

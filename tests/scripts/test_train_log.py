@@ -146,7 +146,8 @@ def test_a_closed_pipe_ends_a_run_that_has_not_begun(flags, tmp_path):
 
 @pytest.mark.parametrize(("signals", "status"), [((), 128 + signal.SIGPIPE), ((signal.SIGINT,), 128 + signal.SIGINT)])
 def test_a_closed_pipe_saves_and_says_how_to_go_on(signals, status, flags, tmp_path):
-    """As `| head -20` does; and Ctrl-C, which ends what reads the log as well, such as tee."""
+    """As `| head -20` does; and Ctrl-C, which ends what reads the log as well, such as tee, maybe between two lines."""
+    flags += ["-print_every=20"] * len(signals)
     run = finish(tmp_path, *flags, "-max_epochs", 100_000, prepare=partial(prints_into_a_pipe, 7, *signals))
     assert run.status == status, run.err
     assert names(tmp_path / "cv") == {"resume_s_iteration7.pt"}

@@ -72,6 +72,7 @@ CHANGEABLE = {
     "learning_rate_decay_after": 3,
     "max_loss_ratio": 9.0,
     "early_stop": 50,
+    "preview": 5,
     "log_csv": "figures.csv",
     "savefile": "other",
     "gpuid": 0,

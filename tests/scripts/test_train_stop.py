@@ -36,9 +36,11 @@ def test_a_signal_stops_with_a_checkpoint_and_the_command_to_resume(number, smal
         time.sleep(0.01)
     run.send_signal(number)
     assert run.wait(60) == 128 + number
-    assert told.read_text() == "stopping after this iteration; interrupt again to stop at once, without saving\n"
     out = printed.read_text()
     iteration = max(log([out]))
+    sampling = f"sample from it with: python sample.py {shlex.quote(f'{here}/resume_s_iteration{iteration}.pt')}\n"
+    stopping = "stopping after this iteration; interrupt again to stop at once, without saving\n"
+    assert told.read_text() == stopping + sampling
     assert names(here) == {f"resume_s_iteration{iteration}.pt"}
     words = re.search(rf"stopped at iteration {iteration}; resume with: python (train.py .*)\n$", out)[1]
     last_epoch = iteration // EPOCH + 1
@@ -97,7 +99,7 @@ def test_a_signal_finds_output_that_nobody_reads(small_text, tmp_path):
         with os.fdopen(read) as pipe:
             out = pipe.read()
         err = run.communicate()[1]
-    assert (run.returncode, err.count(b"\n")) == (143, 1), err
+    assert (run.returncode, err.count(b"\n")) == (143, 2), err  # that it stops, and how to sample
     assert names(tmp_path / "cv") == {f"resume_s_iteration{max(log([out]))}.pt"}
 
 

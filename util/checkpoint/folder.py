@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import re
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from util.checkpoint.choice import is_earlier
 from util.checkpoint.content import Checkpoint, same
 from util.checkpoint.store import load_checkpoint, save_checkpoint
 from util.cli.console import log, rank, tell
@@ -134,47 +134,3 @@ def writes(checkpoint: Checkpoint, path: Path) -> bool:
             return same(a, b)
         return False
     return True
-
-
-def is_earlier(earlier: Checkpoint, later: Checkpoint) -> bool:
-    """Whether `later` comes from the same run, no earlier: its losses begin with the same ones, to the last bit."""
-    return 0 < earlier.iteration <= later.iteration and same(
-        earlier.train_losses, later.train_losses[: earlier.iteration]
-    )
-
-
-def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
-    """Returns the checkpoint at `path` or, if that is a folder, the latest one of the run that wrote there last.
-
-    Copying a folder mixes up the times of its files, so a later checkpoint of the same run counts before a newer file.
-    Warns about damaged files. Raises UserError if there is no checkpoint.
-    """
-    if not path.is_dir():
-        return path, load_checkpoint(path)
-    try:
-        files = [file for file in path.iterdir() if file.suffix == ".pt" and not file.name.startswith(".")]
-        files.sort(key=lambda file: file.lstat().st_mtime_ns, reverse=True)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {reason(error)}") from error
-    found: tuple[Path, Checkpoint] | None = None
-    for file in files:
-        if found and not promises_more(file, found[1]):
-            continue
-        try:
-            checkpoint = load_checkpoint(file)
-        except UserError as error:
-            tell(f"warning: {error}")
-            continue
-        if not found or is_earlier(found[1], checkpoint):
-            found = file, checkpoint
-    if not found:
-        raise UserError(f"there is no checkpoint in {path}; start without -resume")
-    return found
-
-
-def promises_more(path: Path, checkpoint: Checkpoint) -> bool:
-    """Whether a file's name, as `CheckpointFolder` makes them, promises a later point of a run."""
-    epoch, iteration = re.search(r"_epoch(\d+\.\d\d)_", path.name), re.search(r"_iteration(\d+)", path.name)
-    if epoch:
-        return float(epoch[1]) > round(checkpoint.epoch, 2)
-    return iteration is not None and int(iteration[1]) > checkpoint.iteration

@@ -5,6 +5,7 @@ Ours are PyTorch's .pt files, which torch.load also opens, with weights_only=Tru
 
 from __future__ import annotations
 
+import difflib
 import io
 import os
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from util.checkpoint.content import Checkpoint, from_content, to_content
 from util.checkpoint.pt import read_pt
 from util.cli.files import replacing
 from util.errors import UserError, reason
+
+SUFFIXES = (".pt", ".t7")
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path, commit: Callable[[str, Path], None] = os.replace) -> None:
@@ -49,11 +52,22 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     try:
         return read_checkpoint(path)
     except FileNotFoundError:
-        raise UserError(f"there is no checkpoint {path}") from None
+        raise UserError(f"there is no checkpoint {path}{instead_of(path)}") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
     except ValueError as error:
         raise UserError(f"{path} is not a valid char-rnn checkpoint: {error}") from error
+
+
+def instead_of(path: Path) -> str:
+    """Returns what the name of a missing checkpoint may have meant, as the end of a sentence."""
+    same_name = Path("cv") / path.name
+    if same_name.exists():
+        return f"; did you mean {same_name}?"
+    for folder in (path.parent, Path("cv")):
+        if names := [file.name for file in folder.glob("*") if file.suffix in SUFFIXES]:
+            return f"; {folder} has {', '.join(difflib.get_close_matches(path.name, names, 3, cutoff=0))}"
+    return ""
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

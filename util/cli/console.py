@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -47,7 +48,7 @@ def log(sentence: str) -> None:
     """
     if not rank().first:
         return
-    from tqdm import tqdm
+    from tqdm import tqdm  # it would only slow down sample.py
 
     try:
         tqdm.write(sentence, sys.stdout)
@@ -65,7 +66,16 @@ def tell(sentence: str, everywhere: bool = False) -> None:
     """Prints what is not part of the log on standard error, if it can: in every process, or one on each machine."""
     if everywhere or rank().local == 0:
         with suppress(OSError):
-            print(sentence, file=sys.stderr, flush=True)
+            if "tqdm" in sys.modules:  # there may be a bar
+                sys.modules["tqdm"].tqdm.write(sentence, sys.stderr)
+            else:
+                print(sentence, file=sys.stderr)
+            sys.stderr.flush()
+
+
+def shows_bars() -> bool:
+    """Whether a progress bar would stand on a terminal alone, without the log that comes there through `| tee`."""
+    return rank().first and sys.stderr.isatty() and not stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
 
 
 def drop_output() -> None:

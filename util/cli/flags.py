@@ -25,7 +25,7 @@ class Role(Enum):
     PACE = "may change"  # when the run prints, validates, saves and stops; no figure depends on it
     TEXT = "may change, if the text is the same"  # where to find the text; its content is compared
     MACHINE = "may change with the machine"  # what it is computed on; each process may have its own
-    CALL = "give it again"  # a place to write to, which is never taken from a checkpoint
+    CALL = "give it again"  # what one command writes or shows, and where, which is never taken from a checkpoint
 
 
 LARGEST = 2**63 - 1  # the largest whole number that a flag, and so a checkpoint's option, may have
@@ -107,7 +107,8 @@ class Flags(argparse.ArgumentParser):
 
     def add_checkpoint(self, several: bool = False) -> None:
         """Adds the argument CHECKPOINT, or CHECKPOINT..."""
-        help = "checkpoint written by train.py (.pt), by the original or by torch-rnn (.t7)"
+        of_many = "all of them" if several else "the one with the lowest validation loss"
+        help = f"checkpoint of train.py (.pt), of the original or of torch-rnn (.t7); of a folder, {of_many}"
         self.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", nargs="+" if several else None, help=help)
 
     def add_machine(self, gpuid: int = 0, help: str = "GPU to use; -1 = CPU", used: bool = True) -> Callable[..., None]:
@@ -147,8 +148,10 @@ class Flags(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        hint = "belong to any flag (quote a pattern like '*.txt' or text with spaces)"
-        message = re.sub("^unrecognized arguments: (.*)", rf"\1 does not {hint}", message, flags=re.DOTALL)
+        why = "does not belong to any flag (quote a pattern like '*.txt' or text with spaces)"
+        if message.endswith((".pt", ".t7")) and any(a.dest == "checkpoint" and a.nargs is None for a in self._actions):
+            why = "cannot be taken as well: one CHECKPOINT is enough (a folder such as cv stands for its best)"
+        message = re.sub("^unrecognized arguments: (.*)", rf"\1 {why}", message, flags=re.DOTALL)
         tell(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
         raise SystemExit(2)
 

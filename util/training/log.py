@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from util.cli.console import log, rank, tell
+from util.cli.console import log, rank, shows_bars, tell
 from util.cli.files import check_output, is_stream, replacing
 from util.errors import UserError, reason
 from util.training.record import Record
@@ -54,7 +54,7 @@ class RunLog:
             bar_format="{desc}{percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left",
             dynamic_ncols=True,
             leave=False,
-            disable=not (sys.stderr.isatty() and rank().first),
+            disable=not shows_bars(),
         )
 
     def __enter__(self) -> RunLog:
@@ -77,6 +77,8 @@ class RunLog:
     def add(self, trainer: Trainer, record: Record, to_print: bool) -> None:
         """Records the last iteration, and prints its log line if `to_print`."""
         i = trainer.iteration
+        if self._bar is not None and i in trainer.val_losses:
+            self._bar.unpause()  # a validation is no measure of its speed
         if to_print:
             log(
                 f"{i}/{self.iterations} (epoch {trainer.epoch:.3f}), train_loss = {record.loss:6.8f}, "

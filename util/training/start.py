@@ -13,10 +13,9 @@ import numpy as np
 
 from model.shapes import count_parameters
 from util import ROOT
+from util.checkpoint.choice import best_checkpoint, newest_checkpoint
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.folder import newest_checkpoint
 from util.checkpoint.new_characters import add_characters
-from util.checkpoint.store import load_checkpoint
 from util.cli.console import log, tell
 from util.cli.device import memory_of
 from util.cli.flags import Flags, Role
@@ -66,7 +65,8 @@ def starting_point(options: Namespace, flags: Flags) -> Start:
 
 def init_from(options: Namespace) -> Start:
     """Takes the model's options from the checkpoint, and logs those that differ from the flags."""
-    checkpoint = load_checkpoint(options.init_from)
+    path, checkpoint = best_checkpoint(Path(options.init_from))
+    options.init_from = str(path)
     log(f"loading a model from checkpoint {options.init_from}")
     if checkpoint.options.get("batchnorm"):  # see util.checkpoint.torch_rnn_t7
         log("the checkpoint's batch normalization is now part of its weights, and will not be trained separately")

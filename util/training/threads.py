@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from statistics import median
 
@@ -13,6 +14,8 @@ WORK = 2_000_000
 """So many multiplications and additions of a step's product are worth a thread; with fewer it would mostly wait."""
 RECENT = 5
 """How many iterations tell how long one takes now."""
+WARM = 20
+"""How many iterations tell how long the run takes."""
 
 
 def choose_threads(wanted: int, model: str, rnn_size: int, batch_size: int) -> int:
@@ -33,14 +36,24 @@ def choose_threads(wanted: int, model: str, rnn_size: int, batch_size: int) -> i
 
 
 class Pace:
-    """Says once if iterations suddenly take three times as long as the fastest: threads then wait for each other."""
+    """Says on a terminal how long the run takes, and once if iterations suddenly take three times as long.
 
-    def __init__(self, threads: int) -> None:
+    That is compared with the fastest: threads then wait for each other.
+    """
+
+    def __init__(self, threads: int, device: str) -> None:
         self._threads, self._fastest, self._recent = threads, float("inf"), deque[float](maxlen=RECENT)
+        self._device, self._until_warm = device, WARM
 
-    def took(self, seconds: float) -> None:
-        """Takes the time of an iteration."""
+    def took(self, seconds: float, left: int) -> None:
+        """Takes the time of an iteration, and how many are left."""
         self._recent.append(seconds)
+        self._until_warm -= 1
+        if self._until_warm == 0 and sys.stderr.isatty():
+            minutes = median(self._recent) * left / 60
+            time = f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
+            fewer = "-print_every 100 prints fewer lines, and Ctrl-C stops and saves"
+            tell(f"about {time} to go on {self._device}; {fewer}")
         if self._threads == 1 or len(self._recent) < RECENT:
             return
         now = median(self._recent)

@@ -8,13 +8,16 @@ from __future__ import annotations
 import math
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import nll_loss
+from tqdm import tqdm
 
+from util.cli.console import shows_bars
 from util.text.batches import TRAIN, VALIDATION, Batches
 from util.torch7_random import Torch7Random
 from util.training.cuda_graph import Graphed
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 ADVICE = "try a lower -learning_rate or -grad_clip"
 AHEAD = 10
 """How many iterations a GPU may be ahead of what is known of them."""
+LONG = 2.0
+"""A validation of more seconds than this shows its progress, and can be cut short."""
 
 
 class Trainer:
@@ -130,17 +135,26 @@ class Trainer:
             self.learning_rate *= o.learning_rate_decay
         return due
 
-    def validate(self) -> None:
-        """Adds the loss on the validation split to `val_losses`. Raises WrongLoss if the model is broken."""
-        val_loss = self.evaluate(VALIDATION)
-        self._check_model(val_loss)
-        self.val_losses[self.iteration] = val_loss
+    def validate(self, stopped: Callable[[], object] = bool) -> None:
+        """Adds the loss on the validation split to `val_losses`, unless it takes long and `stopped()` becomes true.
 
-    def evaluate(self, split: int) -> float:
-        """Returns the loss per character on a split, from a zero state, without dropout."""
-        state, count = torch.zeros_like(self.state), self.batches.split_sizes[split]
+        Raises WrongLoss if the model is broken.
+        """
+        val_loss = self.evaluate(VALIDATION, stopped)
+        if val_loss is not None:
+            self._check_model(val_loss)
+            self.val_losses[self.iteration] = val_loss
+
+    def evaluate(self, split: int, stopped: Callable[[], object] = bool) -> float | None:
+        """Returns the loss per character on a split, from a zero state, without dropout.
+
+        Once this takes long, it shows its progress, and returns None if `stopped()`; several processes go on together.
+        """
+        state, count, began = torch.zeros_like(self.state), self.batches.split_sizes[split], time.perf_counter()
         total = torch.zeros((), dtype=torch.float64, device=state.device)
-        for number in range(count):
+        for number in tqdm(range(count), "validation", leave=False, delay=LONG, disable=not shows_bars()):
+            if self.processes.size == 1 and time.perf_counter() - began > LONG and stopped():
+                return None
             x, y = (self._sendable(array).to(self.device) for array in self.batches.batch(split, number))
             loss, _, state = batch_loss(self.model, x, y, state)
             total += loss

@@ -1,0 +1,92 @@
+"""A folder stands for a checkpoint in it, and a name that is wrong is answered with those that are there."""
+
+import os
+import shutil
+
+import pytest
+
+from tests.helpers.folders import folder_in, names
+from tests.helpers.inputs import GOLDEN, SMALL
+from tests.helpers.refusals import refused, refused_to_train, told
+from tests.helpers.runs import finish
+from tests.helpers.scripts import run
+from util.checkpoint.store import load_checkpoint
+
+
+@pytest.fixture
+def here(finished, tmp_path):
+    """A folder with the run's two checkpoints in cv, the better of which was written first."""
+    shutil.copytree(finished / "cv", tmp_path / "cv")
+    better, worse = sorted((tmp_path / "cv").iterdir(), key=lambda path: path.stem.rpartition("_")[2])
+    os.utime(better, (1e9, 1e9))
+    os.utime(worse, (2e9, 2e9))
+    return tmp_path
+
+
+def best(folder):
+    return min((folder / "cv").iterdir(), key=lambda path: path.stem.rpartition("_")[2]).name
+
+
+@pytest.mark.parametrize("words", [
+    ["sample.py", "cv", "-length=5"],
+    ["evaluate.py", "cv", "-gpuid=-1"],
+    ["visualize.py", "cv", "-length=20"],
+    ["convert_gpu_cpu_checkpoint.py", "cv"],
+    ["train.py", "-init_from=cv", "-max_epochs=1", "-checkpoint_dir=new", *SMALL],
+], ids=lambda words: words[0])  # fmt: skip
+def test_the_lowest_loss_is_taken_and_said(words, here, small_text):
+    name = best(here)
+    words += ["-data_dir", small_text] * (words[0] == "train.py")
+    done = run(*words, cwd=here)
+    assert done.returncode == 0 and f"using cv/{name}, the checkpoint with the lowest validation loss\n" in done.stderr
+    assert names(here / "cv") <= {*load_names(here), name.replace(".pt", ".html"), f"{name}_cpu.pt"}
+    if words[0] == "sample.py":
+        assert done.stdout == run("sample.py", f"cv/{name}", "-length=5", cwd=here).stdout
+        assert run(*words, "-verbose=0", cwd=here).stderr == ""
+    if words[0] == "train.py":
+        assert f"loading a model from checkpoint cv/{name}\n" in done.stdout
+
+
+def load_names(folder):
+    return {path.name for path in (folder / "cv").glob("*.pt")}
+
+
+def test_names_that_do_not_tell_damaged_files_and_others(here):
+    """Without a loss in a name the files are read; without one in them, the newest is taken."""
+    name, (other,) = best(here), load_names(here) - {best(here)}
+    (here / "cv" / name).rename(here / "cv" / "a.pt")
+    (here / "cv" / other).rename(here / "cv" / "b.pt")
+    (here / "cv" / "lm_s_epoch9.00_0.1000.pt").write_bytes(b"PK\3\4 and no more")
+    (here / "cv" / "notes.txt").write_text("mine")
+    done = run("sample.py", "cv", "-length=5", cwd=here)
+    assert "warning: cv/lm_s_epoch9.00_0.1000.pt is not" in done.stderr and "using cv/a.pt, the" in done.stderr
+    old = folder_in(here, "old")
+    shutil.copy(GOLDEN / "lstm.t7", old / "lm_lstm_epoch1.00_2.5000.t7")
+    assert "using old/lm_lstm_epoch1.00_2.5000.t7" in run("sample.py", "old", "-length=5", cwd=here).stderr
+    refused_to_train(finish(here, "-resume=old").done, "start from a .t7 with -init_from old")
+    empty = folder_in(here, "empty")
+    for script in ("sample.py", "inspect_checkpoint.py"):
+        refused(run(script, empty, cwd=here), f"there is no checkpoint in {empty}; train.py makes one")
+
+
+def test_before_its_first_validation_a_run_is_sampled_from_what_it_saved(stopped, tmp_path):
+    done = run("sample.py", stopped.parent, "-length=5", cwd=tmp_path)
+    assert (done.returncode, f"using {stopped}\n" in done.stderr) == (0, True)
+
+
+def test_inspect_takes_all_of_a_folder_and_plots_a_run_once(here):
+    done = run("inspect_checkpoint.py", "cv", cwd=here)
+    assert [line in done.stdout for line in (f"cv/{name}:" for name in load_names(here))] == [True, True]
+    plotted = run("inspect_checkpoint.py", "cv", "-plot=-", cwd=here).stdout
+    assert plotted.count("validation: ") == 1 and "epoch1.00" in plotted
+
+
+def test_wrong_names(here):
+    name = best(here)
+    refused(run("sample.py", name, cwd=here), f"there is no checkpoint {name}; did you mean cv/{name}?")
+    for wrong in ("cv/lm_s_epoch2.36_1.7616.pt", "vc", "x.pt"):
+        refused(run("sample.py", wrong, cwd=here), f"there is no checkpoint {wrong}; cv has ", *load_names(here))
+    told(run("train.py", *SMALL, "-init_from", name, cwd=here), f"did you mean cv/{name}?")
+    several = run("sample.py", *(f"cv/{name}" for name in load_names(here)), cwd=here)
+    refused(several, "one CHECKPOINT is enough", "a folder such as cv", status=2)
+    assert load_checkpoint(here / "cv" / name)  # nothing was changed

@@ -1,0 +1,88 @@
+"""What a newcomer sees: text that the model writes, how long it takes, bars; and a validation that is cut short."""
+
+import os
+import pty
+import re
+import signal
+import sys
+import termios
+import threading
+from functools import partial
+
+import pytest
+
+from tests.helpers.checkpoints import checkpoints, same
+from tests.helpers.folders import names
+from tests.helpers.inputs import EPOCH, SMALL
+from tests.helpers.logs import log, saved
+from tests.helpers.runs import all_of, finish, signals_at
+from tests.helpers.scripts import run
+
+
+@pytest.fixture
+def flags(small_text):
+    return [*SMALL, "-data_dir", small_text, "-max_epochs=1", "-eval_val_every=40"]
+
+
+def test_a_preview_is_what_sample_writes_and_the_run_does_not_notice(flags, finished, tmp_path):
+    run_ = finish(tmp_path, *flags, "-preview=70")
+    assert run_.status == 0 and log([run_.out]) and saved(run_.out)
+    for name, (epoch, text) in zip(
+        saved(run_.out), re.findall(r"-- at epoch (\S+) .*?\n(.*?)\n-----\n", run_.err, re.S)
+    ):
+        assert f"_epoch{epoch}_" in name
+        assert run("sample.py", f"cv/{name}", "-length=70", "-verbose=0", cwd=tmp_path).stdout == f"{text}\n"
+    assert run_.err.count("it writes") == 2
+    without, with_it = checkpoints(finished / "cv"), checkpoints(tmp_path / "cv")
+    assert without.keys() == with_it.keys() and all(same(without[name], with_it[name]) for name in without)
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_a_terminal_shows_the_time_a_preview_and_a_bar_unless_the_log_comes_through_a_pipe(piped, flags, tmp_path):
+    """As `| tee log` does."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 120))
+    shown: list[bytes] = []
+    reader = threading.Thread(target=lambda: shown.extend(iter(partial(read, ours), b"")))
+    reader.start()
+    run_ = finish(tmp_path, *flags, prepare=partial(on_terminal, os.ttyname(theirs), piped))
+    os.close(theirs)
+    reader.join()
+    os.close(ours)
+    text = b"".join(shown).decode()
+    assert (run_.status, text.count(" it writes -----")) == (0, 2), text
+    assert re.search(r"about 0 minutes to go on cpu; -print_every 100 prints fewer lines", text)
+    assert ("characters/s" in text) != piped
+
+
+def read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:  # how a pseudo-terminal ends
+        return b""
+
+
+def on_terminal(name: str, piped: bool) -> None:
+    """Standard error becomes a terminal, and standard output a pipe, which has room for the whole log."""
+    sys.stderr = os.fdopen(os.open(name, os.O_WRONLY | os.O_NOCTTY), "w")
+    if piped:
+        sys.stdout = os.fdopen(os.pipe()[1], "w")
+
+
+def test_a_long_validation_is_cut_short_and_made_up_for(flags, finished, tmp_path):
+    """The run stops as if it had not begun; resumed, it is the same run."""
+    first = finish(tmp_path, *flags, prepare=all_of(signals_at(40, signal.SIGINT), validations_are_long))
+    assert (first.status, names(tmp_path / "cv")) == (128 + signal.SIGINT, {"resume_s_iteration40.pt"})
+    assert "stopped at iteration 40; resume with: " in first.out
+    second = finish(tmp_path, "-resume=cv")
+    undisturbed = checkpoints(finished / "cv")
+    assert second.status == 0 and saved(second.out) == list(undisturbed)
+    assert len(log([first.out, second.out])) == EPOCH
+    for name, checkpoint in checkpoints(tmp_path / "cv").items():
+        assert same(checkpoint, undisturbed[name])
+
+
+def validations_are_long() -> None:
+    from util.training import trainer
+
+    trainer.LONG = -1.0
