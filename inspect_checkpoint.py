@@ -12,6 +12,7 @@ from __future__ import annotations
 if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
+import importlib.util
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -72,6 +73,8 @@ def draw(found: Iterable[tuple[Path, Checkpoint]], plot: str) -> None:
     """Plots the losses of the checkpoints' runs to the file `plot`, or in the terminal. Raises UserError."""
     if plot != "-" and Path(plot).suffix.lower() not in (".png", ".svg", ".pdf"):
         raise UserError(f"-plot takes a name that ends in .png, .svg or .pdf, or - for the terminal; {plot} is neither")
+    if plot != "-" and not importlib.util.find_spec("matplotlib"):
+        raise UserError(f"writing {plot} needs matplotlib: pip install -e '.[plot]'; or use -plot - for the terminal")
     every = list(found)
     # The last checkpoint of a run has all of its losses.
     last = [one for one in every if not any(is_earlier(one[1], other, strictly=True) for _, other in every)]
