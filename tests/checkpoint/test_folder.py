@@ -79,10 +79,13 @@ def test_what_another_savefile_or_run_has_written_stays(at, tmp_path):
     save(CheckpointFolder(tmp_path, "s2", keep=1), at(1, LOSSES, savefile="s2"))
     save(CheckpointFolder(tmp_path, "s", keep=1), others[1])
     save(CheckpointFolder(tmp_path, "s", keep=1), at(1, seed=5))
-    theirs = names(tmp_path)
     save(CheckpointFolder(tmp_path, "s", keep=1), at(1, LOSSES))
+    (mine,) = tmp_path.glob("lm_s_epoch0.10_2_3.0000.pt")
+    for copy in ("lm_copy_3.0000.pt", "lm_z_3.0000.pt", "resume_copy.pt"):
+        (tmp_path / copy).write_bytes(mine.read_bytes())
+    theirs = names(tmp_path) - {mine.name}
     folder = CheckpointFolder(tmp_path, "s", keep=1)
-    folder.continue_from(tmp_path / "lm_s_epoch0.10_2_3.0000.pt", at(1, LOSSES))
+    folder.continue_from(mine, at(1, LOSSES))
     save(folder, at(2, LOSSES))
     assert names(tmp_path) == theirs | {"lm_s_epoch0.20_2.0000.pt"}
 

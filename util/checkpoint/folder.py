@@ -62,18 +62,24 @@ class CheckpointFolder:
         self.last, self.tried = Saved(checkpoint.iteration, path), checkpoint.iteration
         if not rank().first:
             return
-        continues_here = path.parent == self.folder and checkpoint.options.get("savefile") == self.savefile
         losses = sorted(checkpoint.val_losses.values())[: None if self.keep else 1]
         for pattern in {"resume_*.pt", *(f"lm_*_{loss:.4f}.pt" for loss in losses)}:
-            for file in sorted(path.parent.glob(pattern)):
+            for file in path.parent.glob(pattern):
                 with suppress(UserError):
-                    earlier = load_checkpoint(file)
-                    if is_earlier(earlier, checkpoint):
-                        if earlier.iteration in checkpoint.val_losses:
-                            self._validated[earlier.iteration] = file
-                        if continues_here and same(run_options(earlier), run_options(checkpoint)):
-                            self._mine.add(file)
+                    self._take_over(file, load_checkpoint(file), checkpoint)
         self._delete_superseded(checkpoint, path)
+
+    def _take_over(self, file: Path, earlier: Checkpoint, checkpoint: Checkpoint) -> None:
+        """Remembers a file if it is from earlier in the run of `checkpoint`."""
+        if not is_earlier(earlier, checkpoint):
+            return
+        # Under any other name it is the user's copy.
+        own = file in (self._path(earlier, number) for number in range(1, 10))
+        own = own and same(run_options(earlier), run_options(checkpoint))
+        if own:
+            self._mine.add(file)
+        if earlier.iteration in checkpoint.val_losses and (own or earlier.iteration not in self._validated):
+            self._validated[earlier.iteration] = file
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Writes a checkpoint, in the first of several processes. A failure only prints a warning."""
