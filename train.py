@@ -10,36 +10,34 @@ from __future__ import annotations
 if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
-import shlex
-import sys
-from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.stepper import Stepper
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
 from util.cli import console
-from util.cli.console import log, tell
+from util.cli.console import log
 from util.cli.device import choose_device
 from util.cli.flags import FRACTION, PATH, POSITIVE, SEED, STRING, SWITCH, Flags, Role, choice, real, whole
 from util.cli.signals import StopSignals
 from util.errors import UserError
-from util.sampling.growing import sample_text
 from util.text.batches import TRAIN
 from util.text.cache import load_text
 from util.text.loading import make_batches
 from util.training.log import RunLog, tell_sizes
 from util.training.processes import LostProcess, Processes, shared_values
 from util.training.record import WrongLoss, due, without_improvement
+from util.training.report import NO_CHECKPOINT, how_to_continue, preview, report_end
 from util.training.start import find_input, make_trainer, model_vocabulary, saved_options, starting_point
 from util.training.threads import Pace, choose_threads
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
 
-NO_CHECKPOINT = "there is no checkpoint yet, so start again"
+
+DROPPED = real(lambda x: 0 <= x < 1, "a number of at least 0 and below 1")
+RATIO = real(lambda x: x >= 0, "a number of at least 0")
 
 
 def flags() -> Flags:
@@ -47,8 +45,7 @@ def flags() -> Flags:
     RUN, COURSE, PACE, TEXT, MACHINE, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.MACHINE, Role.CALL
     add = flags.group("data")
     add("data_dir", PATH, Path("data/tinyshakespeare"), "folder that holds input.txt or input.txt.gz", role=TEXT)
-    files = "pattern in quotes, such as '*.txt': train on all matching files in data_dir, joined in name order"
-    add("files", STRING, "", files, role=TEXT)
+    add("files", STRING, "", "pattern in quotes, such as '*.txt': train on all such files, in name order", role=TEXT)
     add("separator", STRING, "", r"text to put between these files; \n is a newline, \t a tab", role=TEXT)
     add("encoding", STRING, "utf-8", "encoding of the text: any Python codec, or bytes", role=RUN)
     add("train_frac", FRACTION, 0.95, "fraction of the text to train on", role=RUN)
@@ -60,13 +57,11 @@ def flags() -> Flags:
     add("model", choice("lstm", "gru", "rnn"), "lstm", "recurrent cell", role=RUN)
     add("rnn_size", whole(1), 128, "size of each hidden layer", role=RUN)
     add("num_layers", whole(1), 2, "number of hidden layers", role=RUN)
-    dropped = real(lambda x: 0 <= x < 1, "a number of at least 0 and below 1")
-    add("dropout", dropped, 0.0, "probability of dropping an output of a hidden layer while training", role=RUN)
-    precision = "floating-point precision; bfloat16 = float32, but with faster, rougher products for large layers"
+    add("dropout", DROPPED, 0.0, "probability of dropping an output of a hidden layer while training", role=RUN)
+    precision = "floating-point precision; bfloat16 = float32 with faster, rougher products, where there are any"
     add("dtype", choice("float32", "float64", "bfloat16"), "float32", precision, role=RUN)
     add("init_from", STRING, "", "checkpoint to take the initial parameters from", role=RUN)
-    unseen = "what to do with characters of the text that this checkpoint has never seen"
-    add("new_chars", choice("error", "add"), "error", unseen, role=RUN)
+    add("new_chars", choice("error", "add"), "error", "what to do with characters that it has never seen", role=RUN)
     add("resume", STRING, "", "continue the run of this checkpoint, or of the newest one in this folder", role=CALL)
     add = flags.group("optimization")
     add("learning_rate", POSITIVE, 2e-3, "learning rate", role=COURSE)
@@ -78,8 +73,7 @@ def flags() -> Flags:
     add("batch_size", whole(1), 50, "number of streams of text to train on in parallel", role=RUN)
     add("max_epochs", whole(1), 50, "number of passes over the training text", role=PACE)
     add("grad_clip", POSITIVE, 5.0, "clamp each element of the gradient to plus or minus this", role=RUN)
-    ratio = real(lambda x: x >= 0, "a number of at least 0")
-    add("max_loss_ratio", ratio, 3.0, "stop if the loss exceeds this many times the first one; 0 = never", role=PACE)
+    add("max_loss_ratio", RATIO, 3.0, "stop if the loss exceeds this many times the first one; 0 = never", role=PACE)
     add("early_stop", whole(0), 0, "stop after this many validations without a lower loss; 0 = never", role=PACE)
     add("seed", SEED, 123, "seed for the random numbers", role=RUN)
     add = flags.group("output")
@@ -121,7 +115,7 @@ def main() -> int:
             content = trainer.state_dict(text.sha256)
             checkpoint = Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **content)
             folder.save(checkpoint)
-            if trainer.iteration in trainer.val_losses and console.rank().first:
+            if trainer.iteration in trainer.val_losses:
                 preview(checkpoint, options)
 
         iterations = options.max_epochs * batches.split_sizes[TRAIN]
@@ -182,38 +176,6 @@ def learn(
         pace.took(record.seconds, iterations - trainer.iteration)
         stopped = record.stop or (trainer.processes.size == 1 and bool(stop.received))
     return stopped
-
-
-def preview(checkpoint: Checkpoint, options: Namespace) -> None:
-    """Shows what the model writes by now, on a terminal or if asked to: what sample.py writes from its checkpoint."""
-    if options.preview and (sys.stderr.isatty() or "preview" in options.given):
-        _, _, L, model = checkpoint.model_shape
-        text = sample_text(Stepper(checkpoint.parameters, L, model), checkpoint, options.preview)
-        tell(f"----- at epoch {checkpoint.epoch:.2f} it writes -----\n{text}\n-----")
-
-
-def how_to_continue(folder: CheckpointFolder) -> str:
-    """Returns how to continue a run that has ended early."""
-    if not folder.last.path:
-        return NO_CHECKPOINT
-    return f"resume with: {console.launcher()} train.py -resume {shlex.quote(str(folder.last.path))}"
-
-
-def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stopped: bool) -> None:
-    """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
-    if folder.last.iteration < trainer.iteration:
-        lost = f"the last checkpoint could not be written; {how_to_continue(folder)}"
-        if not stopped:
-            raise UserError(lost)
-        tell(f"warning: {lost}")
-    elif stopped and trainer.iteration < iterations:
-        log(f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}")
-        tell(f"sample from it with: python sample.py {shlex.quote(str(folder.last.path))}")
-    elif trainer.val_losses and not stopped:
-        iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
-        best = folder.path_at(iteration)
-        sampling = f"sample from it with: python sample.py {shlex.quote(str(best))}"
-        tell(f"best validation loss: {loss:.4f}; {sampling if best else 'its checkpoint no longer exists'}")
 
 
 if __name__ == "__main__":
