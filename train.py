@@ -50,8 +50,7 @@ def flags() -> Flags:
     add("encoding", STRING, "utf-8", "encoding of the text: any Python codec, or bytes", role=RUN)
     add("train_frac", FRACTION, 0.95, "fraction of the text to train on", role=RUN)
     add("val_frac", FRACTION, 0.05, "fraction to validate on; what is left is the test split", role=RUN)
-    ends = r"what ends each document of a text made of many, such as '\n\n'; no split then cuts one in two"
-    add("document_end", STRING, "", ends, role=RUN)
+    add("document_end", STRING, "", r"what ends each document of a text made of many, such as '\n\n'", role=RUN)
     add("shuffle", SWITCH, 0, "1 = read the training documents in a new order in each epoch", role=RUN)
     add = flags.group("model")
     add("model", choice("lstm", "gru", "rnn"), "lstm", "recurrent cell", role=RUN)
@@ -81,8 +80,9 @@ def flags() -> Flags:
     add("eval_val_every", whole(1), 1000, "iterations between validations, each followed by a checkpoint", role=PACE)
     add("checkpoint_dir", PATH, Path("cv"), "folder for checkpoints; created if missing", role=CALL)
     add("savefile", STRING, "lstm", "name to put into the file names of checkpoints", role=PACE)
-    extra = "iterations between extra checkpoints to resume from, of which only the newest is kept; 0 = none"
-    add("save_every", whole(0), 0, extra, role=PACE)
+    add(
+        "save_every", whole(0), 0, "iterations between checkpoints that only the next one replaces; 0 = none", role=PACE
+    )
     add("keep", whole(0), 0, "keep only this many of the best checkpoints, and the newest; 0 = keep all", role=PACE)
     shown = "characters to print after each validation as the model writes them, on a terminal or if given; 0 = none"
     add("preview", whole(0), 200, shown, role=CALL)
@@ -115,8 +115,7 @@ def main() -> int:
             content = trainer.state_dict(text.sha256)
             checkpoint = Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **content)
             folder.save(checkpoint)
-            if trainer.iteration in trainer.val_losses:
-                preview(checkpoint, options)
+            preview(checkpoint, options)
 
         iterations = options.max_epochs * batches.split_sizes[TRAIN]
         if trainer.iteration >= iterations:

@@ -22,7 +22,8 @@ NO_CHECKPOINT = "there is no checkpoint yet, so start again"
 
 def preview(checkpoint: Checkpoint, options: Namespace) -> None:
     """Shows what the model writes by now, on a terminal or if asked to: what sample.py writes from its checkpoint."""
-    if rank().first and options.preview and (sys.stderr.isatty() or "preview" in options.given):
+    validated = checkpoint.iteration in checkpoint.val_losses
+    if rank().first and validated and options.preview and (sys.stderr.isatty() or "preview" in options.given):
         _, _, L, model = checkpoint.model_shape
         text = sample_text(Stepper(checkpoint.parameters, L, model), checkpoint, options.preview)
         tell(f"----- at epoch {checkpoint.epoch:.2f} it writes -----\n{text}\n-----")
