@@ -16,7 +16,7 @@ from util.errors import UserError, reason
 from util.text.batches import SPLITS, Batches
 from util.text.cache import Text, load_text
 from util.text.loading import batches_of_run
-from util.text.source import Source, find_text, text_of_run
+from util.text.source import JOINING, Source, find_text, text_of_run
 
 
 def add_text_flags(flags: Flags, verb: str, file_help: str) -> Callable[..., None]:
@@ -41,8 +41,7 @@ def find_text_of(checkpoint: Checkpoint, data_dir: str) -> Source | None:
     """
     if not data_dir:
         return text_of_run(checkpoint.options)
-    files, separator = (str(checkpoint.options.get(name, "")) for name in ("files", "separator"))
-    return find_text(Path(data_dir), files, separator)
+    return find_text(Path(data_dir), *(str(checkpoint.options.get(name, "")) for name in JOINING))
 
 
 def load_text_of(checkpoint: Checkpoint, source: Source) -> Text:

@@ -40,12 +40,13 @@ VOCABULARY, DATA = CACHE_FILES
 class Text:
     """A text as indices: indices[n] is the rank of its n-th character in `vocabulary`, which is sorted.
 
-    `sha256` is its source's.
+    `sha256` is its source's, and `files` how many files that has.
     """
 
     vocabulary: Vocabulary
     indices: np.ndarray
     sha256: str
+    files: int = 1
 
 
 def load_text(source: Source, encoding: str, expected_sha256: str | None = None) -> Text:
@@ -95,7 +96,8 @@ def read_cache(source: Source, encoding: str) -> Text | None:
     try:
         header = json.loads(path.read_bytes())
         expected = header.pop("crc32")
-        if (header["format"], header["encoding"]) != (CACHE_FORMAT, encoding) or header["sha256"] != source.identity():
+        ours = (header["format"], header["encoding"]) == (CACHE_FORMAT, encoding)
+        if not ours or header["sha256"] != source.identity(encoding):
             return None
         # The file stays open from the check to the last batch: another run may replace it meanwhile.
         with open(source.folder / DATA, "rb") as file:
@@ -105,7 +107,7 @@ def read_cache(source: Source, encoding: str) -> Text | None:
                     checksum = zlib.crc32(chunk, checksum)
             if checksum == expected:
                 indices = np.memmap(file, index_type(header["vocabulary"]), "r")
-                return Text(Vocabulary(header["vocabulary"], encoding), indices, header["sha256"])
+                return Text(Vocabulary(header["vocabulary"], encoding), indices, header["sha256"], len(source.files))
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         pass
     return None
@@ -144,7 +146,7 @@ def make_cache(source: Source, encoding: str) -> Text:
             raise UserError(
                 f"cannot index {source}: {reason(error)} in the temporary folder; make room, or name another in TMPDIR"
             ) from error
-    return Text(Vocabulary(vocabulary, encoding), indices, header["sha256"])
+    return Text(Vocabulary(vocabulary, encoding), indices, header["sha256"], len(source.files))
 
 
 def checksum_of(header: dict[str, Any]) -> int:

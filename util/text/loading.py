@@ -82,6 +82,11 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
     log(f"data load done. Number of data batches in train: {train}, val: {val}, test: {test}")
     if isinstance(batches, Documents):
         log("number of documents in train: {}, val: {}, test: {}".format(*batches.counts))
+        if text.files > 1:
+            documents = sum(batches.counts)
+            inside = documents - text.files
+            ends = "1 end stands" if inside == 1 else f"{inside:,} ends stand"
+            log(f"{text.files:,} files, {documents:,} documents" + (f": {ends} within a file" if inside > 0 else ""))
     log(f"vocab size: {len(vocabulary)}")
     return batches
 

@@ -158,7 +158,7 @@ def find_input(start: Start) -> Source:
     if start.resumed_from and "data_dir" not in options.given:
         raise UserError(f"the text of this run is no longer in {options.data_dir}; give its folder with -data_dir")
     if options.files or (options.data_dir.resolve() != example and "data_dir" in options.given):
-        return find_text(options.data_dir, options.files, options.separator)
+        return find_text(options.data_dir, options.files, options.separator, options.document_end)
     path = example / "input.txt"
     log(f"{path} does not exist yet; making it")
     script = runpy.run_path(str(example / "prepare.py"))
