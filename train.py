@@ -82,7 +82,9 @@ def flags() -> Flags:
     add("print_every", whole(1), 1, "iterations between log lines", role=PACE)
     add("eval_val_every", whole(1), 1000, "iterations between validations, each followed by a checkpoint", role=PACE)
     add("checkpoint_dir", PATH, Path("cv"), "folder for checkpoints; created if missing", role=CALL)
-    add("savefile", STRING, "lstm", "name to put into the file names of checkpoints", role=PACE)
+    add(
+        "savefile", STRING, "", "name to put into the file names of checkpoints; by default that of the cell", role=PACE
+    )
     extra = "iterations between extra checkpoints to resume from, of which only the newest is kept; 0 = none"
     add("save_every", whole(0), 0, extra, role=PACE)
     add("keep", whole(0), 0, "keep only this many of the best checkpoints, and the newest; 0 = keep all", role=PACE)

@@ -56,7 +56,7 @@ def test_defaults_of_the_reference():
         "learning_rate": 2e-3, "learning_rate_decay": 0.97, "learning_rate_decay_after": 10, "decay_rate": 0.95,
         "dropout": 0, "seq_length": 50, "batch_size": 50, "max_epochs": 50, "grad_clip": 5, "train_frac": 0.95,
         "val_frac": 0.05, "init_from": "", "seed": 123, "print_every": 1, "eval_val_every": 1000,
-        "checkpoint_dir": Path("cv"), "savefile": "lstm", "accurate_gpu_timing": 0, "gpuid": 0, "opencl": 0,
+        "checkpoint_dir": Path("cv"), "accurate_gpu_timing": 0, "gpuid": 0, "opencl": 0,
         "encoding": "utf-8", "dtype": "float32",
     }  # fmt: skip
     assert options.items() >= expected.items()

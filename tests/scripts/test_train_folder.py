@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.campaigns.faults import campaign as faults
-from tests.helpers.checkpoints import checkpoints
+from tests.helpers.checkpoints import checkpoints, rewrite
 from tests.helpers.folders import names
 from tests.helpers.inputs import SMALL
 from tests.helpers.logs import best, saved
@@ -23,6 +23,7 @@ from tests.helpers.runs import (
     signals_at,
     validates_as,
 )
+from util.checkpoint.store import load_checkpoint
 
 # Checkpoints between validations, and how many are kept
 
@@ -66,6 +67,22 @@ def test_two_validations_with_the_same_name(small_text, tmp_path):
     prepare = all_of(signals_at(8, signal.SIGINT), validates_as({8: 0.5}, otherwise=1.0))
     third = finish(tmp_path, "-resume=cv", "-keep=1", prepare=prepare)
     assert (third.status, names(tmp_path / "cv")) == (130, {"lm_s_epoch0.02_0.5000.pt"})
+
+
+def test_checkpoints_have_the_name_of_the_cell(small_text, tmp_path):
+    """A run that was called otherwise keeps its name, as those of earlier versions, which called every cell lstm."""
+    flags = [*SMALL, "-data_dir", small_text, "-savefile=", "-model=gru", "-max_epochs=1"]
+    assert finish(tmp_path, *flags, prepare=signals_at(7, signal.SIGINT)).status == 130
+    rolling = tmp_path / "cv" / "resume_gru_iteration7.pt"
+    options = load_checkpoint(rolling).options | {"savefile": "lstm"}
+    rewrite(rolling, tmp_path / "earlier.pt", options=options)
+    (name,) = saved(finish(tmp_path, "-resume=cv").out)
+    assert name.startswith("lm_gru_epoch1.00_")
+    (earlier,) = saved(finish(tmp_path, "-resume=earlier.pt").out)
+    (from_it,) = saved(
+        finish(tmp_path, *SMALL, "-data_dir", small_text, "-savefile=", "-max_epochs=1", f"-init_from=cv/{name}").out
+    )
+    assert earlier == name.replace("gru", "lstm") and from_it.startswith("lm_gru_")
 
 
 def test_a_copy_that_a_run_is_resumed_from_stays(stopped, tmp_path):

@@ -82,9 +82,8 @@ def test_bad_flags():
     refused(run("train.py", "-rnnsize", "5"), "-rnnsize", "-rnn_size", "-help", status=2)
 
 
-@pytest.mark.parametrize("name", ["../x", ""])
-def test_a_savefile_that_cannot_be_part_of_a_file_name(train, name):
-    told(train("-savefile", name), "-savefile", repr(name), "-checkpoint_dir")
+def test_a_savefile_that_cannot_be_part_of_a_file_name(train):
+    told(train("-savefile", "../x"), "-savefile", "'../x'", "-checkpoint_dir")
 
 
 @pytest.mark.parametrize("flags", [["-rnn_size", str(10**18)], ["-num_layers", str(10**9)]])

@@ -59,9 +59,10 @@ def starting_point(options: Namespace, flags: Flags) -> Start:
     options.encoding = canonical(options.encoding)
     if options.shuffle and not options.document_end and not options.resume:
         raise UserError("-shuffle 1 shuffles documents; say with -document_end what ends one, or leave it out")
-    if options.resume:
-        return resume(options, flags)
-    return init_from(options) if options.init_from else Start(options)
+    start = resume(options, flags) if options.resume else init_from(options) if options.init_from else Start(options)
+    options = start.options
+    options.savefile = options.savefile or options.model
+    return start
 
 
 def init_from(options: Namespace) -> Start:
