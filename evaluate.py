@@ -184,7 +184,7 @@ def print_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
         raise UserError(f"cannot read {options.novelty}: {reason(error)}; -novelty takes a sampled text") from error
     except UnicodeError as error:
         raise UserError(f"{options.novelty} is not UTF-8 text, which sample.py writes for this model") from error
-    prime = options.primetext
+    prime = vocabulary.primetext(options.primetext)
     if vocabulary.is_bytes:
         prime = as_bytes(prime)
     samples = without_primetext(texts_in(content), prime)
