@@ -48,7 +48,7 @@ def flags() -> Flags:
     add("separator", STRING, "", r"text to put between these files; \n is a newline, \t a tab", role=TEXT)
     add("encoding", STRING, "utf-8", "encoding of the text: any Python codec, or bytes", role=RUN)
     add("train_frac", FRACTION, 0.95, "fraction of the text to train on", role=RUN)
-    add("val_frac", FRACTION, 0.05, "fraction to validate on; what is left is the test split", role=RUN)
+    add("val_frac", FRACTION, 0.05, "fraction to validate on, 0 = train on all; the rest is the test split", role=RUN)
     ends = r"what ends each document of a text made of many, such as '\n\n'; no split then cuts one in two"
     add("document_end", STRING, "", ends, role=RUN)
     add("shuffle", SWITCH, 0, "1 = read the training documents in a new order in each epoch", role=RUN)
@@ -113,9 +113,9 @@ def main() -> int:
         processes.connect(lambda: shared_values(parser, options, text.sha256, trainer))
         threads = choose_threads(options.threads, options.model, options.rnn_size, options.batch_size)
 
-        def save() -> None:
+        def save(named: bool) -> None:
             content = trainer.state_dict(text.sha256)
-            folder.save(Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **content))
+            folder.save(Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **content), named)
 
         iterations = options.max_epochs * batches.split_sizes[TRAIN]
         if trainer.iteration >= iterations:
@@ -126,7 +126,7 @@ def main() -> int:
             try:
                 stopped = learn(trainer, iterations, save, run_log, Pace(threads), stop)
                 if stopped and folder.tried < trainer.iteration:
-                    save()
+                    save(named=False)
             except LostProcess as error:
                 raise LostProcess(f"{error}; {how_to_continue(folder)}") from error
             except WrongLoss as error:
@@ -137,7 +137,7 @@ def main() -> int:
 
 
 def learn(
-    trainer: Trainer, iterations: int, save: Callable[[], None], run_log: RunLog, pace: Pace, stop: StopSignals
+    trainer: Trainer, iterations: int, save: Callable[[bool], None], run_log: RunLog, pace: Pace, stop: StopSignals
 ) -> bool:
     """Runs the loop: an iteration, then whatever is due after it. Returns whether it was asked to stop.
 
@@ -157,11 +157,11 @@ def learn(
             continue
         try:
             record = trainer.fetch()
-            if now.validation:
+            if now.validation and options.val_frac:
                 log("evaluating loss over split index 2")
                 trainer.validate()
             if now.validation or now.rolling:
-                save()
+                save(now.validation)
         except WrongLoss as error:
             run_log.add(trainer, error.record or record, to_print=True)
             raise
@@ -188,7 +188,9 @@ def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stop
         tell(f"warning: {lost}")
     elif stopped and trainer.iteration < iterations:
         log(f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}")
-    elif trainer.val_losses and not stopped:
+    elif not trainer.val_losses and not stopped:
+        tell(f"sample from the last checkpoint with: python sample.py {shlex.quote(str(folder.last.path))}")
+    elif not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
         best = folder.path_at(iteration)
         sampling = f"sample from it with: python sample.py {shlex.quote(str(best))}"

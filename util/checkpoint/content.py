@@ -70,6 +70,17 @@ class Checkpoint:
         """How long the model was trained, in words."""
         return f"{self.epoch:.2f} epochs" if self.epoch_is_known else f"{self.iteration:,} iterations"
 
+    def loss_at(self, iteration: int) -> float:
+        """Returns the loss in the name of the run's checkpoint of an iteration.
+
+        It is the one on the validation split or, with -val_frac 0, the mean of the training losses over the epoch
+        before, or over as many iterations as there were.
+        """
+        if self.val_losses:
+            return self.val_losses[iteration]
+        epoch = round(self.iteration / max(self.epoch, 1))
+        return float(self.train_losses[max(iteration - epoch, 0) : iteration].mean())
+
     @property
     def precision(self) -> str:
         """The run's -dtype: its parameters', unless it multiplies in bfloat16."""

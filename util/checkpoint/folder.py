@@ -30,9 +30,9 @@ class Saved(NamedTuple):
 class CheckpointFolder:
     """Where a run writes its checkpoints.
 
-    One with a validation loss has the original's name, but with .pt. Between two of these there may be a rolling one to
-    resume from, which goes when the next checkpoint is written. `keep`, if not 0, is how many of the former to keep:
-    those with the lowest losses, and the newest.
+    One named by its loss (see Checkpoint.loss_at) has the original's name, but with .pt. Between two of these there may
+    be a rolling one to resume from, which goes when the next checkpoint is written. `keep`, if not 0, is how many of
+    the former to keep: those with the lowest losses, and the newest.
     """
 
     def __init__(self, folder: Path, savefile: str, keep: int) -> None:
@@ -41,7 +41,7 @@ class CheckpointFolder:
         """The last checkpoint that was written or resumed from."""
         self.tried = 0
         """The iteration of the last one that the run tried to write: the same in each of several processes."""
-        self._validated: dict[int, Path] = {}  # by iteration
+        self._named: dict[int, Path] = {}  # by iteration: those with a loss in their names
         self._mine: set[Path] = set()  # what may be deleted when it is superseded
 
     def check_writable(self) -> None:
@@ -71,11 +71,11 @@ class CheckpointFolder:
         if losses:  # the best may have been written under another -savefile
             name = f"lm_*_{min(losses.values()):.4f}.pt"
             found = earlier_in(path.parent, name, checkpoint)
-            self._validated = {earlier.iteration: file for file, earlier in found if earlier.iteration in losses}
-        for loss in losses.values() if self.keep else ():
-            for file, earlier in earlier_in(self.folder, f"lm_{savefile}_epoch*_{loss:.4f}.pt", checkpoint):
-                if earlier.iteration in losses and same(run_options(earlier), options):
-                    self._validated[earlier.iteration] = file
+            self._named = {earlier.iteration: file for file, earlier in found if earlier.iteration in losses}
+        for loss in {f"{loss:.4f}" for loss in losses.values()} or {"*"} if self.keep else ():
+            for file, earlier in earlier_in(self.folder, f"lm_{savefile}_epoch*_{loss}.pt", checkpoint):
+                if (not losses or earlier.iteration in losses) and same(run_options(earlier), options):
+                    self._named[earlier.iteration] = file
                     self._mine.add(file)
         for file, earlier in earlier_in(self.folder, f"resume_{savefile}_iteration*.pt", checkpoint):
             if same(run_options(earlier), options):
@@ -83,15 +83,19 @@ class CheckpointFolder:
                 if earlier.iteration < checkpoint.iteration:  # the run was killed before it could do this itself
                     self._delete(file)
 
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Writes a checkpoint, in the first of several processes. A failure only prints a warning."""
-        wanted, self.tried = self._path(checkpoint), checkpoint.iteration
+    def save(self, checkpoint: Checkpoint, named: bool | None = None) -> None:
+        """Writes a checkpoint, in the first of several processes. A failure only prints a warning.
+
+        `named` says whether it is named by its loss; by default it is if it has a validation loss.
+        """
+        named = checkpoint.iteration in checkpoint.val_losses if named is None else named
+        wanted, self.tried = self._path(checkpoint, named), checkpoint.iteration
         if not rank().first:
             self.last = Saved(checkpoint.iteration, wanted)
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            path = self._write(checkpoint)
+            path = self._write(checkpoint, named)
         except OSError as error:
             tell(f"warning: cannot write {wanted} ({reason(error)}), so this checkpoint is missing")
             return
@@ -99,32 +103,32 @@ class CheckpointFolder:
             tell(f"warning: {wanted} already exists; writing {path.name} instead")
         self.last = Saved(checkpoint.iteration, path)
         self._mine.add(path)
-        if checkpoint.iteration in checkpoint.val_losses:
+        if named:
             log(f"saving checkpoint to {path}")
-            self._validated[checkpoint.iteration] = path
-        by_loss = sorted(self._validated, key=lambda at: (checkpoint.val_losses[at], at))
-        kept = [file for at in by_loss if (file := self._validated[at]) in self._mine]
+            self._named[checkpoint.iteration] = path
+        by_loss = sorted(self._named, key=lambda at: (checkpoint.loss_at(at), at))
+        kept = [file for at in by_loss if (file := self._named[at]) in self._mine]
         for old in self._mine.difference(kept[: self.keep or None], [path]):
             self._delete(old)
 
     def path_at(self, iteration: int) -> Path | None:
         """Returns this run's checkpoint of a validation, if it is known and still there."""
-        path = self._validated.get(iteration)
+        path = self._named.get(iteration)
         return path if path and path.exists() else None
 
-    def _path(self, checkpoint: Checkpoint, number: int = 1) -> Path:
+    def _path(self, checkpoint: Checkpoint, named: bool, number: int = 1) -> Path:
         """Returns a checkpoint's path; with a number above 1 a different one, for when the first is taken."""
         numbered = f"_{number}" if number > 1 else ""
-        loss = checkpoint.val_losses.get(checkpoint.iteration)
-        if loss is None:
+        if not named:
             return self.folder / f"resume_{self.savefile}_iteration{checkpoint.iteration}{numbered}.pt"
+        loss = checkpoint.loss_at(checkpoint.iteration)
         return self.folder / f"lm_{self.savefile}_epoch{checkpoint.epoch:.2f}{numbered}_{loss:.4f}.pt"
 
-    def _write(self, checkpoint: Checkpoint) -> Path:
+    def _write(self, checkpoint: Checkpoint, named: bool) -> Path:
         """Writes to the first path that is free, unless one holds this checkpoint already; returns the path."""
         number = 1
         while True:
-            path = self._path(checkpoint, number)
+            path = self._path(checkpoint, named, number)
             try:
                 save_checkpoint(checkpoint, path, create)
                 return path

@@ -63,6 +63,8 @@ def batches_of_split(
     batches = batches_of_run(text, checkpoint.options, translation)
     if not batches:
         raise UserError(f"{options.checkpoint} does not say how its text was split; give a text with -file")
+    if not checkpoint.options["val_frac"] and "split" not in options.given:
+        options.split = "train"  # the default, since there is no validation split
     split = SPLITS.index(options.split)
     if not batches.split_sizes[split]:
         train, val, test = batches.split_sizes

@@ -59,11 +59,11 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
     )
     batches = batches_of_run(text, vars(options), translation, streams)
     assert batches, "the flags say how the text is split"
-    characters, parts = len(text.indices), [len(text.indices)]
+    characters, parts, least = len(text.indices), [len(text.indices)], 1 if options.val_frac else 0
     if isinstance(batches, Documents):
         parts = [stop - start for start, stop in batches.parts]
         learned, rest, _ = batches.counts
-        if learned < 1 or rest < 1:
+        if learned < 1 or rest < least:
             raise UserError(
                 f"of the text's {sum(batches.counts)} documents {learned} are for training and {rest} for validation, "
                 "and each needs at least one; add more documents, or change -train_frac and -val_frac"
@@ -74,10 +74,10 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
     if total < FEW_BATCHES:
         advice = smaller_batches(parts, B, S) or "add more text"
         tell(f"warning: the text is short: {characters} characters make only {total} batches of {B} x {S}; {advice}")
-    if train < 1 or val < 1:
+    if train < 1 or val < least:
         raise UserError(
             f"the text makes {train} batches for training and {val} for validation, and each needs at least one; "
-            "add more text, lower -batch_size or -seq_length, or change -train_frac and -val_frac"
+            "add more text, lower -batch_size or -seq_length, or change -train_frac and -val_frac (0 = no validation)"
         )
     log(f"data load done. Number of data batches in train: {train}, val: {val}, test: {test}")
     if isinstance(batches, Documents):
@@ -87,6 +87,8 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
             inside = documents - text.files
             ends = "1 end stands" if inside == 1 else f"{inside:,} ends stand"
             log(f"{text.files:,} files, {documents:,} documents" + (f": {ends} within a file" if inside > 0 else ""))
+    if not options.val_frac:
+        log("no validation split: checkpoints are named by the mean training loss over the last epoch")
     log(f"vocab size: {len(vocabulary)}")
     return batches
 

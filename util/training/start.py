@@ -59,9 +59,13 @@ def starting_point(options: Namespace, flags: Flags) -> Start:
     options.encoding = canonical(options.encoding)
     if options.shuffle and not options.document_end and not options.resume:
         raise UserError("-shuffle 1 shuffles documents; say with -document_end what ends one, or leave it out")
+    if not options.val_frac and "train_frac" not in options.given:
+        options.train_frac = 1.0
     start = resume(options, flags) if options.resume else init_from(options) if options.init_from else Start(options)
     options = start.options
     options.savefile = options.savefile or options.model
+    if options.early_stop and not options.val_frac:
+        raise UserError("-early_stop counts validations, and with -val_frac 0 there are none; leave one of them out")
     return start
 
 
