@@ -141,10 +141,10 @@ def text_of(checkpoint: Checkpoint, options: Namespace) -> Source:
     source = find_text_of(checkpoint, options.data_dir)
     if not source:
         stored = str(checkpoint.options.get("data_dir", ""))
-        raise UserError(
-            f"the text of {options.checkpoint} is no longer in {stored!r}; give its folder with -data_dir, "
-            "or another text with -file"
-        )
+        gone = f"no longer in {stored!r}" if "data_dir" in checkpoint.options else "unknown"
+        # Without its splits, -novelty can use a text, and a loss cannot.
+        folder = "its folder with -data_dir, or " if options.novelty or "train_frac" in checkpoint.options else ""
+        raise UserError(f"the text of {options.checkpoint} is {gone}; give {folder}another text with -file")
     return source
 
 

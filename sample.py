@@ -62,8 +62,7 @@ def main() -> int:
     vocabulary, N = checkpoint.vocabulary, options.num_samples
     prime = vocabulary.encode(primetext(options, vocabulary), options.unknown_chars)
     if "\\" in options.primetext and "\\" in vocabulary.index:
-        literal = "the model knows the backslash, so it stands for itself in -primetext"
-        say(rf"{literal}; for a newline, write $'\n' in bash, or use -primetext_file")
+        say(r"the model knows \, so -primetext is literal; for a newline, write $'\n' in bash, or use -primetext_file")
     stop, separator = vocabulary.encode_flag(options.stop, "-stop"), document_end(checkpoint)
     if options.stop_document and not separator:
         raise UserError("this model was not trained with -document_end; leave out -stop_document, or try -stop")

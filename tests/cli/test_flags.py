@@ -40,7 +40,8 @@ def test_any_text_is_a_value(value):
 
 def test_a_value_that_is_the_name_of_a_flag_is_written_with_an_equals_sign(capsys):
     assert sampling("-primetext=-seed").primetext == "-seed"
-    assert "-primetext" in refused_flags(sample.flags().parse, CHECKPOINT, "-primetext", "-seed", capsys=capsys)
+    sentence = refused_flags(sample.flags().parse, CHECKPOINT, "-primetext", "-seed", capsys=capsys)
+    assert "write -primetext='-seed'" in sentence
 
 
 def test_flags_and_the_checkpoint_may_stand_in_any_order_and_the_last_of_several_counts():
@@ -87,6 +88,34 @@ def test_given_names_what_the_user_wrote():
 def test_an_unknown_flag_names_the_one_that_was_meant(wrong, meant, capsys):
     sentence = refused_flags(train.flags().parse, wrong, "1", capsys=capsys)
     assert f"there is no flag -{wrong.lstrip('-').split('=')[0]} (did you mean {meant}?)" in sentence
+
+
+@pytest.mark.parametrize(
+    ("script", "theirs", "words"),
+    [
+        (sample, "-temp", "did you mean -temperature?"),
+        (train, "-rnn_type", "did you mean -model?"),
+        (train, "-checkpoint_every", "did you mean -eval_val_every?"),
+        (train, "-input_h5", "did you mean -data_dir?"),
+        (train, "-lr", "did you mean -learning_rate?"),
+        (sample, "-start_text", "did you mean -primetext?"),
+        (sample, "-n", "did you mean -length?"),
+        (train, "-checkpoint", "did you mean -init_from?"),
+        (sample, "-checkpoint", "the checkpoint is the first argument"),
+    ],
+)
+def test_flags_of_other_programs_are_known_by_what_they_mean(script, theirs, words, capsys):
+    assert f"there is no flag {theirs} ({words})" in refused_flags(script.flags().parse, theirs, "x", capsys=capsys)
+
+
+def test_several_gpus_need_torchrun(capsys):
+    assert "torchrun" in refused_flags(train.flags().parse, "-gpuid", "0,1", capsys=capsys)
+
+
+def test_a_pattern_that_became_thousands_of_names_is_still_one_sentence(capsys):
+    names = [f"texts/{number}.txt" for number in range(2000)]
+    sentence = refused_flags(train.flags().parse, "-files", *names, capsys=capsys)
+    assert "texts/1.txt texts/2.txt" in sentence and "(1,999 words) does not belong" in sentence and len(sentence) < 250
 
 
 @pytest.mark.parametrize("wrong", ["-qqqq", "-5", "-ü"])

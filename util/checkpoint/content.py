@@ -71,11 +71,7 @@ class Checkpoint:
         return f"{self.epoch:.2f} epochs" if self.epoch_is_known else f"{self.iteration:,} iterations"
 
     def loss_at(self, iteration: int) -> float:
-        """Returns the loss in the name of the run's checkpoint of an iteration.
-
-        It is the one on the validation split or, with -val_frac 0, the mean of the training losses over the epoch
-        before, or over as many iterations as there were.
-        """
+        """Returns the loss in a checkpoint's name: on the validation split or, without one, in the epoch up to it."""
         if self.val_losses:
             return self.val_losses[iteration]
         epoch = round(self.iteration / max(self.epoch, 1))

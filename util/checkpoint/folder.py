@@ -41,7 +41,7 @@ class CheckpointFolder:
         """The last checkpoint that was written or resumed from."""
         self.tried = 0
         """The iteration of the last one that the run tried to write: the same in each of several processes."""
-        self._named: dict[int, Path] = {}  # by iteration: those with a loss in their names
+        self._validated: dict[int, Path] = {}  # by iteration: those with a loss in their names
         self._mine: set[Path] = set()  # what may be deleted when it is superseded
 
     def check_writable(self) -> None:
@@ -71,11 +71,11 @@ class CheckpointFolder:
         if losses:  # the best may have been written under another -savefile
             name = f"lm_*_{min(losses.values()):.4f}.pt"
             found = earlier_in(path.parent, name, checkpoint)
-            self._named = {earlier.iteration: file for file, earlier in found if earlier.iteration in losses}
+            self._validated = {earlier.iteration: file for file, earlier in found if earlier.iteration in losses}
         for loss in {f"{loss:.4f}" for loss in losses.values()} or {"*"} if self.keep else ():
             for file, earlier in earlier_in(self.folder, f"lm_{savefile}_epoch*_{loss}.pt", checkpoint):
                 if (not losses or earlier.iteration in losses) and same(run_options(earlier), options):
-                    self._named[earlier.iteration] = file
+                    self._validated[earlier.iteration] = file
                     self._mine.add(file)
         for file, earlier in earlier_in(self.folder, f"resume_{savefile}_iteration*.pt", checkpoint):
             if same(run_options(earlier), options):
@@ -83,12 +83,8 @@ class CheckpointFolder:
                 if earlier.iteration < checkpoint.iteration:  # the run was killed before it could do this itself
                     self._delete(file)
 
-    def save(self, checkpoint: Checkpoint, named: bool | None = None) -> None:
-        """Writes a checkpoint, in the first of several processes. A failure only prints a warning.
-
-        `named` says whether it is named by its loss; by default it is if it has a validation loss.
-        """
-        named = checkpoint.iteration in checkpoint.val_losses if named is None else named
+    def save(self, checkpoint: Checkpoint, named: bool) -> None:
+        """Writes a checkpoint, `named` by its loss or not, in the first process. A failure only prints a warning."""
         wanted, self.tried = self._path(checkpoint, named), checkpoint.iteration
         if not rank().first:
             self.last = Saved(checkpoint.iteration, wanted)
@@ -105,15 +101,15 @@ class CheckpointFolder:
         self._mine.add(path)
         if named:
             log(f"saving checkpoint to {path}")
-            self._named[checkpoint.iteration] = path
-        by_loss = sorted(self._named, key=lambda at: (checkpoint.loss_at(at), at))
-        kept = [file for at in by_loss if (file := self._named[at]) in self._mine]
+            self._validated[checkpoint.iteration] = path
+        by_loss = sorted(self._validated, key=lambda at: (checkpoint.loss_at(at), at))
+        kept = [file for at in by_loss if (file := self._validated[at]) in self._mine]
         for old in self._mine.difference(kept[: self.keep or None], [path]):
             self._delete(old)
 
     def path_at(self, iteration: int) -> Path | None:
         """Returns this run's checkpoint of a validation, if it is known and still there."""
-        path = self._named.get(iteration)
+        path = self._validated.get(iteration)
         return path if path and path.exists() else None
 
     def _path(self, checkpoint: Checkpoint, named: bool, number: int = 1) -> Path:

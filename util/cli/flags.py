@@ -70,7 +70,11 @@ POSITIVE = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # so
 FRACTION = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
 SWITCH = whole(0, 1)
 SEED = whole(0, 2**32 - 1)
-GPU_ID = whole(-1)
+GPU_ID = Kind(int, whole(-1).accepts, "a whole number of at least -1; for several GPUs, start it with torchrun", "N")
+MEANT = {  # flags of other programs, and ours that mean the same
+    "-temp": "-temperature", "-rnn_type": "-model", "-checkpoint_every": "-eval_val_every", "-input_h5": "-data_dir",
+    "-start_text": "-primetext", "-n": "-length", "-lr": "-learning_rate", "-checkpoint": "-init_from",
+}  # fmt: skip
 
 
 def unescape(value: str) -> str:
@@ -153,11 +157,15 @@ class Flags(argparse.ArgumentParser):
             name, equals, value = split_flag(word)
             if name:
                 if name not in known:
-                    near = difflib.get_close_matches(name, known, n=1)
-                    self.error(f"there is no flag {name}" + (f" (did you mean {near[0]}?)" if near else ""))
+                    near = [MEANT[name]] if MEANT.get(name) in known else difflib.get_close_matches(name, known, n=1)
+                    first = " (the checkpoint is the first argument)" * (name == "-checkpoint")
+                    self.error(f"there is no flag {name}" + (f" (did you mean {near[0]}?)" if near else first))
                 given.add(known[name].dest)
-                if known[name].nargs is None and not equals and words and split_flag(words[0])[0] not in known:
-                    equals, value = "=", words.pop(0)  # joined, so that a value may start with a dash, as -1 does
+                if known[name].nargs is None and not equals and words:
+                    if split_flag(words[0])[0] not in known:
+                        equals, value = "=", words.pop(0)  # joined, so that a value may start with a dash, as -1 does
+                    elif self.accepts(known[name].dest, words[0]):
+                        self.error(f"{name} has no value; if {words[0]} was meant as one, write {name}='{words[0]}'")
                 word = name + equals + value
             arguments.append(word)
         options = self.parse_args(arguments)
@@ -165,8 +173,10 @@ class Flags(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        hint = "belong to any flag (quote a pattern like '*.txt' or text with spaces)"
-        message = re.sub("^unrecognized arguments: (.*)", rf"\1 does not {hint}", message, flags=re.DOTALL)
+        _, unknown, names = message.partition("unrecognized arguments: ")
+        if unknown:  # the shell may have made thousands of names of a pattern
+            names = names if len(names) < 100 else f"{names[:60]}... ({names.count(' ') + 1:,} words)"
+            message = f"{names} does not belong to any flag (quote a pattern like '*.txt' or text with spaces)"
         tell(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
         raise SystemExit(2)
 

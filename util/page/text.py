@@ -52,9 +52,10 @@ def text_for_page(checkpoint: Checkpoint, options: Namespace) -> PageText:
         passages = passages_of_split(checkpoint, options, source, wanted)
         tab, whose = NAMES[options.split], f" of {source.folder.absolute().name}"
     else:
+        folder = "its folder with -data_dir, or " if "train_frac" in checkpoint.options else ""
         tell(
             f"the text of {options.checkpoint} has moved, so the page shows what the model writes itself; "
-            "give its folder with -data_dir, or another text with -file"
+            f"give {folder}another text with -file"
         )
         passages = written_texts(checkpoint, options.length, SEED)
         sentence = f"The model's text is gone; this is what it writes itself (seed {SEED}, temperature 1)."

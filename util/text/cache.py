@@ -22,6 +22,7 @@ import numpy as np
 from util.cli.console import tell
 from util.cli.files import replacing
 from util.errors import UserError, reason
+from util.text.hints import doubts
 from util.text.source import CACHE_FILES, Source, canonical, check_there, pieces_of, progress_bar
 from util.text.vocabulary import UNICODE_SIZE, Vocabulary
 
@@ -121,6 +122,8 @@ def make_cache(source: Source, encoding: str) -> Text:
     vocabulary, length = read_vocabulary(source, encoding)
     if not length:
         raise UserError(f"{source} is empty; put your text there")
+    for sentence in doubts(vocabulary, encoding):
+        tell(f"warning: {source}: {sentence}")
     header: dict[str, Any] = {
         "format": CACHE_FORMAT,
         "encoding": encoding,

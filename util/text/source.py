@@ -21,33 +21,31 @@ from tqdm import tqdm
 from util import ROOT
 from util.cli.flags import as_bytes, unescape
 from util.errors import UserError
+from util.text.hints import what_it_may_be
 
 CHUNK_BYTES = 1 << 22
-UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 CACHE_FILES = ("vocab.json", "data.bin")
 """What util.text.cache keeps in a text's folder."""
-JOINING = ("files", "separator", "document_end")
-"""The flags that say how a text is joined, in the order of find_text's arguments."""
+JOINING = ("files", "separator", "document_end")  # the flags that say how files are joined, as find_text takes them
 
 
 class Source:
     """One or more files that are read in order, with a separator between them; *.gz files are decompressed.
 
-    With `document_end`, each file is a document: one that does not end with this, by itself or by the separator, gets
-    it. `folder` is where the cache goes; by default the first file's folder.
+    A file that does not end with `end`, by itself or by the separator, gets it. `folder` is where the cache goes; by
+    default the first file's folder.
     """
 
     sha256 = ""
     """The identity of the text as it was last read to its end: the SHA-256 of the file's decompressed content.
 
-    For several files it is the SHA-256 of all of their digests and the separator, and of `document_end` if a file got
-    it: a text in which none did has the same identity as without it.
+    For several files it is the SHA-256 of all of their digests, the separator and, if a file got it, the end.
     """
 
-    def __init__(self, *files: Path, separator: str = "", document_end: str = "", folder: Path | None = None) -> None:
-        self.files, self.separator, self.document_end = files, separator, document_end
+    def __init__(self, *files: Path, separator: str = "", end: str = "", folder: Path | None = None) -> None:
+        self.files, self.separator, self.end = files, separator, end
         self.folder = folder or files[0].parent
-        self._completed = False  # whether a file got the document_end in the last reading
+        self._completed = False  # whether a file got the end when the text was last read
 
     def __str__(self) -> str:
         return str(self.files[0]) if len(self.files) == 1 else f"the text of {len(self.files)} files in {self.folder}"
@@ -62,7 +60,7 @@ class Source:
                     pieces = unpacked(file, path, bar) if path.suffix == ".gz" else pieces_of(file, file, bar)
                     yield path, hashing(pieces, digest)
                 digests.append(digest.hexdigest())
-        end = (self.document_end,) * self._completed
+        end = (self.end,) * self._completed
         several = hashlib.sha256(repr((self.separator, digests, *end)).encode()).hexdigest()
         self.sha256 = digests[0] if len(digests) == 1 and not end else several
 
@@ -72,7 +70,8 @@ class Source:
         Each file is decoded separately, with its own byte order mark. Raises UserError if one is not text in this
         encoding.
         """
-        between, end = (as_bytes(text) if encoding == "bytes" else text for text in (self.separator, self.document_end))
+        typed = as_bytes if encoding == "bytes" else str
+        between, end = typed(self.separator), typed(self.end)
         self._completed = False
         for number, (path, pieces) in enumerate(self.read(task)):
             if number and between:
@@ -89,7 +88,7 @@ class Source:
         """Reads the text to check it, and returns its `sha256`. Raises UserError like `characters`."""
         task = "checking the text"
         pieces: Iterator[Any] = itertools.chain.from_iterable(pieces for _, pieces in self.read(task))
-        for _ in self.characters(encoding, task) if self.document_end else pieces:
+        for _ in self.characters(encoding, task) if self.end else pieces:
             pass
         return self.sha256
 
@@ -104,7 +103,7 @@ def find_text(folder: Path, pattern: str = "", separator: str = "", document_end
         files = matching(folder, pattern)
         if not files:
             raise UserError(f"no file in {folder} matches -files '{pattern}'{suggestion(folder)}")
-        return Source(*files, separator=unescape(separator), document_end=unescape(document_end), folder=folder)
+        return Source(*files, separator=unescape(separator), end=unescape(document_end), folder=folder)
     path, packed = folder / "input.txt", folder / "input.txt.gz"
     return Source(packed if packed.is_file() and not path.is_file() else path)
 
@@ -151,23 +150,18 @@ def check_there(path: Path) -> None:
 
 def decoded(path: Path, pieces: Iterator[bytes], encoding: str) -> Iterator[str]:
     """Yields the content of a file as text. Raises UserError with the position in its decompressed content."""
-    decoder = new_decoder(encoding)
-    offset = 0
+    decoder, offset, beginning = new_decoder(encoding), 0, b""
     for piece in itertools.chain(pieces, [b""]):
-        start = offset - len(decoder.getstate()[0])
+        start, beginning = offset - len(decoder.getstate()[0]), beginning or piece[:1000]
         try:
             yield decoder.decode(piece, final=not piece)
         except UnicodeError as error:
-            bad, other = start, "latin-1 or bytes, which accept any file"
+            bad = start
             if isinstance(error, UnicodeDecodeError):
                 # Counted from the end of the decoded bytes, since utf-8-sig strips the BOM from the front first.
                 bad = offset + len(piece) - len(error.object) + error.start
-                if bad == 0 and error.object.startswith(UTF16_MARKS):
-                    other = "utf-16, since it starts like that"
-            raise UserError(
-                f"{path} is not {encoding} text (first bad byte at offset {bad}); convert it or, for a new model, "
-                f"try -encoding {other}"
-            ) from error
+            what = what_it_may_be(beginning, piece, encoding)
+            raise UserError(f"{path} is not {encoding} text (first bad byte at offset {bad}); {what}") from error
         offset += len(piece)
 
 
