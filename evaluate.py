@@ -141,10 +141,10 @@ def text_of(checkpoint: Checkpoint, options: Namespace) -> Source:
     source = find_text_of(checkpoint, options.data_dir)
     if not source:
         stored = str(checkpoint.options.get("data_dir", ""))
-        raise UserError(
-            f"the text of {options.checkpoint} is no longer in {stored!r}; give its folder with -data_dir, "
-            "or another text with -file"
-        )
+        gone = f"no longer in {stored!r}" if "data_dir" in checkpoint.options else "unknown"
+        # Without its splits, -novelty can use a text, and a loss cannot.
+        folder = "its folder with -data_dir, or " if options.novelty or "train_frac" in checkpoint.options else ""
+        raise UserError(f"the text of {options.checkpoint} is {gone}; give {folder}another text with -file")
     return source
 
 
@@ -184,7 +184,7 @@ def print_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
         raise UserError(f"cannot read {options.novelty}: {reason(error)}; -novelty takes a sampled text") from error
     except UnicodeError as error:
         raise UserError(f"{options.novelty} is not UTF-8 text, which sample.py writes for this model") from error
-    prime = options.primetext
+    prime = vocabulary.primetext(options.primetext)
     if vocabulary.is_bytes:
         prime = as_bytes(prime)
     samples = without_primetext(texts_in(content), prime)

@@ -65,7 +65,7 @@ def describe(checkpoint: Checkpoint) -> None:
     if not np.isnan(recent).all():
         print(f"train loss: {recent[-1]:.8f}, mean of the last {len(recent)}: {np.nanmean(recent):.4f}")
     print("validation losses:")
-    for iteration, loss in sorted(checkpoint.val_losses.items()):
+    for iteration, loss in sorted(checkpoint.validations.items()):
         print(f"  {iteration:>8}  {loss:.4f}")
 
 

@@ -42,7 +42,7 @@ def flags() -> Flags:
     add("stop_document", SWITCH, 0, "1 = end a text with its document, if the model was trained with -document_end")
     add("num_samples", whole(1), 1, "number of texts to sample side by side; text k uses seed -seed + k - 1")
     add = flags.group("primetext")
-    add("primetext", STRING, "", "text to start with; it is printed as well")
+    add("primetext", STRING, "", r"text to start with, which is printed as well; \n is a newline, as in -stop")
     add("primetext_file", STRING, "", "file to read the primetext from")
     unseen = "what to do with a character of the primetext that the model has never seen"
     add("unknown_chars", choice("error", "skip", "nearest"), "error", unseen)
@@ -61,6 +61,8 @@ def main() -> int:
     options.checkpoint, checkpoint = best_checkpoint(options.checkpoint, say)
     vocabulary, N = checkpoint.vocabulary, options.num_samples
     prime = vocabulary.encode(primetext(options, vocabulary), options.unknown_chars)
+    if "\\" in options.primetext and "\\" in vocabulary.index:
+        say(r"the model knows \, so -primetext is literal; for a newline, write $'\n' in bash, or use -primetext_file")
     stop, separator = vocabulary.encode_flag(options.stop, "-stop"), document_end(checkpoint)
     if options.stop_document and not separator:
         raise UserError("this model was not trained with -document_end; leave out -stop_document, or try -stop")
@@ -92,7 +94,7 @@ def primetext(options: Namespace, vocabulary: Vocabulary) -> str:
     """Returns the text of -primetext or -primetext_file. Raises UserError if it cannot be read."""
     path = options.primetext_file
     if not path:
-        return options.primetext
+        return vocabulary.primetext(options.primetext)
     if options.primetext:
         raise UserError("-primetext and -primetext_file cannot be combined; leave one out")
     try:

@@ -49,7 +49,7 @@ def flags() -> Flags:
     add("separator", STRING, "", r"text to put between these files; \n is a newline, \t a tab", role=TEXT)
     add("encoding", STRING, "utf-8", "encoding of the text: any Python codec, or bytes", role=RUN)
     add("train_frac", FRACTION, 0.95, "fraction of the text to train on", role=RUN)
-    add("val_frac", FRACTION, 0.05, "fraction to validate on; what is left is the test split", role=RUN)
+    add("val_frac", FRACTION, 0.05, "fraction to validate on, 0 = train on all; the rest is the test split", role=RUN)
     add("document_end", STRING, "", r"what ends each document of a text made of many, such as '\n\n'", role=RUN)
     add("shuffle", SWITCH, 0, "1 = read the training documents in a new order in each epoch", role=RUN)
     add = flags.group("model")
@@ -79,7 +79,7 @@ def flags() -> Flags:
     add("print_every", whole(1), 1, "iterations between log lines", role=PACE)
     add("eval_val_every", whole(1), 1000, "iterations between validations, each followed by a checkpoint", role=PACE)
     add("checkpoint_dir", PATH, Path("cv"), "folder for checkpoints; created if missing", role=CALL)
-    add("savefile", STRING, "lstm", "name to put into the file names of checkpoints", role=PACE)
+    add("savefile", STRING, "", "name to put into the names of checkpoints; by default that of the cell", role=PACE)
     add(
         "save_every", whole(0), 0, "iterations between checkpoints that only the next one replaces; 0 = none", role=PACE
     )
@@ -163,7 +163,8 @@ def learn(
         try:
             record = trainer.fetch()
             if now.validation:
-                log("evaluating loss over split index 2")
+                if options.val_frac:
+                    log("evaluating loss over split index 2")
                 trainer.validate(lambda: stop.received)
             if trainer.iteration in trainer.val_losses or now.rolling:
                 save()

@@ -37,7 +37,7 @@ def curves(name: str, checkpoint: Checkpoint, unit: str = "epochs") -> tuple[Cur
     x, losses = drawable(np.arange(1, count + 1), checkpoint.train_losses)
     _, block, sizes = np.unique((x - 1) // window, return_inverse=True, return_counts=True)
     x, losses = (np.bincount(block, values) / sizes for values in (x, losses))
-    known = sorted(pair for pair in checkpoint.val_losses.items() if 0 < pair[0] <= count)
+    known = sorted(pair for pair in checkpoint.validations.items() if 0 < pair[0] <= count)
     val_x, val_losses = drawable(*np.array(known, float).reshape(-1, 2).T)
     train = Curve(f"training{smoothing}: {name}", x * length, losses)
     return train, Curve(f"validation: {name}", val_x * length, val_losses)

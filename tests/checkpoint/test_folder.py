@@ -40,7 +40,7 @@ def at(checkpoint):
 
 
 def save(folder: CheckpointFolder, checkpoint: Checkpoint) -> None:
-    folder.save(checkpoint)
+    folder.save(checkpoint, named=checkpoint.iteration in checkpoint.val_losses)
     assert folder.last.iteration == checkpoint.iteration
 
 
@@ -169,7 +169,7 @@ def test_a_failure_costs_a_warning_and_no_file(operation, number, at, tmp_path, 
     save(folder, at(1))
     before = checkpoints(tmp_path)
     with failing(operation, number):
-        folder.save(at(2))
+        folder.save(at(2), named=False)
     err = capsys.readouterr().err
     if operation in {"mkdir", "chmod", "link", "replace", "unlink"}:
         assert (err, folder.last.iteration) == ("", 2)

@@ -39,7 +39,8 @@ def test_any_text_is_a_value(value):
 
 def test_values_that_argparse_would_take_for_something_else(capsys):
     assert sampling("-primetext=-seed").primetext == "-seed"
-    assert "-primetext" in refused_flags(sample.flags().parse, CHECKPOINT, "-primetext", "-seed", capsys=capsys)
+    sentence = refused_flags(sample.flags().parse, CHECKPOINT, "-primetext", "-seed", capsys=capsys)
+    assert "write -primetext='-seed'" in sentence
     for argv in (["-savefile", "--"], ["-savefile=--"]):
         assert "-savefile cannot be --" in refused_flags(train.flags().parse, *argv, capsys=capsys)
 
@@ -58,7 +59,7 @@ def test_defaults_of_the_reference():
         "learning_rate": 2e-3, "learning_rate_decay": 0.97, "learning_rate_decay_after": 10, "decay_rate": 0.95,
         "dropout": 0, "seq_length": 50, "batch_size": 50, "max_epochs": 50, "grad_clip": 5, "train_frac": 0.95,
         "val_frac": 0.05, "init_from": "", "seed": 123, "print_every": 1, "eval_val_every": 1000,
-        "checkpoint_dir": Path("cv"), "savefile": "lstm", "accurate_gpu_timing": 0, "gpuid": 0, "opencl": 0,
+        "checkpoint_dir": Path("cv"), "accurate_gpu_timing": 0, "gpuid": 0, "opencl": 0,
         "encoding": "utf-8", "dtype": "float32",
     }  # fmt: skip
     assert options.items() >= expected.items()
@@ -75,6 +76,34 @@ def test_defaults_of_the_reference():
 def test_an_unknown_flag_names_the_one_that_was_meant(wrong, said, capsys):
     sentence = refused_flags(train.flags().parse, wrong, "1", capsys=capsys)
     assert f"there is no flag {said}" in sentence and "-help" in sentence
+
+
+@pytest.mark.parametrize(
+    ("script", "theirs", "words"),
+    [
+        (sample, "-temp", "did you mean -temperature?"),
+        (train, "-rnn_type", "did you mean -model?"),
+        (train, "-checkpoint_every", "did you mean -eval_val_every?"),
+        (train, "-input_h5", "did you mean -data_dir?"),
+        (train, "-lr", "did you mean -learning_rate?"),
+        (sample, "-start_text", "did you mean -primetext?"),
+        (sample, "-n", "did you mean -length?"),
+        (train, "-checkpoint", "did you mean -init_from?"),
+        (sample, "-checkpoint", "the checkpoint is the first argument"),
+    ],
+)
+def test_flags_of_other_programs_are_known_by_what_they_mean(script, theirs, words, capsys):
+    assert f"there is no flag {theirs} ({words})" in refused_flags(script.flags().parse, theirs, "x", capsys=capsys)
+
+
+def test_several_gpus_need_torchrun(capsys):
+    assert "torchrun" in refused_flags(train.flags().parse, "-gpuid", "0,1", capsys=capsys)
+
+
+def test_a_pattern_that_became_thousands_of_names_is_still_one_sentence(capsys):
+    names = [f"texts/{number}.txt" for number in range(2000)]
+    sentence = refused_flags(train.flags().parse, "-files", *names, capsys=capsys)
+    assert "texts/1.txt texts/2.txt" in sentence and "(1,999 words) does not belong" in sentence and len(sentence) < 250
 
 
 NOT_WHOLE = ["0", "-1", "1.5", "", "x", "nan", "inf", "1e3", "9" * 5000, str(2**63)]

@@ -19,9 +19,10 @@ LINE = re.compile(
 
 
 def flags_of(run: dict[str, Any], folder: Path, checkpoint_dir: Path) -> list[object]:
-    """Returns the flags of a golden run, in double precision on a CPU."""
+    """Returns the flags of a golden run, in double precision on a CPU; the original calls every cell's files lstm."""
     flags = shlex.split(run["flags"].replace("-init_from CHECKPOINT_OF_lstm", ""))
-    return [*flags, "-data_dir", folder, "-checkpoint_dir", checkpoint_dir, "-dtype", "float64", "-gpuid", "-1"]
+    more = ["-dtype", "float64", "-gpuid", "-1", "-savefile", "lstm"]
+    return [*flags, "-data_dir", folder, "-checkpoint_dir", checkpoint_dir, *more]
 
 
 def last_checkpoint(name: str) -> str:

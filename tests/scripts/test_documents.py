@@ -92,6 +92,21 @@ def test_an_epoch_reads_the_order_of_its_draws(text, tmp_path):
     assert progress(shuffled.out) == progress(still.out) != progress(plain.out)
 
 
+def test_each_of_several_files_is_a_document(text, trained, tmp_path):
+    """A name in each, without its newline, and three in the last: the text is that of the one file."""
+    folder = folder_in(tmp_path, "many")
+    lines = names(320).splitlines()
+    for number, content in enumerate([*lines[:317], "\n".join(lines[317:])]):
+        (folder / f"{number:03}.txt").write_text(content)
+    done = finish(tmp_path, *FLAGS, "-data_dir", folder, "-files=*.txt")
+    assert done.status == 0 and "\n318 files, 320 documents: 2 ends stand within a file\n" in done.out, done.err
+    assert progress(done.out) == progress(trained[1].out)
+    (path,) = (tmp_path / "cv").iterdir()
+    loss = load_checkpoint(path).val_losses[load_checkpoint(path).iteration]
+    assert f"loss per character: {loss!r} nats\n" in run("evaluate.py", path, "-gpuid=-1").stdout
+    assert finish(tmp_path, "-resume=cv", "-max_epochs=3").status == 0
+
+
 def test_the_validation_loss_is_the_trainer_s_to_the_last_digit(checkpoint, tmp_path):
     done = run("evaluate.py", checkpoint, "-gpuid=-1", cwd=tmp_path)
     stored = load_checkpoint(checkpoint)

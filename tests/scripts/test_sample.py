@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from tests.helpers.inputs import GOLDEN
 from tests.helpers.refusals import refused
 from tests.helpers.scripts import command, run_command, run_here
 from tests.helpers.t7_writer import char_rnn_checkpoint, write_t7
-from util.checkpoint.store import load_checkpoint
+from util.checkpoint.store import load_checkpoint, save_checkpoint
+from util.text.vocabulary import Vocabulary
 
 LSTM = GOLDEN / "lstm.t7"
 
@@ -141,6 +143,23 @@ def test_unknown_characters():
     assert written("-length=0", "-primetext=ONE – Éé", "-unknown_chars=nearest") == "one - ee\n"  # noqa: RUF001
     done = run("-verbose=1", "-length=10", "-primetext=ÜÖ", "-unknown_chars=skip")
     assert b"\nthe model knows no character of the primetext: the first character is drawn uniformly\n" in done.stderr
+
+
+def test_a_newline_in_the_primetext(unicode_checkpoint, tmp_path):
+    """It is an escape as in -stop, unless the model knows the backslash; a file is always taken as it is."""
+    assert written("-length=0", r"-primetext=one\ntwo") == "one\ntwo\n"
+    assert written("-length=0", r"-primetext=\t\n", "-unknown_chars=skip") == "\n\n"
+    (tmp_path / "prime.txt").write_text(r"a\n")
+    refused(run("-length=0", "-primetext_file", tmp_path / "prime.txt"), r"the primetext contains '\\'")
+    stored = load_checkpoint(unicode_checkpoint)
+    characters = stored.vocabulary.characters.replace("A", "\\").replace("e", "n")
+    knows = tmp_path / "knows.pt"
+    save_checkpoint(replace(stored, vocabulary=Vocabulary(characters, "utf-8")), knows)
+    for prime in (r"a\n", "a\nn"):
+        done = run("-length=0", "-verbose=1", f"-primetext={prime}", checkpoint=knows)
+        assert done.stdout.decode() == prime + "\n"
+        assert (rb"for a newline, write $'\n' in bash, or use -primetext_file" in done.stderr) == ("\\" in prime)
+        assert written("-length=0", f"-primetext={prime}", checkpoint=knows) == prime + "\n"
 
 
 def test_a_model_of_bytes_is_fed_utf_8(tmp_path):

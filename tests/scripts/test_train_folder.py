@@ -1,7 +1,9 @@
 """Checkpoints between validations, how many are kept, and a folder that cannot be written to."""
 
+import csv
 import errno
 import functools
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -9,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.campaigns.faults import campaign as faults
-from tests.helpers.checkpoints import checkpoints
-from tests.helpers.folders import names
+from tests.helpers.checkpoints import checkpoints, rewrite, same
+from tests.helpers.folders import folder_in, names
 from tests.helpers.inputs import SMALL
-from tests.helpers.logs import best, saved
+from tests.helpers.logs import best, progress, saved
+from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import (
     all_of,
     before_steps,
@@ -23,6 +26,8 @@ from tests.helpers.runs import (
     signals_at,
     validates_as,
 )
+from tests.helpers.scripts import run as run_script
+from util.checkpoint.store import load_checkpoint
 
 # Checkpoints between validations, and how many are kept
 
@@ -52,6 +57,39 @@ def test_keep_keeps_the_best_and_the_newest_also_after_a_resume(flags, tmp_path)
     assert names(tmp_path / "cv") == best(every, 2) | {every[-1]}
 
 
+def test_a_run_without_validation_names_its_checkpoints_by_the_training_loss(flags, tmp_path):
+    """It learns from all of the text, claims no best, and resumes as any other."""
+    flags = [*flags, "-val_frac=0", "-dtype=float64", "-log_csv=log.csv", "-keep=2", "-eval_val_every=30"]
+    whole, parts = folder_in(tmp_path, "whole"), folder_in(tmp_path, "parts")
+    run = finish(whole, *flags)
+    epoch = int(
+        re.search(r"in train: (\d+), val: 0, test: 0\nno validation split: .* named by the mean train", run.out)[1]
+    )
+    assert epoch == 2471 // 40 and "evaluating" not in run.out
+    with (whole / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    losses = [float(row["train_loss"]) for row in rows]
+    assert {row["val_loss"] for row in rows} == {""}
+    means = {at: sum(losses[max(at - epoch, 0) : at]) / min(at, epoch) for at in (30, 60, 90, 120, 2 * epoch)}
+    every = [f"lm_s_epoch{at / epoch:.2f}_{mean:.4f}.pt" for at, mean in means.items()]
+    assert saved(run.out) == every and names(whole / "cv") == best(every, 2) == set(every[-2:])
+    assert run._err.read_text() == f"sample from the last checkpoint with: python sample.py cv/{every[-1]}\n"
+
+    stops = [finish(parts, *flags, prepare=signals_at(7, signal.SIGINT))]
+    stops += [finish(parts, "-resume=cv", prepare=signals_at(at, signal.SIGINT)) for at in (60, 65, 121)]
+    stops.append(finish(parts, "-resume=cv"))
+    assert [stop.status for stop in stops] == [130, 130, 130, 130, 0]
+    assert [line for stop in stops for line in progress(stop.out)] == progress(run.out)
+    assert same(checkpoints(parts / "cv"), checkpoints(whole / "cv"))
+
+    path = whole / "cv" / every[-1]
+    assert f", train split, {epoch} batches" in run_script("evaluate.py", path, "-gpuid=-1").stdout
+    assert run_script("visualize.py", path, "-length=50", f"-output={tmp_path}/x.html").returncode == 0
+    refused_to_train(finish(whole, "-resume=cv", "-max_epochs=3", "-early_stop=2").done, "-early_stop", "-val_frac 0")
+    half = finish(tmp_path, *flags, "-train_frac=0.5", "-max_epochs=1")
+    assert "in train: 30, val: 0, test: 31\n" in half.out and half.status == 0
+
+
 def test_two_validations_with_the_same_name(small_text, tmp_path):
     """Both are there, the later one with a number; the run is resumed from that one, and deletes it in its turn."""
     flags = [*SMALL, "-data_dir", small_text, "-batch_size=1", "-seq_length=5", "-eval_val_every=2", "-max_epochs=1"]
@@ -66,6 +104,22 @@ def test_two_validations_with_the_same_name(small_text, tmp_path):
     prepare = all_of(signals_at(8, signal.SIGINT), validates_as({8: 0.5}, otherwise=1.0))
     third = finish(tmp_path, "-resume=cv", "-keep=1", prepare=prepare)
     assert (third.status, names(tmp_path / "cv")) == (130, {"lm_s_epoch0.02_0.5000.pt"})
+
+
+def test_checkpoints_have_the_name_of_the_cell(small_text, tmp_path):
+    """A run that was called otherwise keeps its name, as those of earlier versions, which called every cell lstm."""
+    flags = [*SMALL, "-data_dir", small_text, "-savefile=", "-model=gru", "-max_epochs=1"]
+    assert finish(tmp_path, *flags, prepare=signals_at(7, signal.SIGINT)).status == 130
+    rolling = tmp_path / "cv" / "resume_gru_iteration7.pt"
+    options = load_checkpoint(rolling).options | {"savefile": "lstm"}
+    rewrite(rolling, tmp_path / "earlier.pt", options=options)
+    (name,) = saved(finish(tmp_path, "-resume=cv").out)
+    assert name.startswith("lm_gru_epoch1.00_")
+    (earlier,) = saved(finish(tmp_path, "-resume=earlier.pt").out)
+    (from_it,) = saved(
+        finish(tmp_path, *SMALL, "-data_dir", small_text, "-savefile=", "-max_epochs=1", f"-init_from=cv/{name}").out
+    )
+    assert earlier == name.replace("gru", "lstm") and from_it.startswith("lm_gru_")
 
 
 def test_a_copy_that_a_run_is_resumed_from_stays(stopped, tmp_path):

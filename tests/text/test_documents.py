@@ -139,7 +139,7 @@ def text(tmp_path):
     return load_text(Source(tmp_path / "input.txt"), "utf-8")
 
 
-FLAGS = {"batch_size": 2, "seq_length": 3, "train_frac": 0.3, "val_frac": 0.1, "document_end": r"\n\n"}
+FLAGS = {"batch_size": 2, "seq_length": 3, "train_frac": 0.3, "val_frac": 0.1, "document_end": r"\n\n", "given": set()}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Compressed files, and several files that are joined to one text."""
 
 import gzip
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -97,8 +98,49 @@ def test_what_is_joined_is_another_text_with_other_content_borders_or_separator(
         paths = [tmp_path / f"{number}.txt" for number in range(len(texts))]
         for path, text in zip(paths, texts):
             path.write_text(text)
-        identities.add(Source(*paths, separator=separator).identity())
+        identities.add(Source(*paths, separator=separator).identity("utf-8"))
     assert len(identities) == 6
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 1 << 22])
+@pytest.mark.parametrize(
+    ("texts", "separator", "expected"),
+    [
+        (["a;b", "c;", "", "d"], "", "a;b¶;c;¶;d¶;"),
+        (["a¶;b¶;", "", "c¶;"], "", "a¶;b¶;c¶;"),
+        (["a", "b", "c"], "¶;", "a¶;b¶;c"),  # a separator may be the end, as it had to be before
+        (["a¶", "b"], ";", "a¶;b¶;"),
+        (["a¶;", "b"], "-", "a¶;-b¶;"),
+        (["a"], "", "a¶;"),
+    ],
+)
+def test_each_joined_file_is_a_document(texts, separator, expected, chunk_bytes, tmp_path, monkeypatch):
+    monkeypatch.setattr("util.text.source.CHUNK_BYTES", chunk_bytes)
+    for encoding in ("utf-8", "bytes", "utf-16"):
+        for number, text in enumerate(texts):
+            (tmp_path / f"{number}.txt").write_bytes(text.encode("utf-8" if encoding == "bytes" else encoding))
+        wanted = expected.encode().decode("latin-1") if encoding == "bytes" else expected
+        assert characters(load_text(find_text(tmp_path, "*.txt", separator, "¶;"), encoding)) == wanted
+        with monkeypatch.context() as context:
+            context.setattr("util.text.cache.make_cache", lambda *arguments: pytest.fail("the cache was made again"))
+            assert characters(load_text(find_text(tmp_path, "*.txt", separator, "¶;"), encoding)) == wanted
+
+
+def test_joined_files_that_end_their_documents_are_the_text_they_were(tmp_path):
+    """So a run that was started when ends were not added yet is resumed with the same text."""
+
+    def identity(*texts, end):
+        for number, text in enumerate(texts):
+            (tmp_path / f"{number}.txt").write_text(text)
+        source = find_text(tmp_path, "*.txt", "", end)
+        load_text(source, "utf-8")
+        return source.sha256
+
+    same = identity("a;", "b;c;", "", end="")
+    assert same == identity("a;", "b;c;", "", end=";") != identity("a;", "b;c", "", end=";")
+    digests = [hashlib.sha256(text).hexdigest() for text in (b"a;", b"b;c;", b"")]
+    assert same == hashlib.sha256(repr(("", digests)).encode()).hexdigest()
+    assert len({identity("a", "b", "c", end=end) for end in ("", ";", ".")}) == 3
 
 
 def test_an_error_in_a_joined_file_names_it(tmp_path):

@@ -1,6 +1,8 @@
 """Files become characters: encodings, and what is not one."""
 
+import gzip
 import os
+import re
 
 import pytest
 
@@ -68,9 +70,72 @@ def test_invalid_text_names_the_offset_and_what_to_do(encoding, content, offset,
         assert os.listdir(tmp_path) == ["input.txt"]
 
 
-def test_a_text_of_utf_16_is_recognized(tmp_path):
-    with pytest.raises(UserError, match="try -encoding utf-16, since it starts like that"):
-        text_of(tmp_path, "text".encode("utf-16"))
+LATIN = "It was the best of times, caf\xe9 and so on.\n" * 9
+WINDOWS = "It\u2019s \u201cthe best\u201d of times \u2013 or so, in the caf\xe9 there.\n" * 9
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (LATIN, "latin-1"),
+        (WINDOWS, "cp1252"),
+        ("caf\xe9s: " + WINDOWS, "cp1252"),
+        (LATIN, "utf-16"),
+        (LATIN, "utf-16-le"),
+        (LATIN, "utf-16-be"),
+        (WINDOWS + "\u9053", "utf-16-le"),
+    ],
+)
+def test_the_encoding_that_is_proposed_reads_the_text(text, encoding, tmp_path):
+    with pytest.raises(UserError) as error:
+        text_of(tmp_path, text.encode(encoding))
+    assert re.search(r"is not utf-8 text .*try -encoding ([^ ,]+)", str(error.value))[1] == encoding
+    assert text_of(tmp_path, text.encode(encoding), encoding) == text
+
+
+@pytest.mark.parametrize("text", ["Съешь ещё этих мягких булок. ", "吾輩は猫である。名前はまだ無い。", WINDOWS])
+def test_what_is_not_cp1252_is_not_called_so(text, tmp_path):
+    """Other scripts, and a text in UTF-8 with a damaged byte."""
+    encoding = {"\u0421": "cp1251", "吾": "shift_jis"}.get(text[0], "utf-8")
+    content = (text * 20).encode(encoding) + b"\xff" * (encoding == "utf-8")
+    with pytest.raises(UserError, match="try -encoding latin-1 or bytes"):
+        text_of(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (gzip.compress(b"text " * 100), "compressed by gzip; give it a name that ends in .gz"),
+        (b"PK\x03\x04\x14\0\0\0\x08\0\xb4\x52\xff", "a zip archive, as .docx and .epub files are; unpack it"),
+        (b"%PDF-1.5\n%\xd0\xd4\xc5\xd8\n", "a PDF; save its text"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a picture"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0", "a picture"),
+    ],
+)
+def test_what_is_no_text_is_called_what_it_is(content, words, tmp_path):
+    with pytest.raises(UserError) as error:
+        text_of(tmp_path, content)
+    assert f"it seems to be {words}" in str(error.value) and "latin-1" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "words"),
+    [
+        (b"one\rtwo\r", "utf-8", "a carriage return alone"),
+        ("plain".encode("utf-16-be"), "utf-8", "-encoding utf-16-le or utf-16-be"),
+        (WINDOWS.encode("cp1252"), "latin-1", "-encoding cp1252"),
+        (b"one\r\ntwo\n", "utf-8", ""),
+        (bytes(range(256)), "bytes", ""),
+        (LATIN.encode("latin-1"), "latin-1", ""),
+        ("\0\n".encode("utf-16"), "utf-16", ""),
+    ],
+)
+def test_a_word_about_a_text_that_was_hardly_meant_to_be_read_like_this(content, encoding, words, tmp_path, capsys):
+    text_of(tmp_path, content, encoding)
+    err = capsys.readouterr().err
+    assert words in err and err.count("warning: ") == bool(words)
+    load_text(Source(tmp_path / "input.txt"), encoding)  # from the cache: once is enough
+    assert capsys.readouterr().err == ""
 
 
 def test_what_is_not_a_text_encoding(tmp_path):

@@ -42,6 +42,11 @@ class Checkpoint:
     training: dict[str, Any] | None
 
     @property
+    def validations(self) -> dict[int, float]:
+        """`val_losses`, unless the run had -val_frac 0: then they are means of its training losses over an epoch."""
+        return {} if self.options.get("val_frac") == 0 else self.val_losses
+
+    @property
     def model_shape(self) -> tuple[int, int, int, str]:
         """V, H, L and the kind of cell: CharRNN's arguments."""
         o = self.options

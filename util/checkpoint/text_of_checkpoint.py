@@ -16,7 +16,7 @@ from util.errors import UserError, reason
 from util.text.batches import SPLITS, Batches
 from util.text.cache import Text, load_text
 from util.text.loading import batches_of_run
-from util.text.source import Source, find_text, text_of_run
+from util.text.source import JOINING, Source, find_text, text_of_run
 
 
 def add_text_flags(flags: Flags, verb: str, file_help: str) -> Callable[..., None]:
@@ -42,7 +42,7 @@ def find_text_of(checkpoint: Checkpoint, data_dir: str) -> Source | None:
     options = checkpoint.options
     if not data_dir:
         return text_of_run(options)
-    return find_text(Path(data_dir), str(options.get("files", "")), str(options.get("separator", "")))
+    return find_text(Path(data_dir), *(str(options.get(name, "")) for name in JOINING))
 
 
 def load_text_of(checkpoint: Checkpoint, source: Source) -> Text:
@@ -60,9 +60,12 @@ def batches_of_split(
 
     `translation` is that of Batches. Raises UserError if the split is empty or its run is not known.
     """
-    batches, split = batches_of_run(text, checkpoint.options, translation), SPLITS.index(options.split)
+    batches = batches_of_run(text, checkpoint.options, translation)
     if not batches:
         raise UserError(f"{options.checkpoint} does not say how its text was split; give a text with -file")
+    if not checkpoint.options["val_frac"] and "split" not in options.given:
+        options.split = "train"  # the default, since there is no validation split
+    split = SPLITS.index(options.split)
     if not batches.split_sizes[split]:
         what_to_do = "choose another -split, or give a text with -file"
         raise UserError(f"the {options.split} split is empty, since {source} is short; {what_to_do}")

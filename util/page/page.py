@@ -66,7 +66,7 @@ def page_content(
 ) -> dict[str, Any]:
     """Returns what the page shows, besides its weights, which are `parameters`."""
     V, H, L, model = checkpoint.model_shape
-    loss = checkpoint.val_losses.get(checkpoint.iteration)
+    loss = checkpoint.validations.get(checkpoint.iteration)
     about = (
         f"{'A' if model == 'gru' else 'An'} {model.upper()} of {L} layer{'s' * (L > 1)} of {H:,} cells that predicts "
         f"the next of {V:,} {'bytes' if checkpoint.vocabulary.is_bytes else 'characters'}: "

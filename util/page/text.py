@@ -39,9 +39,10 @@ def text_for_page(checkpoint: Checkpoint, options: Namespace) -> PageText:
     wanted = max(searched, options.length)
     source = Source(Path(options.file)) if options.file else find_text_of(checkpoint, options.data_dir)
     if not source:
+        folder = "its folder with -data_dir, or " if "train_frac" in checkpoint.options else ""
         tell(
             f"the text of {options.checkpoint} has moved, so the page shows what the model writes itself; "
-            "give its folder with -data_dir, or another text with -file"
+            f"give {folder}another text with -file"
         )
         passages = written_texts(checkpoint, PIECE, SEED, -(-wanted // PIECE))
         tab = "A sample"

@@ -22,6 +22,7 @@ import numpy as np
 from util.cli.console import tell
 from util.cli.files import replacing
 from util.errors import UserError, reason
+from util.text.hints import doubts
 from util.text.source import CACHE_FILES, Source, canonical, check_there, pieces_of, progress_bar
 from util.text.vocabulary import UNICODE_SIZE, Vocabulary
 
@@ -40,12 +41,13 @@ VOCABULARY, DATA = CACHE_FILES
 class Text:
     """A text as indices: indices[n] is the rank of its n-th character in `vocabulary`, which is sorted.
 
-    `sha256` is its source's.
+    `sha256` is its source's, and `files` how many files that has.
     """
 
     vocabulary: Vocabulary
     indices: np.ndarray
     sha256: str
+    files: int = 1
 
 
 def load_text(source: Source, encoding: str, expected_sha256: str | None = None) -> Text:
@@ -95,7 +97,8 @@ def read_cache(source: Source, encoding: str) -> Text | None:
     try:
         header = json.loads(path.read_bytes())
         expected = header.pop("crc32")
-        if (header["format"], header["encoding"]) != (CACHE_FORMAT, encoding) or header["sha256"] != source.identity():
+        ours = (header["format"], header["encoding"]) == (CACHE_FORMAT, encoding)
+        if not ours or header["sha256"] != source.identity(encoding):
             return None
         # The file stays open from the check to the last batch: another run may replace it meanwhile.
         with open(source.folder / DATA, "rb") as file:
@@ -105,7 +108,7 @@ def read_cache(source: Source, encoding: str) -> Text | None:
                     checksum = zlib.crc32(chunk, checksum)
             if checksum == expected:
                 indices = np.memmap(file, index_type(header["vocabulary"]), "r")
-                return Text(Vocabulary(header["vocabulary"], encoding), indices, header["sha256"])
+                return Text(Vocabulary(header["vocabulary"], encoding), indices, header["sha256"], len(source.files))
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         pass
     return None
@@ -119,6 +122,8 @@ def make_cache(source: Source, encoding: str) -> Text:
     vocabulary, length = read_vocabulary(source, encoding)
     if not length:
         raise UserError(f"{source} is empty; put your text there")
+    for sentence in doubts(vocabulary, encoding):
+        tell(f"warning: {source}: {sentence}")
     header: dict[str, Any] = {
         "format": CACHE_FORMAT,
         "encoding": encoding,
@@ -144,7 +149,7 @@ def make_cache(source: Source, encoding: str) -> Text:
             raise UserError(
                 f"cannot index {source}: {reason(error)} in the temporary folder; make room, or name another in TMPDIR"
             ) from error
-    return Text(Vocabulary(vocabulary, encoding), indices, header["sha256"])
+    return Text(Vocabulary(vocabulary, encoding), indices, header["sha256"], len(source.files))
 
 
 def checksum_of(header: dict[str, Any]) -> int:

@@ -59,11 +59,11 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
     )
     batches = batches_of_run(text, vars(options), translation, streams)
     assert batches, "the flags say how the text is split"
-    characters, parts = len(text.indices), [len(text.indices)]
+    characters, parts, least = len(text.indices), [len(text.indices)], 1 if options.val_frac else 0
     if isinstance(batches, Documents):
         parts = [stop - start for start, stop in batches.parts]
         learned, rest, _ = batches.counts
-        if learned < 1 or rest < 1:
+        if learned < 1 or rest < least:
             raise UserError(
                 f"of the text's {sum(batches.counts)} documents {learned} are for training and {rest} for validation, "
                 "and each needs at least one; add more documents, or change -train_frac and -val_frac"
@@ -74,14 +74,25 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
     if total < FEW_BATCHES:
         advice = smaller_batches(parts, B, S) or "add more text"
         tell(f"warning: the text is short: {characters} characters make only {total} batches of {B} x {S}; {advice}")
-    if train < 1 or val < 1:
+    if train < 1 or val < least:
         raise UserError(
             f"the text makes {train} batches for training and {val} for validation, and each needs at least one; "
-            "add more text, lower -batch_size or -seq_length, or change -train_frac and -val_frac"
+            "add more text, lower -batch_size or -seq_length, or change -train_frac and -val_frac (0 = no validation)"
         )
+    shares = options.train_frac, options.val_frac, 1 - options.train_frac - options.val_frac
+    lacking = (share < -1e-9 or (share > 1e-9 and size < 10) for size, share in zip(batches.split_sizes, shares))
+    if options.given & {"train_frac", "val_frac"} and any(lacking):
+        what = f"{train} batches for training, {val} for validation and {test} for testing"
+        tell("warning: -train_frac {:g} and -val_frac {:g} leave ".format(*shares) + what)
     log(f"data load done. Number of data batches in train: {train}, val: {val}, test: {test}")
     if isinstance(batches, Documents):
         log("number of documents in train: {}, val: {}, test: {}".format(*batches.counts))
+        if text.files > 1:
+            inside = (documents := sum(batches.counts)) - text.files
+            ends = "1 end stands" if inside == 1 else f"{inside:,} ends stand"
+            log(f"{text.files:,} files, {documents:,} documents" + (f": {ends} within a file" if inside > 0 else ""))
+    if not options.val_frac:
+        log("no validation split: checkpoints are named by the mean training loss over the last epoch")
     log(f"vocab size: {len(vocabulary)}")
     return batches
 

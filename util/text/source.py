@@ -21,28 +21,31 @@ from tqdm import tqdm
 from util import ROOT
 from util.cli.flags import as_bytes, unescape
 from util.errors import UserError
+from util.text.hints import what_it_may_be
 
 CHUNK_BYTES = 1 << 22
-UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 CACHE_FILES = ("vocab.json", "data.bin")
 """What util.text.cache keeps in a text's folder."""
+JOINING = ("files", "separator", "document_end")  # the flags that say how files are joined, as find_text takes them
 
 
 class Source:
     """One or more files that are read in order, with a separator between them; *.gz files are decompressed.
 
-    `folder` is where the cache goes; by default the first file's folder.
+    A file that does not end with `end`, by itself or by the separator, gets it. `folder` is where the cache goes; by
+    default the first file's folder.
     """
 
     sha256 = ""
     """The identity of the text as it was last read to its end: the SHA-256 of the file's decompressed content.
 
-    For several files it is the SHA-256 of all of their digests and the separator.
+    For several files it is the SHA-256 of all of their digests, the separator and, if a file got it, the end.
     """
 
-    def __init__(self, *files: Path, separator: str = "", folder: Path | None = None) -> None:
-        self.files, self.separator = files, separator
+    def __init__(self, *files: Path, separator: str = "", end: str = "", folder: Path | None = None) -> None:
+        self.files, self.separator, self.end = files, separator, end
         self.folder = folder or files[0].parent
+        self._completed = False  # whether a file got the end when the text was last read
 
     def __str__(self) -> str:
         return str(self.files[0]) if len(self.files) == 1 else f"the text of {len(self.files)} files in {self.folder}"
@@ -57,8 +60,9 @@ class Source:
                     pieces = unpacked(file, path, bar) if path.suffix == ".gz" else pieces_of(file, file, bar)
                     yield path, hashing(pieces, digest)
                 digests.append(digest.hexdigest())
-        several = hashlib.sha256(repr((self.separator, digests)).encode()).hexdigest()
-        self.sha256 = digests[0] if len(digests) == 1 else several
+        end = (self.end,) * self._completed
+        several = hashlib.sha256(repr((self.separator, digests, *end)).encode()).hexdigest()
+        self.sha256 = digests[0] if len(digests) == 1 and not end else several
 
     def characters(self, encoding: str, task: str = "") -> Iterator[np.ndarray]:
         """Yields the text's code points in large pieces: as uint8 if all of a piece are below 256, else as uint32.
@@ -66,40 +70,51 @@ class Source:
         Each file is decoded separately, with its own byte order mark. Raises UserError if one is not text in this
         encoding.
         """
+        typed = as_bytes if encoding == "bytes" else str
+        between, end = typed(self.separator), typed(self.end)
+        self._completed = False
         for number, (path, pieces) in enumerate(self.read(task)):
-            if number and self.separator:
-                yield code_points(as_bytes(self.separator) if encoding == "bytes" else self.separator)
-            yield from map(code_points, decoded(path, pieces, encoding))
+            if number and between:
+                yield code_points(between)
+            last = ""
+            for piece in decoded(path, pieces, encoding):
+                last = (last + piece[-len(end) :])[-len(end) :] if end else ""
+                yield code_points(piece)
+            if last and not last.endswith(end) and not (last + between).endswith(end):
+                self._completed = True
+                yield code_points(end)
 
-    def identity(self) -> str:
-        """Reads the text to check it, and returns its `sha256`."""
-        for _, pieces in self.read("checking the text"):
-            for _ in pieces:
-                pass
+    def identity(self, encoding: str) -> str:
+        """Reads the text to check it, and returns its `sha256`. Raises UserError like `characters`."""
+        task = "checking the text"
+        pieces: Iterator[Any] = itertools.chain.from_iterable(pieces for _, pieces in self.read(task))
+        for _ in self.characters(encoding, task) if self.end else pieces:
+            pass
         return self.sha256
 
 
-def find_text(folder: Path, pattern: str = "", separator: str = "") -> Source:
+def find_text(folder: Path, pattern: str = "", separator: str = "", document_end: str = "") -> Source:
     r"""Returns the text of a folder: input.txt or input.txt.gz, or the files that match `pattern`, in name order.
 
-    The separator may use the escapes \n, \t, \r and \\. Raises UserError if nothing matches.
+    The separator and the end of each of these files may use the escapes \n, \t, \r and \\. Raises UserError if
+    nothing matches.
     """
     if pattern:
         files = matching(folder, pattern)
         if not files:
             raise UserError(f"no file in {folder} matches -files '{pattern}'{suggestion(folder)}")
-        return Source(*files, separator=unescape(separator), folder=folder)
+        return Source(*files, separator=unescape(separator), end=unescape(document_end), folder=folder)
     path, packed = folder / "input.txt", folder / "input.txt.gz"
     return Source(packed if packed.is_file() and not path.is_file() else path)
 
 
 def text_of_run(options: Mapping[str, Any]) -> Source | None:
     """Returns the text that a run's options name, or None if it is gone; a relative folder may be in the program's."""
-    stored, pattern, separator = (str(options.get(name, "")) for name in ("data_dir", "files", "separator"))
+    stored, *how = (str(options.get(name, "")) for name in ("data_dir", *JOINING))
     for folder in (Path(stored), ROOT / stored):
         if stored and folder.is_dir():
             with suppress(UserError):
-                source = find_text(folder, pattern, separator)
+                source = find_text(folder, *how)
                 if source.files[0].is_file():
                     return source
     return None
@@ -135,23 +150,18 @@ def check_there(path: Path) -> None:
 
 def decoded(path: Path, pieces: Iterator[bytes], encoding: str) -> Iterator[str]:
     """Yields the content of a file as text. Raises UserError with the position in its decompressed content."""
-    decoder = new_decoder(encoding)
-    offset = 0
+    decoder, offset, beginning = new_decoder(encoding), 0, b""
     for piece in itertools.chain(pieces, [b""]):
-        start = offset - len(decoder.getstate()[0])
+        start, beginning = offset - len(decoder.getstate()[0]), beginning or piece[:1000]
         try:
             yield decoder.decode(piece, final=not piece)
         except UnicodeError as error:
-            bad, other = start, "latin-1 or bytes, which accept any file"
+            bad = start
             if isinstance(error, UnicodeDecodeError):
                 # Counted from the end of the decoded bytes, since utf-8-sig strips the BOM from the front first.
                 bad = offset + len(piece) - len(error.object) + error.start
-                if bad == 0 and error.object.startswith(UTF16_MARKS):
-                    other = "utf-16, since it starts like that"
-            raise UserError(
-                f"{path} is not {encoding} text (first bad byte at offset {bad}); convert it or, for a new model, "
-                f"try -encoding {other}"
-            ) from error
+            what = what_it_may_be(beginning, piece, encoding)
+            raise UserError(f"{path} is not {encoding} text (first bad byte at offset {bad}); {what}") from error
         offset += len(piece)
 
 

@@ -103,6 +103,10 @@ class Vocabulary:
         except UnicodeError as error:  # half a surrogate pair, from a strange checkpoint
             raise UserError(f"{flag} {value!a} is not text; leave it out") from error
 
+    def primetext(self, value: str) -> str:
+        r"""Returns what -primetext means: \n, \t, \r and \\ are escapes, unless the model knows the backslash."""
+        return value if "\\" in self.index else unescape(value)
+
     def _indices(self, text: str) -> list[int] | None:
         symbols = as_bytes(text) if self.is_bytes else text
         return [self.index[c] for c in symbols] if all(c in self.index for c in symbols) else None
@@ -142,7 +146,8 @@ class Vocabulary:
 
 
 def alike(c: str) -> list[str]:
-    """Returns substitutes for a character, closest first: the other case, no accents, plain quotes and dashes."""
+    """Returns substitutes, closest first: cp1252 read as latin-1, other case, no accents, plain quotes and dashes."""
     parts = unicodedata.normalize("NFKD", c.translate(PUNCTUATION))
     plain = "".join(part for part in parts if not unicodedata.combining(part))
-    return [c.lower(), c.upper(), plain, plain.lower(), plain.upper(), plain.casefold()]
+    misread = c.encode("cp1252", "ignore").decode("latin-1")
+    return [*misread, c.lower(), c.upper(), plain, plain.lower(), plain.upper(), plain.casefold()]

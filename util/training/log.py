@@ -84,7 +84,7 @@ class RunLog:
                 f"{i}/{self.iterations} (epoch {trainer.epoch:.3f}), train_loss = {record.loss:6.8f}, "
                 f"grad/param norm = {record.norm_ratio:6.4e}, time/batch = {record.seconds:.4f}s"
             )
-        losses = record.loss, trainer.val_losses.get(i)
+        losses = record.loss, trainer.val_losses.get(i) if self.options.val_frac else None
         row = (i, trainer.epoch, *losses, trainer.learning_rate, record.norm_ratio, record.seconds)
         if self._csv:
             self._csv.write(row)

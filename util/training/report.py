@@ -46,6 +46,8 @@ def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stop
     elif stopped and trainer.iteration < iterations:
         log(f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}")
         tell(f"sample from it with: python sample.py {shlex.quote(str(folder.last.path))}")
+    elif not trainer.options.val_frac and not stopped:
+        tell(f"sample from the last checkpoint with: python sample.py {shlex.quote(str(folder.last.path))}")
     elif trainer.val_losses and not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
         best = folder.path_at(iteration)

@@ -58,9 +58,14 @@ def starting_point(options: Namespace, flags: Flags) -> Start:
     options.encoding = canonical(options.encoding)
     if options.shuffle and not options.document_end and not options.resume:
         raise UserError("-shuffle 1 shuffles documents; say with -document_end what ends one, or leave it out")
-    if options.resume:
-        return resume(options, flags)
-    return init_from(options) if options.init_from else Start(options)
+    if not options.val_frac and "train_frac" not in options.given:
+        options.train_frac = 1.0
+    start = resume(options, flags) if options.resume else init_from(options) if options.init_from else Start(options)
+    options = start.options
+    options.savefile = options.savefile or options.model
+    if options.early_stop and not options.val_frac:
+        raise UserError("-early_stop counts validations, and with -val_frac 0 there are none; leave one of them out")
+    return start
 
 
 def init_from(options: Namespace) -> Start:
@@ -158,7 +163,7 @@ def find_input(start: Start) -> Source:
     if start.resumed_from and "data_dir" not in options.given:
         raise UserError(f"the text of this run is no longer in {options.data_dir}; give its folder with -data_dir")
     if options.files or (options.data_dir.resolve() != example and "data_dir" in options.given):
-        return find_text(options.data_dir, options.files, options.separator)
+        return find_text(options.data_dir, options.files, options.separator, options.document_end)
     path = example / "input.txt"
     log(f"{path} does not exist yet; making it")
     script = runpy.run_path(str(example / "prepare.py"))

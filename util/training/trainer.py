@@ -138,9 +138,11 @@ class Trainer:
     def validate(self, stopped: Callable[[], object] = bool) -> None:
         """Adds the loss on the validation split to `val_losses`, unless it takes long and `stopped()` becomes true.
 
-        Raises WrongLoss if the model is broken.
+        Without such a split it is the mean of the training losses over the last epoch. Raises WrongLoss if the model is
+        broken.
         """
-        val_loss = self.evaluate(VALIDATION, stopped)
+        train, validation, _ = self.batches.split_sizes
+        val_loss = self.evaluate(VALIDATION, stopped) if validation else float(np.mean(self.train_losses[-train:]))
         if val_loss is not None:
             self._check_model(val_loss)
             self.val_losses[self.iteration] = val_loss
