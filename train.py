@@ -80,9 +80,7 @@ def flags() -> Flags:
     add("eval_val_every", whole(1), 1000, "iterations between validations, each followed by a checkpoint", role=PACE)
     add("checkpoint_dir", PATH, Path("cv"), "folder for checkpoints; created if missing", role=CALL)
     add("savefile", STRING, "", "name to put into the names of checkpoints; by default that of the cell", role=PACE)
-    add(
-        "save_every", whole(0), 0, "iterations between checkpoints that only the next one replaces; 0 = none", role=PACE
-    )
+    add("save_every", whole(0), 0, "iterations between checkpoints that the next one replaces; 0 = none", role=PACE)
     add("keep", whole(0), 0, "keep only this many of the best checkpoints, and the newest; 0 = keep all", role=PACE)
     shown = "characters to print after each validation as the model writes them, on a terminal or if given; 0 = none"
     add("preview", whole(0), 200, shown, role=CALL)
