@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 SIGNATURES = {  # how files begin that are no text in most encodings, and what they are
-    rb"\xff\xfe|\xfe\xff": "UTF-16; for a new model, try -encoding utf-16",
+    rb"\xff\xfe|\xfe\xff": "UTF-16; convert it or, for a new model, try -encoding utf-16",
     rb"\x1f\x8b": "compressed by gzip; give it a name that ends in .gz",
     rb"PK\x03\x04": "a zip archive, as .docx and .epub files are; unpack it and take the text in it",
     rb"%PDF": "a PDF; save its text and take that",
     rb"\x89PNG|\xff\xd8\xff": "a picture",
-    rb"(..)*?([^\0]\0){8}": "UTF-16; for a new model, try -encoding utf-16-le",
-    rb"(..)*?(\0[^\0]){8}": "UTF-16; for a new model, try -encoding utf-16-be",
+    rb"(..)*?([^\0]\0){8}": "UTF-16; convert it or, for a new model, try -encoding utf-16-le",
+    rb"(..)*?(\0[^\0]){8}": "UTF-16; convert it or, for a new model, try -encoding utf-16-be",
 }
 
 
