@@ -98,10 +98,7 @@ class Vocabulary:
 
     def encode_flag(self, value: str, flag: str) -> list[int]:
         r"""Returns the indices of a flag's value, in which \n, \t, \r and \\ are escapes. Raises UserError."""
-        try:
-            return self.encode(unescape(value), what=flag)
-        except UnicodeError as error:  # half a surrogate pair, from a strange checkpoint
-            raise UserError(f"{flag} {value!a} is not text; leave it out") from error
+        return self.encode(unescape(value), what=flag)
 
     def primetext(self, value: str) -> str:
         r"""Returns what -primetext means: \n, \t, \r and \\ are escapes, unless the model knows the backslash."""
