@@ -95,6 +95,7 @@ def flags() -> Flags:
 
 
 def main() -> int:
+    console.join_torchrun()
     parser = flags()
     start = starting_point(parser.parse(), parser)
     options = start.options
