@@ -11,6 +11,7 @@ if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,7 +87,7 @@ def flags() -> Flags:
     extra = "iterations between extra checkpoints to resume from, of which only the newest is kept; 0 = none"
     add("save_every", whole(0), 0, extra, role=PACE)
     add("keep", whole(0), 0, "keep only this many of the best checkpoints, and the newest; 0 = keep all", role=PACE)
-    add("log_csv", STRING, "", "CSV file to write the figures of each log line to", role=CALL)
+    add("log_csv", STRING, "", "CSV file to write the figures of each log line to; - = standard output", role=CALL)
     add("tensorboard", STRING, "", "folder to write the same figures to, for TensorBoard", role=CALL)
     add("accurate_gpu_timing", SWITCH, 0, "1 = wait for the GPU before reading the clock", role=MACHINE)
     add = flags.add_machine()
@@ -97,7 +98,10 @@ def flags() -> Flags:
 def main() -> int:
     console.join_torchrun()
     parser = flags()
-    start = starting_point(parser.parse(), parser)
+    given = parser.parse()
+    if given.log_csv == "-":
+        sys.stdout = sys.stderr  # standard output is for the table
+    start = starting_point(given, parser)
     options = start.options
     with Processes() as processes, RunLog(options, start.train_losses) as run_log:
         device = choose_device(options.gpuid, options.opencl, log)

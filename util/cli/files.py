@@ -40,6 +40,8 @@ def check_output(path: str | Path, flag: str, reads: Iterable[Path] = ()) -> Non
     """Raises UserError if a path is a folder, one of the files that this run `reads`, or a checkpoint named by flag."""
     path = Path(path)
     try:
+        if str(path) == "-":
+            return
         if path.is_dir():
             raise refusal(path, "it is a folder", flag)
         if not path.exists() or is_stream(path):
