@@ -30,7 +30,7 @@ def main() -> None:
     source: Path = flags().parse().checkpoint
     content = to_bytes(load_checkpoint(source))
     target = source.with_name(source.name + "_cpu.pt")
-    with output(target, reads=[source]) as file:
+    with output(target, reads=[source], kind="checkpoint") as file:
         file.write(content)
     print(f"saved {target}")
 

@@ -45,7 +45,7 @@ def main() -> None:
     page_text = text_for_page(checkpoint, options)
     target = options.output or options.checkpoint.with_suffix(".html")
     reads = (options.checkpoint, *page_text.reads)
-    check_output(target, "-output", reads)
+    check_output(target, "-output", reads, "page")
 
     parameters = in_half_precision(checkpoint.parameters) if options.half else checkpoint.parameters
     size = sum(array.nbytes for array in parameters.values()) * 4 // 3  # in base64
@@ -59,7 +59,7 @@ def main() -> None:
         tell(f"loss on {searched:,} characters: {loss:.5f} nats per character, with 16-bit weights {rounded:.5f}")
     content = page_content(checkpoint, options.checkpoint.stem, parameters, page_text, findings)
     page = page_bytes(content, packed_weights(parameters))
-    with output(target, "-output", reads) as file:
+    with output(target, "-output", reads, "page") as file:
         file.write(page)
     if options.output != "-":
         print(f"wrote {target} ({len(page) / 1e6:.1f} MB); open it in a browser")

@@ -76,7 +76,7 @@ def save_picture(runs: Sequence[tuple[Curve, Curve]], unit: str, path: Path, rea
     axes.grid(color="0.9")
     # Below the axes, where it covers nothing.
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False, handlelength=4)
-    with output(path, "-plot", reads) as file:
+    with output(path, "-plot", reads, "picture") as file:
         figure.savefig(file, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.folders import names
-from tests.helpers.inputs import SMALL
+from tests.helpers.inputs import GOLDEN, SMALL
 from tests.helpers.logs import log
 from tests.helpers.runs import Run, finish, signals_at
 from tests.helpers.scripts import fork, run
@@ -72,11 +72,12 @@ def killed_while_flushing(number: int) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_at_the_last_moment_leaves_the_old_file_and_no_other(number, checkpoint, tmp_path):
     (tmp_path / "x.pt").write_bytes(checkpoint.read_bytes())
-    (tmp_path / "x.pt_cpu.pt").write_text("old")
+    old = (GOLDEN / "gru_adam.pt").read_bytes()
+    (tmp_path / "x.pt_cpu.pt").write_bytes(old)
     script = "convert_gpu_cpu_checkpoint.py"
     done = run(script, "x.pt", cwd=tmp_path, prepare=partial(killed_while_flushing, number))
     assert (done.returncode, done.stderr) == (128 + number, "")
-    assert names(tmp_path) == {"x.pt", "x.pt_cpu.pt"} and (tmp_path / "x.pt_cpu.pt").read_text() == "old"
+    assert names(tmp_path) == {"x.pt", "x.pt_cpu.pt"} and (tmp_path / "x.pt_cpu.pt").read_bytes() == old
 
 
 def test_two_signals_leave_the_old_table_and_no_other_file(checkpoint, tmp_path):

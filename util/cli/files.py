@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -15,10 +16,16 @@ from util.errors import UserError, reason
 
 CHECKPOINT_STARTS = (b"PK\3\4", b"\3\0\0\0", b"\4\0\0\0")
 """The first bytes of a .pt file, and of Torch's .t7 files."""
+KINDS = {
+    "checkpoint": rb"PK\x03\x04.{26}archive/data\.pkl",
+    "picture": rb"\x89PNG\r\n|%PDF-|(<\?xml .*?\?>)?\s*(<!--.*?-->\s*)?<(svg|!DOCTYPE svg)\b",
+    "page": rb"(?i:<!doctype html>)",
+}
+"""How files of a kind begin; ours, that is, since no name promises what a .pt or .html file holds."""
 
 
 @contextmanager
-def output(path: str | Path, flag: str = "", reads: Iterable[Path] = ()) -> Iterator[BinaryIO]:
+def output(path: str | Path, flag: str = "", reads: Iterable[Path] = (), kind: str = "") -> Iterator[BinaryIO]:
     """Opens the file that the user named with `flag`, if there is such a flag, for writing; `-` is standard output.
 
     A regular file is complete when the block ends; until then, and after an error, it is what it was. It keeps its
@@ -28,7 +35,7 @@ def output(path: str | Path, flag: str = "", reads: Iterable[Path] = ()) -> Iter
     if str(path) == "-":
         yield sys.stdout.buffer
         return
-    check_output(path, flag, reads)
+    check_output(path, flag, reads, kind)
     try:
         with open(path, "ab") if is_stream(Path(path)) else replacing(Path(os.path.realpath(path))) as file:
             yield file
@@ -36,8 +43,11 @@ def output(path: str | Path, flag: str = "", reads: Iterable[Path] = ()) -> Iter
         raise refusal(path, reason(error), flag) from error
 
 
-def check_output(path: str | Path, flag: str, reads: Iterable[Path] = ()) -> None:
-    """Raises UserError if a path is a folder, one of the files that this run `reads`, or a checkpoint named by flag."""
+def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), kind: str = "") -> None:
+    """Raises UserError if a path is a folder, one of the files that this run `reads`, or not to be replaced.
+
+    What is of one of the KINDS replaces only its kind, or an empty file; anything else replaces all but a checkpoint.
+    """
     path = Path(path)
     try:
         if str(path) == "-":
@@ -49,8 +59,11 @@ def check_output(path: str | Path, flag: str, reads: Iterable[Path] = ()) -> Non
         if any(other.exists() and other.samefile(path) for other in reads):
             raise refusal(path, "this command reads it", flag)
         with path.open("r+b") as file:  # replacing it would not check whether this one is writable
-            if flag and file.read(4) in CHECKPOINT_STARTS:
-                raise refusal(path, "it is a checkpoint", flag)
+            start = file.read(512)
+        if flag and start[:4] in CHECKPOINT_STARTS:
+            raise refusal(path, "it is a checkpoint", flag)
+        if kind and start and not re.match(KINDS[kind], start, re.DOTALL):
+            raise refusal(path, f"what is there is not a {kind}", flag)
     except OSError as error:
         raise refusal(path, reason(error), flag) from error
 
