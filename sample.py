@@ -9,7 +9,9 @@ if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
 import io
+import json
 from argparse import Namespace
+from itertools import count
 from pathlib import Path
 
 from model.stepper import Stepper
@@ -23,7 +25,7 @@ from util.cli.flags import POSITIVE, SEED, STRING, SWITCH, Flags, choice, real, 
 from util.cli.signals import StopSignals
 from util.errors import UserError, reason
 from util.sampling.drawing import Step, drawing, most_likely, sample
-from util.sampling.growing import GrowingText, colored, document_end, grow, numbered, plain
+from util.sampling.growing import GrowingText, colored, document_end, grow, numbered, plain, stop_document_end
 from util.text.vocabulary import Vocabulary
 
 
@@ -48,6 +50,7 @@ def flags() -> Flags:
     add("unknown_chars", choice("error", "skip", "nearest"), "error", unseen)
     add = flags.group("output")
     add("output", STRING, "", "file to write the text to; - = standard output, the default")
+    add("json", SWITCH, 0, "1 = write each text as a line of JSON: text, seed, whether it ended by itself, bits")
     add("color", SWITCH, 0, "1 = color the characters that the model found unlikely, for a terminal")
     add("verbose", SWITCH, 1, "0 = print nothing but the text")
     flags.add_machine(-1, "GPU to use; -1 = CPU, which is faster unless the model is very large")
@@ -62,8 +65,9 @@ def main() -> int:
     vocabulary, N = checkpoint.vocabulary, options.num_samples
     prime = vocabulary.encode(primetext(options, vocabulary), options.unknown_chars)
     stop, separator = vocabulary.encode_flag(options.stop, "-stop"), document_end(checkpoint)
-    if options.stop_document and not separator:
-        raise UserError("this model was not trained with -document_end; leave out -stop_document, or try -stop")
+    stop_before = stop_document_end(checkpoint) if options.stop_document else []
+    if options.json and options.color:
+        raise UserError("-color is for a terminal; leave it out with -json")
     V, H, L, model = checkpoint.model_shape
     say(f"sampling from {model} with {L} layers of {H}, trained for {checkpoint.trained}")
     if not prime:
@@ -80,12 +84,22 @@ def main() -> int:
     reads = [options.checkpoint, *([Path(options.primetext_file)] if options.primetext_file else [])]
     with output(options.output or "-", "-output", reads) as file, StopSignals(silent=True) as signals:
         # A single text is written as it grows; several are held until all are complete.
-        held = [io.BytesIO() for _ in range(N)] if N > 1 else []
-        stop_before = separator if options.stop_document else []
+        held = [io.BytesIO() for _ in range(N)] if N > 1 or options.json else []
         texts = [GrowingText(into, show, prime, stop, stop_before) for into in held or (file,)]
         grow(texts, sampled, lambda: bool(signals.received))
-        file.write(numbered([part.getvalue() for part in held]) if held else b"\n")
+        if options.json:
+            file.write(b"".join(map(json_line, texts, held, count(options.seed))))
+        elif held:
+            file.write(numbered([part.getvalue() for part in held]))
+        elif not (options.output and vocabulary.is_bytes):  # which may be no text, so nothing is added
+            file.write(b"\n")
     return signals.exit_status
+
+
+def json_line(text: GrowingText, content: io.BytesIO, seed: int) -> bytes:
+    """Returns a sampled text as a line of JSON."""
+    what = {"text": content.getvalue().decode(errors="replace"), "seed": seed % 2**32}
+    return json.dumps(what | {"ended": text.ended, "bits": text.bits}, ensure_ascii=False).encode() + b"\n"
 
 
 def primetext(options: Namespace, vocabulary: Vocabulary) -> str:

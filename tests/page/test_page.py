@@ -184,9 +184,7 @@ def test_writing(page):
     checkpoint = load_checkpoint(LSTM)
 
     def sampled(*options) -> str:
-        return sample_text(
-            Stepper(checkpoint.parameters, checkpoint.options["num_layers"], "lstm"), checkpoint, *options
-        )
+        return sample_text(checkpoint, *options)
 
     page.click("#tab-write")
     finished(page)
@@ -272,7 +270,7 @@ def test_hostile_texts_and_vocabularies(encoding, tmp_path, made, opened):
     assert "unknown" not in classes(page)
     written = page.evaluate("charRNN.write({length: 50, primetext: '道'})")
     step = Stepper({n: a.astype(float) for n, a in load_checkpoint(path).parameters.items()}, 2, "gru")
-    assert written == sample_text(step, load_checkpoint(path), 50, "道")
+    assert written == sample_text(load_checkpoint(path), 50, "道", step=step)
 
 
 def test_a_vocabulary_of_thousands(tmp_path, made, opened):

@@ -16,6 +16,7 @@ from tests.helpers.refusals import refused, refused_to_train
 from tests.helpers.runs import finish, signals_at
 from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint, save_checkpoint
+from util.errors import UserError
 from util.sampling.growing import sample_text
 
 FLAGS = [*SMALL, "-num_layers=1", r"-document_end=\n", "-shuffle=1", "-dropout=0.2", "-dtype=float64", "-max_epochs=2"]
@@ -124,9 +125,7 @@ def test_a_text_begins_with_a_new_document(checkpoint):
     assert "no -primetext given: the text begins with a new document\n" in done.stderr
     assert fed == "\n" + done.stdout
     stored = load_checkpoint(checkpoint)
-    from model.stepper import Stepper
-
-    assert sample_text(Stepper(stored.parameters, 1, "lstm", 1), stored, 300) + "\n" == done.stdout
+    assert [sample_text(stored, 300) + "\n" for _ in range(2)] == [done.stdout] * 2
 
 
 @pytest.mark.parametrize("more", [[], ["-primetext=An"], ["-num_samples=20"], ["-sample=0"], ["-temperature=3"]])
@@ -139,6 +138,7 @@ def test_a_text_ends_before_its_next_separator(more, checkpoint):
     assert len(whole) == len(stopped) == (21 if "-num_samples=20" in more else 1)
     assert stopped == [text.partition("\n")[0] + "\n" if text else "" for text in whole]
     if not more:  # -stop ends it, too
+        assert [sample_text(load_checkpoint(checkpoint), 60, stop_document=True) + "\n"] == stopped
         (line,) = whole
         until = line[: line.index(line[1]) + 1] + "\n"
         assert writes(checkpoint, "-length=60", "-stop_document=1", f"-stop={line[1]}") == until
@@ -176,6 +176,8 @@ def test_mistakes(text, checkpoint, small_text, tmp_path):
     folder = folder_in(tmp_path, "other")
     assert finish(folder, *SMALL, "-data_dir", small_text, "-max_epochs=1").status == 0
     (plain,) = (folder / "cv").iterdir()
+    with pytest.raises(UserError, match="not trained with -document_end"):
+        sample_text(load_checkpoint(plain), stop_document=True)
     refused(run("sample.py", plain, "-gpuid=-1", "-stop_document=1"), "not trained with -document_end", "-stop")
 
 

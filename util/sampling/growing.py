@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -9,7 +11,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from model.stepper import Stepper
 from util.checkpoint.content import Checkpoint
+from util.errors import UserError
 from util.sampling.drawing import Step, drawing, sample
 from util.text.vocabulary import Vocabulary
 
@@ -31,6 +35,9 @@ class GrowingText:
         self._stop, self._last = deque(stop), deque[int](maxlen=len(stop))
         self._stop_before, self._held = stop_before, list[tuple[int, bytes]]()
         self.ended = False
+        """Whether `stop` or `stop_before` came, and not only `end`."""
+        self.sampled, self.surprise = 0, 0.0
+        """How many characters were sampled, and minus the sum of their log-probabilities."""
         for index in prime if stop_before else ():  # it may end in the middle of `stop_before`
             if self._hold(index, b""):
                 self._held.clear()
@@ -41,18 +48,25 @@ class GrowingText:
         """Writes a character that was chosen from log_probs (V,), unless the text has ended."""
         if self.ended:
             return
+        self.sampled += 1
+        self.surprise -= float(log_probs[index])
         complete = self._hold(index, self._show(index, log_probs))
         self._last.append(index)
         if self._stop and self._last == self._stop:
             self.end()
+            self.ended = True
         elif complete:
             self._held.clear()
             self.ended = True
 
     def end(self) -> None:
-        """Ends the text, and writes what was held back."""
+        """Writes what was held back: no more will come."""
         self._write(len(self._held))
-        self.ended = True
+
+    @property
+    def bits(self) -> float | None:
+        """The mean surprise in bits of the sampled characters; None if there are none."""
+        return self.surprise / self.sampled / math.log(2) if self.sampled else None
 
     def _hold(self, index: int, shown: bytes) -> bool:
         """Holds a character back, and writes what cannot begin `stop_before`; returns whether all of that is held."""
@@ -91,6 +105,14 @@ def texts_in(content: str) -> list[str]:
     return [part.removesuffix("\n") for part in parts[2::2]]
 
 
+def stop_document_end(checkpoint: Checkpoint) -> list[int]:
+    """Returns what -stop_document stops before. Raises UserError if the model knows no documents."""
+    ends = document_end(checkpoint)
+    if not ends:
+        raise UserError("this model was not trained with -document_end; leave out -stop_document, or try -stop")
+    return ends
+
+
 def document_end(checkpoint: Checkpoint) -> list[int]:
     """Returns the indices that end a document in the model's own text; none if it was not made of documents.
 
@@ -122,7 +144,6 @@ def colored(vocabulary: Vocabulary) -> Show:
 
 
 def sample_text(
-    step: Step,
     checkpoint: Checkpoint,
     length: int = 2000,
     primetext: str = "",
@@ -130,13 +151,20 @@ def sample_text(
     seed: int = 123,
     top_k: int = 0,
     top_p: float = 1.0,
+    stop_document: bool = False,
+    step: Step | None = None,
 ) -> str:
-    """Returns the text that sample.py prints with these flags. `step` comes from CharRNN.stepper, or is a Stepper.
+    """Returns the text that sample.py prints with these flags, from a zero state.
 
-    Raises UserError if the model does not know a character of the primetext.
+    `step` computes it: by default a Stepper of the checkpoint, in numpy, otherwise a new one from CharRNN.stepper.
+    Raises UserError if the model does not know a character of the primetext, or no documents.
     """
-    vocabulary = checkpoint.vocabulary
-    prime = vocabulary.encode(primetext)
+    V, _, L, model = checkpoint.model_shape
+    prime = checkpoint.vocabulary.encode(primetext)
+    stop_before = stop_document_end(checkpoint) if stop_document else []
+    step = step or Stepper(checkpoint.parameters, L, model)
     choose = drawing(seed, 1, temperature, top_k, top_p)
-    sampled = sample(step, choose, 1, len(vocabulary), prime or document_end(checkpoint), length)
-    return vocabulary.decode([*prime, *(int(indices[0]) for indices, _ in sampled)])
+    text = io.BytesIO()
+    growing = GrowingText(text, plain(checkpoint.vocabulary), prime, [], stop_before)
+    grow([growing], sample(step, choose, 1, V, prime or document_end(checkpoint), length), lambda: False)
+    return text.getvalue().decode(errors="replace")
