@@ -17,7 +17,6 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -31,15 +30,16 @@ from util.checkpoint.text_of_checkpoint import (
     check_text_flags,
     find_text_of,
     load_text_of,
-    reading_file,
+    reading,
+    source_of_file,
 )
 from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
-from util.cli.files import output
+from util.cli.files import output, read_input
 from util.cli.flags import STRING, Flags, as_bytes
 from util.cli.signals import StopSignals
-from util.errors import UserError, reason
+from util.errors import UserError
 from util.sampling.growing import texts_in
 from util.text.batches import TRAIN, VALIDATION
 from util.text.cache import Text, read_vocabulary
@@ -58,7 +58,7 @@ PIECE_LOG_PROBS = 1 << 24
 def flags() -> Flags:
     flags = Flags("Measures how well a checkpoint predicts a text.", "python evaluate.py CHECKPOINT -split test")
     flags.add_checkpoint()
-    add_text_flags(flags, "predict", "another text file to predict instead, as one stream")
+    add_text_flags(flags, "predict", "another text file to predict instead, as one stream; - = standard input")
     add = flags.group("novelty")
     add("novelty", STRING, "", "text written by sample.py; find what it copies from the training text instead")
     add("primetext", STRING, "", "primetext at the front of that text, which is not counted")
@@ -79,7 +79,9 @@ def main() -> None:
         print_novelty(checkpoint, options)
         return
     device = choose_device(options.gpuid, options.opencl, tell)
-    task = predict_file(checkpoint, Path(options.file)) if options.file else predict_split(checkpoint, options)
+    task = (
+        predict_file(checkpoint, source_of_file(options.file)) if options.file else predict_split(checkpoint, options)
+    )
     cache = [task.source.folder / name for name in CACHE_FILES]
 
     reads = [options.checkpoint, *task.source.files, *cache]
@@ -148,23 +150,23 @@ def text_of(checkpoint: Checkpoint, options: Namespace) -> Source:
     return source
 
 
-def predict_file(checkpoint: Checkpoint, path: Path) -> Task:
+def predict_file(checkpoint: Checkpoint, source: Source) -> Task:
     """Returns a file as one stream, starting from a zero state; every character after the first is predicted.
 
     Raises UserError if it is not text, or has characters that the model does not know.
     """
-    source, vocabulary = Source(path), checkpoint.vocabulary
-    with reading_file(path):
+    vocabulary = checkpoint.vocabulary
+    with reading(source):
         characters, length = read_vocabulary(source, vocabulary.encoding)
     if length < 2:
-        raise UserError(f"{path} is too short: predicting takes at least two characters")
-    vocabulary.translation_from(Vocabulary(characters, vocabulary.encoding), str(path))
+        raise UserError(f"{source} is too short: predicting takes at least two characters")
+    vocabulary.translation_from(Vocabulary(characters, vocabulary.encoding), str(source))
     piece = max(1, min(PIECE, PIECE_LOG_PROBS // len(vocabulary)))
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         last = np.zeros(0, int)
         for chunk in source.characters(vocabulary.encoding):
-            window = np.concatenate([last, vocabulary.indices_of(chunk, str(path))])[:, None]
+            window = np.concatenate([last, vocabulary.indices_of(chunk, str(source))])[:, None]
             for start in range(0, len(window) - 1, piece):
                 stop = min(start + piece, len(window) - 1)
                 yield window[start:stop], window[start + 1 : stop + 1]
@@ -179,9 +181,7 @@ def print_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
         raise UserError("-novelty measures no loss; leave out -file, -split and -per_char")
     vocabulary = checkpoint.vocabulary
     try:
-        content = Path(options.novelty).read_bytes().decode("latin-1" if vocabulary.is_bytes else "utf-8")
-    except OSError as error:
-        raise UserError(f"cannot read {options.novelty}: {reason(error)}; -novelty takes a sampled text") from error
+        content = read_input(options.novelty).decode("latin-1" if vocabulary.is_bytes else "utf-8")
     except UnicodeError as error:
         raise UserError(f"{options.novelty} is not UTF-8 text, which sample.py writes for this model") from error
     prime = options.primetext

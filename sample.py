@@ -20,10 +20,10 @@ from util.checkpoint.store import load_checkpoint
 from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
-from util.cli.files import output
+from util.cli.files import output, read_input
 from util.cli.flags import POSITIVE, SEED, STRING, SWITCH, Flags, choice, real, whole
 from util.cli.signals import StopSignals
-from util.errors import UserError, reason
+from util.errors import UserError
 from util.sampling.drawing import Step, drawing, most_likely, sample
 from util.sampling.growing import GrowingText, colored, document_end, grow, numbered, plain, stop_document_end
 from util.text.vocabulary import Vocabulary
@@ -45,7 +45,7 @@ def flags() -> Flags:
     add("num_samples", whole(1), 1, "number of texts to sample side by side; text k uses seed -seed + k - 1")
     add = flags.group("primetext")
     add("primetext", STRING, "", "text to start with; it is printed as well")
-    add("primetext_file", STRING, "", "file to read the primetext from")
+    add("primetext_file", STRING, "", "file to read the primetext from; - = standard input")
     unseen = "what to do with a character of the primetext that the model has never seen"
     add("unknown_chars", choice("error", "skip", "nearest"), "error", unseen)
     add = flags.group("output")
@@ -110,9 +110,7 @@ def primetext(options: Namespace, vocabulary: Vocabulary) -> str:
     if options.primetext:
         raise UserError("-primetext and -primetext_file cannot be combined; leave one out")
     try:
-        return vocabulary.from_file(Path(path).read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {reason(error)}") from error
+        return vocabulary.from_file(read_input(path))
     except UnicodeError as error:
         raise UserError(f"{path} is not {vocabulary.encoding} text, which is what the model was trained on") from error
 

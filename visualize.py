@@ -29,7 +29,7 @@ LARGE = 20_000_000
 def flags() -> Flags:
     flags = Flags("Makes a page that shows what a network does.", "python visualize.py CHECKPOINT -file other.txt")
     flags.add_checkpoint()
-    add = add_text_flags(flags, "show", "another text file to show instead")
+    add = add_text_flags(flags, "show", "another text file to show instead; - = standard input")
     add("length", whole(1, 100_000), 5000, "number of characters to show")
     add = flags.group("output")
     add("output", STRING, "", "file to write the page to; by default it lies beside the checkpoint, with .html")

@@ -22,6 +22,7 @@ from tests.helpers.runs import finish
 from tests.helpers.scripts import imported, run
 from util.checkpoint.store import load_checkpoint
 from util.text import batches
+from util.text.source import Source
 
 TEXT = (numbers(140).decode() + "für Bücher - 道😀\r\n") * 2
 RUNS = {
@@ -201,7 +202,7 @@ def test_a_file_in_pieces_is_one_stream(chunk_bytes, trained, tmp_path, monkeypa
     monkeypatch.setattr(evaluate, "PIECE", 40)
     (tmp_path / "other.txt").write_bytes(TEXT.encode()[:200])
     checkpoint = load_checkpoint(trained["lstm"])
-    task = evaluate.predict_file(checkpoint, tmp_path / "other.txt")
+    task = evaluate.predict_file(checkpoint, Source(tmp_path / "other.txt"))
     batches = list(task.batches)
     x, y = (np.concatenate(parts) for parts in zip(*batches))
     assert x.shape == y.shape == (task.length, 1) == (199, 1)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from util.checkpoint.content import Checkpoint
 from util.cli.console import tell
+from util.cli.files import is_stream
 from util.cli.flags import STRING, Flags, choice
 from util.errors import UserError, reason
 from util.text.batches import SPLITS, Batches
 from util.text.cache import Text, load_text
 from util.text.loading import batches_of_run
-from util.text.source import Source, find_text, text_of_run
+from util.text.source import CHUNK_BYTES, Source, find_text, text_of_run
 
 
 def add_text_flags(flags: Flags, verb: str, file_help: str) -> Callable[..., None]:
@@ -75,12 +79,37 @@ def batches_of_split(
     return batches, split
 
 
-@contextmanager
-def reading_file(path: Path) -> Iterator[None]:
-    """Raises UserError if there is no such file or, in this block, it cannot be read."""
+class CopiedSource(Source):
+    """A text that can be read only once, such as a pipe, as it lies in a temporary file."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(Path("standard input" if name == "-" else name))
+        self._copy = tempfile.TemporaryFile()  # noqa: SIM115
+        with open(0 if name == "-" else name, "rb", closefd=name != "-") as file:
+            shutil.copyfileobj(file, self._copy)
+
+    def read(self, task: str) -> Iterator[tuple[Path, Iterator[bytes]]]:
+        self._copy.seek(0)
+        yield self.files[0], iter(partial(self._copy.read, CHUNK_BYTES), b"")
+
+
+def source_of_file(name: str) -> Source:
+    """Returns the text that -file names; `-` is standard input. Raises UserError if there is none."""
+    path = Path(name)
     try:
-        if not path.is_file():
-            raise UserError(f"there is no file {path}; -file takes the name of a text file")
+        if name == "-" or (is_stream(path) and not path.is_dir()):
+            return CopiedSource(name)
+    except OSError as error:
+        raise UserError(f"cannot read {name}: {reason(error)}") from error
+    if not path.is_file():
+        raise UserError(f"there is no file {path}; -file takes the name of a text file")
+    return Source(path)
+
+
+@contextmanager
+def reading(source: Source) -> Iterator[None]:
+    """Raises UserError if, in this block, a text cannot be read."""
+    try:
         yield
     except OSError as error:
-        raise UserError(f"cannot read {path}: {reason(error)}") from error
+        raise UserError(f"cannot read {source}: {reason(error)}") from error

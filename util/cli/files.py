@@ -43,6 +43,15 @@ def output(path: str | Path, flag: str = "", reads: Iterable[Path] = (), kind: s
         raise refusal(path, reason(error), flag) from error
 
 
+def read_input(path: str) -> bytes:
+    """Returns the content of a file or pipe; `-` is standard input. Raises UserError if it cannot be read."""
+    try:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+            return file.read()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {reason(error)}") from error
+
+
 def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), kind: str = "") -> None:
     """Raises UserError if a path is a folder, one of the files that this run `reads`, or not to be replaced.
 
