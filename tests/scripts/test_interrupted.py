@@ -43,16 +43,6 @@ def test_a_text_so_far_is_written_and_marked_by_the_status(number, checkpoint, t
     assert text.startswith("one") and 4 < len(text) < 100_000_000
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_an_interrupted_table_leaves_the_old_one(number, checkpoint, tmp_path):
-    """Of a table a part is of no use."""
-    (tmp_path / "table").write_text("old")
-    (tmp_path / "input.txt").write_text("one two three\n" * 300_000)
-    words = ["-gpuid=-1", "-file=input.txt", "-per_char=table"]
-    assert ended_while_writing(tmp_path, number, "evaluate.py", checkpoint, *words) == 128 + number
-    assert names(tmp_path) == {"table", "input.txt", "out", "err"} and (tmp_path / "table").read_text() == "old"
-
-
 def ended_while_writing(folder: Path, number: int, script: str, *words: object) -> int:
     """Sends a script a signal when some of its file is on the disk; returns its status."""
     process = fork(script, words, folder, folder / "out", folder / "err", None)
@@ -80,23 +70,21 @@ def test_a_signal_at_the_last_moment_leaves_the_old_file_and_no_other(number, ch
     assert names(tmp_path) == {"x.pt", "x.pt_cpu.pt"} and (tmp_path / "x.pt_cpu.pt").read_bytes() == old
 
 
-def test_two_signals_leave_the_old_table_and_no_other_file(checkpoint, tmp_path):
-    (tmp_path / "table").write_text("old")
-    (tmp_path / "input.txt").write_text("one two three\n" * 10)
-    words = ["-gpuid=-1", "-file=input.txt", "-per_char=table"]
-    done = run("evaluate.py", checkpoint, *words, cwd=tmp_path, prepare=killed_twice_while_predicting)
-    assert (done.returncode, done.stderr) == (128 + signal.SIGINT, "")
-    assert names(tmp_path) == {"table", "input.txt"} and (tmp_path / "table").read_text() == "old"
+def test_two_signals_leave_the_old_text_and_no_other_file(checkpoint, tmp_path):
+    (tmp_path / "poem.txt").write_text("roses")
+    done = run("sample.py", checkpoint, "-output=poem.txt", cwd=tmp_path, prepare=killed_twice_while_sampling)
+    assert done.returncode == 128 + signal.SIGINT
+    assert names(tmp_path) == {"poem.txt"} and (tmp_path / "poem.txt").read_text() == "roses"
 
 
-def killed_twice_while_predicting() -> None:
-    import evaluate
+def killed_twice_while_sampling() -> None:
+    import sample
 
-    def predict(x, y):
+    def step(indices):
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
 
-    evaluate.one_stream_predictor = lambda checkpoint: predict
+    sample.stepper = lambda *arguments: step
 
 
 def test_a_cache_that_is_cut_off_ends_the_run_with_a_sentence(small_text, tmp_path):

@@ -172,6 +172,15 @@ def earlier_in(folder: Path, pattern: str, checkpoint: Checkpoint) -> Iterator[t
                 yield path, other
 
 
+def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
+    """Yields the checkpoint at `path` or, if that is a folder, all that are there, the oldest first."""
+    files = [file for suffix in ("pt", "t7") for file in path.glob(f"[!.]*.{suffix}")] if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"there is no checkpoint in {path}")
+    for file in sorted(files, key=lambda file: (file.exists() and file.stat().st_mtime_ns, file)):
+        yield file, load_checkpoint(file)
+
+
 def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
     """Returns the checkpoint at `path` or, if that is a folder, the latest one of the run that wrote there last.
 

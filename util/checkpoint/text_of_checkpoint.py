@@ -49,6 +49,18 @@ def find_text_of(checkpoint: Checkpoint, data_dir: str) -> Source | None:
     return find_text(Path(data_dir), files, separator)
 
 
+def text_of(checkpoint: Checkpoint, options: Namespace) -> Source:
+    """Returns the checkpoint's text. Raises UserError if it has moved and -data_dir does not say where."""
+    source = find_text_of(checkpoint, options.data_dir)
+    if not source:
+        stored = str(checkpoint.options.get("data_dir", ""))
+        raise UserError(
+            f"the text of {options.checkpoint} is no longer in {stored!r}; give its folder with -data_dir, "
+            "or another text with -file"
+        )
+    return source
+
+
 def load_text_of(checkpoint: Checkpoint, source: Source) -> Text:
     """Loads the checkpoint's text, and warns if it has changed. Raises UserError like `load_text`."""
     text = load_text(source, checkpoint.vocabulary.encoding)

@@ -66,10 +66,17 @@ class Source:
         Each file is decoded separately, with its own byte order mark. Raises UserError if one is not text in this
         encoding.
         """
+        return (codes for _, codes in self.by_file(encoding, task))
+
+    def by_file(self, encoding: str, task: str = "") -> Iterator[tuple[Path, np.ndarray]]:
+        """Yields the same, each piece with the file that it is from; a separator belongs to the file before it."""
         for number, (path, pieces) in enumerate(self.read(task)):
             if number and self.separator:
-                yield code_points(as_bytes(self.separator) if encoding == "bytes" else self.separator)
-            yield from map(code_points, decoded(path, pieces, encoding))
+                yield (
+                    self.files[number - 1],
+                    code_points(as_bytes(self.separator) if encoding == "bytes" else self.separator),
+                )
+            yield from ((path, code_points(piece)) for piece in decoded(path, pieces, encoding))
 
     def identity(self) -> str:
         """Reads the text to check it, and returns its `sha256`."""
