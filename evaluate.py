@@ -16,7 +16,6 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -29,7 +28,6 @@ from util.checkpoint.text_of_checkpoint import (
     batches_of_split,
     check_text_flags,
     load_text_of,
-    reading,
     source_of_file,
     text_of,
 )
@@ -37,16 +35,16 @@ from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
 from util.cli.flags import STRING, SWITCH, Flags
-from util.cli.signals import StopSignals
 from util.errors import UserError
 from util.sampling.copied import print_novelty
 from util.text.cache import read_vocabulary
 from util.text.source import Source, code_points
 from util.text.vocabulary import Vocabulary
-from util.training.evaluation import one_stream_predictor, passage_losses, streams_predictor
+from util.training.evaluation import numpy_predictor, streams_predictor
 
 COLUMNS = ("file", "model", "layers", "size", "parameters", "characters", "nats", "bits", "perplexity", "epochs")
-LINE_COLUMNS = ("line", "characters", "nats", "bits", "perplexity", "text")
+SIDE_BY_SIDE = 256
+"""How many lines to predict at once."""
 PIECE = 1000
 """How many characters of a file to feed to the model at once."""
 PIECE_LOG_PROBS = 1 << 24
@@ -70,7 +68,7 @@ def flags() -> Flags:
 def main() -> None:
     options = flags().parse()
     check_flags(options)
-    paths, read = options.checkpoint, all_checkpoints if options.table else one_checkpoint
+    paths, read = options.checkpoint, all_checkpoints if options.table else lambda path: [(path, load_checkpoint(path))]
     found = (pair for path in paths for pair in read(path))
     if options.novelty:
         options.checkpoint, checkpoint = next(found)
@@ -85,12 +83,15 @@ def main() -> None:
     for number, (options.checkpoint, checkpoint) in enumerate(found):
         task = predict_file(checkpoint, source) if source else predict_split(checkpoint, options)
         loss, characters = measure(checkpoint, task, device)
-        if rows and not number:
-            print(*COLUMNS, sep="\t")
-        if rows:
-            print_row(options.checkpoint, checkpoint, task, loss)
-        else:
+        if not rows:
             print_loss(checkpoint, task, loss, characters)
+            continue
+        if not number:
+            print(*COLUMNS, sep="\t")
+        _, H, L, model = checkpoint.model_shape
+        epochs = f"{checkpoint.epoch:.2f}" if checkpoint.epoch_is_known else ""
+        row = options.checkpoint, model, L, H, checkpoint.size, task.length, *figures(loss), epochs
+        print(*row, sep="\t", flush=True)
 
 
 def check_flags(options: Namespace) -> None:
@@ -98,74 +99,60 @@ def check_flags(options: Namespace) -> None:
     check_text_flags(options)
     if options.primetext and not options.novelty:
         raise UserError("-primetext is for -novelty; leave it out, or name a sampled text with -novelty")
-    if options.novelty and options.given & {"file", "split", "lines", "table"}:
-        raise UserError("-novelty measures no loss; leave out -file, -split, -lines and -table")
-    if options.lines and not options.file:
-        raise UserError("-lines takes the lines of a -file; name one")
-    if (options.novelty or options.lines) and (options.table or len(options.checkpoint) > 1):
-        raise UserError("-novelty and -lines take one checkpoint and no -table; leave out the others")
+    several = options.table or len(options.checkpoint) > 1
+    if options.novelty and (several or options.given & {"file", "split", "lines"}):
+        raise UserError("-novelty takes one checkpoint, and no -file, -split, -lines or -table; leave out the others")
+    if options.lines and (several or not options.file):
+        raise UserError("-lines takes one checkpoint and the lines of a -file; name one, and leave out -table")
 
 
-def one_checkpoint(path: Path) -> list[tuple[Path, Checkpoint]]:
-    return [(path, load_checkpoint(path))]
+def figures(loss: float) -> tuple[str, str, str]:
+    """Returns a mean loss in nats and in bits, and the perplexity."""
+    return repr(loss), f"{loss / math.log(2):.6f}", f"{math.inf if loss > 700 else math.exp(loss):.6f}"
 
 
 def print_loss(checkpoint: Checkpoint, task: Task, loss: float, characters: int) -> None:
-    """Prints the loss for one checkpoint, also by character if its bytes are those of so many characters."""
-    unit = checkpoint.vocabulary.unit
+    """Prints the loss, also per character if bytes are those of so many `characters`."""
+    unit, (nats, bits, perplexity) = checkpoint.vocabulary.unit, figures(loss)
     print(f"{task.source}{task.part}: {task.length} {unit}s")
-    print(f"{f'loss per {unit}:':<19} {loss!r} nats")
-    print(f"{f'bits per {unit}:':<19} {loss / math.log(2):.6f}")
+    print(f"loss per {unit}: {nats} nats\nbits per {unit}: {bits}")
     if characters:
         print(f"bits per character: {loss / math.log(2) * task.length / characters:.6f} ({characters} characters)")
-    print(f"perplexity:         {perplexity(loss):.6f}")
-
-
-def print_row(path: Path, checkpoint: Checkpoint, task: Task, loss: float) -> None:
-    """Prints the row of one of several checkpoints."""
-    _, H, L, model = checkpoint.model_shape
-    figures = (repr(loss), f"{loss / math.log(2):.6f}", f"{perplexity(loss):.6f}")
-    epochs = f"{checkpoint.epoch:.2f}" if checkpoint.epoch_is_known else ""
-    print(path, model, L, H, checkpoint.size, task.length, *figures, epochs, sep="\t", flush=True)
+    print(f"perplexity:         {perplexity}")
 
 
 def print_lines(checkpoint: Checkpoint, source: Source) -> None:
     """Prints a row for each line of a text: the loss on its characters after the first, from a zero state."""
     vocabulary = checkpoint.vocabulary
-    with reading(source):
-        codes = np.concatenate([chunk.astype("<u4") for chunk in source.characters(vocabulary.encoding)])
+    codes = np.concatenate([chunk.astype("<u4") for chunk in source.characters(vocabulary.encoding)])
     text = codes.tobytes().decode("utf-32-le", "surrogatepass").replace("\r\n", "\n")
     lines = text.removesuffix("\n").split("\n")
     indices = vocabulary.indices_of(code_points("".join(lines)), str(source))
     passages = np.split(indices, np.cumsum([len(line) for line in lines])[:-1])
-    print(*LINE_COLUMNS, sep="\t")
-    for number, (passage, total) in enumerate(zip(passages, passage_losses(checkpoint, passages)), 1):
-        count = max(0, len(passage) - 1)
-        loss = total / count if count else math.nan
-        figures = f"{loss:.6f}", f"{loss / math.log(2):.6f}", f"{perplexity(loss):.6f}"
-        print(number, count, *figures, vocabulary.decode(passage), sep="\t")
-
-
-def perplexity(loss: float) -> float:
-    return math.inf if loss > 700 else math.exp(loss)
+    print("line", "characters", "nats", "bits", "perplexity", "text", sep="\t")
+    for first in range(0, len(passages), SIDE_BY_SIDE):
+        some = passages[first : first + SIDE_BY_SIDE]
+        window = np.full((max(2, *map(len, some)), len(some)), -1)  # -1 after a passage: what comes of it is left out
+        for column, passage in zip(window.T, some):
+            column[: len(passage)] = passage
+        losses = numpy_predictor(checkpoint, len(some))(window[:-1], window[1:])
+        totals = np.where(window[1:] < 0, 0, losses).sum(axis=0, dtype=float).tolist()
+        for number, (passage, total) in enumerate(zip(some, totals), first + 1):
+            count = max(0, len(passage) - 1)
+            print(number, count, *figures(total / count if count else math.nan), vocabulary.decode(passage), sep="\t")
 
 
 def measure(checkpoint: Checkpoint, task: Task, device: str) -> tuple[float, int]:
     """Predicts a text; returns the mean loss in nats and, if its bytes are UTF-8, of how many characters they are."""
     alone = not task.part and device == "cpu"
-    predict = one_stream_predictor(checkpoint) if alone else streams_predictor(checkpoint, task.batch_size, device)
+    predict = numpy_predictor(checkpoint) if alone else streams_predictor(checkpoint, task.batch_size, device)
     starts = np.array([not "\x80" <= c < "\xc0" for c in checkpoint.vocabulary.characters])
     total, characters, quiet = 0.0, 0, not sys.stderr.isatty()
-    with (
-        StopSignals(silent=True) as signals,
-        tqdm(total=task.length, unit=" characters", unit_scale=True, leave=False, disable=quiet) as bar,
-    ):
+    with tqdm(total=task.length, unit=" characters", unit_scale=True, leave=False, disable=quiet) as bar:
         for x, y in task.batches:
-            total += predict(x, y)
+            total += float(np.sum(predict(x, y), dtype=float))
             characters += int(starts[y].sum())
             bar.update(y.size)
-            if signals.received:
-                raise SystemExit(signals.exit_status)
     counted = checkpoint.vocabulary.is_bytes and is_utf8(task.source)
     return total / task.length, characters if counted else 0
 
@@ -209,8 +196,7 @@ def predict_file(checkpoint: Checkpoint, source: Source) -> Task:
     Raises UserError if it is not text, or has characters that the model does not know.
     """
     vocabulary = checkpoint.vocabulary
-    with reading(source):
-        characters, length = read_vocabulary(source, vocabulary.encoding)
+    characters, length = read_vocabulary(source, vocabulary.encoding)
     if length < 2:
         raise UserError(f"{source} is too short: predicting takes at least two characters")
     vocabulary.translation_from(Vocabulary(characters, vocabulary.encoding), str(source))

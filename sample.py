@@ -25,7 +25,7 @@ from util.cli.flags import POSITIVE, SEED, STRING, SWITCH, Flags, choice, real, 
 from util.cli.signals import StopSignals
 from util.errors import UserError
 from util.sampling.drawing import Step, drawing, most_likely, sample
-from util.sampling.growing import GrowingText, colored, document_end, grow, numbered, plain, stop_document_end
+from util.sampling.growing import GrowingText, colored, document_end, grow, numbered, plain
 from util.text.vocabulary import Vocabulary
 
 
@@ -65,7 +65,7 @@ def main() -> int:
     vocabulary, N = checkpoint.vocabulary, options.num_samples
     prime = vocabulary.encode(primetext(options, vocabulary), options.unknown_chars)
     stop, separator = vocabulary.encode_flag(options.stop, "-stop"), document_end(checkpoint)
-    stop_before = stop_document_end(checkpoint) if options.stop_document else []
+    stop_before = document_end(checkpoint, needed=True) if options.stop_document else []
     if options.json and options.color:
         raise UserError("-color is for a terminal; leave it out with -json")
     V, H, L, model = checkpoint.model_shape

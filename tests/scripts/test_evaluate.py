@@ -226,7 +226,7 @@ def test_a_row_for_each_checkpoint_of_a_folder(trained, tmp_path):
 def test_a_row_for_each_line_of_a_file(model, trained, tmp_path, monkeypatch):
     lines = ["one", "für Bücher - 道", "", "t", *numbers(20).decode().splitlines()]
     (tmp_path / "x.txt").write_text("\r\n".join(lines) + "\n", "utf-8", newline="")
-    monkeypatch.setattr("util.training.evaluation.SIDE_BY_SIDE", 7)
+    monkeypatch.setattr("evaluate.SIDE_BY_SIDE", 7)
     done = run_here("evaluate.py", trained[model], "-file", tmp_path / "x.txt", "-lines=1", "-gpuid=-1")
     rows = rows_of(CompletedProcess([], done.returncode, done.stdout.decode(), done.stderr.decode()))
     assert [row["text"] for row in rows] == lines
@@ -286,8 +286,8 @@ def test_flags_that_contradict_each_other(trained, tmp_path):
     refused(score(trained["lstm"], "-lines=1", cwd=tmp_path), "-lines", "-file")
     for words in (["-table=1"], [trained["gru"]]):
         done = score(trained["lstm"], *words, "-lines=1", "-file=x.txt", cwd=tmp_path)
-        refused(done, "-lines take one checkpoint")
-    refused(score(trained["lstm"], "-novelty=x", "-table=1", cwd=tmp_path), "leave out", "-table")
+        refused(done, "-lines takes one checkpoint", "-table")
+    refused(score(trained["lstm"], "-novelty=x", "-table=1", cwd=tmp_path), "-novelty takes one", "-table")
     refused(score(trained["lstm"], "-split=all", cwd=tmp_path), "-split", "'all'", status=2)
     refused(score("x.pt", cwd=tmp_path), "there is no checkpoint x.pt")
 

@@ -261,7 +261,7 @@ def test_mistakes(trained, tmp_path):
     path = checkpoint(trained)
     told(run("evaluate.py", path, "-novelty=no.txt", cwd=tmp_path), "cannot read no.txt")
     told(run("evaluate.py", path, "-novelty=sample.txt", cwd=tmp_path), "sample.txt is not UTF-8 text")
-    told(run("evaluate.py", path, "-novelty=sample.txt", "-split=test", cwd=tmp_path), "leave out -file, -split")
+    told(run("evaluate.py", path, "-novelty=sample.txt", "-split=test", cwd=tmp_path), "no -file, -split")
     (tmp_path / "sample.txt").write_text("It is\n")
     told(run("evaluate.py", path, "-novelty=sample.txt", "-primetext=The", cwd=tmp_path), "does not begin with the")
     # Not a mistake, but nothing to tell.

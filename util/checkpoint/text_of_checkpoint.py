@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from util.checkpoint.content import Checkpoint
 from util.cli.console import tell
 from util.cli.files import is_stream
 from util.cli.flags import STRING, Flags, choice
-from util.errors import UserError, reason
+from util.errors import UserError
 from util.text.batches import SPLITS, Batches
 from util.text.cache import Text, load_text
 from util.text.loading import batches_of_run
@@ -106,22 +105,10 @@ class CopiedSource(Source):
 
 
 def source_of_file(name: str) -> Source:
-    """Returns the text that -file names; `-` is standard input. Raises UserError if there is none."""
+    """Returns the text that -file names; `-` is standard input. Raises UserError if there is none, or OSError."""
     path = Path(name)
-    try:
-        if name == "-" or (is_stream(path) and not path.is_dir()):
-            return CopiedSource(name)
-    except OSError as error:
-        raise UserError(f"cannot read {name}: {reason(error)}") from error
+    if name == "-" or (is_stream(path) and not path.is_dir()):
+        return CopiedSource(name)
     if not path.is_file():
         raise UserError(f"there is no file {path}; -file takes the name of a text file")
     return Source(path)
-
-
-@contextmanager
-def reading(source: Source) -> Iterator[None]:
-    """Raises UserError if, in this block, a text cannot be read."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot read {source}: {reason(error)}") from error

@@ -46,11 +46,8 @@ def join_torchrun() -> None:
     values = [os.environ.get(name, "") for name in RANK_VARIABLES]
     if "" in values:
         return
-    try:
-        ranks = Rank(*map(int, values))
-    except ValueError:
-        ranks = Rank(total=0)
-    if not (0 <= ranks.number < ranks.total and 0 <= ranks.local < ranks.local_total):
+    ranks = Rank(*map(int, values)) if all(map(str.isdecimal, values)) else Rank(0, 0)
+    if ranks.number >= ranks.total or ranks.local >= ranks.local_total:
         raise UserError(f"{', '.join(RANK_VARIABLES)} are {', '.join(values)}, not as torchrun sets them; unset them")
     _rank = ranks
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.text_of_checkpoint import batches_of_split, find_text_of, load_text_of, reading, source_of_file
+from util.checkpoint.text_of_checkpoint import batches_of_split, find_text_of, load_text_of, source_of_file
 from util.cli.console import tell
 from util.errors import UserError
 from util.page.reading import written_texts
@@ -84,11 +84,10 @@ def beginning(passages: list[str], length: int) -> list[str]:
 def beginning_of_file(source: Source, vocabulary: Vocabulary, length: int) -> str:
     """Returns the first characters of a file, or all if it has fewer. Raises UserError if there is no such text."""
     content = ""
-    with reading(source):
-        for piece in source.characters(vocabulary.encoding):
-            content += "".join(map(chr, piece[: length - len(content)]))
-            if len(content) == length:
-                break
+    for piece in source.characters(vocabulary.encoding):
+        content += "".join(map(chr, piece[: length - len(content)]))
+        if len(content) == length:
+            break
     if not content:
         raise UserError(f"{source} is empty; -file takes the name of a text file")
     return content

@@ -105,21 +105,16 @@ def texts_in(content: str) -> list[str]:
     return [part.removesuffix("\n") for part in parts[2::2]]
 
 
-def stop_document_end(checkpoint: Checkpoint) -> list[int]:
-    """Returns what -stop_document stops before. Raises UserError if the model knows no documents."""
-    ends = document_end(checkpoint)
-    if not ends:
-        raise UserError("this model was not trained with -document_end; leave out -stop_document, or try -stop")
-    return ends
-
-
-def document_end(checkpoint: Checkpoint) -> list[int]:
+def document_end(checkpoint: Checkpoint, needed: bool = False) -> list[int]:
     """Returns the indices that end a document in the model's own text; none if it was not made of documents.
 
-    Raises UserError if the model does not know them.
+    Raises UserError if the model does not know them, or if there are none and they are `needed`, for -stop_document.
     """
     ends = checkpoint.options.get("document_end")
-    return checkpoint.vocabulary.encode_flag(ends, "the model's -document_end") if isinstance(ends, str) else []
+    indices = checkpoint.vocabulary.encode_flag(ends, "the model's -document_end") if isinstance(ends, str) else []
+    if needed and not indices:
+        raise UserError("this model was not trained with -document_end; leave out -stop_document, or try -stop")
+    return indices
 
 
 def plain(vocabulary: Vocabulary) -> Show:
@@ -161,7 +156,7 @@ def sample_text(
     """
     V, _, L, model = checkpoint.model_shape
     prime = checkpoint.vocabulary.encode(primetext)
-    stop_before = stop_document_end(checkpoint) if stop_document else []
+    stop_before = document_end(checkpoint, needed=True) if stop_document else []
     step = step or Stepper(checkpoint.parameters, L, model)
     choose = drawing(seed, 1, temperature, top_k, top_p)
     text = io.BytesIO()

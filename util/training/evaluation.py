@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,20 +16,15 @@ if TYPE_CHECKING:
     from model.char_rnn import CharRNN
     from util.checkpoint.content import Checkpoint
 
-SIDE_BY_SIDE = 256
-"""How many passages to predict at once."""
-Predict = Callable[[np.ndarray, np.ndarray], float]
-"""Takes the next inputs and targets, (S, B) indices each; returns the sum of the losses in nats."""
+Predict = Callable[[np.ndarray, np.ndarray], "np.ndarray | float"]
+"""Takes the next inputs and targets, (S, B) indices each; returns the losses in nats, (S, B), or their sum."""
 
 
-def one_stream_predictor(checkpoint: Checkpoint) -> Predict:
-    """Returns what predicts a single stream on a CPU: in numpy, which is faster than torch here and starts at once."""
-    step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"])
-
-    def predict(x: np.ndarray, y: np.ndarray) -> float:
-        return -float(np.sum([step(index)[0, target] for index, target in zip(x, y[:, 0])], dtype=float))
-
-    return predict
+def numpy_predictor(checkpoint: Checkpoint, streams: int = 1) -> Predict:
+    """Returns what predicts streams on a CPU: in numpy, which for one is faster than torch, and starts at once."""
+    _, _, L, model = checkpoint.model_shape
+    step, every = Stepper(checkpoint.parameters, L, model, streams), np.arange(streams)
+    return lambda x, y: -np.array([step(indices)[every, targets] for indices, targets in zip(x, y)])
 
 
 def streams_predictor(checkpoint: Checkpoint, batch_size: int, device: str) -> Predict:
@@ -50,24 +45,6 @@ def streams_predictor(checkpoint: Checkpoint, batch_size: int, device: str) -> P
         return loss.item()
 
     return predict
-
-
-def passage_losses(checkpoint: Checkpoint, passages: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the sum of the losses in nats of each passage after its first index, from a zero state: (N,)."""
-    _, _, L, model = checkpoint.model_shape
-    losses = np.zeros(len(passages))
-    by_length = sorted(range(len(passages)), key=lambda number: len(passages[number]))
-    for start in range(0, len(passages), SIDE_BY_SIDE):
-        chosen = by_length[start : start + SIDE_BY_SIDE]
-        lengths = np.array([len(passages[number]) for number in chosen])
-        window = np.zeros((lengths[-1], len(chosen)), int)  # what follows a shorter passage is ignored
-        for column, number in zip(window.T, chosen):
-            column[: len(passages[number])] = passages[number]
-        step = Stepper(checkpoint.parameters, L, model, len(chosen))
-        for t in range(1, len(window)):
-            log_probs = step(window[t - 1])[np.arange(len(chosen)), window[t]]
-            losses[chosen] -= np.where(lengths > t, log_probs, 0)
-    return losses
 
 
 def batch_loss(model: CharRNN, x: Tensor, y: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
