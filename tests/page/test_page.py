@@ -179,7 +179,7 @@ def test_writing(page):
     """It begins by itself, what it writes is sample.py's text, and it can be stopped."""
 
     def sampled(*options) -> str:
-        return sample_text(checkpoint, *options)
+        return sample_text(load_checkpoint(LSTM), *options)
 
     page.click("#tab-write")
     finished(page)

@@ -3,12 +3,10 @@
 import csv
 import importlib.util
 import os
-import pty
 import re
 import signal
 import subprocess
 import sys
-import termios
 
 import pytest
 import torch
@@ -122,30 +120,6 @@ def test_the_end_names_the_best_checkpoint(folder):
         [sys.executable, ROOT / "sample.py", folder / told[2], "-verbose", "0", "-length", "5"], capture_output=True
     )
     assert len(sampled.stdout) == 6
-
-
-def test_a_bar_on_a_terminal_and_none_in_the_log(folder):
-    command = [sys.executable, ROOT / "train.py", *FLAGS, "-max_epochs", "4", "-print_every", "10"]
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=theirs, text=True) as process:
-        os.close(theirs)
-        terminal = b""
-        while True:
-            try:
-                chunk = os.read(ours, 4096)
-            except OSError:  # how a pseudo-terminal ends
-                break
-            if not chunk:
-                break
-            terminal += chunk
-        log = process.stdout.read()
-    os.close(ours)
-    shown = terminal.decode()
-    assert re.search(r"epoch \d\.\d\d, loss \d\.\d{3}", shown) and " characters/s" in shown and "left" in shown
-    assert "the text has 2,471 characters and the model" in shown
-    assert len(re.findall(r"^\d+/228 \(epoch", log, flags=re.MULTILINE)) == 22
-    assert not re.search(r"\r|\x1b|left|best", log)
 
 
 def test_losses_are_looked_at_only_when_due_on_another_device(folder):
