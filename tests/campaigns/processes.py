@@ -7,8 +7,6 @@ the original; and a process that is killed or hangs must end the run within a mi
 is not so.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import signal

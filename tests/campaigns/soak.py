@@ -6,8 +6,6 @@ After a first tenth of its iterations the resident memory must stay within 2 %, 
 change. With ITERATIONS the run is stopped after so many. Needs /proc.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
