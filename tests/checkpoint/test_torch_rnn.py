@@ -16,7 +16,6 @@ from util.text.vocabulary import Vocabulary
 
 GOLDEN = ALL_GOLDEN / "torch_rnn"
 REFERENCE = json.loads((GOLDEN / "reference.json").read_text())["files"]
-SAMPLES = [(name, sample) for name, entry in REFERENCE.items() for sample in entry["samples"]]
 
 
 # What torch-rnn says.
@@ -47,19 +46,17 @@ def test_a_checkpoint_holds_and_computes_what_torch_rnn_says(name, tmp_path):
     assert abs(loss - entry["passage_mean_loss"]) < 2e-6
 
 
-@pytest.mark.parametrize(
-    ("name", "sample"), SAMPLES, ids=[f"{name} {s['seed']} {s['start_text']} {s['temperature']}" for name, s in SAMPLES]
-)
-def test_sampled_texts_equal_those_of_torch_rnn(name, sample):
-    length = sample["length"] - len(sample["start_text"])  # torch-rnn counts the start text
-    flags = [f"-{flag}={sample[flag]}" for flag in ("seed", "sample", "temperature")]
-    flags += [f"-primetext={sample['start_text']}", f"-length={length}", "-verbose=0", "-gpuid=-1"]
-    done = run_here("sample.py", GOLDEN / name, *flags)
-    assert done.returncode == 0, done.stderr
-    expected = sample["text"].encode() + b"\n"
-    if "bytes" in name:
-        expected = re.sub(rb"\[(\d+)\]", lambda token: bytes([int(token[1])]), expected)
-    assert done.stdout == expected
+@pytest.mark.parametrize("name", REFERENCE)
+def test_sampled_texts_equal_those_of_torch_rnn(name):
+    for sample in REFERENCE[name]["samples"]:
+        length = sample["length"] - len(sample["start_text"])  # torch-rnn counts the start text
+        flags = [f"-{flag}={sample[flag]}" for flag in ("seed", "sample", "temperature")]
+        flags += [f"-primetext={sample['start_text']}", f"-length={length}", "-verbose=0", "-gpuid=-1"]
+        done = run_here("sample.py", GOLDEN / name, *flags)
+        expected = sample["text"].encode() + b"\n"
+        if "bytes" in name:
+            expected = re.sub(rb"\[(\d+)\]", lambda token: bytes([int(token[1])]), expected)
+        assert done.stdout == expected, (flags, done.stderr)
 
 
 def test_it_is_inspected_and_converted(tmp_path):
@@ -142,7 +139,7 @@ def log_probs_by_the_equations(cell, embedding, layers, decoder, indices):
 
 
 @pytest.mark.parametrize("batchnorm", [None, "running_var", "running_std"])
-@pytest.mark.parametrize(("cell", "num_layers"), [("LSTM", 1), ("LSTM", 3), ("VanillaRNN", 2)])
+@pytest.mark.parametrize(("cell", "num_layers"), [("LSTM", 3), ("VanillaRNN", 1)])
 def test_models_compute_what_the_file_says(load, cell, num_layers, batchnorm):
     model, indices = random_model(cell, num_layers, batchnorm), (1, 4, 0, 2)
     expected = log_probs_by_the_equations(cell, *model, indices)
