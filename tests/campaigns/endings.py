@@ -1,9 +1,6 @@
 """Runs train.py under torchrun with two processes again and again, and looks at how they end.
 
-    python -m tests.campaigns.endings 60
-
-So many runs of a small text come to their end, all with exit status 0; one ends by a mistake, one by SIGTERM. Ends with
-a traceback where a run says anything of a crash, or its checkpoint is missing.
+python -m tests.campaigns.endings 60
 """
 
 import os

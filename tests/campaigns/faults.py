@@ -2,8 +2,7 @@
 
     python -m tests.campaigns.faults 3
 
-The number is how many of the errors ENOSPC, EIO and EACCES are tried. Ends with a traceback where a file under a final
-name is damaged, a temporary one is left, the log is another one, or the run does not end as README.md says.
+The number is how many of the errors ENOSPC, EIO and EACCES are tried.
 """
 
 import errno

@@ -1,11 +1,10 @@
 """Damages a checkpoint at random and loads it: it is refused with one sentence, or is the same as before.
 
-    python -m tests.campaigns.flips 1000
+    python -m tests.campaigns.flips 1500
 
-First a .pt file as it is: a bit flipped, some bytes cut out, the end cut off, by turns; every second time in the
-headers, the pickle or the directory of the zip file, where it hurts, rather than anywhere. Then, as many times, its
-pickle or its arrays alone, with the checksums of the zip file made right again: there nothing but the reader itself can
-notice. What it takes for sound must be sound: finite sizes, and a model that computes something.
+First a .pt file as it is, every second time in the headers, the pickle or the directory of the zip file, where it hurts.
+Then, as many times, its pickle or its arrays alone, with the zip file's checksums made right again: there nothing but
+the reader itself can notice. What it takes for sound must be sound: finite sizes, and a model that computes something.
 """
 
 import io

@@ -2,9 +2,8 @@
 
     python -m tests.campaigns.large_text 20 -folder /somewhere/with/room
 
-It takes twice the text's size on the disk, which is given back in the end. Prints seconds and the largest resident
-memory of each process. Ends with a traceback where a batch does not hold the text's own bytes, or a process takes
-a gigabyte of memory.
+It takes twice the text's size on the disk for that time. Prints seconds and the largest resident memory of each process,
+which must stay below a gigabyte.
 """
 
 import argparse

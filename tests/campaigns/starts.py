@@ -1,8 +1,6 @@
 """Starts many runs at the same moment on a text that has no cache yet, all with the same folder for checkpoints.
 
-    python -m tests.campaigns.starts 10
-
-Ends with a traceback where a run fails, its log differs from the others', or a file is left that should not be there.
+python -m tests.campaigns.starts 10
 """
 
 from collections import Counter

@@ -1,8 +1,6 @@
 """Damages the golden .t7 files in thousands of ways and opens each: it loads, or is refused with one sentence.
 
-    python -m tests.campaigns.t7_mutations 20000
-
-Ends with a traceback at the first damage that does anything else, takes too long or too much memory.
+python -m tests.campaigns.t7_mutations 20000
 """
 
 import random

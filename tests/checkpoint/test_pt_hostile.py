@@ -113,11 +113,9 @@ def test_a_message_neither_floods_nor_steers_the_terminal(tmp_path):
 
 
 BROKEN = [
-    b"", b".", b"\x80\x02", b"\x80\x02N", b"\x80\xff.", b"t.", b"0.", b"s.", b"}K\x01s.", b"K\x01R.", b"Q.",
-    b"\x80\x02h\x00.", b"q\x00.", b"K\x01r\xff\xff\xff\xffj\xff\xff\xff\xfe.", b"X\xff\xff\xff\xffa.",
-    b"X\xff\xff\xff\x7fa.", b"\x8d\xff\xff\xff\xff\xff\xff\xff\x7fa.", b"X\x01\0\0\0\xff.",
-    b"\x8b\xff\xff\xff\x7fa.", b"B\xff\xff\xff\x7fa.", b"I" + b"9" * 5000 + b"\n.", b"}}K\x01s.", b"}(K\x01u.",
-    b"\xfe.",
+    b"", b".", b"\x80\x02N", b"\x80\xff.", b"t.", b"0.", b"s.", b"}K\x01s.", b"K\x01R.", b"Q.", b"\x80\x02h\x00.",
+    b"X\xff\xff\xff\xffa.", b"X\xff\xff\xff\x7fa.", b"\x8d\xff\xff\xff\xff\xff\xff\xff\x7fa.", b"X\x01\0\0\0\xff.",
+    b"\x8b\xff\xff\xff\x7fa.", b"I" + b"9" * 5000 + b"\n.", b"}}K\x01s.", b"}(K\x01u.", b"\xfe.",
 ]  # fmt: skip
 
 
@@ -217,16 +215,13 @@ def test_members_that_overlap_are_refused(tmp_path):
     assert refused(path) == "its members are larger than the file"
 
 
-@pytest.mark.parametrize(
-    "fields", [("file_size",), ("compress_size",), ("file_size", "compress_size"), ("header_offset",)]
-)
-def test_a_directory_that_lies_about_sizes_is_refused(fields, tmp_path):
+@pytest.mark.parametrize("field", ["file_size", "compress_size", "header_offset"])
+def test_a_directory_that_lies_about_sizes_is_refused(field, tmp_path):
     path = tmp_path / "x.pt"
-    for value in (2**31, 2**32 - 2, 2**40, 2**63 - 1):
+    for value in (2**31, 2**32 - 2, 2**63 - 1):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("x/data.pkl", b"\x80\x02N.")
-            for name in fields:
-                setattr(archive.infolist()[0], name, value)
+            setattr(archive.infolist()[0], field, value)
         refused(path)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from util.page import facts
-from util.page.findings import Finding, centered_ranks, find_cells, guesses, strengths
+from util.page.findings import Finding, centered_ranks, find_cells, strengths
 
 FACTS = {fact.name: fact for fact in facts.FACTS}
 
@@ -113,11 +113,6 @@ def test_rare_facts_are_left_out_and_one_passage_says_nothing():
     passages[0] = "(9" + passages[0][2:]  # once is not often enough
     assert found_in(passages, cells).keys() == names
     assert find_cells(passages[:1], cells[:800]) == [] == find_cells([], np.zeros((0, 3)))
-
-
-def test_guesses_of_pairs():
-    pairs, values = np.array([5, 5, 7, 9]), np.array([1.0, 0, 3, 4])
-    assert guesses(pairs, values, np.array([5, 7, 8, 9, 10])).tolist() == [0.5, 3, 2, 4, 2]
 
 
 @pytest.mark.parametrize(

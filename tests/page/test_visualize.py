@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import visualize
+from tests.helpers.checkpoints import rewrite
 from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN, ROOT, SMALL, numbers
 from tests.helpers.refusals import refused
@@ -160,9 +160,8 @@ def test_flags_and_texts_that_make_no_sense(trained, tmp_path):
     sentence("-length=0", words=("-length", "1 to 100000"), status=2)
     refused(run_here("visualize.py", tmp_path / "x.pt"), f"there is no checkpoint {tmp_path / 'x.pt'}")
     # A checkpoint that does not say how its text was split.
-    found = torch.load(trained, weights_only=True)
-    del found["options"]["val_frac"]
-    torch.save(found, tmp_path / "x.pt")
+    options = load_checkpoint(trained).options
+    rewrite(trained, tmp_path / "x.pt", options={name: options[name] for name in options if name != "val_frac"})
     refused(run_here("visualize.py", tmp_path / "x.pt"), "x.pt does not say", "-file")
     assert names(tmp_path) == {"x.txt", "x.pt"}
 
