@@ -2,11 +2,8 @@
 
     python -m tests.campaigns.soak FOLDER_WITH_INPUT_TXT [EPOCHS] [ITERATIONS]
 
-After a first tenth of its iterations the resident memory must stay within 2 %, and the number of open files must not
-change. With ITERATIONS the run is stopped after so many. Needs /proc.
+With ITERATIONS the run is stopped after so many. Needs /proc.
 """
-
-from __future__ import annotations
 
 import os
 import shutil

@@ -1,17 +1,12 @@
 """Starts many runs at the same moment on a text that has no cache yet, all with the same folder for checkpoints.
 
-    python -m tests.campaigns.starts 10
-
-Ends with a traceback where a run fails, its log differs from the others', or a file is left that should not be there.
+python -m tests.campaigns.starts 10
 """
 
-from __future__ import annotations
-
-import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
 
+from tests.helpers.campaigns import run as run_campaign
 from tests.helpers.checkpoints import checkpoints, same
 from tests.helpers.folders import names
 from tests.helpers.inputs import EPOCH, SMALL, numbers
@@ -40,12 +35,5 @@ def campaign(count: int, folder: Path) -> Counter[str]:
     return Counter({"runs": count, "equal lines of the log": count * lines, "checkpoints": len(saved(expected.out))})
 
 
-def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-    with tempfile.TemporaryDirectory() as name:
-        for what, number in campaign(count, Path(name)).items():
-            print(f"{number:7} {what}")
-
-
 if __name__ == "__main__":
-    main()
+    run_campaign(campaign, 10)

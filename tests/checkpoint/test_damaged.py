@@ -10,8 +10,8 @@ def test_damage_is_noticed_or_does_no_harm(checkpoint, tmp_path):
         assert figures[f"{what}: refused"], figures
 
 
-def test_damaged_t7_files():
-    figures = t7_mutations.campaign(60, measure_every=20)
+def test_damaged_t7_files(tmp_path):
+    figures = t7_mutations.campaign(60, tmp_path, measure_every=20)
     assert figures["accepted"] + figures["refused"] == 60
     assert figures["refused"] > 30  # the damage does reach what matters
     assert figures["accepted"] > 2  # and the weights, where any bit will do

@@ -22,7 +22,7 @@ depends on the processor."""
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_resuming_continues_the_log(name, tmp_path):
+def test_resuming_continues_the_log_and_sampling_repeats_its_text(name, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "input.txt").write_bytes(numbers(140))
     shutil.copy(GOLDEN / f"{name}.pt", tmp_path)
@@ -35,6 +35,9 @@ def test_resuming_continues_the_log(name, tmp_path):
     last = load_checkpoint(max(tmp_path.glob("lm_*2.00_*.pt")))
     assert last.iteration == 114
     assert sorted(last.val_losses) == [40, 80, 114]
+    flags = ("-length=200", "-temperature=0.8", "-seed=5", "-verbose=0", "-gpuid=-1")
+    done = run("sample.py", GOLDEN / f"{name}.pt", *flags)
+    assert (done.returncode, done.stdout) == (0, EXPECTED[name]["sampled"])
 
 
 def check_lines(lines: list[str], expected: list[str], precision: float) -> None:
@@ -48,11 +51,3 @@ def check_lines(lines: list[str], expected: list[str], precision: float) -> None
         for mine, theirs in zip(number.findall(line), number.findall(other), strict=True):
             relative = max(precision, 5e-5) if "e" in theirs else precision  # a norm is printed with five digits
             assert float(mine) == pytest.approx(float(theirs), rel=relative, abs=rounding), line
-
-
-@pytest.mark.parametrize("name", EXPECTED)
-def test_sampling_repeats_its_text(name):
-    done = run(
-        "sample.py", GOLDEN / f"{name}.pt", "-length=200", "-temperature=0.8", "-seed=5", "-verbose=0", "-gpuid=-1"
-    )
-    assert (done.returncode, done.stdout) == (0, EXPECTED[name]["sampled"])

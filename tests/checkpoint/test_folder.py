@@ -61,7 +61,7 @@ LOSSES = {1: 3.0, 2: 2.0, 3: 2.5, 4: 2.25, 5: 4.0}
 
 
 @pytest.mark.parametrize(("keep", "left"), [(0, {1, 2, 3, 4, 5}), (1, {2, 5}), (2, {2, 4, 5})])
-@pytest.mark.parametrize("resumed_at", [None, 1, 3])
+@pytest.mark.parametrize("resumed_at", [None, 3])
 def test_keep(keep, left, resumed_at, at, tmp_path):
     """Also in a run that was resumed, and kept all until then."""
     folder = CheckpointFolder(tmp_path, "s", 0 if resumed_at else keep)
@@ -119,7 +119,6 @@ def test_a_name_that_something_else_has_is_left_alone(taken, at, tmp_path):
 
 
 def test_the_same_checkpoint_is_not_written_twice(at, tmp_path, capsys):
-    """As when a run was stopped between two checkpoints and continues from the older one."""
     save(CheckpointFolder(tmp_path, "s", keep=0), at(1))
     folder = CheckpointFolder(tmp_path, "s", keep=0)
     save(folder, at(1, data_dir="another way to the same folder"))
@@ -132,19 +131,14 @@ def test_a_checkpoint_that_differs_anywhere_is_another(at, tmp_path):
     mine = at(2, {1: 2.0, 2: 1.0})
     save(CheckpointFolder(tmp_path, "s", keep=0), mine)
     moved = {name: np.nextafter(array, array.dtype.type(9)) for name, array in mine.parameters.items()}
-    others: list[dict[str, Any]] = [
-        {"parameters": moved},
-        {"training": mine.training | {"learning_rate": 0.5}},
-        {"val_losses": mine.val_losses | {1: 3.0}},
-        {"train_losses": mine.train_losses + 1},
-    ]
-    for count, other in enumerate(others, 2):
+    training = mine.training | {"learning_rate": 0.5}
+    others = ({"parameters": moved}, {"training": training}, {"val_losses": {1: 3.0, 2: 1.0}})
+    for count, other in enumerate((*others, {"train_losses": mine.train_losses + 1}), 2):
         save(CheckpointFolder(tmp_path, "s", keep=0), dataclasses.replace(mine, **other))
         assert len(names(tmp_path)) == count
 
 
 def test_a_crash_between_writing_and_deleting_leaves_nothing_behind(at, tmp_path):
-    """Both checkpoints are there then; the run continues from the newer one."""
     save(CheckpointFolder(tmp_path, "s", keep=0), at(1))
     save(CheckpointFolder(tmp_path, "s", keep=0), at(2, {2: 2.0}))
     CheckpointFolder(tmp_path, "s", keep=0).continue_from(*newest_checkpoint(tmp_path))
@@ -190,13 +184,10 @@ def test_a_folder_that_cannot_be_written_to_is_reported_beforehand(operation, tm
     assert names(tmp_path / "cv") == set()
 
 
-@pytest.mark.parametrize("savefile", ["a/b", "/a", "a\0", "x" * 230])
-def test_a_savefile_that_cannot_be_part_of_a_name(savefile, tmp_path):
-    with pytest.raises(UserError):
-        CheckpointFolder(tmp_path / "cv", savefile, keep=0).check_writable()
-
-
-def test_a_savefile_of_any_length_that_passes_can_be_written(at, tmp_path):
+def test_a_savefile_that_passes_can_be_written(at, tmp_path):
+    for savefile in ("a/b", "/a", "a\0"):
+        with pytest.raises(UserError):
+            CheckpointFolder(tmp_path / "cv", savefile, keep=0).check_writable()
     for length in range(195, 230):
         folder = CheckpointFolder(tmp_path, "x" * length, keep=0)
         try:

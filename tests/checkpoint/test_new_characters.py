@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.shapes import parameter_shapes
-from model.stepper import Stepper
+from tests.helpers.checkpoints import log_probs
 from tests.helpers.inputs import GOLDEN, SMALL, numbers
 from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import finish
@@ -24,18 +24,12 @@ def random_checkpoint(cell, dtype="float64", scale=2.0, V=12, H=6):
     return Checkpoint(options, Vocabulary("abcdefghijklmnop"[:V], "utf-8"), parameters, 0, 0.0, np.zeros(0), {}, None)
 
 
-def log_probs(checkpoint, indices):
-    """After each of the indices, (T, V)."""
-    step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"])
-    return np.array([step(np.array([index]))[0].copy() for index in indices])
-
-
 def sound(checkpoint):
     """Whether it could be saved and loaded."""
     return from_content(to_content(checkpoint))
 
 
-@pytest.mark.parametrize(("count", "scale"), [(1, 0.05), (3, 2.0), (1000, 20.0)])
+@pytest.mark.parametrize(("count", "scale"), [(1, 0.05), (1000, 20.0)])
 @pytest.mark.parametrize(("cell", "dtype"), [("lstm", "float32"), ("gru", "float64"), ("rnn", "float32")])
 def test_new_characters_take_little_after_any_text(cell, dtype, count, scale):
     before = random_checkpoint(cell, dtype, scale)
@@ -49,7 +43,7 @@ def test_new_characters_take_little_after_any_text(cell, dtype, count, scale):
     assert moved.min() > -rounding
     assert moved.max() < np.log(1 + SHARE) + rounding
     assert np.exp(grown[:, V:]).sum(axis=1).max() <= SHARE
-    # After new characters, too, where there is nothing to compare with.
+    # After new characters, too.
     indices = np.random.default_rng(8).integers(0, V + count, 200)
     assert np.exp(log_probs(after, indices)[:, V:].astype(np.float64)).sum(axis=1).max() <= SHARE
 
@@ -82,12 +76,9 @@ def test_what_was_there_stays_where_it_was():
 
 def test_input_rows_are_small_different_and_given_by_the_seed():
     before = random_checkpoint("lstm")
-    first, again, other = (add_characters(before, "xyz", seed).parameters for seed in (5, 5, 6))
-    assert all(np.array_equal(first[name], again[name]) for name in first)
-    rows = first["layers.0.i2h_weight"][-3:]
-    assert 0.06 < np.abs(rows).max() < 0.08
-    assert len(np.unique(rows)) == rows.size
-    assert not np.array_equal(rows, other["layers.0.i2h_weight"][-3:])
+    rows, again, other = (add_characters(before, "xyz", n).parameters["layers.0.i2h_weight"][-3:] for n in (5, 5, 6))
+    assert np.array_equal(rows, again) and not np.array_equal(rows, other)
+    assert 0.06 < np.abs(rows).max() < 0.08 and len(np.unique(rows)) == rows.size
 
 
 def test_which_are_unknown():
@@ -99,14 +90,9 @@ def test_which_are_unknown():
     assert Vocabulary("", "utf-8").named("abcdef", most=2) == "'a', 'b', ..."
 
 
-def test_a_model_of_characters_does_not_continue_with_bytes(tmp_path):
-    (tmp_path / "input.txt").write_text("“one” — two\n" * 250, "utf-8")
-    flags = (*SMALL, f"-data_dir={tmp_path}", "-max_epochs=1")
-    assert finish(tmp_path, *flags).status == 0
-    (model,) = (tmp_path / "cv").iterdir()
-    for more in ([], ["-new_chars=add"]):
-        run = finish(tmp_path, *flags, "-init_from", model, "-encoding=bytes", *more)
-        refused_to_train(run.done, f"{model} knows characters that are not bytes", "-encoding bytes")
+def test_a_model_of_characters_does_not_continue_with_bytes(unicode_checkpoint, small_text, tmp_path):
+    run = finish(tmp_path, *SMALL, "-data_dir", small_text, "-init_from", unicode_checkpoint, "-encoding=bytes")
+    refused_to_train(run.done, f"{unicode_checkpoint} knows characters that are not bytes", "-encoding bytes")
 
 
 @pytest.mark.parametrize("source", ["rnn.t7", "torch_rnn/lstm_2x32_dropout_bn.t7"])
@@ -117,10 +103,8 @@ def test_they_are_learned(tmp_path, source):
     before = load_checkpoint(GOLDEN / source)
     characters = text if before.vocabulary.encoding == "utf-8" else text.encode().decode("latin-1")
     new = before.vocabulary.unknown(characters)
-    assert set("ø" if before.vocabulary.encoding == "utf-8" else "\xc3\xb8") <= set(new)
     flags = (*SMALL, f"-data_dir={tmp_path}", f"-init_from={GOLDEN / source}", "-max_epochs=8", "-seed=5")
-    refused = finish(tmp_path, *flags)
-    assert refused.status == 1 and "-new_chars add" in refused.err
+    refused_to_train(finish(tmp_path, *flags).done, "-new_chars add")
     done = finish(tmp_path, *flags, "-new_chars=add")
     assert done.status == 0, done.err
     assert f"added {len(new)} characters that the checkpoint does not know: " in done.out

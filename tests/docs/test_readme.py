@@ -4,6 +4,7 @@ import importlib
 import os
 import pty
 import re
+import runpy
 import shlex
 import shutil
 import signal
@@ -11,12 +12,14 @@ import subprocess
 import sys
 import termios
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import scripts
 from tests.helpers.inputs import ROOT, names, numbers
+from tests.helpers.processes import finish
 
 README = ROOT / "README.md"
 PAGES = {path: path.read_text() for path in (README, *sorted((ROOT / "docs").glob("*.md")))}
@@ -80,22 +83,35 @@ def run(folder: Path, command: str) -> str:
 def test_command(command, checkout):
     words = command.split()
     if "benchmarks/" in command:  # takes minutes: only see that it has these flags
-        command += " -h"
+        done = scripts.run("train.py", *words[2:], "-h", cwd=checkout, prepare=partial(benchmark, words[1]))
+        assert done.returncode == 0, done.stderr
+        return
     if "--nnodes=2" in words:  # both machines are this one
         command = command.replace("10.0.0.1", "localhost").replace("--nproc_per_node=4", "--nproc_per_node=1")
         command += f" {SMALL} -gpuid -1"
         command = f"{command} & {command} && wait $!"
     elif "train.py" in words and "-resume" not in words:
         command += f" {SMALL}"
+    if words[0] == "torchrun" and "--nnodes=2" not in words:
+        _, processes, _, *flags = shlex.split(command)
+        first = finish(checkout, int(processes.removeprefix("--nproc_per_node=")), *flags)
+        assert first.status == 0, first.err
+        return
     if "sample.py" in words:
         command = command.replace("sample.py", "sample.py -length 50")
     run(checkout, command.replace('"ROMEO:"', '"one"').replace('"The "', '"1 "'))
 
 
+def benchmark(script):
+    sys.path.insert(0, "benchmarks")
+    runpy.run_path(script, run_name="__main__")
+
+
 def test_new_names_from_a_list_of_names(checkout):
     """The example of docs/training.md gives twenty names in the style of the list, most of them new."""
     learns, writes = (command for command in commands() if "names" in command)
-    run(checkout, f"{learns} -gpuid -1 -print_every 100 -checkpoint_dir longer")
+    fast = "-rnn_size 64 -num_layers 1 -learning_rate 1e-2 -max_epochs 12"
+    run(checkout, f"{learns} {fast} -gpuid -1 -print_every 100 -checkpoint_dir longer")
     out = run(checkout, writes.replace("cv/names", "longer"))
     written = re.split(r"^----- \d+ -----\n", out, flags=re.MULTILINE)[1:]
     assert len(written) == 20 and all(name.count("\n") == 1 for name in written)

@@ -1,8 +1,13 @@
-"""Checkpoints: listed, compared to the last bit, and changed as a stranger might."""
+"""Checkpoints: listed, compared to the last bit, computed with, and changed as a stranger might."""
 
+import tracemalloc
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from model.stepper import Stepper
 from util.checkpoint import content
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
@@ -21,9 +26,29 @@ def checkpoints(folder: Path) -> dict[str, Checkpoint]:
     return {path.name: load_checkpoint(path) for path in sorted(folder.glob("*.pt"))}
 
 
+def stepper(checkpoint: Checkpoint) -> Stepper:
+    return Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"])
+
+
+def log_probs(checkpoint: Checkpoint, indices: Iterable[int]) -> np.ndarray:
+    """After each of the indices, (T, V)."""
+    step = stepper(checkpoint)
+    return np.array([step(np.array([index]))[0].copy() for index in indices])
+
+
 def rewrite(source: Path, target: Path, **changes: Any) -> Path:
     """Copies a checkpoint with some of its values changed. Returns the target."""
     import torch
 
     torch.save(torch.load(source, weights_only=True) | changes, target)
     return target
+
+
+def peak_of(call: Callable[[], object]) -> int:
+    """The most memory, in bytes, that was allocated during a call."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

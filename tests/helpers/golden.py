@@ -35,9 +35,7 @@ def check_log(out: str, run: dict[str, Any], cv: Path) -> None:
     train_batches, val_batches, test_batches = run["batches"]
     assert f"vocab size: {run['vocab_size']}\n" in out
     assert f"number of parameters in the model: {run['parameters']}\n" in out
-    assert (
-        f"data load done. Number of data batches in train: {train_batches}, val: {val_batches}, test: {test_batches}\n"
-    ) in out
+    assert f"batches in train: {train_batches}, val: {val_batches}, test: {test_batches}\n" in out
 
     lines = LINE.findall(out)
     assert [int(i) for i, *_ in lines] == list(range(1, run["iterations"] + 1))

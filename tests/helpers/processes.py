@@ -29,14 +29,9 @@ def start(cwd: Path, size: int, *flags: object, prepare: Callable[[int], None] |
 
 def join(rank: int, size: int, port: int, prepare: Callable[[int], None] | None) -> None:
     """Makes this process one of several: what torchrun does before it starts one."""
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(size),
-        "LOCAL_WORLD_SIZE": str(size),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank))
+    os.environ |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(size))
     if prepare:
         prepare(rank)
 

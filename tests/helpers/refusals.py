@@ -13,18 +13,17 @@ def told(done: CompletedProcess, *words: str, status: int = 1) -> None:
     assert [word for word in words if word not in f"{sentence}\n"] == [], done.stderr
 
 
-def refused(done: CompletedProcess, *words: str, status: int = 1) -> None:
-    """Asserts that a script ended with one sentence with these words in it, and wrote nothing else."""
-    told(done, *words, status=status)
-    assert _text(done.stderr).count("\n") == 1, done.stderr
-    assert not done.stdout
-
-
 def refused_to_train(done: CompletedProcess, *words: str, status: int = 1) -> None:
     """Asserts that train.py ended with one sentence with these words in it, before its first iteration."""
     told(done, *words, status=status)
     assert _text(done.stderr).count("\n") == 1, done.stderr
     assert log([_text(done.stdout)]) == {}
+
+
+def refused(done: CompletedProcess, *words: str, status: int = 1) -> None:
+    """Asserts that a script ended with one sentence with these words in it, and wrote nothing else."""
+    refused_to_train(done, *words, status=status)
+    assert not done.stdout
 
 
 def _text(output: str | bytes) -> str:

@@ -39,12 +39,8 @@ class Run:
     @property
     def err(self) -> str:
         """Warnings and errors: standard error without how to sample at the end of a run."""
-        return re.sub(
-            "^(best validation loss|sample from it with): .*\n",
-            "",
-            self._err.read_text(errors="replace"),
-            flags=re.MULTILINE,
-        )
+        said = self._err.read_text(errors="replace")
+        return re.sub("^(best validation loss|sample from it with): .*\n", "", said, flags=re.MULTILINE)
 
     @property
     def running(self) -> bool:
@@ -83,42 +79,22 @@ def finish(cwd: Path, *flags: object, prepare: Prepare | None = None) -> Run:
     return Run(cwd, *flags, prepare=prepare).wait()
 
 
-def before_steps(call: Callable[[int], None]) -> Prepare:
-    """Prepares a run so that `call` is called with the number of each iteration before it."""
-    return partial(_before_steps, call)
+PREPARATIONS: dict[str, Callable] = {}
 
 
-def signals_at(iteration: int, *numbers: int) -> Prepare:
-    """Prepares a run so that it gets these signals during that iteration."""
-    return before_steps(partial(_raise_signals, iteration, numbers))
+def preparation(function: Callable) -> Callable[..., Prepare]:
+    """Lets a call of the function return what calls it in the process of a run, which multiprocessing can pickle."""
+    PREPARATIONS[function.__name__] = function
+    return partial(partial, _prepare, function.__name__)
 
 
-def validates_as(losses: dict[int, float], otherwise: float) -> Prepare:
-    """Prepares a run to have these validation losses, by iteration, whatever the model has learned."""
-    return partial(_validates_as, losses, otherwise)
+def _prepare(name: str, *arguments: Any, **more: Any) -> None:
+    PREPARATIONS[name](*arguments, **more)
 
 
-def all_of(*prepare: Prepare) -> Prepare:
-    """Prepares a run in several ways."""
-    return partial(_call, prepare)
-
-
-def lists_folder(folder: Path) -> Prepare:
-    """Prepares a run to print the names in a folder on standard error before each iteration."""
-    return before_steps(partial(_list_folder, folder))
-
-
-def fails_saves(operation: str, number: int, which: Collection[int]) -> Prepare:
-    """Prepares a run so that an operation fails while it saves some of its checkpoints, counted from 0."""
-    return partial(_fails_saves, operation, number, which)
-
-
-def limits_file_size(count: int) -> Prepare:
-    """Prepares a run so that it can write files of at most `count` bytes."""
-    return partial(resource.setrlimit, resource.RLIMIT_FSIZE, (count, count))
-
-
-def _before_steps(call: Callable[[int], None]) -> None:
+@preparation
+def before_steps(call: Callable[[int], None]) -> None:
+    """Calls `call` with the number of each iteration before it."""
     from util.training.trainer import Trainer
 
     step = Trainer.step
@@ -130,27 +106,40 @@ def _before_steps(call: Callable[[int], None]) -> None:
     Trainer.step = call_and_step  # type: ignore[method-assign]
 
 
-def _raise_signals(wanted: int, numbers: tuple[int, ...], iteration: int) -> None:
-    for number in numbers if iteration == wanted else ():
-        signal.raise_signal(number)
+@preparation
+def signals_at(wanted: int, *numbers: int) -> None:
+    """The run gets these signals during that iteration."""
+
+    def strike(iteration: int) -> None:
+        for number in numbers if iteration == wanted else ():
+            signal.raise_signal(number)
+
+    before_steps(strike)()
 
 
-def _validates_as(losses: dict[int, float], otherwise: float) -> None:
+@preparation
+def validates_as(losses: dict[int, float], otherwise: float) -> None:
+    """The run has these validation losses, by iteration, whatever the model has learned."""
     from util.training.trainer import Trainer
 
     Trainer.evaluate = lambda self, *_: losses.get(self.iteration, otherwise)  # type: ignore[method-assign]
 
 
-def _call(prepare: tuple[Prepare, ...]) -> None:
+@preparation
+def all_of(*prepare: Prepare) -> None:
     for call in prepare:
         call()
 
 
-def _list_folder(folder: Path, iteration: int) -> None:
-    print(iteration, *sorted(names(folder)), file=sys.stderr, flush=True)
+@preparation
+def lists_folder(folder: Path) -> None:
+    """Prints the names in a folder on standard error before each iteration."""
+    before_steps(lambda iteration: print(iteration, *sorted(names(folder)), file=sys.stderr, flush=True))()
 
 
-def _fails_saves(operation: str, number: int, which: Collection[int]) -> None:
+@preparation
+def fails_saves(operation: str, number: int, which: Collection[int]) -> None:
+    """An operation fails while the run saves some of its checkpoints, counted from 0."""
     save, calls = CheckpointFolder.save, itertools.count()
 
     def failing_save(*args: Any) -> bool:
@@ -160,3 +149,9 @@ def _fails_saves(operation: str, number: int, which: Collection[int]) -> None:
             return save(*args)
 
     CheckpointFolder.save = failing_save  # type: ignore[method-assign]
+
+
+@preparation
+def limits_file_size(count: int) -> None:
+    """The run can write files of at most `count` bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, count))

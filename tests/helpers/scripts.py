@@ -92,7 +92,7 @@ def fork(script: str, arguments: Any, cwd: Path, out: Path, err: Path, prepare: 
 
 
 def server() -> Any:
-    """Returns what processes are forked from, with everything imported that train.py and torch ever import."""
+    """What processes are forked from, with everything imported that train.py and torch ever import."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["train", "torch", "torch._dynamo", "util.training.trainer", "model.char_rnn"])
     os.environ["OMP_NUM_THREADS"] = "1"  # more would only wait for each other, and do not survive a fork

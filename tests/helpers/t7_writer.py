@@ -1,7 +1,5 @@
 """Writes Torch7's binary files for the tests, checkpoints of char-rnn and torch-rnn; see util/checkpoint/t7.py."""
 
-from __future__ import annotations
-
 import itertools
 import struct
 from collections.abc import Iterable
@@ -35,8 +33,6 @@ class Tensor:
 
 @dataclass(eq=False)
 class Object:
-    """An object of any other class."""
-
     torch_class: str
     content: Any = field(default_factory=dict)
     version: str | None = "V 1"
@@ -80,8 +76,7 @@ class Writer:
             case bool():
                 self.int32(5, value)
             case int() | float():
-                self.int32(1)
-                self.out += struct.pack("<d", value)
+                self.out += struct.pack("<id", 1, value)
             case str() | bytes():
                 self.int32(2)
                 self.string(value)
@@ -90,11 +85,10 @@ class Writer:
             case dict():
                 if self.begin(3, value):
                     self.int32(len(value))
-                    for key, item in value.items():
-                        self.write(key)
-                        self.write(item)
+                    for each in itertools.chain(*value.items()):
+                        self.write(each)
             case Function():
-                if value.tag == 6:
+                if value.tag == 6:  # the oldest, which has no index
                     self.int32(6)
                 if value.tag == 6 or self.begin(value.tag, value):
                     self.string(value.bytecode)
@@ -115,8 +109,6 @@ class Writer:
                     self.int32(len(value.sizes))
                     self.longs(*value.sizes, *value.strides, value.offset)
                     self.write(value.storage)
-            case _:
-                raise TypeError(f"no way to write a {type(value)}")
 
     def begin(self, tag: int, value: Any) -> bool:
         """Writes tag and index. Tells whether the object is to follow, or was written before."""

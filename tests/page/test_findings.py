@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from util.page import facts
-from util.page.findings import Finding, centered_ranks, find_cells, guesses, strengths
+from util.page.findings import Finding, centered_ranks, find_cells, strengths
 
 FACTS = {fact.name: fact for fact in facts.FACTS}
 
@@ -58,7 +58,7 @@ def test_strengths_are_2_auc_minus_1_and_spearman_s_correlation():
 
 @pytest.mark.parametrize(
     ("name", "sign"),
-    [("characters since a sentence ended", -1), ("inside quotation marks", 1), ("inside quotation marks", -1)],
+    [("characters since a sentence ended", -1), ("inside quotation marks", 1)],
 )
 def test_a_planted_cell_is_found(name, sign):
     passages, random = prose(2), np.random.default_rng(3)
@@ -81,13 +81,12 @@ def test_a_planted_cell_is_found(name, sign):
 @pytest.mark.parametrize("drift", [0, 0.999])
 def test_noise_follows_nothing(drift):
     """However slowly it drifts, as facts do."""
-    for seed in range(2):
-        passages, random = prose(seed), np.random.default_rng(seed + 10)
-        cells = random.normal(size=(sum(map(len, passages)), 60))
-        for t in range(1, len(cells)):
-            cells[t] += drift * cells[t - 1]
-        findings = find_cells(passages, cells)
-        assert len(findings) > 4 and not any(finding.found for finding in findings)
+    passages, random = prose(1), np.random.default_rng(11)
+    cells = random.normal(size=(sum(map(len, passages)), 60))
+    for t in range(1, len(cells)):
+        cells[t] += drift * cells[t - 1]
+    findings = find_cells(passages, cells)
+    assert len(findings) > 4 and not any(finding.found for finding in findings)
 
 
 def test_what_is_not_a_finding():
@@ -116,11 +115,6 @@ def test_rare_facts_are_left_out_and_one_passage_says_nothing():
     assert find_cells(passages[:1], cells[:800]) == [] == find_cells([], np.zeros((0, 3)))
 
 
-def test_guesses_of_pairs():
-    pairs, values = np.array([5, 5, 7, 9]), np.array([1.0, 0, 3, 4])
-    assert guesses(pairs, values, np.array([5, 7, 8, 9, 10])).tolist() == [0.5, 3, 2, 4, 2]
-
-
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
@@ -130,12 +124,10 @@ def test_guesses_of_pairs():
         ("length of the word so far", "ab, c1d", [1, 2, 0, 0, 1, 0, 1]),
         ("depth of brackets", ")(a[b])c", [0, 1, 1, 2, 2, 1, 0, 0]),
         ("indentation of the line", "a\n  b\nc\n\td", [0, 0, 1, 2, 2, 0, 0, 0, 1, 1]),
-        ("inside quotation marks", 'a "bc" d', [0, 0, 1, 1, 1, 0, 0, 0]),
-        ("inside quotation marks", "“ab”c", [1, 1, 1, 0, 0]),
+        ("inside quotation marks", 'a "bc" d “e”', [0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 0]),
         ("inside quotation marks", 'a "b\n\nc', [0, 0, 1, 1, 0, 0, 0]),
         ("inside a comment", "a /*b*/ c", [0, 0, 1, 1, 1, 1, 0, 0, 0]),
-        ("inside a comment", "a // b\nc", [0, 0, 1, 1, 1, 1, 0, 0]),
-        ("inside a comment", "x # y", [0, 0, 1, 1, 1]),
+        ("inside a comment", "a // b\nc # y", [0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 1, 1]),
         ("inside a tag", "a <b>c</b>", [0, 0, 1, 1, 0, 0, 1, 1, 1, 0]),
         ("in a line that will end in a colon", "a\nB C:\nd", [0, 0, 1, 1, 1, 1, 0, 0]),
         ("in a word", "a 1é", [1, 0, 0, 1]),
@@ -145,5 +137,4 @@ def test_guesses_of_pairs():
     ],
 )
 def test_facts(name, text, expected):
-    """Each is what can be said after a character."""
     assert FACTS[name].values(text).tolist() == expected

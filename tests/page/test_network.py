@@ -1,12 +1,13 @@
 """The network in the page against the one in Python, and its texts against the original's."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from model.stepper import Stepper
+from tests.helpers.checkpoints import log_probs
 from tests.helpers.inputs import GOLDEN, numbers
 from tests.helpers.scripts import run_here
 from util.checkpoint.store import load_checkpoint, save_checkpoint
@@ -16,13 +17,12 @@ SAMPLES = json.loads((GOLDEN / "samples.json").read_text())
 TEXT = numbers(60).decode()[:500]
 
 
-def log_probs(path: Path, half: bool) -> np.ndarray:
+def expected_for(path: Path, half: bool) -> np.ndarray:
     """Log-probabilities after each character of the text, in double precision."""
     checkpoint = load_checkpoint(path)
     parameters = in_half_precision(checkpoint.parameters) if half else checkpoint.parameters
     double = {name: array.astype(np.float64) for name, array in parameters.items()}
-    step = Stepper(double, checkpoint.options["num_layers"], checkpoint.options["model"])
-    return np.array([step(np.array([checkpoint.vocabulary.index[c]]))[0].copy() for c in TEXT])
+    return log_probs(replace(checkpoint, parameters=double), checkpoint.vocabulary.encode(TEXT))
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def test_log_probabilities_and_the_original_s_texts(name, half, made, opened):
         charRNN.reset();
         return Array.from(text, (c) => charRNN.step(charRNN.vocabulary.indexOf(c))).map((one) => Array.from(one));
     }"""
-    expected = log_probs(GOLDEN / name, bool(half))
+    expected = expected_for(GOLDEN / name, bool(half))
     for _ in range(2):  # from a zero state each time
         found = np.array(page.evaluate(read, TEXT))
         assert found.shape == expected.shape and np.abs(found - expected).max() < 1e-9
     if half:
-        assert np.abs(found - log_probs(GOLDEN / name, False)).max() > 1e-6
+        assert np.abs(found - expected_for(GOLDEN / name, False)).max() > 1e-6
         return
     for sample in (sample for sample in SAMPLES if sample["checkpoint"] == name):
         flags = dict(zip((flag[1:] for flag in sample["flags"][::2]), sample["flags"][1::2]))

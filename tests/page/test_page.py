@@ -10,6 +10,7 @@ import torch
 
 from model.char_rnn import CharRNN
 from model.stepper import Stepper
+from tests.helpers.checkpoints import stepper
 from tests.helpers.inputs import GOLDEN, numbers
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint, save_checkpoint
@@ -28,7 +29,7 @@ HOSTILE = (
 def figures():
     """What the network makes of the text: each character's surprise in bits, the cells (T, L·H) and gates after it."""
     checkpoint = load_checkpoint(LSTM)
-    step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], "lstm")
+    step = stepper(checkpoint)
     log_probs = np.full(len(checkpoint.vocabulary), -math.log(len(checkpoint.vocabulary)))
     bits, cells, gates = [], [], []
     for c in TEXT[:1500]:
@@ -89,17 +90,13 @@ def test_surprise_in_the_text_and_at_the_pointer(page, figures):
     assert text_of(page) == TEXT[:1500] and found[0] == "first"
     expected = ["s" + str(round(40 * min(1, value / 8))) for value in bits[1:]]
     assert sum(a != b for a, b in zip(found[1:], expected, strict=True)) <= 1 and len(set(found)) > 20
-    mean = bits[1:].mean()
-    assert page.inner_text("#status") == (
-        f"numbers.txt. 1,500 bytes, {mean:.2f} bits of surprise a byte ({mean * math.log(2):.3f} nats)."
-    )
+    assert f"numbers.txt. 1,500 bytes, {bits[1:].mean():.2f} bits" in page.inner_text("#status")
     for position in (5, 41):
         page.locator("#text span").nth(position).hover()
         settled(page)
         assert cursor(page) == position and f"{bits[position]:.2f} bits" in page.inner_text("#prediction p")
-        rows = page.eval_on_selector_all("#prediction li", "rows => rows.map((row) => [row.className, row.innerText])")
-        (actual,) = (float(re.search(r"[\d.]+(?=%)", text)[0]) for name, text in rows if name == "actual")
-        assert len(rows) in (5, 6) and actual == pytest.approx(100 * 2 ** -bits[position], abs=0.51)
+        actual = float(re.search(r"[\d.]+(?=%)", page.inner_text("#prediction li.actual"))[0])
+        assert actual == pytest.approx(100 * 2 ** -bits[position], abs=0.51)
 
 
 def test_a_click_holds_the_cursor_and_keys_move_it(page):
@@ -121,11 +118,10 @@ def test_a_click_holds_the_cursor_and_keys_move_it(page):
     settled(page)
     assert "begins a passage" in page.inner_text("#prediction")
     after("Escape")
-    for number in (20, 21):
-        spans.nth(number).hover()
-        assert cursor(page) == number
-        spans.nth(number).click()
-        spans.nth(number).click()  # lets it go
+    spans.nth(20).click()
+    spans.nth(20).click()  # lets it go
+    spans.nth(21).hover()
+    assert cursor(page) == 21
 
 
 def test_cells_at_the_cursor_and_the_text_in_the_colors_of_one(page, figures):
@@ -139,13 +135,8 @@ def test_cells_at_the_cursor_and_the_text_in_the_colors_of_one(page, figures):
     assert all(found in cell_class(value) for found, value in zip(classes(page), cells[:, chosen], strict=True))
     settled(page)
     assert page.inner_text("#value").endswith(f"{abs(cells[77, chosen]):.2f}")
-    assert page.is_visible("#cell-legend") and not page.is_visible("#surprise-legend")
-    page.focus("#grids .grid:last-child")
-    page.keyboard.press("ArrowRight")
-    assert page.get_attribute("#grids i[aria-selected=true]", "data-cell") == str(chosen + 1)
-    assert classes(page)[100] in cell_class(cells[100, chosen + 1])
     page.click("#by-surprise")
-    assert classes(page)[100].startswith("s") and not page.is_visible("#cell-legend")
+    assert classes(page)[100].startswith("s")
 
     line = page.locator("#facts tr[data-cell]").filter(has_text="since the line began")
     cell = int(line.get_attribute("data-cell"))
@@ -156,7 +147,7 @@ def test_cells_at_the_cursor_and_the_text_in_the_colors_of_one(page, figures):
 
 
 def test_saturation(page, figures):
-    """Dots lie where the gates' shares are; a click on one picks its cell."""
+    """Dots lie where the gates' shares are."""
     _, cells, gates = figures
     L, H = gates.shape[1], cells.shape[1] // gates.shape[1]
     for layer, gate in ((0, 0), (L - 1, 1), (0, 2)):
@@ -170,9 +161,6 @@ def test_saturation(page, figures):
         assert found[:, 0].tolist() == list(range(layer * H, (layer + 1) * H))
         assert np.allclose(found[:, 1] / 240, (values < 0.1).mean(axis=0), atol=0.003)
         assert np.allclose(1 - found[:, 2] / 240, (values > 0.9).mean(axis=0), atol=0.003)
-    page.locator("#plot circle").last.click()
-    chosen = page.get_attribute("#plot circle[aria-selected=true]", "data-cell")
-    assert page.get_attribute("#grids i[aria-selected=true]", "data-cell") == chosen
 
 
 def test_writing(page):
@@ -189,10 +177,6 @@ def test_writing(page):
     page.click("#go")
     finished(page)
     assert text_of(page) == sampled(300, "37 thirty", 0.5, 7)
-    assert all(re.fullmatch(r"first|s\d+", name) for name in classes(page))
-    page.locator("#text span").nth(20).hover()
-    settled(page)
-    assert "likely" in page.inner_text("#prediction")
     page.fill("#primetext", "Qé")
     page.click("#go")
     assert "never seen “Q”, “C3”, “A9”" in page.inner_text("#status") and text_of(page) == ""
@@ -217,14 +201,6 @@ def test_a_text_of_one_s_own(page):
     assert text_of(page) == "one Q two\n\ttwenty"
     assert [n for n, name in enumerate(classes(page)) if name == "unknown"] == [4, 10]
     assert "2 of them unknown" in page.inner_text("#status")
-    marks = page.eval_on_selector_all("#text span", "all => all.map((span) => span.dataset.mark)")
-    assert [mark for mark in marks if mark] == ["↵", "→"]
-    page.locator("#text span").nth(4).hover()
-    settled(page)
-    assert "no character of this model" in page.inner_text("#prediction")
-    page.fill("#pasted", "")
-    page.click("#form-paste button")
-    assert text_of(page) == ""
 
 
 def test_a_long_text_is_cut_and_the_page_answers_while_it_reads(page):
@@ -239,9 +215,7 @@ def test_a_long_text_is_cut_and_the_page_answers_while_it_reads(page):
     }""")
     assert still_reads and "likely" in prediction and cursor(page) == 30
     assert text_of(page) == (TEXT * 50)[:100_000]
-    assert page.inner_text("#status").startswith(
-        f"Cut: the whole text has {len(TEXT) * 50:,} bytes, more than fit here."
-    )
+    assert "Cut" in page.inner_text("#status")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "bytes"])
@@ -272,8 +246,7 @@ def test_a_vocabulary_of_thousands(tmp_path, made, opened):
     vocabulary = "".join(map(chr, range(0x4E00, 0x4E00 + 5000)))
     (tmp_path / "x.txt").write_text(vocabulary[::40], "utf-8")
     page = opened(made(save_model(tmp_path / "x.pt", vocabulary), f"-file={tmp_path / 'x.txt'}"))
-    assert text_of(page) == vocabulary[::40] and page.inner_text("#bits li:last-child") == "16+ bits"
-    assert page.evaluate("charRNN.step(4999).length") == 5000
+    assert text_of(page) == vocabulary[::40] and page.evaluate("charRNN.step(4999).length") == 5000
 
 
 def test_requests_and_injected_scripts_come_to_nothing(made, browser, tmp_path):
@@ -288,7 +261,6 @@ def test_requests_and_injected_scripts_come_to_nothing(made, browser, tmp_path):
     assert policy.startswith("default-src 'none'; script-src 'sha256-") and "unsafe" not in policy
     ours = set(page.evaluate("Object.getOwnPropertyNames(globalThis)")) - set(names)
     assert {name for name in ours if not name.startswith("__")} == {"charRNN"}
-    assert page.evaluate("typeof Model + typeof Reading") == "undefinedundefined"
     page.on("console", lambda message: complaints.append(message.text))
     page.on("request", lambda request: requests.append(request.url))
     page.evaluate("""() => {
@@ -307,7 +279,7 @@ def test_a_narrow_screen(scheme, made, opened):
     page = opened(
         made(LSTM, "-length=1500"), viewport={"width": 360, "height": 640}, color_scheme=scheme, has_touch=True
     )
-    ink, paper = colors(page, "#text")[0]
+    ((ink, paper),) = colors(page, "#text")
     assert (sum(ink) > sum(paper)) == (scheme == "dark") and abs(sum(ink) - sum(paper)) > 500
     found = colors(page, "#text span")
     assert len({tuple(paper) for _, paper in found}) > 20
@@ -319,9 +291,8 @@ def test_a_narrow_screen(scheme, made, opened):
     finished(page)
     page.locator("#text span").nth(3).tap()
     assert cursor(page) == 3
-    for where in ("#facts button >> nth=1", "#grids i >> nth=7"):  # the text that they color comes into sight
-        page.locator(where).tap()
-        assert abs(page.evaluate("document.getElementById('reader').getBoundingClientRect().top")) < 2
+    page.locator("#grids i >> nth=7").tap()  # the text that it colors comes into sight
+    assert abs(page.evaluate("document.getElementById('reader').getBoundingClientRect().top")) < 2
 
 
 def colors(page, selector: str) -> list[tuple[list, list]]:
@@ -353,7 +324,6 @@ def contrast(*colors: list) -> float:
 def test_it_prints(made, opened):
     page = opened(made(LSTM, "-length=1500"), color_scheme="dark")
     page.emulate_media(media="print")
-    assert not page.is_visible("#tab-write")
     assert page.eval_on_selector("#text", "e => e.scrollHeight <= e.clientHeight")  # all of it is there
-    assert page.eval_on_selector("body", "e => getComputedStyle(e).color") == "rgb(28, 27, 26)"
-    assert len(page.pdf()) > 10_000
+    ((ink, paper),) = colors(page, "#text")
+    assert sum(ink) < sum(paper)

@@ -1,6 +1,5 @@
 """How several processes end, and what they say of it."""
 
-import os
 import re
 import signal
 
@@ -10,7 +9,7 @@ from tests.campaigns.endings import CRASHES
 from tests.helpers.checkpoints import checkpoints
 from tests.helpers.inputs import SMALL, numbers
 from tests.helpers.processes import start
-from tests.helpers.runs import before_steps
+from tests.helpers.runs import signals_at
 
 
 @pytest.fixture
@@ -42,12 +41,7 @@ def test_a_mistake_and_a_signal_end_in_good_order(folder):
 
 def stop(rank):
     if rank == 1:
-        before_steps(terminate)()
-
-
-def terminate(iteration):
-    if iteration == 7:
-        signal.raise_signal(signal.SIGTERM)
+        signals_at(7, signal.SIGTERM)()
 
 
 def test_a_lost_process_without_a_checkpoint(folder):
@@ -59,9 +53,4 @@ def test_a_lost_process_without_a_checkpoint(folder):
 
 def die(rank):
     if rank == 1:
-        before_steps(kill)()
-
-
-def kill(iteration):
-    if iteration == 7:
-        os.kill(os.getpid(), signal.SIGKILL)
+        signals_at(7, signal.SIGKILL)()

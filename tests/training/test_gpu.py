@@ -16,7 +16,6 @@ from tests.helpers.golden import RUNS
 from tests.helpers.inputs import GOLDEN, ROOT, SMALL, numbers
 from tests.helpers.runs import finish
 from util.checkpoint.store import load_checkpoint
-from util.training.dropout import GPUDraws
 
 pytestmark = [
     pytest.mark.gpu,
@@ -100,32 +99,13 @@ def test_a_model_that_the_gpu_has_no_memory_for_is_refused(tmp_path):
     assert done.returncode == 1 and "this GPU has" in done.stderr and "-rnn_size" in done.stderr
 
 
-def test_what_dropout_keeps_follows_from_the_seed_and_the_iteration():
-    draws = [GPUDraws(torch.device("cuda:0"), seed, (100, 100), 0.7) for seed in (7, 7, 8)]
-    first, again, another_seed = (one.next(1).clone() for one in draws)
-    assert first.equal(again) and not first.equal(another_seed) and not first.equal(draws[0].next(2))
-    assert draws[1].next(2).equal(draws[0].next(2)) and abs(first.float().mean().item() - 0.7) < 0.03
-
-
-def test_a_run_with_dropout_that_moves_to_the_gpu_says_so(tmp_path):
+def test_a_run_moves_between_the_devices_and_says_so(tmp_path):
     (tmp_path / "input.txt").write_bytes(numbers(140))
     train(tmp_path, *SMALL[1:], "-max_epochs", 1, "-dropout", 0.3, "-gpuid", -1)
     out = train(tmp_path, "-resume", tmp_path / "cv", "-max_epochs", 2, "-gpuid", 0)
     assert "this run was on cpu; on another device its last digits and what dropout drops will differ" in out
-
-
-def test_losses_that_are_not_printed_are_not_lost(tmp_path):
-    (tmp_path / "input.txt").write_bytes(numbers(140))
-    flags = [*SMALL[1:], "-gpuid", 0, "-max_epochs", 1]
-    often, seldom = losses(tmp_path, *flags), losses(tmp_path, *flags, "-print_every", 10)
-    assert seldom == often[9::10]
-
-
-def test_a_run_on_a_gpu_resumes_on_a_cpu(tmp_path):
-    (tmp_path / "input.txt").write_bytes(numbers(140))
-    losses(tmp_path, *SMALL[1:], "-gpuid", 0, "-max_epochs", 1)
-    run = finish(tmp_path, "-resume", "cv", "-max_epochs", 2, "-gpuid", -1, "-data_dir", ".")
-    assert run.status == 0 and "this run was on cuda; on another device its last digits will differ" in run.out
+    run = finish(tmp_path, "-resume", "cv", "-max_epochs", 3, "-gpuid", -1, "-data_dir", ".")
+    assert run.status == 0 and "this run was on cuda; on another device its last digits" in run.out
 
 
 @pytest.mark.parametrize(

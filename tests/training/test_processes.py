@@ -154,15 +154,12 @@ def test_more_processes_than_gpus(folder):
     first, second = [run.wait() for run in start(folder, 2, *small(folder), prepare=has_the_only_gpu)]
     assert (first.status, second.status) == (1, 1) and "train_loss" not in first.out
     assert re.fullmatch("error: two processes would use the same GPU; .* -gpuid -1\n", first.err), first.err
+    # Whether or not each of them can see the others'.
+    assert finish(folder, 2, *small(folder, "-max_epochs=1"), prepare=has_a_gpu_of_its_own).status == 0
 
 
 def has_the_only_gpu(rank: int) -> None:
     processes.identity_of = lambda device: ("host", "GPU-1")
-
-
-def test_processes_with_a_gpu_each_train(folder):
-    """Whether or not each of them can see the others'."""
-    assert finish(folder, 2, *small(folder, "-max_epochs=1"), prepare=has_a_gpu_of_its_own).status == 0
 
 
 def has_a_gpu_of_its_own(rank: int) -> None:
@@ -175,11 +172,17 @@ def test_more_processes_than_streams(folder):
     assert (first.status, first.out, first.err) == (1, "", sentence)
 
 
-def test_one_process_indexes_the_text(folder):
-    """The others wait for it: otherwise a large text would take its space on the disk once for each of them."""
-    first = finish(folder, 4, *small(folder, "-max_epochs=1"), prepare=count_indexing)
-    assert first.status == 0
-    assert (folder / "indexed").read_text() == "x"
+def test_only_the_first_process_speaks_and_writes(folder):
+    """That the others are silent is asserted where `finish` is."""
+    flags = ["-seq_length=20", "-max_epochs=2", "-log_csv", folder / "log.csv", "-save_every=5"]
+    first = finish(folder, 3, *small(folder, *flags), prepare=count_indexing)
+    # Otherwise a large text would take its space on the disk once for each process.
+    assert first.status == 0 and (folder / "indexed").read_text() == "x"
+    assert first.err.startswith("warning: the text is short") and first.err.count("\n") == 1
+    assert len((folder / "log.csv").read_text().splitlines()) == 1 + len(figures(first.out))
+    assert names(folder / "cv") == set(saved(first.out))
+    written = {name for name in names(folder) if not name.endswith((".out", ".err"))}
+    assert written == {"input.txt", "vocab.json", "data.bin", "cv", "log.csv", "indexed"}
 
 
 def count_indexing(rank: int) -> None:
@@ -192,18 +195,6 @@ def count_indexing(rank: int) -> None:
         return make_cache(*arguments)
 
     cache.make_cache = counting
-
-
-def test_only_the_first_process_speaks_and_writes(folder):
-    """That the others are silent is asserted where `finish` is."""
-    flags = ["-seq_length=20", "-max_epochs=2", "-log_csv", folder / "log.csv", "-save_every=5"]
-    first = finish(folder, 3, *small(folder, *flags))
-    assert first.status == 0
-    assert first.err.startswith("warning: the text is short") and first.err.count("\n") == 1
-    assert len((folder / "log.csv").read_text().splitlines()) == 1 + len(figures(first.out))
-    assert names(folder / "cv") == set(saved(first.out))
-    written = {name for name in names(folder) if not name.endswith((".out", ".err"))}
-    assert written == {"input.txt", "vocab.json", "data.bin", "cv", "log.csv"}
 
 
 @pytest.mark.parametrize("values", ["x 2 0 2", "0 many 0 2", "2 2 0 2", "0 2 -1 2", "0 0 0 0"])

@@ -26,7 +26,7 @@ def test_more_threads_than_cores_are_warned_of(monkeypatch, capsys):
 @pytest.mark.parametrize(("threads", "told"), [(2, 1), (1, 0)])
 def test_slow_iterations_are_told_of_once(threads, told, capsys):
     """One slow iteration, as when the text is read from a disk, is nothing; several are."""
-    pace = Pace(threads)
+    pace = Pace(threads, "cpu")
     for seconds in [0.05] * 10 + [1.0] + [0.06] * 10 + [0.5] * 20:
-        pace.took(seconds)
+        pace.took(seconds, 1)
     assert capsys.readouterr().err.count("an iteration takes 0.50 s now, and took 0.05 s before") == told

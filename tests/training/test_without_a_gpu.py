@@ -19,8 +19,7 @@ def test_a_step_leaves_no_tensor_on_the_cpu_and_looks_at_no_value():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     faults = json.loads(done.stdout)
-    assert len(faults) == 12
-    assert {kind: fault for kind, fault in faults.items() if fault} == {}
+    assert len(faults) == 3 and not any(faults.values()), faults
 
 
 def test_what_dropout_keeps_on_a_gpu_follows_from_the_iteration():
