@@ -27,7 +27,7 @@ def flags() -> Flags:
 def main() -> None:
     source, checkpoint = best_checkpoint(flags().parse().checkpoint)
     target = source.with_name(source.name + "_cpu.pt")
-    with output(target, reads=[source]) as file:
+    with output(target, reads=[source], kind="checkpoint") as file:
         file.write(to_bytes(checkpoint))
     print(f"saved {target}")
 

@@ -3,7 +3,7 @@
     python evaluate.py cv -file other.txt
 
 Prints the loss per character in nats and in bits, and the perplexity, on a split of the text that the checkpoint was
-trained on or on any other text.
+trained on or on any other text; for several checkpoints, or for each line of a text, as a table.
 """
 
 from __future__ import annotations
@@ -15,40 +15,35 @@ import math
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from tqdm import tqdm
 
-from util.checkpoint.choice import best_checkpoint
+from util.checkpoint.choice import all_checkpoints, best_checkpoint
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.text_of_checkpoint import (
     add_text_flags,
     batches_of_split,
     check_text_flags,
-    find_text_of,
     load_text_of,
-    reading_file,
+    source_of_file,
+    text_of,
 )
 from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
-from util.cli.files import output
-from util.cli.flags import STRING, Flags, as_bytes
-from util.cli.signals import StopSignals
-from util.errors import UserError, reason
-from util.sampling.growing import texts_in
-from util.text.batches import TRAIN, VALIDATION
-from util.text.cache import Text, read_vocabulary
-from util.text.loading import batches_of_run
-from util.text.novelty import Span, line_number, novelty, without_primetext
-from util.text.source import CACHE_FILES, Source
+from util.cli.flags import STRING, SWITCH, Flags
+from util.errors import UserError
+from util.sampling.copied import print_novelty
+from util.text.cache import read_vocabulary
+from util.text.source import Source, code_points
 from util.text.vocabulary import Vocabulary
-from util.training.evaluation import one_stream_predictor, streams_predictor
+from util.training.evaluation import numpy_predictor, streams_predictor
 
+COLUMNS = ("file", "model", "layers", "size", "parameters", "characters", "nats", "bits", "perplexity", "epochs")
+SIDE_BY_SIDE = 256
+"""How many lines to predict at once."""
 PIECE = 1000
 """How many characters of a file to feed to the model at once."""
 PIECE_LOG_PROBS = 1 << 24
@@ -56,58 +51,116 @@ PIECE_LOG_PROBS = 1 << 24
 
 
 def flags() -> Flags:
-    flags = Flags("Measures how well a checkpoint predicts a text.", "python evaluate.py CHECKPOINT -split test")
-    flags.add_checkpoint()
-    add_text_flags(flags, "predict", "another text file to predict instead, as one stream")
+    flags = Flags("Measures how well checkpoints predict a text.", "python evaluate.py CHECKPOINT -split test")
+    flags.add_checkpoint(several=True)
+    add = add_text_flags(flags, "predict", "another text file to predict instead, as one stream; - = standard input")
+    add("lines", SWITCH, 0, "1 = predict each line of this file by itself, and print a row for each")
     add = flags.group("novelty")
     add("novelty", STRING, "", "text written by sample.py; find what it copies from the training text instead")
     add("primetext", STRING, "", "primetext at the front of that text, which is not counted")
     add = flags.group("output")
-    per_char = "file to write each character and its surprise in bits to, tab-separated; - = standard output"
-    add("per_char", STRING, "", per_char)
+    add("table", SWITCH, 0, "1 = print a row for each checkpoint, and of a folder for each in it")
     flags.add_machine()
     return flags
 
 
 def main() -> None:
     options = flags().parse()
+    check_flags(options)
+    paths, read = options.checkpoint, all_checkpoints if options.table else lambda path: [best_checkpoint(path)]
+    found = (pair for path in paths for pair in read(path))
+    if options.novelty:
+        options.checkpoint, checkpoint = next(found)
+        print_novelty(checkpoint, options)
+        return
+    source = source_of_file(options.file) if options.file else None
+    if source and options.lines:
+        print_lines(next(found)[1], source)
+        return
+    device = choose_device(options.gpuid, options.opencl, tell)
+    rows = options.table or len(paths) > 1
+    for number, (options.checkpoint, checkpoint) in enumerate(found):
+        task = predict_file(checkpoint, source) if source else predict_split(checkpoint, options)
+        loss, characters = measure(checkpoint, task, device)
+        if not rows:
+            print_loss(checkpoint, task, loss, characters)
+            continue
+        if not number:
+            print(*COLUMNS, sep="\t")
+        _, H, L, model = checkpoint.model_shape
+        epochs = f"{checkpoint.epoch:.2f}" if checkpoint.epoch_is_known else ""
+        row = options.checkpoint, model, L, H, checkpoint.size, task.length, *figures(loss), epochs
+        print(*row, sep="\t", flush=True)
+
+
+def check_flags(options: Namespace) -> None:
+    """Raises UserError if the flags contradict each other."""
     check_text_flags(options)
     if options.primetext and not options.novelty:
         raise UserError("-primetext is for -novelty; leave it out, or name a sampled text with -novelty")
-    options.checkpoint, checkpoint = best_checkpoint(options.checkpoint)
-    if options.novelty:
-        print_novelty(checkpoint, options)
-        return
-    device = choose_device(options.gpuid, options.opencl, tell)
-    task = predict_file(checkpoint, Path(options.file)) if options.file else predict_split(checkpoint, options)
-    cache = [task.source.folder / name for name in CACHE_FILES]
+    several = options.table or len(options.checkpoint) > 1
+    if options.novelty and (several or options.given & {"file", "split", "lines"}):
+        raise UserError("-novelty takes one checkpoint, and no -file, -split, -lines or -table; leave out the others")
+    if options.lines and (several or not options.file):
+        raise UserError("-lines takes one checkpoint and the lines of a -file; name one, and leave out -table")
 
-    reads = [options.checkpoint, *task.source.files, *cache]
-    table = output(options.per_char, "-per_char", reads) if options.per_char else nullcontext()
-    with table as file, StopSignals(silent=True) as signals:
-        rows = Table(file, checkpoint, task.batch_size) if file else None
-        alone = options.file and device == "cpu"
-        predict = one_stream_predictor(checkpoint) if alone else streams_predictor(checkpoint, task.batch_size, device)
-        total = 0.0
-        quiet = not sys.stderr.isatty() or options.per_char == "-"
-        with tqdm(total=task.length, unit=" characters", unit_scale=True, leave=False, disable=quiet) as bar:
-            for x, y in task.batches:
-                loss, losses = predict(x, y)
-                total += loss
-                if rows:
-                    rows.add(y, losses / math.log(2))
-                bar.update(y.size)
-                if signals.received:
-                    raise SystemExit(signals.exit_status)
-        if rows:
-            rows.flush()
 
-    mean = total / task.length
-    out = sys.stderr if options.per_char == "-" else sys.stdout
-    print(f"{task.source}{task.part}: {task.length} characters", file=out)
-    print(f"loss per character: {mean!r} nats", file=out)
-    print(f"bits per character: {mean / math.log(2):.6f}", file=out)
-    print(f"perplexity:         {math.inf if mean > 700 else math.exp(mean):.6f}", file=out)
+def figures(loss: float) -> tuple[str, str, str]:
+    """Returns a mean loss in nats and in bits, and the perplexity."""
+    return repr(loss), f"{loss / math.log(2):.6f}", f"{math.inf if loss > 700 else math.exp(loss):.6f}"
+
+
+def print_loss(checkpoint: Checkpoint, task: Task, loss: float, characters: int) -> None:
+    """Prints the loss, also per character if bytes are those of so many `characters`."""
+    unit, (nats, bits, perplexity) = checkpoint.vocabulary.unit, figures(loss)
+    print(f"{task.source}{task.part}: {task.length} {unit}s")
+    print(f"loss per {unit}: {nats} nats\nbits per {unit}: {bits}")
+    if characters:
+        print(f"bits per character: {loss / math.log(2) * task.length / characters:.6f} ({characters} characters)")
+    print(f"perplexity:         {perplexity}")
+
+
+def print_lines(checkpoint: Checkpoint, source: Source) -> None:
+    """Prints a row for each line of a text: the loss on its characters after the first, from a zero state."""
+    vocabulary = checkpoint.vocabulary
+    codes = np.concatenate([chunk.astype("<u4") for chunk in source.characters(vocabulary.encoding)])
+    text = codes.tobytes().decode("utf-32-le", "surrogatepass").replace("\r\n", "\n")
+    lines = text.removesuffix("\n").split("\n")
+    indices = vocabulary.indices_of(code_points("".join(lines)), str(source))
+    passages = np.split(indices, np.cumsum([len(line) for line in lines])[:-1])
+    print("line", "characters", "nats", "bits", "perplexity", "text", sep="\t")
+    for first in range(0, len(passages), SIDE_BY_SIDE):
+        some = passages[first : first + SIDE_BY_SIDE]
+        window = np.full((max(2, *map(len, some)), len(some)), -1)  # -1 after a passage: what comes of it is left out
+        for column, passage in zip(window.T, some):
+            column[: len(passage)] = passage
+        losses = numpy_predictor(checkpoint, len(some))(window[:-1], window[1:])
+        totals = np.where(window[1:] < 0, 0, losses).sum(axis=0, dtype=float).tolist()
+        for number, (passage, total) in enumerate(zip(some, totals), first + 1):
+            count = max(0, len(passage) - 1)
+            print(number, count, *figures(total / count if count else math.nan), vocabulary.decode(passage), sep="\t")
+
+
+def measure(checkpoint: Checkpoint, task: Task, device: str) -> tuple[float, int]:
+    """Predicts a text; returns the mean loss in nats and, if its bytes are UTF-8, of how many characters they are."""
+    alone = not task.part and device == "cpu"
+    predict = numpy_predictor(checkpoint) if alone else streams_predictor(checkpoint, task.batch_size, device)
+    starts = np.array([not "\x80" <= c < "\xc0" for c in checkpoint.vocabulary.characters])
+    total, characters, quiet = 0.0, 0, not sys.stderr.isatty()
+    with tqdm(total=task.length, unit=" characters", unit_scale=True, leave=False, disable=quiet) as bar:
+        for x, y in task.batches:
+            total += float(np.sum(predict(x, y), dtype=float))
+            characters += int(starts[y].sum())
+            bar.update(y.size)
+    counted = checkpoint.vocabulary.is_bytes and is_utf8(task.source)
+    return total / task.length, characters if counted else 0
+
+
+def is_utf8(source: Source) -> bool:
+    try:
+        return all(True for _ in source.characters("utf-8"))
+    except UserError:
+        return False
 
 
 @dataclass
@@ -136,111 +189,28 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
     return Task(source, part, B, count * B * S, (batches.batch(split, number) for number in range(count)))
 
 
-def text_of(checkpoint: Checkpoint, options: Namespace) -> Source:
-    """Returns the checkpoint's text. Raises UserError if it has moved and -data_dir does not say where."""
-    source = find_text_of(checkpoint, options.data_dir)
-    if not source:
-        stored = str(checkpoint.options.get("data_dir", ""))
-        gone = f"no longer in {stored!r}" if "data_dir" in checkpoint.options else "unknown"
-        # Without its splits, -novelty can use a text, and a loss cannot.
-        folder = "its folder with -data_dir, or " if options.novelty or "train_frac" in checkpoint.options else ""
-        raise UserError(f"the text of {options.checkpoint} is {gone}; give {folder}another text with -file")
-    return source
-
-
-def predict_file(checkpoint: Checkpoint, path: Path) -> Task:
+def predict_file(checkpoint: Checkpoint, source: Source) -> Task:
     """Returns a file as one stream, starting from a zero state; every character after the first is predicted.
 
     Raises UserError if it is not text, or has characters that the model does not know.
     """
-    source, vocabulary = Source(path), checkpoint.vocabulary
-    with reading_file(path):
-        characters, length = read_vocabulary(source, vocabulary.encoding)
+    vocabulary = checkpoint.vocabulary
+    characters, length = read_vocabulary(source, vocabulary.encoding)
     if length < 2:
-        raise UserError(f"{path} is too short: predicting takes at least two characters")
-    vocabulary.translation_from(Vocabulary(characters, vocabulary.encoding), str(path))
+        raise UserError(f"{source} is too short: predicting takes at least two characters")
+    vocabulary.translation_from(Vocabulary(characters, vocabulary.encoding), str(source))
     piece = max(1, min(PIECE, PIECE_LOG_PROBS // len(vocabulary)))
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         last = np.zeros(0, int)
         for chunk in source.characters(vocabulary.encoding):
-            window = np.concatenate([last, vocabulary.indices_of(chunk, str(path))])[:, None]
+            window = np.concatenate([last, vocabulary.indices_of(chunk, str(source))])[:, None]
             for start in range(0, len(window) - 1, piece):
                 stop = min(start + piece, len(window) - 1)
                 yield window[start:stop], window[start + 1 : stop + 1]
             last = window[-1:, 0]
 
     return Task(source, "", 1, length - 1, batches())
-
-
-def print_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
-    """Prints how much of a sampled text is copied word for word from the training text. Raises UserError."""
-    if options.given & {"file", "split", "per_char"}:
-        raise UserError("-novelty measures no loss; leave out -file, -split and -per_char")
-    vocabulary = checkpoint.vocabulary
-    try:
-        content = Path(options.novelty).read_bytes().decode("latin-1" if vocabulary.is_bytes else "utf-8")
-    except OSError as error:
-        raise UserError(f"cannot read {options.novelty}: {reason(error)}; -novelty takes a sampled text") from error
-    except UnicodeError as error:
-        raise UserError(f"{options.novelty} is not UTF-8 text, which sample.py writes for this model") from error
-    prime = vocabulary.primetext(options.primetext)
-    if vocabulary.is_bytes:
-        prime = as_bytes(prime)
-    samples = without_primetext(texts_in(content), prime)
-    source = text_of(checkpoint, options)
-    text = load_text_of(checkpoint, source)
-    training, validation = learned_spans(checkpoint, text)
-    result = novelty(samples, text, training, validation)
-
-    print(f"{options.novelty}: {sum(map(len, samples))} characters in {len(samples)} text{'s' * (len(samples) != 1)}")
-    print(f"{source}: {sum(stop - start for start, stop in training)} characters for training")
-    print("passages in the training text: of the sample, of the validation text")
-    for length, share in result.sampled.items():
-        print(f"{length:>4} characters: {percent(share)} {percent(result.validation[length])}")
-    print("longest copied passages:" if result.copies else "no passage of 10 characters or more is copied")
-    for copy in result.copies:
-        passage = copy.passage.encode("latin-1").decode("utf-8", "replace") if vocabulary.is_bytes else copy.passage
-        beginning = repr(passage[:200]) + (" ..." if len(passage) > 200 else "")
-        print(f"{len(copy.passage):>4} characters, line {line_number(text, copy.position)}: {beginning}")
-
-
-def learned_spans(checkpoint: Checkpoint, text: Text) -> tuple[list[Span], list[Span]]:
-    """Returns the parts of a text for training and validation; if the checkpoint does not say, all and none of it."""
-    batches = batches_of_run(text, checkpoint.options)
-    if batches and batches.split_sizes[TRAIN]:
-        return batches.spans(TRAIN), batches.spans(VALIDATION)
-    tell("the checkpoint does not say which part of its text was for training, so all of it counts")
-    return [(0, len(text.indices))], []
-
-
-def percent(share: float) -> str:
-    return "      -" if math.isnan(share) else f"{share:7.2%}"
-
-
-class Table:
-    """Writes a line for each character, in the order of the text: the character as Python writes it, and its surprise.
-
-    With several streams, lines are held back until the end, since each stream is a passage of its own.
-    """
-
-    def __init__(self, file: BinaryIO, checkpoint: Checkpoint, batch_size: int) -> None:
-        self._file, self._streamed, self._literals = file, batch_size == 1, checkpoint.vocabulary.literals
-        self._held: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def add(self, targets: np.ndarray, bits: np.ndarray) -> None:
-        """Adds the next batch: indices and surprises in bits, (S, B) each."""
-        self._held.append((targets, bits))
-        if self._streamed:
-            self.flush()
-
-    def flush(self) -> None:
-        """Writes the lines held back."""
-        if self._held:
-            indices, bits = (np.concatenate(parts).T.ravel().tolist() for parts in zip(*self._held))
-            lines = (f"{self._literals[i]}\t{surprise:.4f}\n" for i, surprise in zip(indices, bits))
-            self._file.write("".join(lines).encode(errors="backslashreplace"))
-            self._held.clear()
 
 
 if __name__ == "__main__":

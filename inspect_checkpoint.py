@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from util.checkpoint.choice import all_checkpoints, files_in, is_earlier
+from util.checkpoint.choice import all_checkpoints, is_earlier
 from util.checkpoint.content import Checkpoint
 from util.cli import console
 from util.cli.flags import STRING, Flags
@@ -39,8 +39,6 @@ def flags() -> Flags:
 def main() -> None:
     options = flags().parse()
     paths: list[Path] = options.checkpoint
-    if all(path.is_dir() and not files_in(path) for path in paths):
-        raise UserError(f"there is no checkpoint in {paths[0]}; train.py makes one")
     found = (one for path in paths for one in all_checkpoints(path))
     if options.plot:
         draw(found, options.plot)

@@ -9,7 +9,9 @@ if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
 import io
+import json
 from argparse import Namespace
+from itertools import count
 from pathlib import Path
 
 from model.stepper import Stepper
@@ -18,10 +20,10 @@ from util.checkpoint.content import Checkpoint
 from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
-from util.cli.files import output
+from util.cli.files import output, read_input
 from util.cli.flags import POSITIVE, SEED, STRING, SWITCH, Flags, choice, real, whole
 from util.cli.signals import StopSignals
-from util.errors import UserError, reason
+from util.errors import UserError
 from util.sampling.drawing import Step, drawing, most_likely, sample
 from util.sampling.growing import GrowingText, document_end, grow, numbered, printed
 from util.text.vocabulary import Vocabulary
@@ -43,11 +45,12 @@ def flags() -> Flags:
     add("num_samples", whole(1), 1, "number of texts to sample side by side; text k uses seed -seed + k - 1")
     add = flags.group("primetext")
     add("primetext", STRING, "", r"text to start with, which is printed as well; \n is a newline, as in -stop")
-    add("primetext_file", STRING, "", "file to read the primetext from")
+    add("primetext_file", STRING, "", "file to read the primetext from; - = standard input")
     unseen = "what to do with a character of the primetext that the model has never seen"
     add("unknown_chars", choice("error", "skip", "nearest"), "error", unseen)
     add = flags.group("output")
     add("output", STRING, "", "file to write the text to; - = standard output, the default")
+    add("json", SWITCH, 0, "1 = write each text as a line of JSON: text, seed, whether it ended by itself, bits")
     add("color", SWITCH, 0, "1 = color the characters that the model found unlikely, for a terminal")
     add("verbose", SWITCH, 1, "0 = print nothing but the text")
     flags.add_machine(-1, "GPU to use; -1 = CPU, which is faster unless the model is very large")
@@ -64,8 +67,9 @@ def main() -> int:
     if "\\" in options.primetext and "\\" in vocabulary.index:
         say(r"the model knows \, so -primetext is literal; for a newline, write $'\n' in bash, or use -primetext_file")
     stop, separator = vocabulary.encode_flag(options.stop, "-stop"), document_end(checkpoint)
-    if options.stop_document and not separator:
-        raise UserError("this model was not trained with -document_end; leave out -stop_document, or try -stop")
+    stop_before = document_end(checkpoint, needed=True) if options.stop_document else []
+    if options.json and options.color:
+        raise UserError("-color is for a terminal; leave it out with -json")
     V, H, L, model = checkpoint.model_shape
     say(f"sampling from {model} with {L} layers of {H}, trained for {checkpoint.trained}")
     if not prime:
@@ -81,13 +85,23 @@ def main() -> int:
     reads = [options.checkpoint, *([Path(options.primetext_file)] if options.primetext_file else [])]
     with output(options.output or "-", "-output", reads) as file, StopSignals(silent=True) as signals:
         # A single text is written as it grows; several are held until all are complete.
-        held = [io.BytesIO() for _ in range(N)] if N > 1 else []
-        stop_before = separator if options.stop_document else []
+        held = [io.BytesIO() for _ in range(N)] if N > 1 or options.json else []
         show = printed(vocabulary, options.color)
         texts = [GrowingText(text, show, prime, stop, stop_before) for text in held or (file,)]
         grow(texts, sampled, lambda: bool(signals.received))
-        file.write(numbered([text.getvalue() for text in held]) if held else b"\n")
+        if options.json:
+            file.write(b"".join(map(json_line, texts, held, count(options.seed))))
+        elif held:
+            file.write(numbered([text.getvalue() for text in held]))
+        elif not (options.output and vocabulary.is_bytes):  # which may be no text, so nothing is added
+            file.write(b"\n")
     return signals.exit_status
+
+
+def json_line(text: GrowingText, content: io.BytesIO, seed: int) -> bytes:
+    """Returns a sampled text as a line of JSON."""
+    what = {"text": content.getvalue().decode(errors="replace"), "seed": seed % 2**32}
+    return json.dumps(what | {"ended": text.ended, "bits": text.bits}, ensure_ascii=False).encode() + b"\n"
 
 
 def primetext(options: Namespace, vocabulary: Vocabulary) -> str:
@@ -98,9 +112,7 @@ def primetext(options: Namespace, vocabulary: Vocabulary) -> str:
     if options.primetext:
         raise UserError("-primetext and -primetext_file cannot be combined; leave one out")
     try:
-        return vocabulary.from_file(Path(path).read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {reason(error)}") from error
+        return vocabulary.from_file(read_input(path))
     except UnicodeError as error:
         raise UserError(f"{path} is not {vocabulary.encoding} text, which is what the model was trained on") from error
 

@@ -84,7 +84,7 @@ def flags() -> Flags:
     add("keep", whole(0), 0, "keep only this many of the best checkpoints, and the newest; 0 = keep all", role=PACE)
     shown = "characters to print after each validation as the model writes them, on a terminal or if given; 0 = none"
     add("preview", whole(0), 200, shown, role=CALL)
-    add("log_csv", STRING, "", "CSV file to write the figures of each log line to", role=CALL)
+    add("log_csv", STRING, "", "CSV file to write the figures of each log line to; - = standard output", role=CALL)
     add("tensorboard", STRING, "", "folder to write the same figures to, for TensorBoard", role=CALL)
     add("accurate_gpu_timing", SWITCH, 0, "1 = wait for the GPU before reading the clock", role=MACHINE)
     add = flags.add_machine()
@@ -93,6 +93,7 @@ def flags() -> Flags:
 
 
 def main() -> int:
+    console.join_torchrun()
     parser = flags()
     start = starting_point(parser.parse(), parser)
     options = start.options

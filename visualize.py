@@ -28,7 +28,7 @@ LARGE = 20_000_000  # bytes of a page
 def flags() -> Flags:
     flags = Flags("Makes a page that shows what a network does.", "python visualize.py CHECKPOINT -file other.txt")
     flags.add_checkpoint()
-    add = add_text_flags(flags, "show", "another text file to show instead")
+    add = add_text_flags(flags, "show", "another text file to show instead; - = standard input")
     add("length", whole(1, 100_000), 5000, "number of characters to show")
     add = flags.group("output")
     add("output", STRING, "", "file to write the page to; by default it lies beside the checkpoint, with .html")
@@ -44,7 +44,7 @@ def main() -> None:
     page_text = text_for_page(checkpoint, options)
     target = options.output or options.checkpoint.with_suffix(".html")
     reads = (options.checkpoint, *page_text.reads)
-    check_output(target, "-output", reads)
+    check_output(target, "-output", reads, "page")
 
     loss, cells = read_passages(checkpoint, checkpoint.parameters, page_text.searched)
     findings, searched = find_cells(page_text.searched, cells), len(cells)
@@ -55,7 +55,7 @@ def main() -> None:
         tell(f"loss on {searched:,} characters: {loss:.5f} nats per character, with 16-bit weights {rounded:.5f}")
     content = page_content(checkpoint, options.checkpoint.stem, parameters, page_text, findings)
     page = page_bytes(content, packed_weights(parameters))
-    with output(target, "-output", reads) as file:
+    with output(target, "-output", reads, "page") as file:
         file.write(page)
     if options.output != "-":
         hint = "; -half 1 makes it smaller" * (len(page) > LARGE and not options.half)

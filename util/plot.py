@@ -74,7 +74,7 @@ def save_picture(runs: Sequence[tuple[Curve, Curve]], unit: str, path: Path, rea
     legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False, handlelength=4)
     for text in legend.get_texts():
         text.set_parse_math(False)  # a file's name may contain $
-    with output(path, "-plot", reads) as file:
+    with output(path, "-plot", reads, "picture") as file:
         figure.savefig(file, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight")
 
 

@@ -68,15 +68,13 @@ OUTPUTS = [
     Output(f"train.py {TRAIN} -checkpoint_dir {{}}", (*TEXT, *CHECKPOINTS, *TABLES), folder=True),
     Output("sample.py x.pt -length 9 -primetext_file prime.txt -output {}", ("prime.txt", *CHECKPOINTS)),
     Output("sample.py x.pt -length 9 -num_samples 2 -output {}", CHECKPOINTS),
-    Output("evaluate.py x.pt -gpuid -1 -file prime.txt -per_char {}", ("prime.txt", *CHECKPOINTS)),
-    Output("evaluate.py x.pt -gpuid -1 -data_dir text -per_char {}", (*TEXT, *CHECKPOINTS)),
     Output("visualize.py x.pt -length 9 -file prime.txt -output {}", ("prime.txt", *CHECKPOINTS)),
-    Output("visualize.py x.pt -length 9 -data_dir text -output {}", (*TEXT, *CHECKPOINTS)),
-    Output("visualize.py x.pt -length 9 -data_dir text", (*TEXT, *CHECKPOINTS), fixed="x.html"),
-    Output("convert_gpu_cpu_checkpoint.py x.pt", ("x.pt",), fixed="x.pt_cpu.pt"),
+    Output("visualize.py x.pt -length 9 -data_dir text -output {}", (*TEXT, *CHECKPOINTS, *TABLES)),
+    Output("visualize.py x.pt -length 9 -data_dir text", (*TEXT, *CHECKPOINTS, *TABLES), fixed="x.html"),
+    Output("convert_gpu_cpu_checkpoint.py x.pt", ("x.pt", *TEXT, *TABLES), fixed="x.pt_cpu.pt"),
 ]
 if importlib.util.find_spec("matplotlib"):
-    OUTPUTS.append(Output("inspect_checkpoint.py x.pt other.pt -plot {}", CHECKPOINTS, suffix=".png"))
+    OUTPUTS.append(Output("inspect_checkpoint.py x.pt other.pt -plot {}", (*CHECKPOINTS, *TABLES), suffix=".png"))
 if importlib.util.find_spec("tensorboard"):
     OUTPUTS.append(Output(f"train.py {TRAIN} -tensorboard {{}}", (*TEXT, *CHECKPOINTS, *TABLES), folder=True))
 

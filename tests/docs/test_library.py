@@ -1,32 +1,66 @@
 """The code in docs/library.md, run as it is."""
 
 import re
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from model.char_rnn import CharRNN
-from model.stepper import Stepper
 from tests.helpers.inputs import GOLDEN, ROOT
 from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
 from util.sampling.growing import sample_text
 
 
-def test_the_examples_print_what_the_script_prints(checkpoint, run_script, capsys):
-    """The second one, without PyTorch, goes on with what the first has loaded."""
-    examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text(), re.DOTALL)
-    assert ["from model.char_rnn import CharRNN\n" in code for code in examples] == [True, False]
-    flags = {"length": "50", "primetext": "one", "temperature": "0.7"}
-    done = run_script("sample.py", checkpoint, "-verbose=0", *(f"-{name}={value}" for name, value in flags.items()))
-    known: dict[str, object] = {}
-    for code in examples:
-        code = code.replace('"cv"', repr(str(checkpoint)))
-        code, lengths = re.subn(r"length=\d+", f"length={flags['length']}", code)
-        code, primes = re.subn(r'primetext="[^"]*"', f'primetext="{flags["primetext"]}"', code)
-        code, temperatures = re.subn(r"temperature=[\d.]+", f"temperature={flags['temperature']}", code)
-        assert (lengths, primes, temperatures) == (1, 1, 1)
-        exec(code, known)
-        assert capsys.readouterr().out == done.stdout and len(done.stdout) == 54
+def test_the_examples(checkpoint, run_script, capsys):
+    """Each goes on with what those before it have made."""
+    page = (ROOT / "docs" / "library.md").read_text()
+    page = page.replace('"cv"', repr(str(checkpoint))).replace("ROMEO:", "one").replace('"The "', '"one "')
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    prints, predicts, converts, serves = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    known: dict[str, Any] = {}
+    exec(prints, known)
+    flags = ("-length=500", "-primetext=one", "-temperature=0.7")
+    assert capsys.readouterr().out == run_script("sample.py", checkpoint, "-verbose=0", *flags).stdout
+
+    exec(predicts, known)
+    lines = [line.rsplit(" ", 1) for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 5 and all(float(p) == known["probabilities"].max() for _, p in lines[:1])
+    exec(converts, known)
+    with torch.no_grad():
+        indices = known["checkpoint"].vocabulary.encode("one ")
+        hidden, _ = known["lstm"](torch.nn.functional.one_hot(torch.tensor(indices), known["V"]).float())
+        np.testing.assert_allclose(known["decoder"](hidden[-1]).softmax(0), known["probabilities"], rtol=1e-4)
+
+    threading.Thread(target=exec, args=(serves.replace("8000", str(port)), known), daemon=True).start()
+    address = f"http://localhost:{port}/?primetext=one&length=20&seed=-7"
+    assert fetched(address) == fetched(address) == sample_text(known["checkpoint"], 20, "one", seed=-7)
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        fetched(address.replace("one", "Q"))
+
+
+def fetched(address: str) -> str:
+    """What a server answers that may only just be starting."""
+    for _ in range(100):
+        try:
+            with urllib.request.urlopen(address) as answer:
+                return answer.read().decode()
+        except ConnectionRefusedError:
+            pass
+        except urllib.error.URLError as error:
+            if not isinstance(error.reason, ConnectionRefusedError):
+                raise
+        time.sleep(0.05)
+    raise TimeoutError(address)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
@@ -34,13 +68,11 @@ def test_the_examples_print_what_the_script_prints(checkpoint, run_script, capsy
 def test_numpy_and_torch_write_the_same_text(name, dtype):
     checkpoint = load_checkpoint(GOLDEN / f"{name}.t7")
     checkpoint.parameters = {key: array.astype(dtype) for key, array in checkpoint.parameters.items()}
-    _, _, num_layers, cell = checkpoint.model_shape
 
     def texts(**options):
         model = CharRNN.from_arrays(checkpoint.model_shape, checkpoint.parameters)
         assert str(model.decoder.weight.dtype) == f"torch.{dtype}"
-        steppers = Stepper(checkpoint.parameters, num_layers, cell), model.stepper()
-        return [sample_text(step, checkpoint, length=300, primetext="one", **options) for step in steppers]
+        return [sample_text(checkpoint, 300, "one", step=step, **options) for step in (None, model.stepper())]
 
     drawn, cold = texts(), texts(temperature=1e-9)
     assert drawn[0] == drawn[1] and cold[0] == cold[1] and drawn[0] != cold[0]
@@ -50,4 +82,4 @@ def test_numpy_and_torch_write_the_same_text(name, dtype):
 def test_a_primetext_that_the_model_does_not_know():
     checkpoint = load_checkpoint(GOLDEN / "rnn.t7")
     with pytest.raises(UserError, match="'Q'"):
-        sample_text(lambda index: None, checkpoint, primetext="Q")
+        sample_text(checkpoint, primetext="Q")

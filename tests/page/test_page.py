@@ -167,8 +167,7 @@ def test_writing(page):
     """It begins by itself, what it writes is sample.py's text, and it can be stopped."""
 
     def sampled(*options) -> str:
-        checkpoint = load_checkpoint(LSTM)
-        return sample_text(stepper(checkpoint), checkpoint, *options)
+        return sample_text(load_checkpoint(LSTM), *options)
 
     page.click("#tab-write")
     finished(page)
@@ -240,7 +239,7 @@ def test_hostile_texts_and_vocabularies(encoding, tmp_path, made, opened):
     assert "unknown" not in classes(page)
     written = page.evaluate("charRNN.write({length: 50, primetext: '道'})")
     step = Stepper({n: a.astype(float) for n, a in load_checkpoint(path).parameters.items()}, 2, "gru")
-    assert written == sample_text(step, load_checkpoint(path), 50, "道")
+    assert written == sample_text(load_checkpoint(path), 50, "道", step=step)
 
 
 def test_a_vocabulary_of_thousands(tmp_path, made, opened):

@@ -133,6 +133,7 @@ def test_places_that_the_page_cannot_go_to(trained, tmp_path, read_only_dir):
         (("y.html",), ("cannot write y.html", "reads it")),
         (("x.pt", "-file=z.html", "-output=z.html"), ("cannot write z.html", "reads it")),
         (("x.pt", "-output=y.html"), ("cannot write y.html", "checkpoint")),
+        (("x.pt", "-output=z.html"), ("cannot write z.html", "not a page")),
         (("x.pt", "-output=no/x.html"), ("cannot write no/x.html",)),
         (("x.pt", "-output=."), ("folder",)),
     ):

@@ -53,15 +53,34 @@ def test_a_torch7_checkpoint_becomes_one_of_ours(tmp_path):
     assert {t.dtype for t in tensors(torch.load(tmp_path / "gru.t7_cpu.pt", weights_only=True))} == {torch.float64}
 
 
+def test_it_replaces_an_older_result_but_never_the_checkpoint(checkpoint, tmp_path):
+    source, target = tmp_path / "x.pt", tmp_path / "x.pt_cpu.pt"
+    shutil.copy(checkpoint, source)
+    for _ in range(2):
+        assert run_here(SCRIPT, source).returncode == 0
+    assert same(load_checkpoint(target), load_checkpoint(checkpoint))
+    target.unlink()
+    target.symlink_to("x.pt")
+    refused(run_here(SCRIPT, source), "x.pt_cpu.pt: this command reads it")
+    assert source.read_bytes() == checkpoint.read_bytes()
+    for other in (b"PK\3\4 a document", b"a poem"):
+        (tmp_path / "poem").write_bytes(other)
+        target.unlink()
+        target.symlink_to("poem")
+        refused(run_here(SCRIPT, source), f"cannot write {target}: what is there is not a checkpoint")
+        assert (tmp_path / "poem").read_bytes() == other
+
+
 @pytest.mark.parametrize("operation", ["open", "write", "close"])
 def test_where_it_cannot_be_written_all_stays_as_it_was(operation, checkpoint, tmp_path):
     shutil.copy(checkpoint, tmp_path / "x.pt")
-    (tmp_path / "x.pt_cpu.pt").write_bytes(b"older")
+    older = (GOLDEN / "gru_adam.pt").read_bytes()
+    (tmp_path / "x.pt_cpu.pt").write_bytes(older)
     with failing(operation, errno.ENOSPC):
         done = run_here(SCRIPT, tmp_path / "x.pt")
     refused(done, f"cannot write {tmp_path / 'x.pt_cpu.pt'}: no space left on device\n")
     assert names(tmp_path) == {"x.pt", "x.pt_cpu.pt"}
-    assert (tmp_path / "x.pt_cpu.pt").read_bytes() == b"older"
+    assert (tmp_path / "x.pt_cpu.pt").read_bytes() == older
 
 
 def test_mistakes(checkpoint, tmp_path):

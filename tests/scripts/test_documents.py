@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import evaluate
 from tests.helpers.checkpoints import checkpoints, same
 from tests.helpers.folders import folder_in
 from tests.helpers.inputs import SMALL, names
@@ -16,6 +17,7 @@ from tests.helpers.refusals import refused, refused_to_train
 from tests.helpers.runs import finish, signals_at
 from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint, save_checkpoint
+from util.errors import UserError
 from util.sampling.growing import sample_text
 
 FLAGS = [*SMALL, "-num_layers=1", r"-document_end=\n", "-shuffle=1", "-dropout=0.2", "-dtype=float64", "-max_epochs=2"]
@@ -124,9 +126,10 @@ def test_what_looks_at_a_split_looks_at_its_documents(checkpoint, tmp_path):
     run("visualize.py", checkpoint, "-output=x.html", cwd=tmp_path)
     page = json.loads(re.search(r'id="content">(.*?)</script>', (tmp_path / "x.html").read_text("utf-8"), re.S)[1])
     assert page["passages"] == streams
-    run("evaluate.py", checkpoint, "-gpuid=-1", "-per_char=x.tsv", cwd=tmp_path)
-    rows = [line.split("\t")[0] for line in (tmp_path / "x.tsv").read_text().splitlines()]
-    assert rows == [repr(c) for c in "".join(streams)[1:] + streams[0][0]]
+    task = evaluate.predict_split(load_checkpoint(checkpoint), evaluate.flags().parse([str(checkpoint)]))
+    targets = np.concatenate([y for _, y in task.batches]).T
+    found = ["".join(load_checkpoint(checkpoint).vocabulary.characters[i] for i in stream) for stream in targets]
+    assert "".join(found) == "".join(streams)[1:] + streams[0][0]
 
     (tmp_path / "sampled.txt").write_text(content)
     done = run("evaluate.py", checkpoint, "-novelty=sampled.txt", cwd=tmp_path)
@@ -139,9 +142,7 @@ def test_a_text_begins_with_a_new_document(checkpoint):
     assert "no -primetext given: the text begins with a new document\n" in done.stderr
     assert fed == "\n" + done.stdout
     stored = load_checkpoint(checkpoint)
-    from model.stepper import Stepper
-
-    assert sample_text(Stepper(stored.parameters, 1, "lstm", 1), stored, 300) + "\n" == done.stdout
+    assert [sample_text(stored, 300) + "\n" for _ in range(2)] == [done.stdout] * 2
 
 
 @pytest.mark.parametrize("more", [[], ["-primetext=An"], ["-num_samples=20"], ["-sample=0"], ["-temperature=3"]])
@@ -154,6 +155,7 @@ def test_a_text_ends_before_its_next_separator(more, checkpoint):
     assert len(whole) == len(stopped) == (21 if "-num_samples=20" in more else 1)
     assert stopped == [text.partition("\n")[0] + "\n" if text else "" for text in whole]
     if not more:  # -stop ends it, too
+        assert [sample_text(load_checkpoint(checkpoint), 60, stop_document=True) + "\n"] == stopped
         (line,) = whole
         until = line[: line.index(line[1]) + 1] + "\n"
         assert writes(checkpoint, "-length=60", "-stop_document=1", f"-stop={line[1]}") == until
@@ -191,6 +193,8 @@ def test_mistakes(text, checkpoint, small_text, tmp_path):
     folder = folder_in(tmp_path, "other")
     assert finish(folder, *SMALL, "-data_dir", small_text, "-max_epochs=1").status == 0
     (plain,) = (folder / "cv").iterdir()
+    with pytest.raises(UserError, match="not trained with -document_end"):
+        sample_text(load_checkpoint(plain), stop_document=True)
     refused(run("sample.py", plain, "-gpuid=-1", "-stop_document=1"), "not trained with -document_end", "-stop")
 
 

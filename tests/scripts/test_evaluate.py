@@ -1,6 +1,6 @@
 """evaluate.py: the trainer's own loss to the last digit, and an independent model's loss for every character."""
 
-import ast
+import csv
 import math
 import re
 import shutil
@@ -19,9 +19,10 @@ from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN, SMALL, numbers
 from tests.helpers.refusals import refused
 from tests.helpers.runs import finish
-from tests.helpers.scripts import imported, run
+from tests.helpers.scripts import imported, run, run_here
 from util.checkpoint.store import load_checkpoint
 from util.text import batches
+from util.text.source import Source
 
 TEXT = (numbers(140).decode() + "für Bücher - 道😀\r\n") * 2
 RUNS = {
@@ -60,38 +61,23 @@ def score(*arguments: object, cwd: Path) -> CompletedProcess:
 def measured(done) -> float:
     """Returns the loss that the script printed; its other figures must follow from it."""
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    pattern = r".*: \d+ characters\nloss per character: (.*) nats\nbits per character: (.*)\nperplexity: +(.*)\n"
-    loss, bits, perplexity = map(float, re.fullmatch(pattern, done.stdout).groups())
+    pattern = (
+        r".*: \d+ (character|byte)s\nloss per \1: +(.*) nats\nbits per \1: +(.*)\n"
+        r"(?:bits per character: .* \(\d+ characters\)\n)?perplexity: +(.*)\n"
+    )
+    loss, bits, perplexity = map(float, re.fullmatch(pattern, done.stdout).groups()[1:])
     assert bits == pytest.approx(loss / math.log(2), abs=1e-6) and perplexity == pytest.approx(math.exp(loss), rel=1e-6)
     return loss
 
 
-def surprises(path: Path, passages: list[str]) -> list[tuple[str, float]]:
-    """Each character of passages after its first, and its surprise in bits, from the model written in numpy."""
+def expected_loss(path: Path, passages: list[str]) -> float:
+    """The mean loss in nats on the characters of passages after each one's first, from the model written in numpy."""
     checkpoint = load_checkpoint(path)
-    found = []
+    index, losses = checkpoint.vocabulary.index, []
     for passage in passages:
         step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"])
-        for before, after in pairwise(passage):
-            (log_probs,) = step(np.array([checkpoint.vocabulary.index[before]]))
-            found.append((after, -log_probs[checkpoint.vocabulary.index[after]] / math.log(2)))
-    return found
-
-
-def table(content: str) -> list[tuple[str, float]]:
-    """The lines that -per_char wrote; a byte as the character of its number."""
-    rows = []
-    for line in content.splitlines():
-        character, bits = line.split("\t")
-        value = ast.literal_eval(character)
-        rows.append((value.decode("latin-1") if isinstance(value, bytes) else value, float(bits)))
-    return rows
-
-
-def assert_agree(rows: list[tuple[str, float]], expected: list[tuple[str, float]], loss: float) -> None:
-    assert [c for c, _ in rows] == [c for c, _ in expected]
-    np.testing.assert_allclose([bits for _, bits in rows], [bits for _, bits in expected], rtol=1e-4, atol=1e-4)
-    assert loss == pytest.approx(np.mean([bits for _, bits in expected]) * math.log(2), rel=1e-5)
+        losses += [-step(np.array([index[before]]))[0, index[after]] for before, after in pairwise(passage)]
+    return float(np.mean(losses, dtype=float))
 
 
 def decoded(path: Path, content: bytes) -> str:
@@ -130,8 +116,7 @@ def test_every_character_of_a_split_in_the_order_of_the_text(model, split, train
     count = len(characters) // (B * S)
     ends = np.cumsum([0, *batches.split_sizes(count, options["train_frac"], options["val_frac"])]) * S
     start, stop = ends[["train", "val", "test"].index(split) :][:2]
-    arguments = (path, f"-split={split}", "-per_char=x.tsv")
-    done = score(*arguments, cwd=tmp_path)
+    done = score(path, f"-split={split}", cwd=tmp_path)
     if start == stop:
         refused(done, "the test split is empty", "-split", "-file")
         assert names(tmp_path) == set()
@@ -139,7 +124,7 @@ def test_every_character_of_a_split_in_the_order_of_the_text(model, split, train
     # After a stream's last character comes the next one's first, and after the last stream's the text's first.
     around = characters[: count * B * S] + characters[0]
     passages = [around[b * count * S + start : b * count * S + stop + 1] for b in range(B)]
-    assert_agree(table((tmp_path / "x.tsv").read_text("utf-8")), surprises(path, passages), measured(done))
+    assert measured(done) == pytest.approx(expected_loss(path, passages), rel=1e-5)
 
 
 def test_another_text_costs_a_warning(trained, tmp_path):
@@ -197,13 +182,79 @@ def test_a_checkpoint_of_torch_rnn_does_not_say_how_its_text_was_split(tmp_path)
 def test_every_character_of_a_file_after_the_first(model, trained, tmp_path):
     content = "für twenty-one 道\r\n".encode() * 9
     (tmp_path / "other.txt").write_bytes(content)
-    done = score(trained[model], "-file=other.txt", "-per_char=x.tsv", cwd=tmp_path)
+    done = score(trained[model], "-file=other.txt", cwd=tmp_path)
     characters = decoded(trained[model], content)
-    assert done.stdout.startswith(f"other.txt: {len(characters) - 1} characters\n")
-    expected = surprises(trained[model], [characters])
-    assert_agree(table((tmp_path / "x.tsv").read_text("utf-8")), expected, measured(done))
-    assert names(tmp_path) == {"other.txt", "x.tsv"}
-    assert (tmp_path / "x.tsv").read_text("utf-8").startswith(r"b'\xc3'" if model == "gru" else "'ü'")
+    unit = "bytes" if model == "gru" else "characters"
+    assert done.stdout.startswith(f"other.txt: {len(characters) - 1} {unit}\n")
+    assert measured(done) == pytest.approx(expected_loss(trained[model], [characters]), rel=1e-5)
+    assert names(tmp_path) == {"other.txt"}
+
+
+def test_bytes_that_are_characters(trained, tmp_path):
+    content = "für 道 one\n".encode() * 9
+    (tmp_path / "other.txt").write_bytes(content)
+    done = score(trained["gru"], "-file=other.txt", cwd=tmp_path)
+    bits = measured(done) / math.log(2) * (len(content) - 1) / (len(content.decode()) - 1)
+    assert f"\nbits per character: {bits:.6f} ({len(content.decode()) - 1} characters)\n" in done.stdout
+    (tmp_path / "other.txt").write_bytes(content[:-4] + b"\xc3one")
+    assert "bits per character" not in score(trained["gru"], "-file=other.txt", cwd=tmp_path).stdout
+
+
+# Tables
+
+
+def rows_of(done: CompletedProcess) -> list[dict[str, str]]:
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return list(csv.DictReader(done.stdout.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def test_a_row_for_each_checkpoint(trained, tmp_path):
+    (tmp_path / "x.txt").write_bytes(b"one two three")
+    paths = [str(trained[model]) for model in RUNS]
+    rows = rows_of(score(*paths, "-file=x.txt", cwd=tmp_path))
+    assert [(row["file"], row["model"], row["characters"]) for row in rows] == [
+        (str(trained[m]), m, "12") for m in RUNS
+    ]
+    for path, row in zip(paths, rows):
+        alone = score(path, "-file=x.txt", cwd=tmp_path)
+        assert float(row["nats"]) == measured(alone) and row["perplexity"] in alone.stdout
+        checkpoint = load_checkpoint(path)
+        assert [int(row[name]) for name in ("layers", "size", "parameters")] == [2, 8, checkpoint.size]
+        assert row["epochs"] == f"{checkpoint.epoch:.2f}"
+
+
+def test_a_row_for_each_checkpoint_of_a_folder(trained, tmp_path):
+    folder = trained["lstm"].parent
+    rows = rows_of(score(folder, "-table=1", cwd=tmp_path))
+    assert {row["file"] for row in rows} == {str(path) for path in folder.iterdir()} and len(rows) > 1
+    for row in rows:
+        checkpoint = load_checkpoint(row["file"])
+        assert float(row["nats"]) == checkpoint.val_losses[checkpoint.iteration]
+    (row,) = rows_of(score(trained["lstm"], "-table=1", "-split=train", cwd=tmp_path))
+    refused(score(tmp_path, "-table=1", cwd=tmp_path), f"there is no checkpoint in {tmp_path}")
+
+
+@pytest.mark.parametrize("model", RUNS)
+def test_a_row_for_each_line_of_a_file(model, trained, tmp_path, monkeypatch):
+    lines = ["one", "für Bücher - 道", "", "t", *numbers(20).decode().splitlines()]
+    (tmp_path / "x.txt").write_text("\r\n".join(lines) + "\n", "utf-8", newline="")
+    monkeypatch.setattr("evaluate.SIDE_BY_SIDE", 7)
+    done = run_here("evaluate.py", trained[model], "-file", tmp_path / "x.txt", "-lines=1", "-gpuid=-1")
+    rows = rows_of(CompletedProcess([], done.returncode, done.stdout.decode(), done.stderr.decode()))
+    assert [row["text"] for row in rows] == lines
+    assert [int(row["line"]) for row in rows] == list(range(1, len(lines) + 1))
+    for line, row in zip(lines, rows):
+        symbols = decoded(trained[model], line.encode())
+        assert int(row["characters"]) == max(0, len(symbols) - 1)
+        if len(symbols) < 2:
+            assert row["nats"] == row["bits"] == row["perplexity"] == "nan"
+        else:
+            nats = expected_loss(trained[model], [symbols])
+            found = [float(row[name]) for name in ("nats", "bits", "perplexity")]
+            assert found == pytest.approx([nats, nats / math.log(2), math.exp(nats)], rel=1e-4)
+    (tmp_path / "x.txt").write_text("one\nZ\n")
+    done = run_here("evaluate.py", trained[model], "-file", tmp_path / "x.txt", "-lines=1", "-gpuid=-1")
+    refused(done, "x.txt contains characters", "'Z'", "never seen")
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 2, 40, 41, 1000])
@@ -212,27 +263,13 @@ def test_a_file_in_pieces_is_one_stream(chunk_bytes, trained, tmp_path, monkeypa
     monkeypatch.setattr(evaluate, "PIECE", 40)
     (tmp_path / "other.txt").write_bytes(TEXT.encode()[:200])
     checkpoint = load_checkpoint(trained["lstm"])
-    task = evaluate.predict_file(checkpoint, tmp_path / "other.txt")
+    task = evaluate.predict_file(checkpoint, Source(tmp_path / "other.txt"))
     batches = list(task.batches)
     x, y = (np.concatenate(parts) for parts in zip(*batches))
     assert x.shape == y.shape == (task.length, 1) == (199, 1)
     assert max(len(x) for x, _ in batches) <= 40
     assert "".join(checkpoint.vocabulary.characters[i] for i in [x[0, 0], *y[:, 0]]) == TEXT[:200]
     assert np.array_equal(x[1:], y[:-1])
-
-
-def test_where_the_table_may_go(trained, tmp_path):
-    (tmp_path / "x.txt").write_bytes(b"one\ntwo\n")
-    done = score(trained["lstm"], "-file=x.txt", "-per_char=-", cwd=tmp_path)
-    assert [c for c, _ in table(done.stdout)] == list("ne\ntwo\n")
-    done.stdout, done.stderr = done.stderr, ""
-    assert measured(done) > 0
-    shutil.copy(trained["lstm"], tmp_path / "x.pt")
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    for name in ("x.txt", "x.pt", f"{tmp_path.parent}/{tmp_path.name}/x.txt"):
-        words = f"cannot write {name}: this command reads it"
-        refused(score("x.pt", "-file=x.txt", f"-per_char={name}", cwd=tmp_path), words, "-per_char")
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 # Mistakes
@@ -258,6 +295,11 @@ def test_texts_that_the_model_cannot_predict(trained, tmp_path):
 def test_flags_that_contradict_each_other(trained, tmp_path):
     for flag in ("-split=val", "-data_dir=."):
         refused(score(trained["lstm"], "-file=x.txt", flag, cwd=tmp_path), "-file", "-split", "-data_dir")
+    refused(score(trained["lstm"], "-lines=1", cwd=tmp_path), "-lines", "-file")
+    for words in (["-table=1"], [trained["gru"]]):
+        done = score(trained["lstm"], *words, "-lines=1", "-file=x.txt", cwd=tmp_path)
+        refused(done, "-lines takes one checkpoint", "-table")
+    refused(score(trained["lstm"], "-novelty=x", "-table=1", cwd=tmp_path), "-novelty takes one", "-table")
     refused(score(trained["lstm"], "-split=all", cwd=tmp_path), "-split", "'all'", status=2)
     refused(score("x.pt", cwd=tmp_path), "there is no checkpoint x.pt")
 

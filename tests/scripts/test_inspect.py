@@ -95,7 +95,21 @@ def test_mistakes(checkpoint, tmp_path):
 def test_pictures_of_files_with_strange_names(name, start, matplotlib, checkpoint, tmp_path):
     strange = tmp_path / os.fsdecode(b"\xff$x^2$_\xd7.t7")
     shutil.copy(GOLDEN / "gru.t7", strange)
-    (tmp_path / name).write_bytes(b"older")
     done = run(SCRIPT, checkpoint, strange, "-plot", name, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"saved {name}\n", "")
     assert (tmp_path / name).read_bytes().startswith(start) and names(tmp_path) == {name, strange.name}
+
+
+def test_pictures(matplotlib, checkpoint, tmp_path):
+    older = {"x.png": b"\x89PNG\r\n", "x.PDF": b"%PDF-1.4", "x.svg": b"<?xml version='1.0'?>\n<!DOCTYPE svg>"}
+    for name, start in older.items():
+        (tmp_path / name).write_bytes(start)
+        done = run(SCRIPT, checkpoint, GOLDEN / "gru.t7", "-plot", name, cwd=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"saved {name}\n", "")
+        picture = (tmp_path / name).read_bytes()
+        assert picture.startswith(start[:5]) and len(picture) > 1000
+    (tmp_path / "poem").write_text("roses")
+    (tmp_path / "y.png").symlink_to("poem")
+    done = run(SCRIPT, checkpoint, "-plot=y.png", cwd=tmp_path)
+    refused(done, "cannot write y.png: what is there is not a picture; choose another file for -plot")
+    assert names(tmp_path) == {*older, "poem", "y.png"} and (tmp_path / "poem").read_text() == "roses"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.folders import names
-from tests.helpers.inputs import SMALL
+from tests.helpers.inputs import GOLDEN, SMALL
 from tests.helpers.logs import log
 from tests.helpers.runs import Run, finish, signals_at
 from tests.helpers.scripts import fork, run
@@ -42,16 +42,6 @@ def test_a_text_so_far_is_written_and_marked_by_the_status(checkpoint, tmp_path)
     assert text.startswith("one") and 4 < len(text) < 100_000_000
 
 
-def test_an_interrupted_table_leaves_the_old_one(checkpoint, tmp_path):
-    """Of a table a part is of no use."""
-    number = signal.SIGHUP
-    (tmp_path / "table").write_text("old")
-    (tmp_path / "input.txt").write_text("one two three\n" * 300_000)
-    words = ["-gpuid=-1", "-file=input.txt", "-per_char=table"]
-    assert ended_while_writing(tmp_path, number, "evaluate.py", checkpoint, *words) == 128 + number
-    assert names(tmp_path) == {"table", "input.txt", "out", "err"} and (tmp_path / "table").read_text() == "old"
-
-
 def ended_while_writing(folder: Path, number: int, script: str, *words: object) -> int:
     """Sends a script a signal when some of its file is on the disk; returns its status."""
     process = fork(script, words, folder, folder / "out", folder / "err", None)
@@ -71,11 +61,29 @@ def killed_while_flushing(number: int) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_at_the_last_moment_leaves_the_old_file_and_no_other(number, checkpoint, tmp_path):
     (tmp_path / "x.pt").write_bytes(checkpoint.read_bytes())
-    (tmp_path / "x.pt_cpu.pt").write_text("old")
+    old = (GOLDEN / "gru_adam.pt").read_bytes()
+    (tmp_path / "x.pt_cpu.pt").write_bytes(old)
     script = "convert_gpu_cpu_checkpoint.py"
     done = run(script, "x.pt", cwd=tmp_path, prepare=partial(killed_while_flushing, number))
     assert (done.returncode, done.stderr) == (128 + number, "")
-    assert names(tmp_path) == {"x.pt", "x.pt_cpu.pt"} and (tmp_path / "x.pt_cpu.pt").read_text() == "old"
+    assert names(tmp_path) == {"x.pt", "x.pt_cpu.pt"} and (tmp_path / "x.pt_cpu.pt").read_bytes() == old
+
+
+def test_two_signals_leave_the_old_text_and_no_other_file(checkpoint, tmp_path):
+    (tmp_path / "poem.txt").write_text("roses")
+    done = run("sample.py", checkpoint, "-output=poem.txt", cwd=tmp_path, prepare=killed_twice_while_sampling)
+    assert done.returncode == 128 + signal.SIGINT
+    assert names(tmp_path) == {"poem.txt"} and (tmp_path / "poem.txt").read_text() == "roses"
+
+
+def killed_twice_while_sampling() -> None:
+    import sample
+
+    def step(indices):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    sample.stepper = lambda *arguments: step
 
 
 def test_a_cache_that_is_cut_off_ends_the_run_with_a_sentence(small_text, tmp_path):

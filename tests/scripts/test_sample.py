@@ -1,16 +1,20 @@
 """sample.py as a user runs it: its flags, and what it writes where."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import sample
+from model.stepper import Stepper
+from tests.helpers.checkpoints import rewrite
 from tests.helpers.inputs import GOLDEN
 from tests.helpers.refusals import refused
 from tests.helpers.scripts import command, run_command, run_here
@@ -173,16 +177,50 @@ def test_a_model_of_bytes_is_fed_utf_8(tmp_path):
 # Where the text goes
 
 
-def test_an_output_file_holds_what_would_have_been_printed(tmp_path):
-    for flags in (["-length=30"], ["-length=30", "-num_samples=2"]):
+def test_an_output_file_holds_what_would_have_been_printed(unicode_checkpoint, tmp_path):
+    """But for the newline at the end of bytes, which may be no text."""
+    for flags, checkpoint in (
+        (["-length=30"], LSTM),
+        (["-length=30", "-num_samples=2"], LSTM),
+        ([], unicode_checkpoint),
+    ):
         (tmp_path / "x.txt").write_text("before")
-        assert written(*flags, "-output", tmp_path / "x.txt") == ""
-        assert (tmp_path / "x.txt").read_text() == written(*flags)
+        assert written(*flags, "-output", tmp_path / "x.txt", checkpoint=checkpoint) == ""
+        printed = written(*flags, checkpoint=checkpoint)
+        assert (tmp_path / "x.txt").read_text() == (printed[:-1] if flags == ["-length=30"] else printed)
     assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
     refused(run("-output", tmp_path), f"cannot write {tmp_path}: it is a folder", "-output")
     refused(run("-output", tmp_path / "none" / "x.txt"), str(tmp_path / "none" / "x.txt"), "no such file")
     assert written("-length=30", "-output=/dev/stdout", env=os.environ) == written("-length=30", "-output=-")
     assert written("-output=/dev/null") == ""
+
+
+def test_lines_of_json(tmp_path):
+    """Each has its text as it is printed, and the mean surprise that a model written in numpy finds in it."""
+    flags = ("-length=12", "-primetext=one", r"-stop=\n", "-seed=-2", "-temperature=0.8")
+    lines = written(*flags, "-num_samples=4", "-json=1").splitlines()
+    assert written(*flags, "-json=1") == lines[0] + "\n"
+    found = [json.loads(line) for line in lines]
+    assert [one["seed"] for one in found] == [2**32 - 2, 2**32 - 1, 0, 1]
+    assert [one["text"] for one in found] == [written(*flags, f"-seed={one['seed']}")[:-1] for one in found]
+    assert {one["ended"] for one in found} == {one["text"][-1] == "\n" for one in found} == {True, False}
+    checkpoint = load_checkpoint(LSTM)
+    for one in found:
+        step, index = Stepper(checkpoint.parameters, 2, "lstm"), checkpoint.vocabulary.index
+        surprises = [-step(np.array([index[c]]))[0, index[d]] / np.log(2) for c, d in pairwise(one["text"])]
+        assert one["bits"] == pytest.approx(np.mean(surprises[2:]))
+    assert written("-length=0", "-json=1") == '{"text": "", "seed": 123, "ended": false, "bits": null}\n'
+    refused(run("-json=1", "-color=1"), "-color", "-json")
+
+
+def test_json_of_any_character(unicode_checkpoint, tmp_path):
+    assert written("-length=200", "-json=1", "-output", tmp_path / "x.json", checkpoint=unicode_checkpoint) == ""
+    line = (tmp_path / "x.json").read_text("utf-8")
+    assert line.count("\n") == 1 and json.loads(line)["text"] + "\n" == written(
+        "-length=200", checkpoint=unicode_checkpoint
+    )
+    surrogate = rewrite(unicode_checkpoint, tmp_path / "x.pt", vocabulary="\n aeAéß道😀\u05d0\ud800", encoding="utf-16")
+    assert "?" in json.loads(written("-length=99", "-json=1", checkpoint=surrogate))["text"]
 
 
 @pytest.mark.parametrize("locale", [{"LC_ALL": "C", "PYTHONUTF8": "0"}, {"PYTHONIOENCODING": "ascii"}, {"LANG": "x"}])

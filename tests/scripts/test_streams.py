@@ -1,12 +1,14 @@
 """Output whose reader goes away, whose disk is full, that is closed, or that cannot show all characters."""
 
+import os
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.refusals import refused
-from tests.helpers.scripts import command, environment, run_command
+from tests.helpers.scripts import command, environment, run, run_command
 
 
 def test_a_reader_that_has_gone(checkpoint):
@@ -37,3 +39,28 @@ def test_closed_streams(checkpoint, closed):
 
 def test_names_that_standard_output_cannot_show():
     refused(run_command("sample.py", "é", env=environment(PYTHONIOENCODING="ascii:strict")), r"no checkpoint \xe9")
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_texts_from_standard_input(name, checkpoint, data_dir, tmp_path):
+    """Through a pipe, which can be read only once."""
+    (tmp_path / "x.txt").write_bytes(b"one two " * 9)
+    for words in (
+        ["sample.py", checkpoint, "-length=20", "-verbose=0", "-primetext_file"],
+        ["evaluate.py", checkpoint, "-gpuid=-1", "-file"],
+        ["evaluate.py", checkpoint, f"-data_dir={data_dir}", "-novelty"],
+        ["visualize.py", checkpoint, f"-output={tmp_path}/x.html", "-file"],
+    ):
+        script, *flags = words
+        from_file = run(script, *flags, "x.txt", cwd=tmp_path)
+        piped = run(script, *flags, name, cwd=tmp_path, prepare=partial(pipe, b"one two " * 9))
+        assert (piped.returncode, piped.stderr) == (from_file.returncode, from_file.stderr) == (0, "")
+        named = "standard input" if name == "-" and "-file" in words else name
+        assert piped.stdout == from_file.stdout.replace("x.txt", named)
+
+
+def pipe(content: bytes) -> None:
+    read, write = os.pipe()
+    os.write(write, content)
+    os.close(write)
+    os.dup2(read, 0)

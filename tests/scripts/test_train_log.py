@@ -109,7 +109,7 @@ def test_an_empty_log_is_taken(flags, tmp_path):
 
 def test_the_log_is_tried_before_the_text_is_indexed(tmp_path):
     (tmp_path / "input.txt").write_bytes(numbers(140))
-    for flag in ("-log_csv=missing/log.csv", "-tensorboard=input.txt"):
+    for flag in ("-log_csv=input.txt/log.csv", "-tensorboard=input.txt"):
         refused_to_train(finish(tmp_path, *SMALL, "-data_dir=.", flag).done, flag.split("=")[0][1:])
     assert {name for name in names(tmp_path) if not name.endswith((".out", ".err"))} == {"input.txt"}
 

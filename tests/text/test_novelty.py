@@ -5,7 +5,6 @@ import random
 import re
 import shutil
 import tracemalloc
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,7 +18,8 @@ from util.sampling.growing import numbered, texts_in
 from util.text import batches
 from util.text import novelty as module
 from util.text.cache import Text
-from util.text.novelty import LENGTHS, line_number, novelty, without_primetext
+from util.text.novelty import LENGTHS, locate, novelty, without_primetext
+from util.text.source import Source
 from util.text.vocabulary import Vocabulary
 
 ALPHABETS = {
@@ -81,20 +81,20 @@ def test_shares_and_copies(monkeypatch, seed, alphabet, chunk):
     yardstick = [characters[start:stop] for start, stop in validation]
     assert result.validation == pytest.approx({length: share(yardstick, learned, length) for length in LENGTHS})
 
-    assert len(result.copies[0].passage) == longest(samples, learned) >= 20
-    assert all(len(one.passage) >= len(other.passage) for one, other in pairwise(result.copies))
-    for copy in result.copies:
+    assert result.copies[0] is None or len(samples[0]) >= 10
+    for sample, copy in zip(samples[1:], result.copies[1:], strict=True):
+        assert len(copy.passage) == longest([sample], learned) >= 20
         starts = [m.start() for m in re.finditer(f"(?={re.escape(copy.passage)})", characters)]
         starts = [p for p in starts if any(a <= p and p + len(copy.passage) <= b for a, b in training)]
         assert copy.position == starts[0]
-        assert any(copy.passage in sample for sample in samples)
+        assert copy.passage in sample
 
 
 def test_copies_that_are_shorter_than_twenty():
     text = text_of("the quick brown fox jumps over the lazy dog", ALPHABETS["bytes"])
-    result = novelty(["a quick brown fix ... the lazy dog!"], text, [(0, 43)], [])
-    copies = [(copy.passage, copy.position) for copy in result.copies]
-    assert copies == [(" quick brown f", 3), (" the lazy dog", 30)]
+    result = novelty(["a quick brown fix ... the lazy dog!", "a lazy fox", "the lazy dog!"], text, [(0, 43)], [])
+    copies = [copy and (copy.passage, copy.position) for copy in result.copies]
+    assert copies == [(" quick brown f", 3), None, ("the lazy dog", 31)]
     assert result.sampled[20] == 0 and math.isnan(result.validation[10])
 
 
@@ -116,7 +116,7 @@ def test_one_character_repeated():
 @pytest.mark.parametrize("length", [0, 9, 100])
 def test_nothing_to_find(samples, length):
     result = novelty(samples, text_of("b" * length, "abc"), [(0, length)], [])
-    assert result.copies == []
+    assert result.copies == [None] * len(samples)
     assert not any(share > 0 for share in result.sampled.values())
 
 
@@ -136,11 +136,17 @@ def test_the_yardstick_is_spread_over_the_validation_text(monkeypatch):
     assert result.validation[10] == pytest.approx(0.5, abs=0.02)
 
 
-def test_lines(monkeypatch):
-    monkeypatch.setattr(batches, "CHUNK", 4)
-    text = text_of("one\ntwo\n\nthree", "\n ehnortw")
-    assert [line_number(text, place) for place in (0, 3, 4, 8, 9, 13)] == [1, 1, 2, 3, 4, 4]
-    assert line_number(text_of("abc", "abc"), 2) == 1
+def test_where_positions_are(tmp_path, monkeypatch):
+    monkeypatch.setattr("util.text.source.CHUNK_BYTES", 4)
+    files = [tmp_path / name for name in ("a", "b", "c")]
+    for file, content in zip(files, ("one\ntwo\n\nthree", "é\nx", "y")):
+        file.write_text(content)
+    source = Source(*files, separator="\n\n")
+    places = {0: 1, 3: 1, 4: 2, 8: 3, 9: 4, 13: 4}
+    found = locate(source, "utf-8", [*places, 16, 18, 21])
+    assert found == {at: (files[0], line) for at, line in places.items()} | {
+        16: (files[1], 1), 18: (files[1], 2), 21: (files[2], 1),
+    }  # fmt: skip
 
 
 def test_memory_does_not_grow_with_the_text():
@@ -205,19 +211,39 @@ def test_what_evaluate_prints(trained, tmp_path):
         count = 80 - length + 1 + max(30 - length + 1, 0)
         total = 83 - length + 1 + max(34 - length + 1, 0)
         assert re.fullmatch(rf"  {length} characters:  {count / total:.2%} +\d+\.\d\d%", row)
-    assert lines[7] == "longest copied passages:"
-    assert lines[8] == f"  80 characters, line {learned[:40].count(chr(10)) + 1}: {copied!r}"
+    assert lines[7] == "longest copied passage of each text:"
+    assert lines[8] == f"text 1: 80 characters, line {learned[:40].count(chr(10)) + 1}: {copied!r}"
+    assert lines[9].startswith("text 2: 30 characters, line ") and lines[9].endswith(f": {copied[20:50]!r}")
+    assert len(lines) == 10
+
+
+def test_the_file_that_a_passage_is_from(trained, tmp_path):
+    parts = tmp_path / "data" / "parts"
+    parts.mkdir(parents=True)
+    content = numbers(140).decode()
+    (parts / "a.txt").write_text(content[:1200])
+    (parts / "b.txt").write_text(content[1200:])
+    flags = ("-files=parts/*.txt", r"-separator=\n\n", f"-data_dir={tmp_path}/data", "-max_epochs=1")
+    assert finish(tmp_path, *SMALL, *flags, "-encoding=bytes").status == 0
+    (tmp_path / "sample.txt").write_text(content[1400:1450])
+    (path,) = (tmp_path / "cv").iterdir()
+    done = run("evaluate.py", path, "-novelty=sample.txt", cwd=tmp_path)
+    line = content[1200:1400].count("\n") + 1
+    assert f"\ntext 1: 50 bytes, line {line} of parts/b.txt: {content[1400:1450]!r}\n" in done.stdout
 
 
 def test_a_sampled_text_of_bytes(trained, tmp_path):
     flags = ["-num_samples=2", "-length=50", "-primetext=für ", "-output=sample.txt", "-gpuid=-1"]
     assert run("sample.py", checkpoint(trained, "bytes"), *flags, cwd=tmp_path).returncode == 0
     with (tmp_path / "sample.txt").open("ab") as file:
-        file.write("----- 3 -----\nfür für Bücher 😀\r\n\n".encode())
+        file.write(
+            "----- 3 -----\nfür für Bücher 😀\r\n\n----- 4 -----\nfür ".encode() + "ür Bücher 😀".encode()[1:-1] + b"\n"
+        )
     done = run("evaluate.py", checkpoint(trained, "bytes"), "-novelty=sample.txt", "-primetext=für ", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "sample.txt: 119 characters in 3 texts\n" in done.stdout
-    assert "  19 characters, line 1: 'für Bücher 😀\\r\\n'\n" in done.stdout
+    assert "sample.txt: 133 bytes in 4 texts\n" in done.stdout
+    assert "text 3: 19 bytes, line 1: 'für Bücher 😀\\r\\n'\n" in done.stdout
+    assert "text 4: 14 bytes, line 1: 'r Bücher '\n" in done.stdout  # without what is left of the letters at its ends
 
 
 def test_a_checkpoint_that_does_not_say_how_its_text_was_split(trained, tmp_path):
@@ -227,8 +253,7 @@ def test_a_checkpoint_that_does_not_say_how_its_text_was_split(trained, tmp_path
     done = run("evaluate.py", "x.t7", "-novelty=sample.txt", "-data_dir=.", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stderr == "the checkpoint does not say which part of its text was for training, so all of it counts\n"
-    assert "  17 characters, line 1: 'or not to be, tha'\n" not in done.stdout
-    assert "  16 characters, line 1: 'or not to be, th'\n" in done.stdout
+    assert "text 1: 16 characters, line 1: 'or not to be, th'\n" in done.stdout
 
 
 def test_mistakes(trained, tmp_path):
@@ -236,10 +261,10 @@ def test_mistakes(trained, tmp_path):
     path = checkpoint(trained)
     told(run("evaluate.py", path, "-novelty=no.txt", cwd=tmp_path), "cannot read no.txt")
     told(run("evaluate.py", path, "-novelty=sample.txt", cwd=tmp_path), "sample.txt is not UTF-8 text")
-    told(run("evaluate.py", path, "-novelty=sample.txt", "-split=test", cwd=tmp_path), "leave out -file, -split")
+    told(run("evaluate.py", path, "-novelty=sample.txt", "-split=test", cwd=tmp_path), "no -file, -split")
     (tmp_path / "sample.txt").write_text("It is\n")
     told(run("evaluate.py", path, "-novelty=sample.txt", "-primetext=The", cwd=tmp_path), "does not begin with the")
     # Not a mistake, but nothing to tell.
     done = run("evaluate.py", path, "-novelty=sample.txt", cwd=tmp_path)
     assert "\n  10 characters:       - " in done.stdout
-    assert done.stdout.endswith("\nno passage of 10 characters or more is copied\n")
+    assert done.stdout.endswith("\ntext 1: none of 10 characters or more\n")

@@ -18,6 +18,9 @@ from tests.helpers.folders import names
 from tests.helpers.inputs import EPOCH, SMALL, numbers
 from tests.helpers.logs import LINE, saved
 from tests.helpers.processes import check_golden, finish, start, torchrun, wait_for
+from tests.helpers.refusals import refused
+from tests.helpers.scripts import run_here
+from util.cli.console import RANK_VARIABLES
 from util.text import cache
 from util.training import processes
 
@@ -190,3 +193,13 @@ def count_indexing(rank: int) -> None:
         return make_cache(*arguments)
 
     cache.make_cache = counting
+
+
+@pytest.mark.parametrize("values", ["x 2 0 2", "0 many 0 2", "2 2 0 2", "0 2 -1 2", "0 0 0 0"])
+def test_what_another_program_left_in_the_environment(values, checkpoint, monkeypatch):
+    """Scripts that do not train never look at it."""
+    for name, value in zip(RANK_VARIABLES, values.split()):
+        monkeypatch.setenv(name, value)
+    refused(run_here("train.py", "-gpuid=-1", "-data_dir=none"), "RANK", values.replace(" ", ", "), "unset")
+    done = run_here("sample.py", checkpoint, "-length=9")
+    assert (done.returncode, len(done.stdout)) == (0, 10) and b"sampling from lstm" in done.stderr

@@ -74,25 +74,29 @@ def test_a_run_that_stopped_early_is_over(folder):
 
 
 def test_csv_holds_the_figures_of_the_log(folder):
-    flags = [*FLAGS, "-eval_val_every", 20, "-log_csv", "log.csv", "-print_every", 5]
+    flags = [*FLAGS, "-eval_val_every", 20, "-log_csv", "made/log.csv", "-print_every", 5]
     run = finish(folder, *flags, "-max_epochs", 1)
-    rows = list(csv.DictReader((folder / "log.csv").open()))
+    rows = list(csv.DictReader((folder / "made" / "log.csv").open()))
     printed = re.findall(r"^(\d+)/\d+ \(epoch .*train_loss = (\S+),", run.out, flags=re.MULTILINE)
     by_iteration = {row["iteration"]: row for row in rows}
     assert [i for i, _ in printed] == [i for i in by_iteration if int(i) % 5 == 0]
     assert all(f"{float(by_iteration[i]['train_loss']):.8f}" == loss for i, loss in printed)
     assert [i for i, row in by_iteration.items() if row["val_loss"]] == ["20", "40", "57"]
 
-    before = (folder / "log.csv").read_bytes()
+    before = (folder / "made" / "log.csv").read_bytes()
     finish(folder, "-resume", "cv", "-max_epochs", 1)
-    assert (folder / "log.csv").read_bytes() == before  # where to write is the user's to say, not a checkpoint's
-    finish(folder, "-resume", "cv", "-max_epochs", 2, "-log_csv", "log.csv")
-    longer = list(csv.DictReader((folder / "log.csv").open()))
+    assert (folder / "made" / "log.csv").read_bytes() == before  # the user says where to write
+    finish(folder, "-resume", "cv", "-max_epochs", 2, "-log_csv", "made/log.csv")
+    longer = list(csv.DictReader((folder / "made" / "log.csv").open()))
     assert longer[: len(rows)] == rows and longer[-1]["iteration"] == "114"
+
+    piped = finish(folder, "-resume", "cv", "-max_epochs", 3, "-log_csv", "-")
+    rows = list(csv.DictReader(piped.out.splitlines()))
+    assert [int(row["iteration"]) for row in rows] == [*range(115, 171, 5), 171] and "170/171 (epoch" in piped.err
 
 
 def test_a_csv_file_that_cannot_be_made_and_a_tensorboard_that_is_missing(folder):
-    refused_to_train(finish(folder, *FLAGS, "-log_csv", "missing/log.csv").done, "missing/log.csv")
+    refused_to_train(finish(folder, *FLAGS, "-log_csv", "input.txt/log.csv").done, "input.txt/log.csv")
     missing = finish(folder, *FLAGS, "-tensorboard", "board", prepare=without_tensorboard)
     refused_to_train(missing.done, "pip install -e '.[tensorboard]'")
 

@@ -54,7 +54,12 @@ def best_checkpoint(path: Path, say: Callable[[str], object] = tell) -> tuple[Pa
 
 def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
     """Yields the checkpoint at `path` or, if that is a folder, all that are there, the oldest first."""
-    yield from sound(reversed(files_in(path))) if path.is_dir() else [(path, load_checkpoint(path))]
+    if not path.is_dir():
+        yield path, load_checkpoint(path)
+    elif files := files_in(path):
+        yield from sound(reversed(files))
+    else:
+        raise UserError(f"there is no checkpoint in {path}; train.py makes one")
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from util.checkpoint.content import Checkpoint
 from util.cli.console import tell
+from util.cli.files import is_stream
 from util.cli.flags import STRING, Flags, choice
-from util.errors import UserError, reason
+from util.errors import UserError
 from util.text.batches import SPLITS, Batches
 from util.text.cache import Text, load_text
 from util.text.loading import batches_of_run
-from util.text.source import JOINING, Source, find_text, text_of_run
+from util.text.source import CHUNK_BYTES, JOINING, Source, find_text, text_of_run
 
 
 def add_text_flags(flags: Flags, verb: str, file_help: str) -> Callable[..., None]:
@@ -43,6 +46,18 @@ def find_text_of(checkpoint: Checkpoint, data_dir: str) -> Source | None:
     if not data_dir:
         return text_of_run(options)
     return find_text(Path(data_dir), *(str(options.get(name, "")) for name in JOINING))
+
+
+def text_of(checkpoint: Checkpoint, options: Namespace) -> Source:
+    """Returns the checkpoint's text. Raises UserError if it has moved and -data_dir does not say where."""
+    source = find_text_of(checkpoint, options.data_dir)
+    if not source:
+        stored = str(checkpoint.options.get("data_dir", ""))
+        gone = f"no longer in {stored!r}" if "data_dir" in checkpoint.options else "unknown"
+        # Without its splits, -novelty can use a text, and a loss cannot.
+        folder = "its folder with -data_dir, or " if options.novelty or "train_frac" in checkpoint.options else ""
+        raise UserError(f"the text of {options.checkpoint} is {gone}; give {folder}another text with -file")
+    return source
 
 
 def load_text_of(checkpoint: Checkpoint, source: Source) -> Text:
@@ -72,12 +87,25 @@ def batches_of_split(
     return batches, split
 
 
-@contextmanager
-def reading_file(path: Path) -> Iterator[None]:
-    """Raises UserError if there is no such file or, in this block, it cannot be read."""
-    try:
-        if not path.is_file():
-            raise UserError(f"there is no file {path}; -file takes the name of a text file")
-        yield
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {reason(error)}") from error
+class CopiedSource(Source):
+    """A text that can be read only once, such as a pipe, as it lies in a temporary file."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(Path("standard input" if name == "-" else name))
+        self._copy = tempfile.TemporaryFile()  # noqa: SIM115
+        with open(0 if name == "-" else name, "rb", closefd=name != "-") as file:
+            shutil.copyfileobj(file, self._copy)
+
+    def read(self, task: str) -> Iterator[tuple[Path, Iterator[bytes]]]:
+        self._copy.seek(0)
+        yield self.files[0], iter(partial(self._copy.read, CHUNK_BYTES), b"")
+
+
+def source_of_file(name: str) -> Source:
+    """Returns the text that -file names; `-` is standard input. Raises UserError if there is none, or OSError."""
+    path = Path(name)
+    if name == "-" or (is_stream(path) and not path.is_dir()):
+        return CopiedSource(name)
+    if not path.is_file():
+        raise UserError(f"there is no file {path}; -file takes the name of a text file")
+    return Source(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -14,10 +15,16 @@ from util.cli.signals import cleaning_up
 from util.errors import UserError, reason
 
 CHECKPOINT_STARTS = (b"PK\3\4", b"\3\0\0\0", b"\4\0\0\0")  # of a .pt file, and of Torch's .t7 files
+# How files of a kind begin: ours, that is, since no name promises what a .pt or .html file holds.
+KINDS = {
+    "checkpoint": rb"PK\x03\x04.{26}archive/data\.pkl",
+    "picture": rb"\x89PNG\r\n|%PDF-|(<\?xml .*?\?>)?\s*(<!--.*?-->\s*)?<(svg|!DOCTYPE svg)\b",
+    "page": rb"(?i:<!doctype html>)",
+}
 
 
 @contextmanager
-def output(path: str | Path, flag: str = "", reads: Iterable[Path] = ()) -> Iterator[BinaryIO]:
+def output(path: str | Path, flag: str = "", reads: Iterable[Path] = (), kind: str = "") -> Iterator[BinaryIO]:
     """Opens the file that the user named with `flag`, if there is such a flag, for writing; `-` is standard output.
 
     A regular file is replaced when the block ends without an error; a link to it still leads to it. Devices and pipes
@@ -26,7 +33,7 @@ def output(path: str | Path, flag: str = "", reads: Iterable[Path] = ()) -> Iter
     if str(path) == "-":
         yield sys.stdout.buffer
         return
-    check_output(path, flag, reads)
+    check_output(path, flag, reads, kind)
     try:
         with open(path, "ab") if is_stream(Path(path)) else replacing(Path(os.path.realpath(path))) as file:
             yield file
@@ -34,16 +41,33 @@ def output(path: str | Path, flag: str = "", reads: Iterable[Path] = ()) -> Iter
         raise refusal(path, reason(error), flag) from error
 
 
-def check_output(path: str | Path, flag: str, reads: Iterable[Path] = ()) -> None:
-    """Raises UserError if a path is a folder, one of the files that this run `reads`, or a checkpoint named by flag."""
+def read_input(path: str) -> bytes:
+    """Returns the content of a file or pipe; `-` is standard input. Raises UserError if it cannot be read."""
+    try:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+            return file.read()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {reason(error)}") from error
+
+
+def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), kind: str = "") -> None:
+    """Raises UserError if a path is a folder, one of the files that this run `reads`, or not to be replaced.
+
+    What is of one of the KINDS replaces only its kind, or an empty file; anything else replaces all but a checkpoint.
+    """
     path, why = Path(path), ""
     try:
+        if str(path) == "-":
+            return
         if path.is_dir():
             why = "it is a folder"
         elif path.exists() and not is_stream(path):
             with path.open("r+b") as file:  # replacing it would not check whether this one is writable
-                if flag and file.read(4) in CHECKPOINT_STARTS:
-                    why = "it is a checkpoint"
+                start = file.read(512)
+            if flag and start[:4] in CHECKPOINT_STARTS:
+                why = "it is a checkpoint"
+            elif kind and start and not re.match(KINDS[kind], start, re.DOTALL):
+                why = f"what is there is not a {kind}"
             if any(other.exists() and other.samefile(path) for other in reads):
                 why = "this command reads it"
     except OSError as error:

@@ -66,7 +66,7 @@ PATH = Kind(Path, lambda x: isinstance(x, str | Path) and "\0" not in str(x), "a
 POSITIVE = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # so that it fits in a float32
 FRACTION = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
 SWITCH = whole(0, 1)
-SEED = whole(0, 2**32 - 1)
+SEED = Kind(lambda word: int(word) % 2**32, lambda x: type(x) is int and 0 <= x < 2**32, "a whole number", "N")
 MEANT = {  # flags of other programs, and ours that mean the same
     "-temp": "-temperature", "-rnn_type": "-model", "-checkpoint_every": "-eval_val_every", "-input_h5": "-data_dir",
     "-start_text": "-primetext", "-n": "-length", "-lr": "-learning_rate", "-checkpoint": "-init_from",

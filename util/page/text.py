@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.text_of_checkpoint import batches_of_split, find_text_of, load_text_of, reading_file
+from util.checkpoint.text_of_checkpoint import batches_of_split, find_text_of, load_text_of, source_of_file
 from util.cli.console import tell
 from util.errors import UserError
 from util.page.reading import written_texts
@@ -37,7 +37,7 @@ def text_for_page(checkpoint: Checkpoint, options: Namespace) -> PageText:
     _, H, L, _ = checkpoint.model_shape
     searched = max(2 * PIECE, min(SEARCHED, MOST_VALUES // (H * L)))
     wanted = max(searched, options.length)
-    source = Source(Path(options.file)) if options.file else find_text_of(checkpoint, options.data_dir)
+    source = source_of_file(options.file) if options.file else find_text_of(checkpoint, options.data_dir)
     if not source:
         folder = "its folder with -data_dir, or " if "train_frac" in checkpoint.options else ""
         tell(
@@ -76,13 +76,12 @@ def beginning(passages: list[str], length: int) -> list[str]:
 def beginning_of_file(source: Source, vocabulary: Vocabulary, length: int) -> str:
     """Returns the first characters of a file, or all if it has fewer. Raises UserError if there is no such text."""
     content = ""
-    with reading_file(source.files[0]):
-        for piece in source.characters(vocabulary.encoding):
-            content += "".join(map(chr, piece))
-            if len(content) >= length:
-                break
+    for piece in source.characters(vocabulary.encoding):
+        content += "".join(map(chr, piece))
+        if len(content) >= length:
+            break
     if not content:
-        raise UserError(f"{source.files[0]} is empty; -file takes the name of a text file")
+        raise UserError(f"{source} is empty; -file takes the name of a text file")
     return content[:length]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -9,7 +11,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from model.stepper import Stepper
 from util.checkpoint.content import Checkpoint
+from util.errors import UserError
 from util.sampling.drawing import Step, drawing, sample
 from util.text.vocabulary import Vocabulary
 
@@ -32,6 +36,9 @@ class GrowingText:
         self._sampled, self._recent = deque[int](maxlen=len(stop)), deque[int](maxlen=len(stop_before))
         self._held = deque[bytes]()
         self.ended = False
+        """Whether `stop` or `stop_before` came, and not only `end`."""
+        self.sampled, self.surprise = 0, 0.0
+        """How many characters were sampled, and minus the sum of their log-probabilities."""
         for index in prime:  # it may end in the middle of `stop_before`
             self._recent.append(index)
             if self._recent == self._stop_before:
@@ -43,6 +50,8 @@ class GrowingText:
         """Writes a character that was chosen from log_probs (V,), unless the text has ended."""
         if self.ended:
             return
+        self.sampled += 1
+        self.surprise -= float(log_probs[index])
         self._held.append(self._show(index, log_probs))
         self._sampled.append(index)
         self._recent.append(index)
@@ -51,14 +60,19 @@ class GrowingText:
             self._file.flush()
         if self._stop and self._sampled == self._stop:
             self.end()
+            self.ended = True
         elif self._stop_before and self._recent == self._stop_before:
             self.ended = True
 
     def end(self) -> None:
-        """Ends the text, and writes what was held back."""
+        """Writes what was held back, since no more will come."""
         if not self.ended:
             self._file.write(b"".join(self._held))
-            self.ended = True
+
+    @property
+    def bits(self) -> float | None:
+        """The mean surprise in bits of the sampled characters; None if there are none."""
+        return self.surprise / self.sampled / math.log(2) if self.sampled else None
 
 
 def grow(texts: list[GrowingText], sampled: Iterator[tuple[np.ndarray, np.ndarray]], stop: Callable[[], bool]) -> None:
@@ -85,13 +99,16 @@ def texts_in(content: str) -> list[str]:
     return [part.removesuffix("\n") for part in parts[2::2]]
 
 
-def document_end(checkpoint: Checkpoint) -> list[int]:
+def document_end(checkpoint: Checkpoint, needed: bool = False) -> list[int]:
     """Returns the indices that end a document in the model's own text; none if it was not made of documents.
 
-    Raises UserError if the model does not know them.
+    Raises UserError if the model does not know them, or if there are none and they are `needed`, for -stop_document.
     """
     ends = checkpoint.options.get("document_end")
-    return checkpoint.vocabulary.encode_flag(ends, "the model's -document_end") if isinstance(ends, str) else []
+    indices = checkpoint.vocabulary.encode_flag(ends, "the model's -document_end") if isinstance(ends, str) else []
+    if needed and not indices:
+        raise UserError("this model was not trained with -document_end; leave out -stop_document, or try -stop")
+    return indices
 
 
 def printed(vocabulary: Vocabulary, color: bool) -> Show:
@@ -110,15 +127,27 @@ def printed(vocabulary: Vocabulary, color: bool) -> Show:
 
 
 def sample_text(
-    step: Step, checkpoint: Checkpoint, length: int = 2000, primetext: str = "", temperature: float = 1.0,
-    seed: int = 123, top_k: int = 0, top_p: float = 1.0,
-) -> str:  # fmt: skip
-    """Returns the text that sample.py prints with these flags. `step` comes from CharRNN.stepper, or is a Stepper.
+    checkpoint: Checkpoint,
+    length: int = 2000,
+    primetext: str = "",
+    temperature: float = 1.0,
+    seed: int = 123,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    stop_document: bool = False,
+    step: Step | None = None,
+) -> str:
+    """Returns the text that sample.py prints with these flags, from a zero state.
 
-    Raises UserError if the model does not know a character of the primetext.
+    `step` computes it: by default a Stepper of the checkpoint, in numpy, otherwise a new one from CharRNN.stepper.
+    Raises UserError if the model does not know a character of the primetext, or no documents.
     """
-    vocabulary = checkpoint.vocabulary
-    prime = vocabulary.encode(primetext)
+    V, _, L, model = checkpoint.model_shape
+    prime = checkpoint.vocabulary.encode(primetext)
+    stop_before = document_end(checkpoint, needed=True) if stop_document else []
+    step = step or Stepper(checkpoint.parameters, L, model)
     choose = drawing(seed, 1, temperature, top_k, top_p)
-    sampled = sample(step, choose, 1, len(vocabulary), prime or document_end(checkpoint), length)
-    return vocabulary.decode([*prime, *(int(indices[0]) for indices, _ in sampled)])
+    text = io.BytesIO()
+    growing = GrowingText(text, printed(checkpoint.vocabulary, False), prime, [], stop_before)
+    grow([growing], sample(step, choose, 1, V, prime or document_end(checkpoint), length), lambda: False)
+    return text.getvalue().decode(errors="replace")

@@ -5,20 +5,20 @@ Passages are compared by 64-bit hashes. The training text is read once, in chunk
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
 from util.errors import UserError
 from util.text.batches import Span, chunks
 from util.text.cache import Text
-from util.text.source import progress_bar
+from util.text.source import Source, progress_bar
 
 LENGTHS = (10, 20, 30, 50)
 """The lengths in characters of the passages to count."""
-COPIES = 5
 LONGEST_SAMPLE = 10_000_000
 YARDSTICK = 100_000
 """How many characters of the validation text tell as much as all of it."""
@@ -43,8 +43,8 @@ class Novelty:
 
     sampled: dict[int, float]
     validation: dict[int, float]
-    copies: list[Copy]
-    """The longest copied passages, without overlaps."""
+    copies: list[Copy | None]
+    """The longest copied passage of each text; None if there is none of the smallest length."""
 
 
 def novelty(samples: Sequence[str], text: Text, training: Sequence[Span], validation: Sequence[Span]) -> Novelty:
@@ -68,15 +68,22 @@ def novelty(samples: Sequence[str], text: Text, training: Sequence[Span], valida
     found = {length: passages[length].position[passages[length].rank] for length in LENGTHS}
     sampled = {length: share(found[length][:border], length, pieces) for length in LENGTHS}
     expected = {length: share(found[length][border:], length, yardstick) for length in LENGTHS}
-    copies: list[Extent] = []
+    longest: list[Extent | None] = [None] * len(pieces)
+    starts = np.cumsum([0, *(len(piece) + 1 for piece in pieces)])
     for length in LENGTHS[::-1]:
-        copies += copied(codes, found[length][:border], length, text.indices, training)
-        longest = distinct(copies)
-        if len(longest) == COPIES:
-            break
+        for number, copy in enumerate(longest):
+            if copy:  # a shorter passage is no longer copy
+                found[length][starts[number] : starts[number + 1]] = -1
+        for extent in copied(codes, found[length][:border], length, text.indices, training):
+            number = int(np.searchsorted(starts, extent[0], "right")) - 1
+            best = longest[number]
+            if not best or extent[1] - extent[0] > best[1] - best[0]:
+                longest[number] = extent
     characters = text.vocabulary.characters
-    passages_copied = [Copy("".join(characters[code] for code in codes[s:e]), there) for s, e, there in longest]
-    return Novelty(sampled, expected, passages_copied)
+    copies = [
+        copy and Copy("".join(characters[code] for code in codes[copy[0] : copy[1]]), copy[2]) for copy in longest
+    ]
+    return Novelty(sampled, expected, copies)
 
 
 class Passages:
@@ -145,22 +152,20 @@ def common(a: np.ndarray, b: np.ndarray) -> int:
         size *= 2
 
 
-def distinct(copies: Sequence[Extent]) -> list[Extent]:
-    """Returns the longest few copies, of those that overlap, here or in the training text, only one."""
-    taken: list[Extent] = []
-    for start, end, there in sorted(copies, key=lambda copy: copy[0] - copy[1]):
-        shift = there - start
-        if not any(max(start, s) < min(end, e) or max(there, t) < min(end + shift, e + t - s) for s, e, t in taken):
-            taken.append((start, end, there))
-        if len(taken) == COPIES:
-            break
-    return taken
-
-
-def line_number(text: Text, position: int) -> int:
-    """Returns the number, counted from 1, of the line that a position in a text belongs to."""
-    line_end = text.vocabulary.characters.find("\n")
-    return 1 + sum(int((codes == line_end).sum()) for _, _, codes in chunks(text.indices, [(0, position)], 0))
+def locate(source: Source, encoding: str, positions: Iterable[int]) -> dict[int, tuple[Path, int]]:
+    """Returns in which of a text's files each position is, and in which line of it, counted from 1."""
+    wanted, found = sorted(set(positions)), dict[int, tuple[Path, int]]()
+    start, line, file = 0, 1, source.files[0]
+    for path, codes in source.by_file(encoding):
+        if path != file:
+            file, line = path, 1
+        ends = np.flatnonzero(codes == ord("\n"))
+        for position in wanted[len(found) :]:
+            if position >= start + len(codes):
+                break
+            found[position] = path, line + int(np.searchsorted(ends, position - start))
+        start, line = start + len(codes), line + len(ends)
+    return found
 
 
 def without_primetext(texts: Sequence[str], primetext: str) -> list[str]:

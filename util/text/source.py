@@ -70,19 +70,23 @@ class Source:
         Each file is decoded separately, with its own byte order mark. Raises UserError if one is not text in this
         encoding.
         """
+        return (codes for _, codes in self.by_file(encoding, task))
+
+    def by_file(self, encoding: str, task: str = "") -> Iterator[tuple[Path, np.ndarray]]:
+        """Yields the same, each piece with the file that it is from; a separator belongs to the file before it."""
         typed = as_bytes if encoding == "bytes" else str
         between, end = typed(self.separator), typed(self.end)
         self._completed = False
         for number, (path, pieces) in enumerate(self.read(task)):
             if number and between:
-                yield code_points(between)
+                yield self.files[number - 1], code_points(between)
             last = ""
             for piece in decoded(path, pieces, encoding):
                 last = (last + piece[-len(end) :])[-len(end) :] if end else ""
-                yield code_points(piece)
+                yield path, code_points(piece)
             if last and not last.endswith(end) and not (last + between).endswith(end):
                 self._completed = True
-                yield code_points(end)
+                yield path, code_points(end)
 
     def identity(self, encoding: str) -> str:
         """Reads the text to check it, and returns its `sha256`. Raises UserError like `characters`."""

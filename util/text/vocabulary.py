@@ -37,6 +37,11 @@ class Vocabulary:
         return self.encoding == "bytes"
 
     @property
+    def unit(self) -> str:
+        """What the model reads and writes, in words."""
+        return "byte" if self.is_bytes else "character"
+
+    @property
     def fits_encoding(self) -> bool:
         """Whether the characters can be those of the encoding: as bytes they are numbered from 0 to 255."""
         return not self.is_bytes or max(self.characters) < "\u0100"
@@ -50,11 +55,6 @@ class Vocabulary:
     def written(self) -> list[bytes]:
         """The bytes to write for each index: the byte itself for a byte model, otherwise UTF-8."""
         return [c.encode("latin-1" if self.is_bytes else "utf-8", "replace") for c in self.characters]
-
-    @cached_property
-    def literals(self) -> list[str]:
-        """Each character as `literal` gives it."""
-        return [self.literal(c) for c in self.characters]
 
     def literal(self, character: str) -> str:
         """Returns a character as Python writes it, quoted and escaped; a byte model's as bytes."""

@@ -16,19 +16,15 @@ if TYPE_CHECKING:
     from model.char_rnn import CharRNN
     from util.checkpoint.content import Checkpoint
 
-Predict = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
-"""Takes the next inputs and targets, (S, B) indices each; returns the sum of the losses in nats, and each, (S, B)."""
+Predict = Callable[[np.ndarray, np.ndarray], "np.ndarray | float"]
+"""Takes the next inputs and targets, (S, B) indices each; returns the losses in nats, (S, B), or their sum."""
 
 
-def one_stream_predictor(checkpoint: Checkpoint) -> Predict:
-    """Returns what predicts a single stream on a CPU: in numpy, which is faster than torch here and starts at once."""
-    step = Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"])
-
-    def predict(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
-        losses = -np.array([step(index)[0, target] for index, target in zip(x, y[:, 0])])[:, None]
-        return float(losses.sum(dtype=float)), losses
-
-    return predict
+def numpy_predictor(checkpoint: Checkpoint, streams: int = 1) -> Predict:
+    """Returns what predicts streams on a CPU: in numpy, which for one is faster than torch, and starts at once."""
+    _, _, L, model = checkpoint.model_shape
+    step, every = Stepper(checkpoint.parameters, L, model, streams), np.arange(streams)
+    return lambda x, y: -np.array([step(indices)[every, targets] for indices, targets in zip(x, y)])
 
 
 def streams_predictor(checkpoint: Checkpoint, batch_size: int, device: str) -> Predict:
@@ -43,11 +39,10 @@ def streams_predictor(checkpoint: Checkpoint, batch_size: int, device: str) -> P
     model = CharRNN.from_arrays(checkpoint.model_shape, checkpoint.parameters).to(device)
     state = model.zero_state(batch_size)
 
-    def predict(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
+    def predict(x: np.ndarray, y: np.ndarray) -> float:
         nonlocal state
-        targets = torch.from_numpy(y).to(device)
-        loss, log_probs, state = batch_loss(model, torch.from_numpy(x).to(device), targets, state)
-        return loss.item(), -log_probs.gather(2, targets.unsqueeze(2)).squeeze(2).cpu().numpy()
+        loss, _, state = batch_loss(model, torch.from_numpy(x).to(device), torch.from_numpy(y).to(device), state)
+        return loss.item()
 
     return predict
 

@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import io
 import math
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -110,7 +111,8 @@ class CSVFile:
 
     A new run takes only a new or empty file; a resumed one takes its log so far, known by its header and by the loss of
     its last row up to the checkpoint. Rows after that stay until the run writes its first one. Devices and pipes are
-    written to as they are. If a row cannot be written, warns and carries on without. Raises UserError.
+    written to as they are, and so is standard output, `-`. If a row cannot be written, warns and carries on without.
+    Raises UserError.
     """
 
     def __init__(self, path: Path, train_losses: np.ndarray) -> None:
@@ -120,8 +122,9 @@ class CSVFile:
         self._before: list[Row] | None = None  # the rows up to the checkpoint, until the first row is written
         check_output(path, "-log_csv")
         try:
-            if is_stream(path):
-                self._file = path.open("a", newline="")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if str(path) == "-" or is_stream(path):
+                self._file = open(os.dup(1) if str(path) == "-" else path, "a", newline="")  # noqa: SIM115
                 self._append(COLUMNS)
             else:
                 rows, self._before = rows_of_run(path, train_losses)

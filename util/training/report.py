@@ -7,7 +7,6 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from model.stepper import Stepper
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
 from util.cli.console import launcher, log, rank, tell
@@ -24,8 +23,7 @@ def preview(checkpoint: Checkpoint, options: Namespace) -> None:
     """Shows what the model writes by now, on a terminal or if asked to: what sample.py writes from its checkpoint."""
     validated = checkpoint.iteration in checkpoint.val_losses
     if rank().first and validated and options.preview and (sys.stderr.isatty() or "preview" in options.given):
-        _, _, L, model = checkpoint.model_shape
-        text = sample_text(Stepper(checkpoint.parameters, L, model), checkpoint, options.preview)
+        text = sample_text(checkpoint, options.preview)
         tell(f"----- at epoch {checkpoint.epoch:.2f} it writes -----\n{text}\n-----")
 
 

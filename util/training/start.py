@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import shlex
+import sys
 from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,8 @@ class Start:
 
 def starting_point(options: Namespace, flags: Flags) -> Start:
     """Returns the start that -resume or -init_from asks for, and logs what differs. Raises UserError."""
+    if options.log_csv == "-":
+        sys.stdout = sys.stderr  # standard output is for the table
     options.encoding = canonical(options.encoding)
     if options.shuffle and not options.document_end and not options.resume:
         raise UserError("-shuffle 1 shuffles documents; say with -document_end what ends one, or leave it out")
