@@ -25,6 +25,13 @@ DISPENSABLE = {"chmod", "link", "mkdir", "unlink"}
 """Operations without which a file is written anyway: `link` by renaming; `unlink` leaves a hidden file behind."""
 UNUSED = {"replace"}
 """How another run's file is not overwritten: never by this operation, unless there are no links."""
+ENDINGS = {
+    (): "not disturbed, exit status 0",
+    (1,): "went on, exit status 0",
+    (2,): "last one missing, exit status 1",
+    (0, 1, 2): "all missing, exit status 1",
+}
+"""Which of the three checkpoints are missing, and what comes of it."""
 
 
 def campaign(operations: Collection[str], numbers_: Collection[int], folder: Path) -> Counter[str]:
@@ -44,7 +51,7 @@ def campaign(operations: Collection[str], numbers_: Collection[int], folder: Pat
                 check(run, whole, place / "cv", missing, os.strerror(number).lower())
                 left = {name for name in names(place / "cv") if name.endswith(".tmp")}
                 assert bool(left) == (operation == "unlink"), (operation, left)
-                figures[f"{len(missing)} missing, exit status {run.status}"] += 1
+                figures[ENDINGS[tuple(missing)]] += 1
     return figures
 
 

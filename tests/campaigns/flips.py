@@ -2,7 +2,7 @@
 
     python -m tests.campaigns.flips 1500
 
-First a .pt file as it is, every second time in the headers, the pickle or the directory of the zip file.
+First a .pt file as it is, every second time in the headers, the pickle or the zip file's directory, where it hurts.
 Then, as many times, its pickle or its arrays alone, with the zip file's checksums made right again: there nothing but
 the reader itself can notice. What it takes for sound must be sound: finite sizes, and a model that computes something.
 """

@@ -2,8 +2,8 @@
 
     python -m tests.campaigns.large_text 20 -folder /somewhere/with/room
 
-It takes twice the text's size on the disk meanwhile. Prints seconds and the largest resident memory of each process,
-which must stay below a gigabyte.
+It takes twice the text's size on the disk for that time. Prints seconds and the largest resident memory of each
+process, which must stay below a gigabyte.
 """
 
 import argparse

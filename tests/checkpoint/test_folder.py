@@ -40,7 +40,7 @@ def at(checkpoint):
 
 
 def save(folder: CheckpointFolder, checkpoint: Checkpoint) -> None:
-    folder.save(checkpoint, named=checkpoint.iteration in checkpoint.val_losses)
+    folder.save(checkpoint)
     assert folder.last.iteration == checkpoint.iteration
 
 
@@ -120,11 +120,8 @@ def test_a_name_that_something_else_has_is_left_alone(taken, at, tmp_path):
 
 def test_the_same_checkpoint_is_not_written_twice(at, tmp_path, capsys):
     save(CheckpointFolder(tmp_path, "s", keep=0), at(1))
-    folder = CheckpointFolder(tmp_path, "s", keep=0)
-    save(folder, at(1, data_dir="another way to the same folder"))
+    save(CheckpointFolder(tmp_path, "s", keep=0), at(1, data_dir="another way to the same folder"))
     assert (names(tmp_path), capsys.readouterr().err) == ({"resume_s_iteration1.pt"}, "")
-    save(folder, at(2))
-    assert names(tmp_path) == {"resume_s_iteration2.pt"}
 
 
 def test_a_checkpoint_that_differs_anywhere_is_another(at, tmp_path):
@@ -152,7 +149,7 @@ def test_what_a_run_wrote_after_the_checkpoint_it_is_resumed_from_stays(at, tmp_
     folder = CheckpointFolder(tmp_path, "s", keep=0)
     folder.continue_from(older, load_checkpoint(older))
     assert names(tmp_path) == {older.name, "resume_s_iteration2.pt"}
-    save(folder, at(2))
+    save(folder, at(2))  # the same again, which is not written twice
     assert names(tmp_path) == {"resume_s_iteration2.pt"}
 
 
@@ -163,7 +160,7 @@ def test_a_failure_costs_a_warning_and_no_file(operation, number, at, tmp_path, 
     save(folder, at(1))
     before = checkpoints(tmp_path)
     with failing(operation, number):
-        folder.save(at(2), named=False)
+        folder.save(at(2))
     err = capsys.readouterr().err
     if operation in {"mkdir", "chmod", "link", "replace", "unlink"}:
         assert (err, folder.last.iteration) == ("", 2)

@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import pytest
 
 from util.sampling.growing import GrowingText
@@ -22,5 +23,5 @@ def test_a_text_ends_before_what_may_have_begun_in_its_primetext(prime, sampled,
     file = io.BytesIO()
     text = GrowingText(file, lambda index, log_probs: bytes([index]), list(prime.encode()), [], list(b"\n\n"))
     for index in sampled.encode():
-        text.add(index, None)
+        text.add(index, np.zeros(256))
     assert (file.getvalue(), text.ended) == (written.encode(), True)

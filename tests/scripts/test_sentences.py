@@ -8,6 +8,7 @@ from tests.helpers.folders import names
 from tests.helpers.refusals import refused, told
 from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint
+from util.text.source import Source
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_pieces_of_a_file_do_not_depend_on_the_batches_of_the_run(checkpoint, tm
     model = load_checkpoint(checkpoint)
     assert (model.options["batch_size"], model.options["seq_length"]) == (5, 5)
     (tmp_path / "text").write_text("one two three\n" * 500)
-    task = evaluate.predict_file(model, tmp_path / "text")
+    task = evaluate.predict_file(model, Source(tmp_path / "text"))
     sizes = [x.size for x, _ in task.batches]
     assert sizes == [evaluate.PIECE] * (6999 // evaluate.PIECE) + [6999 % evaluate.PIECE] * (6999 % evaluate.PIECE > 0)
 

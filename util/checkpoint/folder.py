@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -89,8 +89,9 @@ class CheckpointFolder:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            paths = (self._path(checkpoint, number) for number in itertools.count(1))
-            path = next(path for path in paths if writes(checkpoint, path))
+            number = 1
+            while not writes(checkpoint, path := self._path(checkpoint, number)):
+                number += os.path.lexists(path)  # otherwise the run that had the name has just deleted its file
         except OSError as error:
             tell(f"warning: cannot write {wanted} ({reason(error)}), so this checkpoint is missing")
             return
