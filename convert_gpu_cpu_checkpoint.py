@@ -1,8 +1,8 @@
-"""Converts a checkpoint made on a GPU to one that loads on a CPU.
+"""Converts a checkpoint to a .pt that loads everywhere.
 
     python convert_gpu_cpu_checkpoint.py cv/lm_lstm_epoch50.00_1.3500.pt
 
-Writes it under its name plus _cpu.pt. The scripts here load either kind; other programs need it without a GPU.
+Writes it under its name plus _cpu.pt: a .t7 as a .pt, and a .pt as it is, since ours hold nothing of a GPU.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from util.cli.flags import Flags
 
 
 def flags() -> Flags:
-    flags = Flags("Converts a GPU checkpoint to a CPU checkpoint.", "python convert_gpu_cpu_checkpoint.py CHECKPOINT")
+    flags = Flags(
+        "Converts a checkpoint of any kind to one of this program that loads everywhere.",
+        "python convert_gpu_cpu_checkpoint.py CHECKPOINT",
+    )
     flags.add_checkpoint()
     flags.add_machine(used=False)
     return flags

@@ -44,6 +44,8 @@ from util.training.evaluation import numpy_predictor, streams_predictor
 COLUMNS = ("file", "model", "layers", "size", "parameters", "characters", "nats", "bits", "perplexity", "epochs")
 SIDE_BY_SIDE = 256
 """How many lines to predict at once."""
+WINDOW = 1 << 22
+"""How many characters all of these may take, as many each as the longest of the file."""
 PIECE = 1000
 """How many characters of a file to feed to the model at once."""
 PIECE_LOG_PROBS = 1 << 24
@@ -52,7 +54,7 @@ PIECE_LOG_PROBS = 1 << 24
 
 def flags() -> Flags:
     flags = Flags("Measures how well checkpoints predict a text.", "python evaluate.py CHECKPOINT -split test")
-    flags.add_checkpoint(several=True)
+    flags.add_checkpoint("the best, and with -table 1 all of them")
     add = add_text_flags(flags, "predict", "another text file to predict instead, as one stream; - = standard input")
     add("lines", SWITCH, 0, "1 = predict each line of this file by itself, and print a row for each")
     add = flags.group("novelty")
@@ -129,8 +131,9 @@ def print_lines(checkpoint: Checkpoint, source: Source) -> None:
     indices = vocabulary.indices_of(code_points("".join(lines)), str(source))
     passages = np.split(indices, np.cumsum([len(line) for line in lines])[:-1])
     print("line", "characters", "nats", "bits", "perplexity", "text", sep="\t")
-    for first in range(0, len(passages), SIDE_BY_SIDE):
-        some = passages[first : first + SIDE_BY_SIDE]
+    together = max(1, min(SIDE_BY_SIDE, WINDOW // max(1, *map(len, lines))))
+    for first in range(0, len(passages), together):
+        some = passages[first : first + together]
         window = np.full((max(2, *map(len, some)), len(some)), -1)  # -1 after a passage: what comes of it is left out
         for column, passage in zip(window.T, some):
             column[: len(passage)] = passage

@@ -15,6 +15,7 @@ if __name__ == "__main__":
 import importlib.util
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from util.plot import curves, draw_text, save_picture
 
 def flags() -> Flags:
     flags = Flags("Shows what checkpoints contain.", "python inspect_checkpoint.py CHECKPOINT -plot curves.png")
-    flags.add_checkpoint(several=True)
+    flags.add_checkpoint("all of them")
     add = flags.group("output")
     add("plot", STRING, "", "plot the losses to this .png, .svg or .pdf file; - = the terminal")
     flags.add_machine(used=False)
@@ -73,7 +74,7 @@ def draw(found: Iterable[tuple[Path, Checkpoint]], plot: str) -> None:
         raise UserError(f"-plot takes a name that ends in .png, .svg or .pdf, or - for the terminal; {plot} is neither")
     if plot != "-" and not importlib.util.find_spec("matplotlib"):
         raise UserError(f"writing {plot} needs matplotlib: pip install -e '.[plot]'; or use -plot - for the terminal")
-    every = list(found)
+    every = [(path, replace(checkpoint, parameters={}, training=None)) for path, checkpoint in found]  # not needed here
     # The last checkpoint of a run has all of its losses.
     last = [one for one in every if not any(is_earlier(one[1], other, strictly=True) for _, other in every)]
     paths, checkpoints = [path for path, _ in last], [checkpoint for _, checkpoint in last]

@@ -28,7 +28,7 @@ from util.text.loading import make_batches
 from util.training.log import RunLog, tell_sizes
 from util.training.processes import LostProcess, Processes, shared_values
 from util.training.record import WrongLoss, due, without_improvement
-from util.training.report import NO_CHECKPOINT, how_to_continue, preview, report_end
+from util.training.report import how_to_continue, last_good, preview, report_end
 from util.training.start import find_input, make_trainer, model_vocabulary, saved_options, starting_point
 from util.training.threads import Pace, choose_threads
 
@@ -129,8 +129,7 @@ def main() -> int:
             except LostProcess as error:
                 raise LostProcess(f"{error}; {how_to_continue(folder)}") from error
             except WrongLoss as error:
-                good = f"the last good checkpoint is {folder.last.path}" if folder.last.path else NO_CHECKPOINT
-                raise UserError(f"{error}; {good}") from error
+                raise UserError(f"{error}; {last_good(folder)}") from error
             report_end(trainer, folder, iterations, stopped)
     return stop.exit_status
 
@@ -144,8 +143,7 @@ def learn(
     """
     options, stopped = trainer.options, False
     if trainer.iteration not in (0, *trainer.val_losses) and due(trainer.iteration, iterations, options).validation:
-        log("evaluating loss over split index 2")  # which was cut short when the run stopped
-        trainer.validate(lambda: stop.received)
+        trainer.validate(lambda: stop.received)  # which was cut short when the run stopped
         save()
         stopped = trainer.processes.size == 1 and bool(stop.received)
     while trainer.iteration < iterations and not stopped:
@@ -162,8 +160,6 @@ def learn(
         try:
             record = trainer.fetch()
             if now.validation:
-                if options.val_frac:
-                    log("evaluating loss over split index 2")
                 trainer.validate(lambda: stop.received)
             if trainer.iteration in trainer.val_losses or now.rolling:
                 save()

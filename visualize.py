@@ -10,7 +10,6 @@ from __future__ import annotations
 if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
-
 from util.checkpoint.choice import best_checkpoint
 from util.checkpoint.text_of_checkpoint import add_text_flags, check_text_flags
 from util.cli import console

@@ -20,7 +20,8 @@ def kernels_for(cell: str, weight: Tensor) -> Kernels | None:
     """Returns what computes a layer's steps in place of the layer, whose W_h2h is given; None if nothing can."""
     if weight.dtype != torch.float32 or why_not(weight.device):
         return None
-    return {"lstm": LSTMKernels, "gru": GRUKernels, "rnn": RNNKernels}[cell](len(weight))
+    kernels = {"lstm": LSTMKernels, "gru": GRUKernels, "rnn": RNNKernels}.get(cell)
+    return kernels and kernels(len(weight))
 
 
 @cache

@@ -1,12 +1,14 @@
-"""The cells, whose figures the golden runs prove: their precision, their buffers, and how parameters are drawn."""
+"""Each cell, unrolled by hand, against its obvious version under autograd."""
 
 import itertools
 
 import pytest
 import torch
+from torch.nn.functional import one_hot
 
 from model.char_rnn import CELLS, CharRNN
 from model.shapes import STATES
+from tests.helpers.slow_cells import SLOW
 
 torch.set_num_threads(1)  # tensors this small only wait for a second one
 
@@ -37,9 +39,21 @@ def made(name):
     return layer, torch.randint(0, I, (S, B)), random_state(layer)
 
 
-def gradients(outputs, layer):
+def gradients(outputs, layer, *inputs):
     weights = torch.linspace(-1, 1, outputs.numel(), dtype=outputs.dtype).view(outputs.shape)
-    return torch.autograd.grad((outputs * weights).sum(), [*layer.parameters()])
+    return torch.autograd.grad((outputs * weights).sum(), [*layer.parameters(), *inputs])
+
+
+def test_equals_the_slow_cell_on_vectors_and_an_index_is_a_one_hot_one(name, made):
+    layer, indices, state = made
+    vectors = torch.randn(S, B, I, dtype=torch.float64, requires_grad=True)
+    for x, as_vectors, inputs in ((vectors, vectors, [vectors]), (indices, one_hot(indices, I).double(), [])):
+        expected, expected_state = SLOW[name](as_vectors, state, layer)
+        outputs, last_state = layer(x, state)
+        torch.testing.assert_close(outputs, expected, rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(last_state, expected_state, rtol=1e-12, atol=1e-13)
+        for ours, slow in zip(gradients(outputs, layer, *inputs), gradients(expected, layer, *inputs), strict=True):
+            torch.testing.assert_close(ours, slow, rtol=1e-11, atol=1e-12)
 
 
 def test_float32_is_float64_but_for_rounding(name, made):
@@ -55,12 +69,13 @@ def test_float32_is_float64_but_for_rounding(name, made):
 
 
 @pytest.mark.parametrize("size", [20.0, 400.0])
-def test_saturated_gates_stay_numbers(size, made):
+def test_saturated_gates_stay_numbers(name, size, made):
     layer, x, state = made
     for parameter in layer.parameters():
         parameter.data.mul_(size)
-    outputs, last = layer(x, state)
-    assert outputs.isfinite().all() and outputs.abs().max() <= 1 and last.isfinite().all()
+    expected, _ = SLOW[name](one_hot(x, I).double(), state, layer)
+    outputs, _ = layer(x, state)
+    torch.testing.assert_close(outputs, expected, rtol=1e-11, atol=1e-12)
     assert all(g.isfinite().all() for g in gradients(outputs, layer))
 
 

@@ -40,25 +40,27 @@ def best_checkpoint(path: Path, say: Callable[[str], object] = tell) -> tuple[Pa
     """
     if not path.is_dir():
         return path, load_checkpoint(path)
-    found: list[tuple[float, Path, Checkpoint]] = []
-    for file, checkpoint in sound(sorted(files_in(path), key=promised_loss)):
-        found.append((checkpoint.val_losses.get(checkpoint.iteration, math.inf), file, checkpoint))
-        if promised_loss(file) < math.inf:
+    files, found = files_in(path), None
+    for file, checkpoint in sound(sorted(files, key=promised_loss)):
+        loss = checkpoint.validations.get(checkpoint.iteration, math.inf)
+        if not found or (loss, files.index(file)) < (found[0], files.index(found[1])):
+            found = loss, file, checkpoint
+        if max(loss, promised_loss(file)) < math.inf:
             break
     if not found:
         raise UserError(f"there is no checkpoint in {path}; train.py makes one")
-    loss, file, checkpoint = min(found, key=lambda one: one[0])
+    loss, file, checkpoint = found
     say(f"using {file}, the checkpoint with the lowest validation loss" if loss < math.inf else f"using {file}")
     return file, checkpoint
 
 
 def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
     """Yields the checkpoint at `path` or, if that is a folder, all that are there, the oldest first."""
-    if not path.is_dir():
-        yield path, load_checkpoint(path)
-    elif files := files_in(path):
-        yield from sound(reversed(files))
-    else:
+    found = False
+    for one in sound(reversed(files_in(path))) if path.is_dir() else [(path, load_checkpoint(path))]:
+        found = True
+        yield one
+    if not found:
         raise UserError(f"there is no checkpoint in {path}; train.py makes one")
 
 

@@ -144,12 +144,8 @@ def check_training(training: Any, checkpoint: Checkpoint) -> None:
     names = {"learning_rate", "optimizer", "state", "random", "text_sha256", "device"}
     require(isinstance(training, dict) and training.keys() == names, "training")
     rate, device, optimizer, random = (training[name] for name in ("learning_rate", "device", "optimizer", "random"))
-    options, size, dtype, (_, H, L, model) = (
-        checkpoint.options,
-        checkpoint.size,
-        checkpoint.dtype,
-        checkpoint.model_shape,
-    )
+    options, size, dtype = checkpoint.options, checkpoint.size, checkpoint.dtype
+    _, H, L, model = checkpoint.model_shape
     require(type(rate) is float and 0 <= rate < 1e38, "learning_rate")  # so that a float32 can hold it
     # A run that went on in another precision would not be the same run.
     require(dtype == ("float64" if options.get("dtype") == "float64" else "float32"), "dtype")

@@ -22,6 +22,7 @@ STORAGES = {
 LITERALS = {"BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
 CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 INCONSISTENT = "its parts are inconsistent"
+LONGEST_PICKLE = 1 << 24  # its values can take some seventy times as much memory
 TENSOR_BYTES = 64
 """The least that a tensor takes in a file and in memory, on top of its elements."""
 
@@ -122,7 +123,10 @@ def unpickle(storages: Storages) -> Any:
         return items
 
     argument: Any
-    for opcode, argument, _ in pickletools.genops(storages.member("data.pkl")):
+    pickle = storages.member("data.pkl")
+    if len(pickle) > LONGEST_PICKLE:
+        raise ValueError("its description is too long")
+    for opcode, argument, _ in pickletools.genops(pickle):
         match opcode.name:
             case "PROTO":
                 pass

@@ -15,7 +15,7 @@ from util.checkpoint.content import Checkpoint
 from util.cli.console import tell
 from util.cli.files import is_stream
 from util.cli.flags import STRING, Flags, choice
-from util.errors import UserError
+from util.errors import UserError, reason
 from util.text.batches import SPLITS, Batches
 from util.text.cache import Text, load_text
 from util.text.loading import batches_of_run
@@ -55,8 +55,10 @@ def text_of(checkpoint: Checkpoint, options: Namespace) -> Source:
         stored = str(checkpoint.options.get("data_dir", ""))
         gone = f"no longer in {stored!r}" if "data_dir" in checkpoint.options else "unknown"
         # Without its splits, -novelty can use a text, and a loss cannot.
-        folder = "its folder with -data_dir, or " if options.novelty or "train_frac" in checkpoint.options else ""
-        raise UserError(f"the text of {options.checkpoint} is {gone}; give {folder}another text with -file")
+        folder = "its folder with -data_dir" if options.novelty or "train_frac" in checkpoint.options else ""
+        other = "" if options.novelty else "another text with -file"
+        give = ", or ".join(filter(None, (folder, other)))
+        raise UserError(f"the text of {options.checkpoint} is {gone}; give {give}")
     return source
 
 
@@ -78,12 +80,11 @@ def batches_of_split(
     batches = batches_of_run(text, checkpoint.options, translation)
     if not batches:
         raise UserError(f"{options.checkpoint} does not say how its text was split; give a text with -file")
-    if not checkpoint.options["val_frac"] and "split" not in options.given:
-        options.split = "train"  # the default, since there is no validation split
-    split = SPLITS.index(options.split)
+    validated = checkpoint.options["val_frac"] or "split" in options.given
+    split = SPLITS.index(options.split if validated else "train")
     if not batches.split_sizes[split]:
         what_to_do = "choose another -split, or give a text with -file"
-        raise UserError(f"the {options.split} split is empty, since {source} is short; {what_to_do}")
+        raise UserError(f"the {SPLITS[split]} split is empty, since {source} is short; {what_to_do}")
     return batches, split
 
 
@@ -94,7 +95,10 @@ class CopiedSource(Source):
         super().__init__(Path("standard input" if name == "-" else name))
         self._copy = tempfile.TemporaryFile()  # noqa: SIM115
         with open(0 if name == "-" else name, "rb", closefd=name != "-") as file:
-            shutil.copyfileobj(file, self._copy)
+            try:
+                shutil.copyfileobj(file, self._copy)
+            except OSError as error:
+                raise UserError(f"cannot copy {self}: {reason(error)} in the temporary folder") from error
 
     def read(self, task: str) -> Iterator[tuple[Path, Iterator[bytes]]]:
         self._copy.seek(0)

@@ -109,10 +109,10 @@ class Flags(argparse.ArgumentParser):
 
         return add
 
-    def add_checkpoint(self, several: bool = False) -> None:
-        """Adds the argument CHECKPOINT, or CHECKPOINT..."""
-        of_many = "all of them" if several else "the one with the lowest validation loss"
-        help = f"checkpoint of train.py (.pt), of the original or of torch-rnn (.t7); of a folder, {of_many}"
+    def add_checkpoint(self, several: str = "") -> None:
+        """Adds the argument CHECKPOINT or, with a word on which of a folder's `several` are meant, CHECKPOINT..."""
+        of_folder = several or "the one with the lowest validation loss"
+        help = f"checkpoint of train.py (.pt), of the original or of torch-rnn (.t7); of a folder, {of_folder}"
         self.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", nargs="+" if several else None, help=help)
 
     def add_machine(self, gpuid: int = 0, help: str = "GPU to use; -1 = CPU", used: bool = True) -> Callable[..., None]:

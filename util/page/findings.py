@@ -18,13 +18,10 @@ import numpy as np
 from util.page.facts import FACTS
 from util.text.vocabulary import UNICODE_SIZE
 
-SHIFTS = (
-    24  # how often chance is tried: a cell is chosen and scored in the same way, with the fact moved along the text
-)
-RARE, TIMES = (
-    0.005,
-    8,
-)  # in either half at least this fraction of characters must have a fact, and it must occur so often
+SHIFTS = 24
+"""How often chance is tried: a cell is chosen and scored in the same way, with the fact moved along the text."""
+RARE, TIMES = 0.005, 8
+"""In either half at least this fraction of characters must have a fact, and it must occur so often."""
 MARGIN = 0.06  # by how much a strength must exceed chance and the last two characters to be a finding
 
 

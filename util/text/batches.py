@@ -12,7 +12,7 @@ from util.errors import UserError
 RELEASE_CHARACTERS = 1 << 24
 """How many characters to read from a memory-mapped text before releasing its pages."""
 SPLITS = ("train", "val", "test")
-TRAIN, VALIDATION, TEST = range(3)
+TRAIN, VALIDATION = range(2)
 CHUNK = 1 << 18
 """How many characters of a text to process at a time, so that the arrays stay in a processor's cache."""
 
@@ -79,7 +79,7 @@ class Batches:
         """The streams of each split, and their batch that is its first."""
 
     def batch(self, split: int, number: int, epoch: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Returns inputs and targets, int64 (S, streams) each, of a batch of the split TRAIN, VALIDATION or TEST.
+        """Returns inputs and targets, int64 (S, streams) each, of a batch of a split, by its place in SPLITS.
 
         Targets are the inputs shifted by one character; the last character is followed by the first. `epoch`, counted
         from 0, is for texts that are read in another order in each epoch; without it, the order is the file's.

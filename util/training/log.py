@@ -10,8 +10,9 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -64,7 +65,8 @@ class RunLog:
     def __exit__(self, *_: object) -> None:
         for output in (self._bar, self._tensorboard):
             if output is not None:
-                output.close()
+                with suppress(OSError):
+                    output.close()
 
     def advance(self, trainer: Trainer) -> None:
         """Advances the bar by one iteration; the loss it shows is a running mean."""
@@ -91,7 +93,11 @@ class RunLog:
             self._csv.write(row)
         for name, value in zip(COLUMNS[2:], row[2:]):
             if self._tensorboard and value is not None:
-                self._tensorboard.add_scalar(name, value, i)
+                try:
+                    self._tensorboard.add_scalar(name, value, i)
+                except OSError as error:
+                    self._tensorboard = None
+                    tell(f"warning: cannot write for TensorBoard ({reason(error)}); the run goes on without")
 
 
 def open_tensorboard(folder: str, start: int) -> Any:
@@ -117,6 +123,7 @@ class CSVFile:
 
     def __init__(self, path: Path, train_losses: np.ndarray) -> None:
         self.path, self._works = path, True
+        self._file: IO[str] | None = None
         self.start: list[Row] = []
         """The row of the checkpoint, by which a log is known that has no other of the run so far."""
         self._before: list[Row] | None = None  # the rows up to the checkpoint, until the first row is written
@@ -145,12 +152,15 @@ class CSVFile:
             tell(f"warning: cannot write {self.path} ({reason(error)}); the rest of the run will not be logged there")
 
     def _append(self, row: Row) -> None:
+        assert self._file
         csv.writer(self._file, lineterminator="\n").writerow(row)
         self._file.flush()
 
     def _replace(self, rows: list[Row]) -> None:
         content = io.StringIO()
         csv.writer(content, lineterminator="\n").writerows([COLUMNS, *rows])
+        if self._file:
+            self._file.close()  # on Windows an open file cannot be replaced
         with replacing(self.path.resolve()) as new:
             new.write(content.getvalue().encode())
         self._file = self.path.open("a", newline="")

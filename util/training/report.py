@@ -34,6 +34,11 @@ def how_to_continue(folder: CheckpointFolder) -> str:
     return f"resume with: {launcher()} train.py -resume {shlex.quote(str(folder.last.path))}"
 
 
+def last_good(folder: CheckpointFolder) -> str:
+    """Returns which checkpoint is left by a run whose loss has gone wrong."""
+    return f"the last good checkpoint is {folder.last.path}" if folder.last.path else NO_CHECKPOINT
+
+
 def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stopped: bool) -> None:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
     if folder.last.iteration < trainer.iteration:
@@ -41,7 +46,7 @@ def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stop
         if not stopped:
             raise UserError(lost)
         tell(f"warning: {lost}")
-    elif stopped and trainer.iteration < iterations:
+    elif stopped and (trainer.iteration < iterations or trainer.iteration not in trainer.val_losses):
         log(f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}")
         tell(f"sample from it with: python sample.py {shlex.quote(str(folder.last.path))}")
     elif not trainer.options.val_frac and not stopped:

@@ -36,13 +36,14 @@ def choose_threads(wanted: int, model: str, rnn_size: int, batch_size: int) -> i
 
 
 class Pace:
-    """Says on a terminal how long the run takes, and once if iterations suddenly take three times as long.
+    """Says on a terminal how long the run takes, and once if iterations take three times as long as the fastest.
 
-    That is compared with the fastest: threads then wait for each other.
+    Then other programs use the cores, and the threads wait for each other.
     """
 
     def __init__(self, threads: int, device: str) -> None:
-        self._threads, self._fastest, self._recent = threads, float("inf"), deque[float](maxlen=RECENT)
+        self._may_wait = threads > 1 and device == "cpu"
+        self._fastest, self._recent = float("inf"), deque[float](maxlen=RECENT)
         self._device, self._until_warm = device, WARM
 
     def took(self, seconds: float, left: int) -> None:
@@ -54,7 +55,7 @@ class Pace:
             time = f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
             fewer = "-print_every 100 prints fewer lines, and Ctrl-C stops and saves"
             tell(f"about {time} to go on {self._device}; {fewer}")
-        if self._threads == 1 or len(self._recent) < RECENT:
+        if not self._may_wait or len(self._recent) < RECENT:
             return
         now = median(self._recent)
         self._fastest = min(self._fastest, now)
@@ -63,4 +64,4 @@ class Pace:
                 f"an iteration takes {now:.2f} s now, and took {self._fastest:.2f} s before: other programs use the "
                 "cores; -threads 1 is faster then"
             )
-            self._threads = 1
+            self._may_wait = False

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import nll_loss
 from tqdm import tqdm
 
-from util.cli.console import shows_bars
+from util.cli.console import log, shows_bars
 from util.text.batches import TRAIN, VALIDATION, Batches
 from util.torch7_random import Torch7Random
 from util.training.cuda_graph import Graphed
@@ -142,6 +142,8 @@ class Trainer:
         broken.
         """
         train, validation, _ = self.batches.split_sizes
+        if validation:
+            log("evaluating loss over split index 2")
         val_loss = self.evaluate(VALIDATION, stopped) if validation else float(np.mean(self.train_losses[-train:]))
         if val_loss is not None:
             self._check_model(val_loss)
