@@ -26,9 +26,10 @@ from util.text.batches import TRAIN
 from util.text.cache import load_text
 from util.text.loading import make_batches
 from util.training.log import RunLog, tell_sizes
-from util.training.processes import LostProcess, Processes, shared_values
+from util.training.processes import LostProcess, Processes
 from util.training.record import WrongLoss, due, without_improvement
 from util.training.report import how_to_continue, last_good, preview, report_end
+from util.training.shared import shared_values
 from util.training.start import find_input, make_trainer, model_vocabulary, saved_options, starting_point
 from util.training.threads import Pace, choose_threads
 

@@ -6,23 +6,17 @@ all processes take the same step, the one that a single process would take.
 
 from __future__ import annotations
 
-import hashlib
 import os
-from argparse import Namespace
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from util import ROOT
 from util.cli.console import rank
 from util.cli.device import identity_of
-from util.cli.flags import Flags, Role
 from util.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from util.training.trainer import Trainer
 
 PATIENCE = timedelta(seconds=20)
 """How long an iteration waits for another process; torchrun takes up to 30 seconds more to end one that hangs."""
@@ -102,18 +96,3 @@ class Processes:
                 f"{PATIENCE.seconds} seconds"
             ) from error
         return tensor
-
-
-def shared_values(flags: Flags, options: Namespace, text_sha256: str, trainer: Trainer) -> dict[str, Any]:
-    """Returns what must be equal in all processes of a run, by name."""
-    import torch
-
-    code = sorted([*ROOT.glob("*.py"), *ROOT.glob("model/**/*.py"), *ROOT.glob("util/**/*.py")])
-    return {
-        "text": text_sha256,
-        "flags": {name: getattr(options, name) for name in flags.named(Role.RUN, Role.COURSE, Role.PACE)},
-        "source code": hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest(),
-        "torch version": torch.__version__,
-        "kind of device": trainer.device.type,
-        "starting checkpoint": (trainer.iteration, trainer.flat.values.double().sum().item()),
-    }
