@@ -36,6 +36,7 @@ from util.cli.device import choose_device
 from util.cli.flags import STRING, SWITCH, Flags
 from util.errors import UserError
 from util.sampling.copied import print_novelty
+from util.text.batches import SPLITS
 from util.text.cache import read_vocabulary
 from util.text.source import Source, code_points
 from util.text.vocabulary import Vocabulary
@@ -188,7 +189,7 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
     translation = checkpoint.vocabulary.translation_from(text.vocabulary, str(source))
     batches, split = batches_of_split(checkpoint, text, source, options, translation)
     B, S, count = checkpoint.options["batch_size"], checkpoint.options["seq_length"], batches.split_sizes[split]
-    part = f", {options.split} split, {count} batches of {B} x {S}"
+    part = f", {SPLITS[split]} split, {count} batches of {B} x {S}"
     return Task(source, part, B, count * B * S, (batches.batch(split, number) for number in range(count)))
 
 

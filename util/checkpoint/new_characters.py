@@ -28,6 +28,8 @@ def add_characters(checkpoint: Checkpoint, new: str, seed: int) -> Checkpoint:
     """
     old, known = checkpoint.parameters, checkpoint.vocabulary
     V, n = len(known), len(new)
+    if not n:
+        return checkpoint
     width = old["layers.0.i2h_weight"].shape[1]
     row = old["decoder.weight"].mean(axis=0, dtype=np.float64)
     bias = old["decoder.bias"].mean(dtype=np.float64) + math.log(SHARE * V / n)

@@ -20,7 +20,7 @@ from util.text.vocabulary import Vocabulary
 SEED = 123  # for what the model writes if its text is gone
 SEARCHED, PIECE = 30_000, 1000  # characters to search for cells that follow a fact, in passages of at most so many
 MOST_VALUES = 60_000_000  # of cells to look at; a larger model reads fewer characters
-NAMES = {"train": "Training text", "val": "Validation text", "test": "Test text"}
+NAMES = "Training text", "Validation text", "Test text"
 
 
 @dataclass
@@ -52,8 +52,7 @@ def text_for_page(checkpoint: Checkpoint, options: Namespace) -> PageText:
         tab = source.files[0].name
         sentence = f"{tab}."
     else:
-        passages = passages_of_split(checkpoint, options, source, wanted)
-        tab = NAMES[options.split]
+        tab, passages = passages_of_split(checkpoint, options, source, wanted)
         sentence = f"{tab} of {source.folder.absolute().name}."
 
     unknown = checkpoint.vocabulary.unknown("".join(passages))
@@ -85,11 +84,11 @@ def beginning_of_file(source: Source, vocabulary: Vocabulary, length: int) -> st
     return content[:length]
 
 
-def passages_of_split(checkpoint: Checkpoint, options: Namespace, source: Source, length: int) -> list[str]:
-    """Returns the passages of a split, one per stream, until they have `length` characters. Raises UserError."""
+def passages_of_split(checkpoint: Checkpoint, options: Namespace, source: Source, length: int) -> tuple[str, list[str]]:
+    """Returns a split's name and its passages, one per stream, until they have `length` characters. Raises UserError."""
     text = load_text_of(checkpoint, source)
     batches, split = batches_of_split(checkpoint, text, source, options)
     count = min(batches.split_sizes[split], -(-length // checkpoint.options["seq_length"]))
     rows = np.concatenate([batches.batch(split, number)[0] for number in range(count)])
     streams = rows.T[: -(-length // len(rows))]
-    return ["".join(text.vocabulary.characters[index] for index in stream) for stream in streams]
+    return NAMES[split], ["".join(text.vocabulary.characters[index] for index in stream) for stream in streams]
