@@ -85,7 +85,7 @@ def beginning_of_file(source: Source, vocabulary: Vocabulary, length: int) -> st
 
 
 def passages_of_split(checkpoint: Checkpoint, options: Namespace, source: Source, length: int) -> tuple[str, list[str]]:
-    """Returns a split's name and its passages, one per stream, until they have `length` characters. Raises UserError."""
+    """Returns a split's name and its passages, one per stream, of about `length` characters. Raises UserError."""
     text = load_text_of(checkpoint, source)
     batches, split = batches_of_split(checkpoint, text, source, options)
     count = min(batches.split_sizes[split], -(-length // checkpoint.options["seq_length"]))
