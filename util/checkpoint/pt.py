@@ -60,6 +60,13 @@ class Storages:
         """Returns a member's content, checked against the zip file's checksum."""
         return self._archive.read(f"{self._folder}/{name}")
 
+    def pickle(self) -> bytes:
+        """Returns data.pkl. Raises ValueError if it is longer than any description of plain values."""
+        content = self.member("data.pkl")
+        if len(content) > LONGEST_PICKLE:
+            raise ValueError("its description is too long")
+        return content
+
     def tensor(self, storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> np.ndarray:
         """Returns a view of a storage. All tensors together are never larger than the file."""
         key, dtype, count = storage
@@ -123,10 +130,7 @@ def unpickle(storages: Storages) -> Any:
         return items
 
     argument: Any
-    pickle = storages.member("data.pkl")
-    if len(pickle) > LONGEST_PICKLE:
-        raise ValueError("its description is too long")
-    for opcode, argument, _ in pickletools.genops(pickle):
+    for opcode, argument, _ in pickletools.genops(storages.pickle()):
         match opcode.name:
             case "PROTO":
                 pass
