@@ -163,7 +163,7 @@ class Unroll(torch.autograd.Function):
         b = buffers
         b.passes += 1
         ctx.layer, ctx.buffers, ctx.number = layer, b, b.passes
-        ctx.save_for_backward(x, i2h_weight)
+        ctx.save_for_backward(x, i2h_weight, h2h_weight)
         bias, gates = torch.add(i2h_bias, h2h_bias, out=b.bias), b.gates.flatten(0, 1)
         if b.dx is None:
             torch.index_select(i2h_weight, 0, x.flatten(), out=gates).add_(bias)
@@ -171,8 +171,10 @@ class Unroll(torch.autograd.Function):
             torch.addmm(bias, x.flatten(0, 1), i2h_weight, out=gates)
         for before, values in zip(state, b.states.values()):
             values[0].copy_(before)
-        b.h2h_weight_t.copy_(h2h_weight.t())
-        weights = layer.h2h_parts(b.h2h_weight_t, axis=0) if b.kernels else layer.h2h_parts(h2h_weight, axis=1)
+        if b.kernels:  # which read the transpose in both directions
+            weights = layer.h2h_parts(b.h2h_weight_t.copy_(h2h_weight.t()), axis=0)
+        else:
+            weights = layer.h2h_parts(h2h_weight, axis=1)
         for s in b.steps:
             b.cell.forward_step(s, *weights)
         last_state = torch.stack([values[-1] for values in b.states.values()])
@@ -181,14 +183,15 @@ class Unroll(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, dh_above, _):
-        x, i2h_weight = ctx.saved_tensors
+        x, i2h_weight, h2h_weight = ctx.saved_tensors
         layer, b = ctx.layer, ctx.buffers
         if ctx.number != b.passes:
             raise RuntimeError("the layer ran forward again before this backward pass, which overwrote what it needs")
         for gradient in b.d_states.values():
             gradient.zero_()  # no gradient comes from beyond the last step
         b.cell.slopes(b.all_steps)
-        weights = layer.h2h_parts(b.h2h_weight_t, axis=0)
+        transpose = b.h2h_weight_t if b.kernels else b.h2h_weight_t.copy_(h2h_weight.t())
+        weights = layer.h2h_parts(transpose, axis=0)
         for s, dh in zip(reversed(b.steps), reversed(dh_above.contiguous().unbind())):
             b.cell.backward_step(s, dh, *weights)
         d_gates = b.d_gates.flatten(0, 1)
