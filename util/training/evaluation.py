@@ -41,20 +41,20 @@ def streams_predictor(checkpoint: Checkpoint, batch_size: int, device: str) -> P
 
     def predict(x: np.ndarray, y: np.ndarray) -> float:
         nonlocal state
-        loss, _, state = batch_loss(model, torch.from_numpy(x).to(device), torch.from_numpy(y).to(device), state)
+        loss, state = batch_loss(model, torch.from_numpy(x).to(device), torch.from_numpy(y).to(device), state)
         return loss.item()
 
     return predict
 
 
-def batch_loss(model: CharRNN, x: Tensor, y: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def batch_loss(model: CharRNN, x: Tensor, y: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     """Computes the loss in nats of predicting y (S, B) from x (S, B), without dropout.
 
-    Returns its sum over all characters (a float64 scalar), the log-probabilities (S, B, V), and the new state.
+    Returns its sum over all characters (a float64 scalar), and the new state.
     """
     import torch  # takes seconds, and a single stream on a CPU does without
     from torch.nn.functional import nll_loss
 
     with torch.no_grad():
         log_probs, state = model(x, state)
-        return nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum").double(), log_probs, state
+        return nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum").double(), state

@@ -160,7 +160,7 @@ class Trainer:
             if self.processes.size == 1 and time.perf_counter() - began > LONG and stopped():
                 return None
             x, y = (self._sendable(array).to(self.device) for array in self.batches.batch(split, number))
-            loss, _, state = batch_loss(self.model, x, y, state)
+            loss, state = batch_loss(self.model, x, y, state)
             total += loss
         return self.processes.sum(total).item() / (count * self.options.batch_size * self.options.seq_length)
 
