@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from argparse import Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from util.checkpoint.content import Checkpoint
@@ -39,6 +40,11 @@ def last_good(folder: CheckpointFolder) -> str:
     return f"the last good checkpoint is {folder.last.path}" if folder.last.path else NO_CHECKPOINT
 
 
+def how_to_sample(path: Path | None) -> str:
+    """Returns the command that samples from a checkpoint."""
+    return f"python sample.py {shlex.quote(str(path))}"
+
+
 def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stopped: bool) -> None:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
     if folder.last.iteration < trainer.iteration:
@@ -48,11 +54,11 @@ def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stop
         tell(f"warning: {lost}")
     elif stopped and (trainer.iteration < iterations or trainer.iteration not in trainer.val_losses):
         log(f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}")
-        tell(f"sample from it with: python sample.py {shlex.quote(str(folder.last.path))}")
+        tell(f"sample from it with: {how_to_sample(folder.last.path)}")
     elif not trainer.options.val_frac and not stopped:
-        tell(f"sample from the last checkpoint with: python sample.py {shlex.quote(str(folder.last.path))}")
+        tell(f"sample from the last checkpoint with: {how_to_sample(folder.last.path)}")
     elif trainer.val_losses and not stopped:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
         best = folder.path_at(iteration)
-        sampling = f"sample from it with: python sample.py {shlex.quote(str(best))}"
-        tell(f"best validation loss: {loss:.4f}; {sampling if best else 'its checkpoint no longer exists'}")
+        sampling = f"sample from it with: {how_to_sample(best)}" if best else "its checkpoint no longer exists"
+        tell(f"best validation loss: {loss:.4f}; {sampling}")
