@@ -31,7 +31,7 @@ from util.training.record import WrongLoss, due, without_improvement
 from util.training.report import how_to_continue, last_good, preview, report_end
 from util.training.shared import shared_values
 from util.training.start import find_input, make_trainer, model_vocabulary, saved_options, starting_point
-from util.training.threads import Pace, choose_threads
+from util.training.threads import Pace, use_threads
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
@@ -89,7 +89,13 @@ def flags() -> Flags:
     add("tensorboard", STRING, "", "folder to write the same figures to, for TensorBoard", role=CALL)
     add("accurate_gpu_timing", SWITCH, 0, "1 = wait for the GPU before reading the clock", role=MACHINE)
     add = flags.add_machine()
-    add("threads", whole(0, 1024), 0, "number of threads on a CPU; 0 = as many as the model is worth", role=MACHINE)
+    add(
+        "threads",
+        whole(0, 1024),
+        0,
+        "number of threads on a CPU; 0 = all cores, where they gain something",
+        role=MACHINE,
+    )
     return flags
 
 
@@ -109,7 +115,7 @@ def main() -> int:
         if start.checkpoint and start.resumed_from:
             folder.continue_from(start.resumed_from, start.checkpoint)
         processes.connect(device, lambda: shared_values(parser, options, text.sha256, trainer))
-        threads = choose_threads(options.threads, options.model, options.rnn_size, options.batch_size)
+        threads = use_threads(options.threads)
 
         def save() -> None:
             content = trainer.state_dict(text.sha256)

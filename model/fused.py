@@ -66,9 +66,9 @@ class LSTMKernels(Kernels):
     def forward_step(self, s: Step, w: Tensor) -> None:
         self.launch(self.kernels.lstm_forward, 4, s.gates, s.h_prev, s.c_prev, s.h, s.c, w)
 
-    def backward_step(self, s: Step, dh: Tensor, w: Tensor) -> None:
-        self.launch(self.kernels.lstm_backward, 0, s.gates, s.c_prev, s.c, dh, s.dh, s.dc, s.d_gates)
-        torch.mm(s.d_gates, w, out=s.dh)  # dh = W_h2h^T da
+    def backward_step(self, s: Step, w: Tensor) -> None:
+        self.launch(self.kernels.lstm_backward, 0, s.gates, s.c_prev, s.c, s.dh, s.dc, s.dc_prev, s.d_gates)
+        s.dh_prev.addmm_(s.d_gates, w)  # dh += W_h2h^T da
 
 
 class GRUKernels(Kernels):
@@ -76,17 +76,17 @@ class GRUKernels(Kernels):
         self.launch(self.kernels.gru_forward_zr, 2, s.gates, s.h_prev, s.rh, w_zr)
         self.launch(self.kernels.gru_forward_n, 1, s.gates, s.h_prev, s.rh, s.h, w_n)
 
-    def backward_step(self, s: Step, dh: Tensor, w_zr: Tensor, w_n: Tensor) -> None:
-        self.launch(self.kernels.gru_backward_zn, 0, s.gates, s.h_prev, dh, s.dh, s.d_gates)
+    def backward_step(self, s: Step, w_zr: Tensor, w_n: Tensor) -> None:
+        self.launch(self.kernels.gru_backward_zn, 0, s.gates, s.h_prev, s.dh, s.dh_prev, s.d_gates)
         torch.mm(s.d_n, w_n, out=s.d_rh)  # d(rh) = W_hn^T da_n
-        self.launch(self.kernels.gru_backward_r, 0, s.gates, s.h_prev, s.d_rh, s.dh, s.d_gates)
-        torch.addmm(s.dh, s.d_zr, w_zr, out=s.dh)  # dh = dh' (1 - z) + d(rh) r + W_hz^T da_z + W_hr^T da_r
+        self.launch(self.kernels.gru_backward_r, 0, s.gates, s.h_prev, s.d_rh, s.dh_prev, s.d_gates)
+        s.dh_prev.addmm_(s.d_zr, w_zr)  # dh += dh' (1 - z) + d(rh) r + W_hz^T da_z + W_hr^T da_r
 
 
 class RNNKernels(Kernels):
     def forward_step(self, s: Step, w: Tensor) -> None:
         self.launch(self.kernels.rnn_forward, 1, s.gates, s.h_prev, s.h, w)
 
-    def backward_step(self, s: Step, dh: Tensor, w: Tensor) -> None:
-        self.launch(self.kernels.rnn_backward, 0, s.h, dh, s.dh, s.d_gates)
-        torch.mm(s.d_gates, w, out=s.dh)  # dh = W_h2h^T da
+    def backward_step(self, s: Step, w: Tensor) -> None:
+        self.launch(self.kernels.rnn_backward, 0, s.h, s.dh, s.d_gates)
+        s.dh_prev.addmm_(s.d_gates, w)  # dh += W_h2h^T da

@@ -30,9 +30,9 @@ class GRU(Layer):
         return weight.tensor_split([2 * self.rnn_size], axis)  # W_hz and W_hr; W_hn
 
     def forward_step(self, s: Step, w_zr: Tensor, w_n: Tensor) -> None:  # type: ignore[override]
-        torch.addmm(s.zr, s.h_prev, w_zr, out=s.zr).sigmoid_()  # z, r = sigmoid(W x + b + W_h h)
+        s.zr.addmm_(s.h_prev, w_zr).sigmoid_()  # z, r = sigmoid(W x + b + W_h h)
         torch.mul(s.r, s.h_prev, out=s.rh)
-        torch.addmm(s.n, s.rh, w_n, out=s.n).tanh_()  # n = tanh(W_xn x + b + W_hn (r h))
+        s.n.addmm_(s.rh, w_n).tanh_()  # n = tanh(W_xn x + b + W_hn (r h))
         torch.lerp(s.h_prev, s.n, s.z, out=s.h)  # h' = z n + (1 - z) h
 
     def slopes(self, s: Step) -> None:
@@ -42,14 +42,13 @@ class GRU(Layer):
         torch.addcmul(s.z, torch.mul(s.z, s.n, out=s.d_n), s.n, value=-1, out=s.d_n)  # dh'/da_n = z (1 - n²)
         torch.neg(s.z, out=s.dh_dh).add_(1)  # dh'/dh = 1 - z, with z and n held
 
-    def backward_step(self, s: Step, dh: Tensor, w_zr_t: Tensor, w_n_t: Tensor) -> None:  # type: ignore[override]
-        s.dh.add_(dh)  # dh' += what comes from above
+    def backward_step(self, s: Step, w_zr_t: Tensor, w_n_t: Tensor) -> None:  # type: ignore[override]
         s.d_z.mul_(s.dh)  # da_z = dh' dh'/da_z
         s.d_n.mul_(s.dh)  # da_n = dh' dh'/da_n
         torch.mm(s.d_n, w_n_t, out=s.d_rh)  # d(rh) = W_hn^T da_n
         s.d_r.mul_(s.d_rh)  # da_r = d(rh) d(rh)/da_r
-        s.dh.mul_(s.dh_dh).addcmul_(s.d_rh, s.r)  # dh = dh' dh'/dh + d(rh) r
-        torch.addmm(s.dh, s.d_zr, w_zr_t, out=s.dh)  # + W_hz^T da_z + W_hr^T da_r
+        s.dh_prev.addcmul_(s.dh, s.dh_dh).addcmul_(s.d_rh, s.r)  # dh += dh' dh'/dh + d(rh) r
+        s.dh_prev.addmm_(s.d_zr, w_zr_t)  # + W_hz^T da_z + W_hr^T da_r
 
     def h2h_gradient(self, s: Step, out: Tensor) -> None:
         d_weight_zr, d_weight_n = out.tensor_split([2 * self.rnn_size], dim=1)

@@ -60,19 +60,19 @@ def lstm_forward(gates, h_prev, c_prev, h_next, c_next, w, B, H: constexpr, BB: 
 
 
 @triton.jit
-def lstm_backward(gates, c_prev, c_next, dh_above, dh_next, dc_next, d_gates, B, H, BB: constexpr, BH: constexpr):
+def lstm_backward(gates, c_prev, c_next, dh_next, dc_next, dc_prev, d_gates, B, H, BB: constexpr, BH: constexpr):
     at, i_at, inside = tile(B, H, 4, BB, BH)
     f_at, o_at, g_at = i_at + H, i_at + 2 * H, i_at + 3 * H
     i, f = tl.load(gates + i_at, inside), tl.load(gates + f_at, inside)
     o, g = tl.load(gates + o_at, inside), tl.load(gates + g_at, inside)
     c, tanh_c = tl.load(c_prev + at, inside), tanh(tl.load(c_next + at, inside))
-    dh = tl.load(dh_next + at, inside) + tl.load(dh_above + at, inside)
+    dh = tl.load(dh_next + at, inside)
     dc = tl.load(dc_next + at, inside) + dh * o * (1 - tanh_c * tanh_c)
     tl.store(d_gates + i_at, dc * g * i * (1 - i), inside)
     tl.store(d_gates + f_at, dc * c * f * (1 - f), inside)
     tl.store(d_gates + o_at, dh * tanh_c * o * (1 - o), inside)
     tl.store(d_gates + g_at, dc * i * (1 - g * g), inside)
-    tl.store(dc_next + at, dc * f, inside)
+    tl.store(dc_prev + at, dc * f, inside)
 
 
 @triton.jit
@@ -96,22 +96,22 @@ def gru_forward_n(gates, h_prev, rh, h_next, w, B, H: constexpr, BB: constexpr, 
 
 
 @triton.jit
-def gru_backward_zn(gates, h_prev, dh_above, dh_next, d_gates, B, H, BB: constexpr, BH: constexpr):
+def gru_backward_zn(gates, h_prev, dh_next, dh_prev, d_gates, B, H, BB: constexpr, BH: constexpr):
     at, z_at, inside = tile(B, H, 3, BB, BH)
     z, n, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + 2 * H, inside), tl.load(h_prev + at, inside)
-    dh = tl.load(dh_next + at, inside) + tl.load(dh_above + at, inside)
+    dh, dh_so_far = tl.load(dh_next + at, inside), tl.load(dh_prev + at, inside)
     tl.store(d_gates + z_at, dh * (n - h) * z * (1 - z), inside)
     tl.store(d_gates + z_at + 2 * H, dh * z * (1 - n * n), inside)
-    tl.store(dh_next + at, dh * (1 - z), inside)
+    tl.store(dh_prev + at, dh_so_far + dh * (1 - z), inside)
 
 
 @triton.jit
-def gru_backward_r(gates, h_prev, d_rh, dh_next, d_gates, B, H, BB: constexpr, BH: constexpr):
+def gru_backward_r(gates, h_prev, d_rh, dh_prev, d_gates, B, H, BB: constexpr, BH: constexpr):
     at, z_at, inside = tile(B, H, 3, BB, BH)
     r, h = tl.load(gates + z_at + H, inside), tl.load(h_prev + at, inside)
-    dh, d_rh = tl.load(dh_next + at, inside), tl.load(d_rh + at, inside)
+    dh_so_far, d_rh = tl.load(dh_prev + at, inside), tl.load(d_rh + at, inside)
     tl.store(d_gates + z_at + H, d_rh * h * r * (1 - r), inside)
-    tl.store(dh_next + at, dh + d_rh * r, inside)
+    tl.store(dh_prev + at, dh_so_far + d_rh * r, inside)
 
 
 @triton.jit
@@ -122,8 +122,7 @@ def rnn_forward(gates, h_prev, h_next, w, B, H: constexpr, BB: constexpr, BH: co
 
 
 @triton.jit
-def rnn_backward(h_next, dh_above, dh_next, d_gates, B, H, BB: constexpr, BH: constexpr):
+def rnn_backward(h_next, dh_next, d_gates, B, H, BB: constexpr, BH: constexpr):
     at, _, inside = tile(B, H, 1, BB, BH)
-    h = tl.load(h_next + at, inside)
-    dh = tl.load(dh_next + at, inside) + tl.load(dh_above + at, inside)
+    h, dh = tl.load(h_next + at, inside), tl.load(dh_next + at, inside)
     tl.store(d_gates + at, dh * (1 - h * h), inside)

@@ -14,8 +14,10 @@ dh is the gradient of the loss with respect to h, and d_i that with respect to t
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import torch
@@ -26,6 +28,9 @@ from model.shapes import GATES, STATES
 
 ONE_HOT_ROWS = 1024
 """The largest vocabulary for which a product with one-hot vectors is cheap on a GPU."""
+
+WORK = 4_000_000
+"""So many multiplications in a step are worth a thread of a CPU; with fewer it would mostly wait for the others."""
 
 Step = SimpleNamespace
 """What a cell reads and writes in one step; see `Buffers.step`."""
@@ -73,10 +78,10 @@ class Layer(nn.Module):
         """
 
     @abstractmethod
-    def backward_step(self, s: Step, dh: Tensor, *weights: Tensor) -> None:
-        """Computes `d_gates`, and turns the gradients of a step's states into those of the step before.
+    def backward_step(self, s: Step, *weights: Tensor) -> None:
+        """Computes `d_gates` and `dc_prev` from `dh` and `dc`, and adds to `dh_prev`, where what comes from above is.
 
-        dh (B, H) is the gradient of the step's output from above; weights are the parts of W_h2h^T.
+        weights are the parts of W_h2h^T.
         """
 
     def h2h_gradient(self, s: Step, out: Tensor) -> None:
@@ -124,10 +129,11 @@ class Buffers:
         self.layer, self.H = layer, H
         self.kernels = fused.kernels_for(layer.cell, layer.h2h_weight)
         self.cell = self.kernels or layer
+        self.step_work = B * H * width if layer.h2h_weight.device.type == "cpu" else sys.maxsize
         # What the input adds to the gates' pre-activations. A step turns its part, needed nowhere else, into the gates.
         self.gates, self.d_gates = new(S, B, width), new(S, B, width)
         self.states = {name: new(S + 1, B, H) for name in STATES[layer.cell]}  # [t] goes into step t, [t + 1] comes out
-        self.d_states = {f"d{name}": new(B, H) for name in STATES[layer.cell]}
+        self.d_states = {name: new(S + 1, B, H) for name in STATES[layer.cell]}
         self.kept = {name: new(S, B, H) for name in layer.kept}
         self.steps = [self.step(t) for t in range(S)]
         self.all_steps = self.step(slice(None))
@@ -141,16 +147,17 @@ class Buffers:
         """Returns views of step t; of several steps, with one axis more, where t is a slice.
 
         They are `gates` and `d_gates` (B, G·H); each gate, each block of gates and their gradients by name, such as i
-        and d_i; each state before the step and after it, such as c_prev and c; the gradients of the states, such as dc,
-        which all steps share; and what the layer keeps. Each is (B, H) unless said otherwise.
+        and d_i; each state before the step and after it and their gradients, such as c_prev, c, dc_prev and dc; and
+        what the layer keeps. Each is (B, H) unless said otherwise.
         """
-        s = Step(gates=self.gates[t], d_gates=self.d_gates[t], **self.d_states)
+        s = Step(gates=self.gates[t], d_gates=self.d_gates[t])
         single = {name: slice(k * self.H, (k + 1) * self.H) for k, name in enumerate(GATES[self.layer.cell])}
         blocks = {name: slice(count * self.H) for name, count in self.layer.blocks.items()}
         for name, columns in (single | blocks).items():
             vars(s).update({name: s.gates[..., columns], f"d_{name}": s.d_gates[..., columns]})
-        for name, state in self.states.items():
-            vars(s).update({f"{name}_prev": state[:-1][t], name: state[1:][t]})
+        for states, d in (self.states, ""), (self.d_states, "d"):
+            for name, state in states.items():
+                vars(s).update({f"{d}{name}_prev": state[:-1][t], f"{d}{name}": state[1:][t]})
         vars(s).update({name: tensor[t] for name, tensor in self.kept.items()})
         return s
 
@@ -175,8 +182,9 @@ class Unroll(torch.autograd.Function):
             weights = layer.h2h_parts(b.h2h_weight_t.copy_(h2h_weight.t()), axis=0)
         else:
             weights = layer.h2h_parts(h2h_weight, axis=1)
-        for s in b.steps:
-            b.cell.forward_step(s, *weights)
+        with threads_worth(b.step_work):
+            for s in b.steps:
+                b.cell.forward_step(s, *weights)
         last_state = torch.stack([values[-1] for values in b.states.values()])
         ctx.mark_non_differentiable(last_state)
         return b.states["h"][1:], last_state
@@ -188,12 +196,15 @@ class Unroll(torch.autograd.Function):
         if ctx.number != b.passes:
             raise RuntimeError("the layer ran forward again before this backward pass, which overwrote what it needs")
         for gradient in b.d_states.values():
-            gradient.zero_()  # no gradient comes from beyond the last step
+            gradient[-1].zero_()  # no gradient comes from beyond the last step
+        b.d_states["h"][0].zero_()
+        b.d_states["h"][1:].copy_(dh_above)
         b.cell.slopes(b.all_steps)
         transpose = b.h2h_weight_t if b.kernels else b.h2h_weight_t.copy_(h2h_weight.t())
         weights = layer.h2h_parts(transpose, axis=0)
-        for s, dh in zip(reversed(b.steps), reversed(dh_above.contiguous().unbind())):
-            b.cell.backward_step(s, dh, *weights)
+        with threads_worth(b.step_work):
+            for s in reversed(b.steps):
+                b.cell.backward_step(s, *weights)
         d_gates = b.d_gates.flatten(0, 1)
         torch.sum(d_gates, 0, out=b.d_bias)
         layer.h2h_gradient(b.all_steps, b.d_h2h_weight)
@@ -203,6 +214,20 @@ class Unroll(torch.autograd.Function):
             torch.mm(x.flatten(0, 1).t(), d_gates, out=b.d_i2h_weight)
             torch.mm(d_gates, i2h_weight.t(), out=b.dx.flatten(0, 1))
         return b.dx, None, b.d_i2h_weight, b.d_bias, b.d_h2h_weight, b.d_bias, None, None
+
+
+@contextmanager
+def threads_worth(work: int) -> Iterator[None]:
+    """Computes with as many of torch's threads as steps of `work` multiplications are worth.
+
+    The number follows from sizes alone, never from a clock, since the last digits may depend on it.
+    """
+    most = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(most, work // WORK)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(most)
 
 
 def one_hot_rows(weight: Tensor) -> Tensor | None:

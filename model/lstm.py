@@ -25,7 +25,7 @@ class LSTM(Layer):
     blocks = {"ifo": 3}
 
     def forward_step(self, s: Step, weight: Tensor) -> None:  # type: ignore[override]
-        torch.addmm(s.gates, s.h_prev, weight, out=s.gates)  # a = W_i2h x + b + W_h2h h
+        s.gates.addmm_(s.h_prev, weight)  # a = W_i2h x + b + W_h2h h
         s.ifo.sigmoid_()  # i, f, o = sigmoid(a_i, a_f, a_o)
         s.g.tanh_()  # g = tanh(a_g)
         torch.mul(s.f, s.c_prev, out=s.c).addcmul_(s.i, s.g)  # c' = f c + i g
@@ -40,12 +40,11 @@ class LSTM(Layer):
         torch.addcmul(s.i, torch.mul(s.i, s.g, out=s.d_g), s.g, value=-1, out=s.d_g)  # dc'/da_g = i (1 - g²)
         torch.addcmul(s.o, s.h, s.tanh_c, value=-1, out=s.dh_dc)  # dh'/dc' = o (1 - tanh² c')
 
-    def backward_step(self, s: Step, dh: Tensor, weight: Tensor) -> None:  # type: ignore[override]
-        s.dh.add_(dh)  # dh' += what comes from above
+    def backward_step(self, s: Step, weight_t: Tensor) -> None:  # type: ignore[override]
         s.dc.addcmul_(s.dh, s.dh_dc)  # dc' += dh' dh'/dc'
         s.d_i.mul_(s.dc)
         s.d_f.mul_(s.dc)
         s.d_g.mul_(s.dc)  # da = dc' dc'/da for i, f, g
         s.d_o.mul_(s.dh)  # da_o = dh' dh'/da_o
-        s.dc.mul_(s.f)  # dc = dc' f
-        torch.mm(s.d_gates, weight, out=s.dh)  # dh = W_h2h^T da
+        torch.mul(s.dc, s.f, out=s.dc_prev)  # dc = dc' f
+        s.dh_prev.addmm_(s.d_gates, weight_t)  # dh += W_h2h^T da

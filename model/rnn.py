@@ -19,13 +19,12 @@ class RNN(Layer):
     cell = "rnn"
 
     def forward_step(self, s: Step, weight: Tensor) -> None:  # type: ignore[override]
-        torch.addmm(s.gates, s.h_prev, weight, out=s.gates)  # a = W_i2h x + b + W_h2h h
+        s.gates.addmm_(s.h_prev, weight)  # a = W_i2h x + b + W_h2h h
         torch.tanh(s.gates, out=s.h)  # h' = tanh(a)
 
     def slopes(self, s: Step) -> None:
         torch.mul(s.h, s.h, out=s.d_gates).neg_().add_(1)  # dh'/da = 1 - h'²
 
-    def backward_step(self, s: Step, dh: Tensor, weight: Tensor) -> None:  # type: ignore[override]
-        s.dh.add_(dh)  # dh' += what comes from above
+    def backward_step(self, s: Step, weight_t: Tensor) -> None:  # type: ignore[override]
         s.d_gates.mul_(s.dh)  # da = dh' dh'/da
-        torch.mm(s.d_gates, weight, out=s.dh)  # dh = W_h2h^T da
+        s.dh_prev.addmm_(s.d_gates, weight_t)  # dh += W_h2h^T da

@@ -3,23 +3,25 @@
 import pytest
 import torch
 
-from util.training.threads import Pace, choose_threads
+from model.char_rnn import CELLS
+from util.training.threads import Pace, use_threads
 
 
-@pytest.mark.parametrize(
-    ("model", "rnn_size", "wanted", "number"),
-    [("rnn", 128, 0, 1), ("lstm", 128, 0, 3), ("lstm", 512, 0, 8), ("lstm", 8, 0, 1), ("rnn", 128, 1, 1)],
-)
-def test_the_number_follows_from_the_size_of_the_model(model, rnn_size, wanted, number, monkeypatch):
+@pytest.mark.parametrize(("cell", "rnn_size", "number"), [("rnn", 128, 1), ("lstm", 128, 1), ("lstm", 300, 4)])
+def test_the_steps_of_a_small_model_use_fewer_threads(cell, rnn_size, number, monkeypatch):
+    """Forward and back; everything else uses all."""
     chosen = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
-    assert [choose_threads(wanted, model, rnn_size, 50)] == chosen == [number]
+    outputs, _ = CELLS[cell](3, rnn_size)(torch.zeros(1, 50, 3), torch.zeros(2, 50, rnn_size))
+    outputs.sum().backward()
+    assert chosen == [number, 8, number, 8]
 
 
 def test_more_threads_than_cores_are_warned_of(monkeypatch, capsys):
     monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
-    assert choose_threads(1000, "rnn", 8, 5) == 1000
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1000)
+    assert use_threads(1000) == 1000
     assert "warning: with -threads 1000 on " in capsys.readouterr().err
 
 

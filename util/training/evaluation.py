@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from model.stepper import Stepper
-from util.training.threads import choose_threads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +32,6 @@ def streams_predictor(checkpoint: Checkpoint, batch_size: int, device: str) -> P
 
     from model.char_rnn import CharRNN
 
-    choose_threads(0, checkpoint.options["model"], checkpoint.options["rnn_size"], batch_size)
     if checkpoint.precision == "bfloat16":
         torch.set_float32_matmul_precision("medium")
     model = CharRNN.from_arrays(checkpoint.model_shape, checkpoint.parameters).to(device)

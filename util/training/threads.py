@@ -7,32 +7,23 @@ import sys
 from collections import deque
 from statistics import median
 
-from model.shapes import GATES
 from util.cli.console import tell
 
-WORK = 2_000_000
-"""So many multiplications and additions of a step's product are worth a thread; with fewer it would mostly wait."""
 RECENT = 5
 """How many iterations tell how long one takes now."""
 WARM = 20
 """How many iterations tell how long the run takes."""
 
 
-def choose_threads(wanted: int, model: str, rnn_size: int, batch_size: int) -> int:
-    """Sets and returns the number of threads: `wanted` or, if that is 0, what the product of a time step is worth.
-
-    It follows from the sizes and the cores alone, never from a clock, since the last digits may depend on it. torch's
-    own number, which OMP_NUM_THREADS sets, is the most.
-    """
+def use_threads(wanted: int) -> int:
+    """Sets and returns the number of threads: `wanted` or, if that is 0, torch's own, which OMP_NUM_THREADS sets."""
     import torch
 
     cores = os.cpu_count() or 1
     if wanted > cores:
         tell(f"warning: with -threads {wanted} on {cores} cores the threads wait for each other; try {cores} at most")
-    work = 2 * batch_size * len(GATES[model]) * rnn_size**2
-    number = wanted or min(torch.get_num_threads(), max(1, work // WORK))
-    torch.set_num_threads(number)
-    return number
+    torch.set_num_threads(wanted or torch.get_num_threads())
+    return torch.get_num_threads()
 
 
 class Pace:
