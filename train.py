@@ -89,13 +89,7 @@ def flags() -> Flags:
     add("tensorboard", STRING, "", "folder to write the same figures to, for TensorBoard", role=CALL)
     add("accurate_gpu_timing", SWITCH, 0, "1 = wait for the GPU before reading the clock", role=MACHINE)
     add = flags.add_machine()
-    add(
-        "threads",
-        whole(0, 1024),
-        0,
-        "number of threads on a CPU; 0 = all cores, where they gain something",
-        role=MACHINE,
-    )
+    add("threads", whole(0, 1024), 0, "threads on a CPU; 0 = all cores, where they gain something", role=MACHINE)
     return flags
 
 
