@@ -94,7 +94,7 @@ def milliseconds(step: Callable[[], object], seconds: float) -> float:
 
 def count_kernels(step: Callable[[], object]) -> int:
     """Returns how many kernels a step launches, those of its graph included."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA], acc_events=True) as profile:
         step()
         torch.cuda.synchronize()
     on_gpu = [event.name for event in profile.events() if event.device_type == torch.autograd.DeviceType.CUDA]
@@ -144,7 +144,11 @@ def captured(step: Callable[[], None]) -> Callable[[], None]:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, stream=stream):
         step()
-    return graph.replay
+
+    def replay(step: Callable[[], None] = step) -> None:  # which holds the tensors that the graph uses
+        graph.replay()
+
+    return replay
 
 
 def seconds_to_iteration(number: int) -> float:

@@ -1,4 +1,4 @@
-"""A layer's steps on a GPU by the kernels of kernels.py: one forward (the GRU two), and one and a product backward.
+"""A layer's steps on a GPU by the kernels of kernels.py: one forward and one back, the GRU two each.
 
 The plain operations launch up to ten small kernels in each step, which takes longer than what they compute.
 """
@@ -12,8 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-TILES = {128: (16, 8, 4, 1), 512: (16, 16, 4, 3), 1 << 31: (32, 16, 8, 3)}
-"""Up to which rnn_size, how many streams and units a tile of an LSTM has, and Triton's num_warps and num_stages."""
+LARGEST = 1 << 31
+TILES = {
+    4: {128: (16, 8, 128, 1, 4, 1), 512: (16, 16, 32, 4, 4, 3), LARGEST: (32, 16, 128, 1, 8, 3)},
+    2: {128: (16, 8, 32, 4, 4, 1), 512: (16, 16, 64, 4, 4, 2), LARGEST: (16, 16, 64, 8, 8, 2)},
+    1: {
+        128: (16, 8, 32, 4, 4, 1),
+        512: (16, 8, 32, 8, 8, 2),
+        2048: (16, 16, 32, 8, 8, 3),
+        LARGEST: (32, 16, 64, 8, 8, 2),
+    },
+}
+"""BB, BH, BK, SK, Triton's num_warps and num_stages that were fastest on an H200, by a product's gates and terms.
+
+They are not tried out on the user's GPU, since the last digits depend on them.
+"""
 
 
 def kernels_for(cell: str, weight: Tensor) -> Kernels | None:
@@ -41,52 +54,48 @@ def why_not(device: torch.device) -> str:
 
 
 class Kernels:
-    """Has a layer's methods for its steps (see Layer), with the parts of W_h2h^T in both directions."""
+    """Has a layer's methods for its steps (see Layer). Their weights are W_h2h^T on the way forward, W_h2h back."""
 
     def __init__(self, H: int) -> None:
         from model import kernels  # which imports Triton
 
         self.kernels, self.H = kernels, H
-        self.BB, self.BH, warps, stages = next(TILES[largest] for largest in TILES if largest >= H)
-        self.options: dict[str, Any] = {"num_warps": warps, "num_stages": stages}
-        self.options["P"] = "tf32x3" if torch.get_float32_matmul_precision() == "highest" else "tf32"
+        self.precision = "tf32x3" if torch.get_float32_matmul_precision() == "highest" else "tf32"
 
     def slopes(self, s: Step) -> None:
         """Does nothing: the backward kernels compute the slopes from the gates."""
 
-    def launch(self, kernel: Any, gates: int, *tensors: Tensor) -> None:
-        """Calls a kernel, with the number of gates for which it multiplies h by weights."""
-        B = len(tensors[0])
-        # An LSTM's tiles are as measured on an H100; with more than 16 columns the others' would not fit the registers.
-        BB, BH = (self.BB, self.BH if gates == 4 else 16 // gates) if gates else (4, 32)
-        kernel[-(-B // BB), -(-self.H // BH)](*tensors, B, self.H, BB=BB, BH=BH, **(self.options if gates else {}))
+    def launch(self, kernel: Any, gates: int, K: int, *tensors: Tensor) -> None:
+        """Calls a kernel whose product has K terms, for so many gates."""
+        BB, BH, BK, SK, warps, stages = next(tile for most, tile in TILES[gates].items() if most >= K)
+        programs = -(-len(tensors[0]) // BB), -(-self.H // BH)
+        sizes = {"BB": BB, "BH": BH, "BK": BK, "SK": SK, "P": self.precision}
+        kernel[programs](*tensors, len(tensors[0]), self.H, **sizes, num_warps=warps, num_stages=stages)
 
 
 class LSTMKernels(Kernels):
     def forward_step(self, s: Step, w: Tensor) -> None:
-        self.launch(self.kernels.lstm_forward, 4, s.gates, s.h_prev, s.c_prev, s.h, s.c, w)
+        self.launch(self.kernels.lstm_forward, 4, self.H, s.gates, s.h_prev, s.c_prev, s.h, s.c, w)
 
     def backward_step(self, s: Step, w: Tensor) -> None:
-        self.launch(self.kernels.lstm_backward, 0, s.gates, s.c_prev, s.c, s.dh, s.dc, s.dc_prev, s.d_gates)
-        s.dh_prev.addmm_(s.d_gates, w)  # dh += W_h2h^T da
+        gradients = s.dh, s.dc, s.dc_prev, s.d_gates, s.d_gates_next
+        self.launch(self.kernels.lstm_backward, 1, 4 * self.H, s.gates, s.c_prev, s.c, *gradients, w)
 
 
 class GRUKernels(Kernels):
     def forward_step(self, s: Step, w_zr: Tensor, w_n: Tensor) -> None:
-        self.launch(self.kernels.gru_forward_zr, 2, s.gates, s.h_prev, s.rh, w_zr)
-        self.launch(self.kernels.gru_forward_n, 1, s.gates, s.h_prev, s.rh, s.h, w_n)
+        self.launch(self.kernels.gru_forward_zr, 2, self.H, s.gates, s.h_prev, s.rh, w_zr)
+        self.launch(self.kernels.gru_forward_n, 1, self.H, s.gates, s.h_prev, s.rh, s.h, w_n)
 
     def backward_step(self, s: Step, w_zr: Tensor, w_n: Tensor) -> None:
-        self.launch(self.kernels.gru_backward_zn, 0, s.gates, s.h_prev, s.dh, s.dh_prev, s.d_gates)
-        torch.mm(s.d_n, w_n, out=s.d_rh)  # d(rh) = W_hn^T da_n
-        self.launch(self.kernels.gru_backward_r, 0, s.gates, s.h_prev, s.d_rh, s.dh_prev, s.d_gates)
-        s.dh_prev.addmm_(s.d_zr, w_zr)  # dh += dh' (1 - z) + d(rh) r + W_hz^T da_z + W_hr^T da_r
+        gradients = s.dh, s.dh_prev, s.d_gates, s.d_gates_next
+        self.launch(self.kernels.gru_backward_zn, 1, 2 * self.H, s.gates, s.h_prev, *gradients, w_zr)
+        self.launch(self.kernels.gru_backward_r, 1, self.H, s.gates, s.h_prev, s.dh_prev, s.d_gates, s.d_n, w_n)
 
 
 class RNNKernels(Kernels):
     def forward_step(self, s: Step, w: Tensor) -> None:
-        self.launch(self.kernels.rnn_forward, 1, s.gates, s.h_prev, s.h, w)
+        self.launch(self.kernels.rnn_forward, 1, self.H, s.gates, s.h_prev, s.h, w)
 
     def backward_step(self, s: Step, w: Tensor) -> None:
-        self.launch(self.kernels.rnn_backward, 0, s.h, s.dh, s.d_gates)
-        s.dh_prev.addmm_(s.d_gates, w)  # dh += W_h2h^T da
+        self.launch(self.kernels.rnn_backward, 1, self.H, s.h, s.dh, s.d_gates, s.d_gates_next, w)

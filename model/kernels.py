@@ -1,14 +1,14 @@
 """The steps of lstm.py, gru.py and rnn.py once more, in the same letters, as Triton kernels for a GPU.
 
-A program computes a tile of BB streams by BH units. All arrays are contiguous and of float32; w is W_h2h^T. A forward
-kernel finds in `gates` what the input adds to them, a_i for i, and leaves there the gates. P is tl.dot's precision.
+A program computes a tile of BB streams by BH units. All arrays are of float32. A forward kernel finds in `gates` what
+the input adds to them, a_i for i, and leaves there the gates; its w is W_h2h^T. A backward kernel begins with what the
+step after it adds to dh, W_h2h^T da, since that product needs the gradients of all units; its w is W_h2h.
+P is tl.dot's precision, and BK and SK say how a product is split; see `product`.
 """
 
 import triton
 import triton.language as tl
 from triton.language import constexpr
-
-BK = constexpr(128)  # how many terms of a product are added at a time
 
 
 @triton.jit
@@ -25,27 +25,39 @@ def tile(B, H, G, BB: constexpr, BH: constexpr):
 
 
 @triton.jit
-def product(h_ptr, w_ptr, B, H: constexpr, G: constexpr, BB: constexpr, BH: constexpr, P: constexpr):
-    """Returns W_h2h h for this program's tile, (BB, BH·G): the G gates of a unit lie side by side."""
+def product(
+    x_ptr, w_ptr, width, B, H, K: constexpr, G: constexpr,
+    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
+):  # fmt: skip
+    """Returns the sums over K of x times w for this program's tile, (BB, BH·G): a unit's G gates lie side by side.
+
+    Rows of x (B, K) and w (G·H, K) are `width` apart. SK sums of a K-th of the terms each are made side by side, BK
+    terms at a time, since a tile alone is too small for all warps.
+    """
     b, column = tl.program_id(0) * BB + tl.arange(0, BB), tl.arange(0, BH * G)
     unit, gate = tl.program_id(1) * BH + column // G, column % G
-    total = tl.zeros((BB, BH * G), tl.float32)
-    for first in range(0, H, BK):
-        k = first + tl.arange(0, BK)
-        h = tl.load(h_ptr + b[:, None] * H + k[None, :], (b < B)[:, None] & (k < H)[None, :], 0.0)
-        w = tl.load(w_ptr + (gate * H + unit)[None, :] * H + k[:, None], (unit < H)[None, :] & (k < H)[:, None], 0.0)
-        total = tl.dot(h, w, total, input_precision=P)
-    return total
+    total = tl.zeros((SK, BB, BH * G), tl.float32)
+    for first in range(0, K, BK * SK):
+        k = first + tl.arange(0, SK)[:, None] * BK + tl.arange(0, BK)[None, :]
+        x_at, x_inside = b[None, :, None] * width + k[:, None, :], (b < B)[None, :, None] & (k < K)[:, None, :]
+        w_at = (gate * H + unit)[None, None, :] * width + k[:, :, None]
+        w_inside = (unit < H)[None, None, :] & (k < K)[:, :, None]
+        x, w = tl.load(x_ptr + x_at, x_inside, 0.0), tl.load(w_ptr + w_at, w_inside, 0.0)
+        total = tl.dot(x, w, total, input_precision=P)
+    return tl.sum(total, 0)
 
 
 @triton.jit
-def lstm_forward(gates, h_prev, c_prev, h_next, c_next, w, B, H: constexpr, BB: constexpr, BH: constexpr, P: constexpr):
+def lstm_forward(
+    gates, h_prev, c_prev, h_next, c_next, w, B, H: constexpr,
+    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
+):  # fmt: skip
     at, i_at, inside = tile(B, H, 4, BB, BH)
     f_at, o_at, g_at = i_at + H, i_at + 2 * H, i_at + 3 * H
     a_i, a_f = tl.load(gates + i_at, inside), tl.load(gates + f_at, inside)
     a_o, a_g = tl.load(gates + o_at, inside), tl.load(gates + g_at, inside)
     c = tl.load(c_prev + at, inside)
-    wh_io, wh_fg = tl.split(tl.reshape(product(h_prev, w, B, H, 4, BB, BH, P), (BB, BH, 2, 2)))
+    wh_io, wh_fg = tl.split(tl.reshape(product(h_prev, w, H, B, H, H, 4, BB, BH, BK, SK, P), (BB, BH, 2, 2)))
     wh_i, wh_o = tl.split(wh_io)
     wh_f, wh_g = tl.split(wh_fg)
     i, f, o = tl.sigmoid(a_i + wh_i), tl.sigmoid(a_f + wh_f), tl.sigmoid(a_o + wh_o)
@@ -60,14 +72,18 @@ def lstm_forward(gates, h_prev, c_prev, h_next, c_next, w, B, H: constexpr, BB: 
 
 
 @triton.jit
-def lstm_backward(gates, c_prev, c_next, dh_next, dc_next, dc_prev, d_gates, B, H, BB: constexpr, BH: constexpr):
+def lstm_backward(
+    gates, c_prev, c_next, dh_next, dc_next, dc_prev, d_gates, d_gates_next, w, B, H: constexpr,
+    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
+):  # fmt: skip
     at, i_at, inside = tile(B, H, 4, BB, BH)
     f_at, o_at, g_at = i_at + H, i_at + 2 * H, i_at + 3 * H
     i, f = tl.load(gates + i_at, inside), tl.load(gates + f_at, inside)
     o, g = tl.load(gates + o_at, inside), tl.load(gates + g_at, inside)
     c, tanh_c = tl.load(c_prev + at, inside), tanh(tl.load(c_next + at, inside))
-    dh = tl.load(dh_next + at, inside)
-    dc = tl.load(dc_next + at, inside) + dh * o * (1 - tanh_c * tanh_c)
+    dc = tl.load(dc_next + at, inside)
+    dh = tl.load(dh_next + at, inside) + product(d_gates_next, w, 4 * H, B, H, 4 * H, 1, BB, BH, BK, SK, P)
+    dc += dh * o * (1 - tanh_c * tanh_c)
     tl.store(d_gates + i_at, dc * g * i * (1 - i), inside)
     tl.store(d_gates + f_at, dc * c * f * (1 - f), inside)
     tl.store(d_gates + o_at, dh * tanh_c * o * (1 - o), inside)
@@ -76,10 +92,13 @@ def lstm_backward(gates, c_prev, c_next, dh_next, dc_next, dc_prev, d_gates, B, 
 
 
 @triton.jit
-def gru_forward_zr(gates, h_prev, rh, w, B, H: constexpr, BB: constexpr, BH: constexpr, P: constexpr):
+def gru_forward_zr(
+    gates, h_prev, rh, w, B, H: constexpr,
+    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
+):  # fmt: skip
     at, z_at, inside = tile(B, H, 3, BB, BH)
     a_z, a_r, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + H, inside), tl.load(h_prev + at, inside)
-    wh_z, wh_r = tl.split(tl.reshape(product(h_prev, w, B, H, 2, BB, BH, P), (BB, BH, 2)))
+    wh_z, wh_r = tl.split(tl.reshape(product(h_prev, w, H, B, H, H, 2, BB, BH, BK, SK, P), (BB, BH, 2)))
     z, r = tl.sigmoid(a_z + wh_z), tl.sigmoid(a_r + wh_r)
     tl.store(gates + z_at, z, inside)
     tl.store(gates + z_at + H, r, inside)
@@ -87,42 +106,59 @@ def gru_forward_zr(gates, h_prev, rh, w, B, H: constexpr, BB: constexpr, BH: con
 
 
 @triton.jit
-def gru_forward_n(gates, h_prev, rh, h_next, w, B, H: constexpr, BB: constexpr, BH: constexpr, P: constexpr):
+def gru_forward_n(
+    gates, h_prev, rh, h_next, w, B, H: constexpr,
+    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
+):  # fmt: skip
     at, z_at, inside = tile(B, H, 3, BB, BH)
     z, a_n, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + 2 * H, inside), tl.load(h_prev + at, inside)
-    n = tanh(a_n + product(rh, w, B, H, 1, BB, BH, P))
+    n = tanh(a_n + product(rh, w, H, B, H, H, 1, BB, BH, BK, SK, P))
     tl.store(gates + z_at + 2 * H, n, inside)
     tl.store(h_next + at, z * n + (1 - z) * h, inside)
 
 
 @triton.jit
-def gru_backward_zn(gates, h_prev, dh_next, dh_prev, d_gates, B, H, BB: constexpr, BH: constexpr):
+def gru_backward_zn(
+    gates, h_prev, dh_next, dh_prev, d_gates, d_gates_next, w, B, H: constexpr,
+    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
+):  # fmt: skip
     at, z_at, inside = tile(B, H, 3, BB, BH)
     z, n, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + 2 * H, inside), tl.load(h_prev + at, inside)
     dh, dh_so_far = tl.load(dh_next + at, inside), tl.load(dh_prev + at, inside)
+    dh += product(d_gates_next, w, 3 * H, B, H, 2 * H, 1, BB, BH, BK, SK, P)
     tl.store(d_gates + z_at, dh * (n - h) * z * (1 - z), inside)
     tl.store(d_gates + z_at + 2 * H, dh * z * (1 - n * n), inside)
     tl.store(dh_prev + at, dh_so_far + dh * (1 - z), inside)
 
 
 @triton.jit
-def gru_backward_r(gates, h_prev, d_rh, dh_prev, d_gates, B, H, BB: constexpr, BH: constexpr):
+def gru_backward_r(
+    gates, h_prev, dh_prev, d_gates, d_n, w, B, H: constexpr,
+    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
+):  # fmt: skip
     at, z_at, inside = tile(B, H, 3, BB, BH)
     r, h = tl.load(gates + z_at + H, inside), tl.load(h_prev + at, inside)
-    dh_so_far, d_rh = tl.load(dh_prev + at, inside), tl.load(d_rh + at, inside)
+    dh_so_far, d_rh = tl.load(dh_prev + at, inside), product(d_n, w, 3 * H, B, H, H, 1, BB, BH, BK, SK, P)
     tl.store(d_gates + z_at + H, d_rh * h * r * (1 - r), inside)
     tl.store(dh_prev + at, dh_so_far + d_rh * r, inside)
 
 
 @triton.jit
-def rnn_forward(gates, h_prev, h_next, w, B, H: constexpr, BB: constexpr, BH: constexpr, P: constexpr):
+def rnn_forward(
+    gates, h_prev, h_next, w, B, H: constexpr,
+    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
+):  # fmt: skip
     at, _, inside = tile(B, H, 1, BB, BH)
     a = tl.load(gates + at, inside)
-    tl.store(h_next + at, tanh(a + product(h_prev, w, B, H, 1, BB, BH, P)), inside)
+    tl.store(h_next + at, tanh(a + product(h_prev, w, H, B, H, H, 1, BB, BH, BK, SK, P)), inside)
 
 
 @triton.jit
-def rnn_backward(h_next, dh_next, d_gates, B, H, BB: constexpr, BH: constexpr):
+def rnn_backward(
+    h_next, dh_next, d_gates, d_gates_next, w, B, H: constexpr,
+    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
+):  # fmt: skip
     at, _, inside = tile(B, H, 1, BB, BH)
-    h, dh = tl.load(h_next + at, inside), tl.load(dh_next + at, inside)
+    h = tl.load(h_next + at, inside)
+    dh = tl.load(dh_next + at, inside) + product(d_gates_next, w, H, B, H, H, 1, BB, BH, BK, SK, P)
     tl.store(d_gates + at, dh * (1 - h * h), inside)

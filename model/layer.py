@@ -131,7 +131,7 @@ class Buffers:
         self.cell = self.kernels or layer
         self.step_work = B * H * width if layer.h2h_weight.device.type == "cpu" else sys.maxsize
         # What the input adds to the gates' pre-activations. A step turns its part, needed nowhere else, into the gates.
-        self.gates, self.d_gates = new(S, B, width), new(S, B, width)
+        self.gates, self.d_gates = new(S, B, width), new(S + 1, B, width)  # the last d_gates are zeros
         self.states = {name: new(S + 1, B, H) for name in STATES[layer.cell]}  # [t] goes into step t, [t + 1] comes out
         self.d_states = {name: new(S + 1, B, H) for name in STATES[layer.cell]}
         self.kept = {name: new(S, B, H) for name in layer.kept}
@@ -146,11 +146,11 @@ class Buffers:
     def step(self, t: int | slice) -> Step:
         """Returns views of step t; of several steps, with one axis more, where t is a slice.
 
-        They are `gates` and `d_gates` (B, G·H); each gate, each block of gates and their gradients by name, such as i
-        and d_i; each state before the step and after it and their gradients, such as c_prev, c, dc_prev and dc; and
-        what the layer keeps. Each is (B, H) unless said otherwise.
+        They are `gates`, `d_gates` and the `d_gates_next` of the step after it (B, G·H); each gate, each block of gates
+        and their gradients by name, such as i and d_i; each state before the step and after it and their gradients,
+        such as c_prev, c, dc_prev and dc; and what the layer keeps. Each is (B, H) unless said otherwise.
         """
-        s = Step(gates=self.gates[t], d_gates=self.d_gates[t])
+        s = Step(gates=self.gates[t], d_gates=self.d_gates[:-1][t], d_gates_next=self.d_gates[1:][t])
         single = {name: slice(k * self.H, (k + 1) * self.H) for k, name in enumerate(GATES[self.layer.cell])}
         blocks = {name: slice(count * self.H) for name, count in self.layer.blocks.items()}
         for name, columns in (single | blocks).items():
@@ -160,6 +160,12 @@ class Buffers:
                 vars(s).update({f"{d}{name}_prev": state[:-1][t], f"{d}{name}": state[1:][t]})
         vars(s).update({name: tensor[t] for name, tensor in self.kept.items()})
         return s
+
+    def h2h_parts(self, weight: Tensor, transposed: bool) -> Sequence[Tensor]:
+        """Returns W_h2h or its transpose in the parts that a step multiplies by."""
+        if transposed:
+            return self.layer.h2h_parts(self.h2h_weight_t.copy_(weight.t()), axis=0)
+        return self.layer.h2h_parts(weight, axis=1)
 
 
 class Unroll(torch.autograd.Function):
@@ -178,10 +184,7 @@ class Unroll(torch.autograd.Function):
             torch.addmm(bias, x.flatten(0, 1), i2h_weight, out=gates)
         for before, values in zip(state, b.states.values()):
             values[0].copy_(before)
-        if b.kernels:  # which read the transpose in both directions
-            weights = layer.h2h_parts(b.h2h_weight_t.copy_(h2h_weight.t()), axis=0)
-        else:
-            weights = layer.h2h_parts(h2h_weight, axis=1)
+        weights = b.h2h_parts(h2h_weight, transposed=bool(b.kernels))  # kernels read rows, torch.mm columns
         with threads_worth(b.step_work):
             for s in b.steps:
                 b.cell.forward_step(s, *weights)
@@ -197,15 +200,15 @@ class Unroll(torch.autograd.Function):
             raise RuntimeError("the layer ran forward again before this backward pass, which overwrote what it needs")
         for gradient in b.d_states.values():
             gradient[-1].zero_()  # no gradient comes from beyond the last step
+        b.d_gates[-1].zero_()
         b.d_states["h"][0].zero_()
         b.d_states["h"][1:].copy_(dh_above)
         b.cell.slopes(b.all_steps)
-        transpose = b.h2h_weight_t if b.kernels else b.h2h_weight_t.copy_(h2h_weight.t())
-        weights = layer.h2h_parts(transpose, axis=0)
+        weights = b.h2h_parts(h2h_weight, transposed=not b.kernels)
         with threads_worth(b.step_work):
             for s in reversed(b.steps):
                 b.cell.backward_step(s, *weights)
-        d_gates = b.d_gates.flatten(0, 1)
+        d_gates = b.all_steps.d_gates.flatten(0, 1)
         torch.sum(d_gates, 0, out=b.d_bias)
         layer.h2h_gradient(b.all_steps, b.d_h2h_weight)
         if b.dx is None:
