@@ -129,7 +129,7 @@ class Buffers:
         self.layer, self.H = layer, H
         self.kernels = fused.kernels_for(layer.cell, layer.h2h_weight)
         self.cell = self.kernels or layer
-        self.step_work = B * H * width if layer.h2h_weight.device.type == "cpu" else sys.maxsize
+        self.step_work = B * H * width if layer.h2h_weight.is_cpu else sys.maxsize
         # What the input adds to the gates' pre-activations. A step turns its part, needed nowhere else, into the gates.
         self.gates, self.d_gates = new(S, B, width), new(S + 1, B, width)  # the last d_gates are zeros
         self.states = {name: new(S + 1, B, H) for name in STATES[layer.cell]}  # [t] goes into step t, [t + 1] comes out
@@ -141,7 +141,8 @@ class Buffers:
         self.h2h_weight_t = new(width, H)  # a copy, since a product with a transposed view takes twice as long
         self.bias, self.d_bias = new(width), new(width)
         self.dx = new(x.shape) if x.is_floating_point() else None
-        self.one_hot = one_hot_rows(layer.i2h_weight) if self.dx is None else None
+        cheap = self.dx is None and not new(0).is_cpu and len(layer.i2h_weight) <= ONE_HOT_ROWS
+        self.one_hot = torch.eye(len(layer.i2h_weight), out=new(0)) if cheap else None
 
     def step(self, t: int | slice) -> Step:
         """Returns views of step t; of several steps, with one axis more, where t is a slice.
@@ -233,19 +234,13 @@ def threads_worth(work: int) -> Iterator[None]:
         torch.set_num_threads(most)
 
 
-def one_hot_rows(weight: Tensor) -> Tensor | None:
-    """Returns each character as a one-hot vector, (V, V), for a GPU and a vocabulary for which that is cheap."""
-    if weight.device.type == "cpu" or len(weight) > ONE_HOT_ROWS:
-        return None
-    return torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
-
-
 def sum_rows(indices: Tensor, rows: Tensor, one_hot: Tensor | None, out: Tensor) -> None:
     """Fills each row of out (V, W) with the sum of those rows (N, W) that have its index, always in the same order.
 
-    On a CPU index_add_ does so; on a GPU it adds in any order, so the same run could end differently each time.
+    On a CPU index_add_ does so; on a GPU it adds in any order, so the same run could end differently each time. There,
+    one_hot (V, V) may be the identity.
     """
-    if out.device.type == "cpu":
+    if out.is_cpu:
         out.zero_().index_add_(0, indices, rows)
     elif one_hot is not None:
         torch.mm(one_hot.index_select(0, indices).t(), rows, out=out)
