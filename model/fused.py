@@ -13,17 +13,9 @@ import torch
 from torch import Tensor
 
 LARGEST = 1 << 31
-TILES = {
-    4: {128: (16, 8, 32, 4, 4, 1), 512: (16, 16, 32, 4, 4, 3), LARGEST: (32, 8, 32, 4, 4, 3)},
-    2: {128: (16, 8, 32, 4, 4, 1), 512: (16, 8, 64, 4, 4, 2), LARGEST: (16, 16, 64, 8, 8, 2)},
-    1: {
-        512: (16, 8, 64, 4, 4, 2),
-        1024: (16, 16, 128, 4, 4, 2),
-        2048: (16, 16, 32, 8, 8, 3),
-        LARGEST: (32, 16, 64, 8, 8, 2),
-    },
-}
-"""BB, BH, BK, SK, Triton's num_warps and num_stages that were fastest on an H200, by a product's gates and terms.
+ONE_GATE = {128: (8, 32, 1), 512: (8, 64, 2), LARGEST: (16, 128, 2)}
+SEVERAL_GATES = {128: (8, 32, 1), 256: (8, 64, 1), LARGEST: (16, 32, 3)}
+"""A tile's BH, BK and Triton's num_stages for products of up to so many terms, as they were fastest on an H200.
 
 They are not tried out on the user's GPU, since the last digits depend on them.
 """
@@ -67,10 +59,11 @@ class Kernels:
 
     def launch(self, kernel: Any, gates: int, K: int, *tensors: Tensor) -> None:
         """Calls a kernel whose product has K terms, for so many gates."""
-        BB, BH, BK, SK, warps, stages = next(tile for most, tile in TILES[gates].items() if most >= K)
-        programs = -(-len(tensors[0]) // BB), -(-self.H // BH)
-        sizes = {"BB": BB, "BH": BH, "BK": BK, "SK": SK, "P": self.precision}
-        kernel[programs](*tensors, len(tensors[0]), self.H, **sizes, num_warps=warps, num_stages=stages)
+        tiles = ONE_GATE if gates == 1 else SEVERAL_GATES
+        BH, BK, stages = next(tile for most, tile in tiles.items() if most >= K)
+        B = len(tensors[0])
+        programs = -(-B // self.kernels.BB.value), -(-self.H // BH)
+        kernel[programs](*tensors, B, self.H, BH=BH, BK=BK, P=self.precision, num_stages=stages)
 
 
 class LSTMKernels(Kernels):
@@ -78,7 +71,7 @@ class LSTMKernels(Kernels):
         self.launch(self.kernels.lstm_forward, 4, self.H, s.gates, s.h_prev, s.c_prev, s.h, s.c, w)
 
     def backward_step(self, s: Step, w: Tensor) -> None:
-        gradients = s.dh, s.dc, s.dc_prev, s.d_gates, s.d_gates_next
+        gradients = s.dh, s.dc, s.dc_prev, s.d_gates
         self.launch(self.kernels.lstm_backward, 1, 4 * self.H, s.gates, s.c_prev, s.c, *gradients, w)
 
 
@@ -88,8 +81,7 @@ class GRUKernels(Kernels):
         self.launch(self.kernels.gru_forward_n, 1, self.H, s.gates, s.h_prev, s.rh, s.h, w_n)
 
     def backward_step(self, s: Step, w_zr: Tensor, w_n: Tensor) -> None:
-        gradients = s.dh, s.dh_prev, s.d_gates, s.d_gates_next
-        self.launch(self.kernels.gru_backward_zn, 1, 2 * self.H, s.gates, s.h_prev, *gradients, w_zr)
+        self.launch(self.kernels.gru_backward_zn, 1, 2 * self.H, s.gates, s.h_prev, s.dh, s.dh_prev, s.d_gates, w_zr)
         self.launch(self.kernels.gru_backward_r, 1, self.H, s.gates, s.h_prev, s.dh_prev, s.d_gates, s.d_n, w_n)
 
 
@@ -98,4 +90,4 @@ class RNNKernels(Kernels):
         self.launch(self.kernels.rnn_forward, 1, self.H, s.gates, s.h_prev, s.h, w)
 
     def backward_step(self, s: Step, w: Tensor) -> None:
-        self.launch(self.kernels.rnn_backward, 1, self.H, s.h, s.dh, s.d_gates, s.d_gates_next, w)
+        self.launch(self.kernels.rnn_backward, 1, self.H, s.h, s.dh, s.d_gates, w)

@@ -2,13 +2,15 @@
 
 A program computes a tile of BB streams by BH units. All arrays are of float32. A forward kernel finds in `gates` what
 the input adds to them, a_i for i, and leaves there the gates; its w is W_h2h^T. A backward kernel begins with what the
-step after it adds to dh, W_h2h^T da, since that product needs the gradients of all units; its w is W_h2h.
-P is tl.dot's precision, and BK and SK say how a product is split; see `product`.
+step after it adds to dh, W_h2h^T da, since that product needs the gradients of all units; its w is W_h2h, and that
+step's d_gates lie behind its own. P is tl.dot's precision; for BK and SK see `product`.
 """
 
 import triton
 import triton.language as tl
 from triton.language import constexpr
+
+BB, SK = constexpr(16), constexpr(4)
 
 
 @triton.jit
@@ -17,7 +19,7 @@ def tanh(x):
 
 
 @triton.jit
-def tile(B, H, G, BB: constexpr, BH: constexpr):
+def tile(B, H, G, BH: constexpr):
     """Returns where this program's units are in (B, H), where their first gates are in (B, G·H), and which exist."""
     b = (tl.program_id(0) * BB + tl.arange(0, BB))[:, None]
     unit = (tl.program_id(1) * BH + tl.arange(0, BH))[None, :]
@@ -25,14 +27,11 @@ def tile(B, H, G, BB: constexpr, BH: constexpr):
 
 
 @triton.jit
-def product(
-    x_ptr, w_ptr, width, B, H, K: constexpr, G: constexpr,
-    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
-):  # fmt: skip
-    """Returns the sums over K of x times w for this program's tile, (BB, BH·G): a unit's G gates lie side by side.
+def product(x_ptr, w_ptr, width, B, H, K: constexpr, G: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+    """Returns x w^T for this program's tile, (BB, BH·G): a unit's G gates lie side by side.
 
-    Rows of x (B, K) and w (G·H, K) are `width` apart. SK sums of a K-th of the terms each are made side by side, BK
-    terms at a time, since a tile alone is too small for all warps.
+    Rows of x (B, K) and w (G·H, K) are `width` apart. A tile is too small to keep all warps busy, so they make SK sums
+    side by side, each of every SK-th block of BK terms.
     """
     b, column = tl.program_id(0) * BB + tl.arange(0, BB), tl.arange(0, BH * G)
     unit, gate = tl.program_id(1) * BH + column // G, column % G
@@ -48,16 +47,13 @@ def product(
 
 
 @triton.jit
-def lstm_forward(
-    gates, h_prev, c_prev, h_next, c_next, w, B, H: constexpr,
-    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
-):  # fmt: skip
-    at, i_at, inside = tile(B, H, 4, BB, BH)
+def lstm_forward(gates, h_prev, c_prev, h_next, c_next, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+    at, i_at, inside = tile(B, H, 4, BH)
     f_at, o_at, g_at = i_at + H, i_at + 2 * H, i_at + 3 * H
     a_i, a_f = tl.load(gates + i_at, inside), tl.load(gates + f_at, inside)
     a_o, a_g = tl.load(gates + o_at, inside), tl.load(gates + g_at, inside)
     c = tl.load(c_prev + at, inside)
-    wh_io, wh_fg = tl.split(tl.reshape(product(h_prev, w, H, B, H, H, 4, BB, BH, BK, SK, P), (BB, BH, 2, 2)))
+    wh_io, wh_fg = tl.split(tl.reshape(product(h_prev, w, H, B, H, H, 4, BH, BK, P), (BB, BH, 2, 2)))
     wh_i, wh_o = tl.split(wh_io)
     wh_f, wh_g = tl.split(wh_fg)
     i, f, o = tl.sigmoid(a_i + wh_i), tl.sigmoid(a_f + wh_f), tl.sigmoid(a_o + wh_o)
@@ -73,16 +69,27 @@ def lstm_forward(
 
 @triton.jit
 def lstm_backward(
-    gates, c_prev, c_next, dh_next, dc_next, dc_prev, d_gates, d_gates_next, w, B, H: constexpr,
-    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
-):  # fmt: skip
-    at, i_at, inside = tile(B, H, 4, BB, BH)
+    gates,
+    c_prev,
+    c_next,
+    dh_next,
+    dc_next,
+    dc_prev,
+    d_gates,
+    w,
+    B,
+    H: constexpr,
+    BH: constexpr,
+    BK: constexpr,
+    P: constexpr,
+):
+    at, i_at, inside = tile(B, H, 4, BH)
     f_at, o_at, g_at = i_at + H, i_at + 2 * H, i_at + 3 * H
     i, f = tl.load(gates + i_at, inside), tl.load(gates + f_at, inside)
     o, g = tl.load(gates + o_at, inside), tl.load(gates + g_at, inside)
     c, tanh_c = tl.load(c_prev + at, inside), tanh(tl.load(c_next + at, inside))
     dc = tl.load(dc_next + at, inside)
-    dh = tl.load(dh_next + at, inside) + product(d_gates_next, w, 4 * H, B, H, 4 * H, 1, BB, BH, BK, SK, P)
+    dh = tl.load(dh_next + at, inside) + product(d_gates + B * 4 * H, w, 4 * H, B, H, 4 * H, 1, BH, BK, P)
     dc += dh * o * (1 - tanh_c * tanh_c)
     tl.store(d_gates + i_at, dc * g * i * (1 - i), inside)
     tl.store(d_gates + f_at, dc * c * f * (1 - f), inside)
@@ -92,13 +99,10 @@ def lstm_backward(
 
 
 @triton.jit
-def gru_forward_zr(
-    gates, h_prev, rh, w, B, H: constexpr,
-    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
-):  # fmt: skip
-    at, z_at, inside = tile(B, H, 3, BB, BH)
+def gru_forward_zr(gates, h_prev, rh, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+    at, z_at, inside = tile(B, H, 3, BH)
     a_z, a_r, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + H, inside), tl.load(h_prev + at, inside)
-    wh_z, wh_r = tl.split(tl.reshape(product(h_prev, w, H, B, H, H, 2, BB, BH, BK, SK, P), (BB, BH, 2)))
+    wh_z, wh_r = tl.split(tl.reshape(product(h_prev, w, H, B, H, H, 2, BH, BK, P), (BB, BH, 2)))
     z, r = tl.sigmoid(a_z + wh_z), tl.sigmoid(a_r + wh_r)
     tl.store(gates + z_at, z, inside)
     tl.store(gates + z_at + H, r, inside)
@@ -106,26 +110,22 @@ def gru_forward_zr(
 
 
 @triton.jit
-def gru_forward_n(
-    gates, h_prev, rh, h_next, w, B, H: constexpr,
-    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
-):  # fmt: skip
-    at, z_at, inside = tile(B, H, 3, BB, BH)
+def gru_forward_n(gates, h_prev, rh, h_next, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+    at, z_at, inside = tile(B, H, 3, BH)
     z, a_n, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + 2 * H, inside), tl.load(h_prev + at, inside)
-    n = tanh(a_n + product(rh, w, H, B, H, H, 1, BB, BH, BK, SK, P))
+    n = tanh(a_n + product(rh, w, H, B, H, H, 1, BH, BK, P))
     tl.store(gates + z_at + 2 * H, n, inside)
     tl.store(h_next + at, z * n + (1 - z) * h, inside)
 
 
 @triton.jit
 def gru_backward_zn(
-    gates, h_prev, dh_next, dh_prev, d_gates, d_gates_next, w, B, H: constexpr,
-    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
-):  # fmt: skip
-    at, z_at, inside = tile(B, H, 3, BB, BH)
+    gates, h_prev, dh_next, dh_prev, d_gates, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr
+):
+    at, z_at, inside = tile(B, H, 3, BH)
     z, n, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + 2 * H, inside), tl.load(h_prev + at, inside)
     dh, dh_so_far = tl.load(dh_next + at, inside), tl.load(dh_prev + at, inside)
-    dh += product(d_gates_next, w, 3 * H, B, H, 2 * H, 1, BB, BH, BK, SK, P)
+    dh += product(d_gates + B * 3 * H, w, 3 * H, B, H, 2 * H, 1, BH, BK, P)
     tl.store(d_gates + z_at, dh * (n - h) * z * (1 - z), inside)
     tl.store(d_gates + z_at + 2 * H, dh * z * (1 - n * n), inside)
     tl.store(dh_prev + at, dh_so_far + dh * (1 - z), inside)
@@ -133,32 +133,25 @@ def gru_backward_zn(
 
 @triton.jit
 def gru_backward_r(
-    gates, h_prev, dh_prev, d_gates, d_n, w, B, H: constexpr,
-    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
-):  # fmt: skip
-    at, z_at, inside = tile(B, H, 3, BB, BH)
+    gates, h_prev, dh_prev, d_gates, d_n, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr
+):
+    at, z_at, inside = tile(B, H, 3, BH)
     r, h = tl.load(gates + z_at + H, inside), tl.load(h_prev + at, inside)
-    dh_so_far, d_rh = tl.load(dh_prev + at, inside), product(d_n, w, 3 * H, B, H, H, 1, BB, BH, BK, SK, P)
+    dh_so_far, d_rh = tl.load(dh_prev + at, inside), product(d_n, w, 3 * H, B, H, H, 1, BH, BK, P)
     tl.store(d_gates + z_at + H, d_rh * h * r * (1 - r), inside)
     tl.store(dh_prev + at, dh_so_far + d_rh * r, inside)
 
 
 @triton.jit
-def rnn_forward(
-    gates, h_prev, h_next, w, B, H: constexpr,
-    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
-):  # fmt: skip
-    at, _, inside = tile(B, H, 1, BB, BH)
+def rnn_forward(gates, h_prev, h_next, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+    at, _, inside = tile(B, H, 1, BH)
     a = tl.load(gates + at, inside)
-    tl.store(h_next + at, tanh(a + product(h_prev, w, H, B, H, H, 1, BB, BH, BK, SK, P)), inside)
+    tl.store(h_next + at, tanh(a + product(h_prev, w, H, B, H, H, 1, BH, BK, P)), inside)
 
 
 @triton.jit
-def rnn_backward(
-    h_next, dh_next, d_gates, d_gates_next, w, B, H: constexpr,
-    BB: constexpr, BH: constexpr, BK: constexpr, SK: constexpr, P: constexpr,
-):  # fmt: skip
-    at, _, inside = tile(B, H, 1, BB, BH)
+def rnn_backward(h_next, dh_next, d_gates, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+    at, _, inside = tile(B, H, 1, BH)
     h = tl.load(h_next + at, inside)
-    dh = tl.load(dh_next + at, inside) + product(d_gates_next, w, H, B, H, H, 1, BB, BH, BK, SK, P)
+    dh = tl.load(dh_next + at, inside) + product(d_gates + B * H, w, H, B, H, H, 1, BH, BK, P)
     tl.store(d_gates + at, dh * (1 - h * h), inside)

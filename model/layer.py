@@ -131,7 +131,7 @@ class Buffers:
         self.cell = self.kernels or layer
         self.step_work = B * H * width if layer.h2h_weight.is_cpu else sys.maxsize
         # What the input adds to the gates' pre-activations. A step turns its part, needed nowhere else, into the gates.
-        self.gates, self.d_gates = new(S, B, width), new(S + 1, B, width)  # the last d_gates are zeros
+        self.gates, self.d_gates = new(S, B, width), new(S + 1, B, width)  # zeros come last
         self.states = {name: new(S + 1, B, H) for name in STATES[layer.cell]}  # [t] goes into step t, [t + 1] comes out
         self.d_states = {name: new(S + 1, B, H) for name in STATES[layer.cell]}
         self.kept = {name: new(S, B, H) for name in layer.kept}
@@ -147,11 +147,11 @@ class Buffers:
     def step(self, t: int | slice) -> Step:
         """Returns views of step t; of several steps, with one axis more, where t is a slice.
 
-        They are `gates`, `d_gates` and the `d_gates_next` of the step after it (B, G·H); each gate, each block of gates
-        and their gradients by name, such as i and d_i; each state before the step and after it and their gradients,
-        such as c_prev, c, dc_prev and dc; and what the layer keeps. Each is (B, H) unless said otherwise.
+        They are `gates` and `d_gates` (B, G·H); each gate, each block of gates and their gradients by name, such as i
+        and d_i; each state before the step and after it and their gradients, such as c_prev, c, dc_prev and dc; and
+        what the layer keeps. Each is (B, H) unless said otherwise.
         """
-        s = Step(gates=self.gates[t], d_gates=self.d_gates[:-1][t], d_gates_next=self.d_gates[1:][t])
+        s = Step(gates=self.gates[t], d_gates=self.d_gates[:-1][t])
         single = {name: slice(k * self.H, (k + 1) * self.H) for k, name in enumerate(GATES[self.layer.cell])}
         blocks = {name: slice(count * self.H) for name, count in self.layer.blocks.items()}
         for name, columns in (single | blocks).items():
