@@ -8,9 +8,9 @@ step's d_gates lie behind its own. P is tl.dot's precision; for BK and SK see `p
 
 import triton
 import triton.language as tl
-from triton.language import constexpr
+from triton.language import constexpr as const
 
-BB, SK = constexpr(16), constexpr(4)
+BB, SK = const(16), const(4)
 
 
 @triton.jit
@@ -19,7 +19,7 @@ def tanh(x):
 
 
 @triton.jit
-def tile(B, H, G, BH: constexpr):
+def tile(B, H, G, BH: const):
     """Returns where this program's units are in (B, H), where their first gates are in (B, G·H), and which exist."""
     b = (tl.program_id(0) * BB + tl.arange(0, BB))[:, None]
     unit = (tl.program_id(1) * BH + tl.arange(0, BH))[None, :]
@@ -27,7 +27,7 @@ def tile(B, H, G, BH: constexpr):
 
 
 @triton.jit
-def product(x_ptr, w_ptr, width, B, H, K: constexpr, G: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+def product(x_ptr, w_ptr, width, B, H, K: const, G: const, BH: const, BK: const, P: const):
     """Returns x w^T for this program's tile, (BB, BH·G): a unit's G gates lie side by side.
 
     Rows of x (B, K) and w (G·H, K) are `width` apart. A tile is too small to keep all warps busy, so they make SK sums
@@ -47,7 +47,7 @@ def product(x_ptr, w_ptr, width, B, H, K: constexpr, G: constexpr, BH: constexpr
 
 
 @triton.jit
-def lstm_forward(gates, h_prev, c_prev, h_next, c_next, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+def lstm_forward(gates, h_prev, c_prev, h_next, c_next, w, B, H: const, BH: const, BK: const, P: const):
     at, i_at, inside = tile(B, H, 4, BH)
     f_at, o_at, g_at = i_at + H, i_at + 2 * H, i_at + 3 * H
     a_i, a_f = tl.load(gates + i_at, inside), tl.load(gates + f_at, inside)
@@ -69,19 +69,7 @@ def lstm_forward(gates, h_prev, c_prev, h_next, c_next, w, B, H: constexpr, BH: 
 
 @triton.jit
 def lstm_backward(
-    gates,
-    c_prev,
-    c_next,
-    dh_next,
-    dc_next,
-    dc_prev,
-    d_gates,
-    w,
-    B,
-    H: constexpr,
-    BH: constexpr,
-    BK: constexpr,
-    P: constexpr,
+    gates, c_prev, c_next, dh_next, dc_next, dc_prev, d_gates, w, B, H: const, BH: const, BK: const, P: const
 ):
     at, i_at, inside = tile(B, H, 4, BH)
     f_at, o_at, g_at = i_at + H, i_at + 2 * H, i_at + 3 * H
@@ -99,7 +87,7 @@ def lstm_backward(
 
 
 @triton.jit
-def gru_forward_zr(gates, h_prev, rh, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+def gru_forward_zr(gates, h_prev, rh, w, B, H: const, BH: const, BK: const, P: const):
     at, z_at, inside = tile(B, H, 3, BH)
     a_z, a_r, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + H, inside), tl.load(h_prev + at, inside)
     wh_z, wh_r = tl.split(tl.reshape(product(h_prev, w, H, B, H, H, 2, BH, BK, P), (BB, BH, 2)))
@@ -110,7 +98,7 @@ def gru_forward_zr(gates, h_prev, rh, w, B, H: constexpr, BH: constexpr, BK: con
 
 
 @triton.jit
-def gru_forward_n(gates, h_prev, rh, h_next, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+def gru_forward_n(gates, h_prev, rh, h_next, w, B, H: const, BH: const, BK: const, P: const):
     at, z_at, inside = tile(B, H, 3, BH)
     z, a_n, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + 2 * H, inside), tl.load(h_prev + at, inside)
     n = tanh(a_n + product(rh, w, H, B, H, H, 1, BH, BK, P))
@@ -119,9 +107,7 @@ def gru_forward_n(gates, h_prev, rh, h_next, w, B, H: constexpr, BH: constexpr, 
 
 
 @triton.jit
-def gru_backward_zn(
-    gates, h_prev, dh_next, dh_prev, d_gates, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr
-):
+def gru_backward_zn(gates, h_prev, dh_next, dh_prev, d_gates, w, B, H: const, BH: const, BK: const, P: const):
     at, z_at, inside = tile(B, H, 3, BH)
     z, n, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + 2 * H, inside), tl.load(h_prev + at, inside)
     dh, dh_so_far = tl.load(dh_next + at, inside), tl.load(dh_prev + at, inside)
@@ -132,9 +118,7 @@ def gru_backward_zn(
 
 
 @triton.jit
-def gru_backward_r(
-    gates, h_prev, dh_prev, d_gates, d_n, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr
-):
+def gru_backward_r(gates, h_prev, dh_prev, d_gates, d_n, w, B, H: const, BH: const, BK: const, P: const):
     at, z_at, inside = tile(B, H, 3, BH)
     r, h = tl.load(gates + z_at + H, inside), tl.load(h_prev + at, inside)
     dh_so_far, d_rh = tl.load(dh_prev + at, inside), product(d_n, w, 3 * H, B, H, H, 1, BH, BK, P)
@@ -143,14 +127,14 @@ def gru_backward_r(
 
 
 @triton.jit
-def rnn_forward(gates, h_prev, h_next, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+def rnn_forward(gates, h_prev, h_next, w, B, H: const, BH: const, BK: const, P: const):
     at, _, inside = tile(B, H, 1, BH)
     a = tl.load(gates + at, inside)
     tl.store(h_next + at, tanh(a + product(h_prev, w, H, B, H, H, 1, BH, BK, P)), inside)
 
 
 @triton.jit
-def rnn_backward(h_next, dh_next, d_gates, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+def rnn_backward(h_next, dh_next, d_gates, w, B, H: const, BH: const, BK: const, P: const):
     at, _, inside = tile(B, H, 1, BH)
     h = tl.load(h_next + at, inside)
     dh = tl.load(dh_next + at, inside) + product(d_gates + B * H, w, H, B, H, H, 1, BH, BK, P)
