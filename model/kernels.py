@@ -8,9 +8,9 @@ step's d_gates lie behind its own. P is tl.dot's precision; for BK and SK see `p
 
 import triton
 import triton.language as tl
-from triton.language import constexpr as const
+from triton.language import constexpr
 
-BB, SK = const(16), const(4)
+BB, SK = constexpr(16), constexpr(4)
 
 
 @triton.jit
@@ -19,7 +19,7 @@ def tanh(x):
 
 
 @triton.jit
-def tile(B, H, G, BH: const):
+def tile(B, H, G, BH: constexpr):
     """Returns where this program's units are in (B, H), where their first gates are in (B, G·H), and which exist."""
     b = (tl.program_id(0) * BB + tl.arange(0, BB))[:, None]
     unit = (tl.program_id(1) * BH + tl.arange(0, BH))[None, :]
@@ -27,7 +27,7 @@ def tile(B, H, G, BH: const):
 
 
 @triton.jit
-def product(x_ptr, w_ptr, width, B, H, K: const, G: const, BH: const, BK: const, P: const):
+def product(x_ptr, w_ptr, width, B, H, K: constexpr, G: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
     """Returns x w^T for this program's tile, (BB, BH·G): a unit's G gates lie side by side.
 
     Rows of x (B, K) and w (G·H, K) are `width` apart. A tile is too small to keep all warps busy, so they make SK sums
@@ -47,7 +47,7 @@ def product(x_ptr, w_ptr, width, B, H, K: const, G: const, BH: const, BK: const,
 
 
 @triton.jit
-def lstm_forward(gates, h_prev, c_prev, h_next, c_next, w, B, H: const, BH: const, BK: const, P: const):
+def lstm_forward(gates, h_prev, c_prev, h_out, c_out, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
     at, i_at, inside = tile(B, H, 4, BH)
     f_at, o_at, g_at = i_at + H, i_at + 2 * H, i_at + 3 * H
     a_i, a_f = tl.load(gates + i_at, inside), tl.load(gates + f_at, inside)
@@ -59,8 +59,8 @@ def lstm_forward(gates, h_prev, c_prev, h_next, c_next, w, B, H: const, BH: cons
     i, f, o = tl.sigmoid(a_i + wh_i), tl.sigmoid(a_f + wh_f), tl.sigmoid(a_o + wh_o)
     g = tanh(a_g + wh_g)
     c = f * c + i * g
-    tl.store(c_next + at, c, inside)
-    tl.store(h_next + at, o * tanh(c), inside)
+    tl.store(c_out + at, c, inside)
+    tl.store(h_out + at, o * tanh(c), inside)
     tl.store(gates + i_at, i, inside)
     tl.store(gates + f_at, f, inside)
     tl.store(gates + o_at, o, inside)
@@ -69,15 +69,27 @@ def lstm_forward(gates, h_prev, c_prev, h_next, c_next, w, B, H: const, BH: cons
 
 @triton.jit
 def lstm_backward(
-    gates, c_prev, c_next, dh_next, dc_next, dc_prev, d_gates, w, B, H: const, BH: const, BK: const, P: const
+    gates,
+    c_prev,
+    c_out,
+    dh_out,
+    dc_out,
+    dc_prev,
+    d_gates,
+    w,
+    B,
+    H: constexpr,
+    BH: constexpr,
+    BK: constexpr,
+    P: constexpr,
 ):
     at, i_at, inside = tile(B, H, 4, BH)
     f_at, o_at, g_at = i_at + H, i_at + 2 * H, i_at + 3 * H
     i, f = tl.load(gates + i_at, inside), tl.load(gates + f_at, inside)
     o, g = tl.load(gates + o_at, inside), tl.load(gates + g_at, inside)
-    c, tanh_c = tl.load(c_prev + at, inside), tanh(tl.load(c_next + at, inside))
-    dc = tl.load(dc_next + at, inside)
-    dh = tl.load(dh_next + at, inside) + product(d_gates + B * 4 * H, w, 4 * H, B, H, 4 * H, 1, BH, BK, P)
+    c, tanh_c = tl.load(c_prev + at, inside), tanh(tl.load(c_out + at, inside))
+    dc = tl.load(dc_out + at, inside)
+    dh = tl.load(dh_out + at, inside) + product(d_gates + B * 4 * H, w, 4 * H, B, H, 4 * H, 1, BH, BK, P)
     dc += dh * o * (1 - tanh_c * tanh_c)
     tl.store(d_gates + i_at, dc * g * i * (1 - i), inside)
     tl.store(d_gates + f_at, dc * c * f * (1 - f), inside)
@@ -87,7 +99,7 @@ def lstm_backward(
 
 
 @triton.jit
-def gru_forward_zr(gates, h_prev, rh, w, B, H: const, BH: const, BK: const, P: const):
+def gru_forward_zr(gates, h_prev, rh, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
     at, z_at, inside = tile(B, H, 3, BH)
     a_z, a_r, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + H, inside), tl.load(h_prev + at, inside)
     wh_z, wh_r = tl.split(tl.reshape(product(h_prev, w, H, B, H, H, 2, BH, BK, P), (BB, BH, 2)))
@@ -98,19 +110,21 @@ def gru_forward_zr(gates, h_prev, rh, w, B, H: const, BH: const, BK: const, P: c
 
 
 @triton.jit
-def gru_forward_n(gates, h_prev, rh, h_next, w, B, H: const, BH: const, BK: const, P: const):
+def gru_forward_n(gates, h_prev, rh, h_out, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
     at, z_at, inside = tile(B, H, 3, BH)
     z, a_n, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + 2 * H, inside), tl.load(h_prev + at, inside)
     n = tanh(a_n + product(rh, w, H, B, H, H, 1, BH, BK, P))
     tl.store(gates + z_at + 2 * H, n, inside)
-    tl.store(h_next + at, z * n + (1 - z) * h, inside)
+    tl.store(h_out + at, z * n + (1 - z) * h, inside)
 
 
 @triton.jit
-def gru_backward_zn(gates, h_prev, dh_next, dh_prev, d_gates, w, B, H: const, BH: const, BK: const, P: const):
+def gru_backward_zn(
+    gates, h_prev, dh_out, dh_prev, d_gates, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr
+):
     at, z_at, inside = tile(B, H, 3, BH)
     z, n, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + 2 * H, inside), tl.load(h_prev + at, inside)
-    dh, dh_so_far = tl.load(dh_next + at, inside), tl.load(dh_prev + at, inside)
+    dh, dh_so_far = tl.load(dh_out + at, inside), tl.load(dh_prev + at, inside)
     dh += product(d_gates + B * 3 * H, w, 3 * H, B, H, 2 * H, 1, BH, BK, P)
     tl.store(d_gates + z_at, dh * (n - h) * z * (1 - z), inside)
     tl.store(d_gates + z_at + 2 * H, dh * z * (1 - n * n), inside)
@@ -118,7 +132,9 @@ def gru_backward_zn(gates, h_prev, dh_next, dh_prev, d_gates, w, B, H: const, BH
 
 
 @triton.jit
-def gru_backward_r(gates, h_prev, dh_prev, d_gates, d_n, w, B, H: const, BH: const, BK: const, P: const):
+def gru_backward_r(
+    gates, h_prev, dh_prev, d_gates, d_n, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr
+):
     at, z_at, inside = tile(B, H, 3, BH)
     r, h = tl.load(gates + z_at + H, inside), tl.load(h_prev + at, inside)
     dh_so_far, d_rh = tl.load(dh_prev + at, inside), product(d_n, w, 3 * H, B, H, H, 1, BH, BK, P)
@@ -127,15 +143,15 @@ def gru_backward_r(gates, h_prev, dh_prev, d_gates, d_n, w, B, H: const, BH: con
 
 
 @triton.jit
-def rnn_forward(gates, h_prev, h_next, w, B, H: const, BH: const, BK: const, P: const):
+def rnn_forward(gates, h_prev, h_out, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
     at, _, inside = tile(B, H, 1, BH)
     a = tl.load(gates + at, inside)
-    tl.store(h_next + at, tanh(a + product(h_prev, w, H, B, H, H, 1, BH, BK, P)), inside)
+    tl.store(h_out + at, tanh(a + product(h_prev, w, H, B, H, H, 1, BH, BK, P)), inside)
 
 
 @triton.jit
-def rnn_backward(h_next, dh_next, d_gates, w, B, H: const, BH: const, BK: const, P: const):
+def rnn_backward(h_out, dh_out, d_gates, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
     at, _, inside = tile(B, H, 1, BH)
-    h = tl.load(h_next + at, inside)
-    dh = tl.load(dh_next + at, inside) + product(d_gates + B * H, w, H, B, H, H, 1, BH, BK, P)
+    h = tl.load(h_out + at, inside)
+    dh = tl.load(dh_out + at, inside) + product(d_gates + B * H, w, H, B, H, H, 1, BH, BK, P)
     tl.store(d_gates + at, dh * (1 - h * h), inside)
