@@ -1,9 +1,10 @@
 """The steps of lstm.py, gru.py and rnn.py once more, in the same letters, as Triton kernels for a GPU.
 
-A program computes a tile of BB streams by BH units. All arrays are of float32. A forward kernel finds in `gates` what
-the input adds to them, a_i for i, and leaves there the gates; its w is W_h2h^T. A backward kernel begins with what the
-step after it adds to dh, W_h2h^T da, since that product needs the gradients of all units; its w is W_h2h, and that
-step's d_gates lie behind its own. P is tl.dot's precision; for BK and SK see `product`.
+A program computes a tile of BB streams by BH units; h_in goes into a step and h_out comes out. All arrays are of
+float32. A forward kernel finds in `gates` what the input adds to them, a_i for i, and leaves there the gates; its w is
+W_h2h^T. A backward kernel begins with what the step after it adds to dh, W_h2h^T da, since that product needs the
+gradients of all units; its w is W_h2h, and that step's d_gates lie behind its own. P is tl.dot's precision; for BK and
+SK see `product`.
 """
 
 import triton
@@ -47,13 +48,13 @@ def product(x_ptr, w_ptr, width, B, H, K: constexpr, G: constexpr, BH: constexpr
 
 
 @triton.jit
-def lstm_forward(gates, h_prev, c_prev, h_out, c_out, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+def lstm_forward(gates, h_in, c_in, h_out, c_out, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
     at, i_at, inside = tile(B, H, 4, BH)
     f_at, o_at, g_at = i_at + H, i_at + 2 * H, i_at + 3 * H
     a_i, a_f = tl.load(gates + i_at, inside), tl.load(gates + f_at, inside)
     a_o, a_g = tl.load(gates + o_at, inside), tl.load(gates + g_at, inside)
-    c = tl.load(c_prev + at, inside)
-    wh_io, wh_fg = tl.split(tl.reshape(product(h_prev, w, H, B, H, H, 4, BH, BK, P), (BB, BH, 2, 2)))
+    c = tl.load(c_in + at, inside)
+    wh_io, wh_fg = tl.split(tl.reshape(product(h_in, w, H, B, H, H, 4, BH, BK, P), (BB, BH, 2, 2)))
     wh_i, wh_o = tl.split(wh_io)
     wh_f, wh_g = tl.split(wh_fg)
     i, f, o = tl.sigmoid(a_i + wh_i), tl.sigmoid(a_f + wh_f), tl.sigmoid(a_o + wh_o)
@@ -69,25 +70,13 @@ def lstm_forward(gates, h_prev, c_prev, h_out, c_out, w, B, H: constexpr, BH: co
 
 @triton.jit
 def lstm_backward(
-    gates,
-    c_prev,
-    c_out,
-    dh_out,
-    dc_out,
-    dc_prev,
-    d_gates,
-    w,
-    B,
-    H: constexpr,
-    BH: constexpr,
-    BK: constexpr,
-    P: constexpr,
+    gates, c_in, c_out, dh_out, dc_out, dc_in, d_gates, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr
 ):
     at, i_at, inside = tile(B, H, 4, BH)
     f_at, o_at, g_at = i_at + H, i_at + 2 * H, i_at + 3 * H
     i, f = tl.load(gates + i_at, inside), tl.load(gates + f_at, inside)
     o, g = tl.load(gates + o_at, inside), tl.load(gates + g_at, inside)
-    c, tanh_c = tl.load(c_prev + at, inside), tanh(tl.load(c_out + at, inside))
+    c, tanh_c = tl.load(c_in + at, inside), tanh(tl.load(c_out + at, inside))
     dc = tl.load(dc_out + at, inside)
     dh = tl.load(dh_out + at, inside) + product(d_gates + B * 4 * H, w, 4 * H, B, H, 4 * H, 1, BH, BK, P)
     dc += dh * o * (1 - tanh_c * tanh_c)
@@ -95,14 +84,14 @@ def lstm_backward(
     tl.store(d_gates + f_at, dc * c * f * (1 - f), inside)
     tl.store(d_gates + o_at, dh * tanh_c * o * (1 - o), inside)
     tl.store(d_gates + g_at, dc * i * (1 - g * g), inside)
-    tl.store(dc_prev + at, dc * f, inside)
+    tl.store(dc_in + at, dc * f, inside)
 
 
 @triton.jit
-def gru_forward_zr(gates, h_prev, rh, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+def gru_forward_zr(gates, h_in, rh, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
     at, z_at, inside = tile(B, H, 3, BH)
-    a_z, a_r, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + H, inside), tl.load(h_prev + at, inside)
-    wh_z, wh_r = tl.split(tl.reshape(product(h_prev, w, H, B, H, H, 2, BH, BK, P), (BB, BH, 2)))
+    a_z, a_r, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + H, inside), tl.load(h_in + at, inside)
+    wh_z, wh_r = tl.split(tl.reshape(product(h_in, w, H, B, H, H, 2, BH, BK, P), (BB, BH, 2)))
     z, r = tl.sigmoid(a_z + wh_z), tl.sigmoid(a_r + wh_r)
     tl.store(gates + z_at, z, inside)
     tl.store(gates + z_at + H, r, inside)
@@ -110,9 +99,9 @@ def gru_forward_zr(gates, h_prev, rh, w, B, H: constexpr, BH: constexpr, BK: con
 
 
 @triton.jit
-def gru_forward_n(gates, h_prev, rh, h_out, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+def gru_forward_n(gates, h_in, rh, h_out, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
     at, z_at, inside = tile(B, H, 3, BH)
-    z, a_n, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + 2 * H, inside), tl.load(h_prev + at, inside)
+    z, a_n, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + 2 * H, inside), tl.load(h_in + at, inside)
     n = tanh(a_n + product(rh, w, H, B, H, H, 1, BH, BK, P))
     tl.store(gates + z_at + 2 * H, n, inside)
     tl.store(h_out + at, z * n + (1 - z) * h, inside)
@@ -120,33 +109,31 @@ def gru_forward_n(gates, h_prev, rh, h_out, w, B, H: constexpr, BH: constexpr, B
 
 @triton.jit
 def gru_backward_zn(
-    gates, h_prev, dh_out, dh_prev, d_gates, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr
+    gates, h_in, dh_out, dh_in, d_gates, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr
 ):
     at, z_at, inside = tile(B, H, 3, BH)
-    z, n, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + 2 * H, inside), tl.load(h_prev + at, inside)
-    dh, dh_so_far = tl.load(dh_out + at, inside), tl.load(dh_prev + at, inside)
+    z, n, h = tl.load(gates + z_at, inside), tl.load(gates + z_at + 2 * H, inside), tl.load(h_in + at, inside)
+    dh, dh_so_far = tl.load(dh_out + at, inside), tl.load(dh_in + at, inside)
     dh += product(d_gates + B * 3 * H, w, 3 * H, B, H, 2 * H, 1, BH, BK, P)
     tl.store(d_gates + z_at, dh * (n - h) * z * (1 - z), inside)
     tl.store(d_gates + z_at + 2 * H, dh * z * (1 - n * n), inside)
-    tl.store(dh_prev + at, dh_so_far + dh * (1 - z), inside)
+    tl.store(dh_in + at, dh_so_far + dh * (1 - z), inside)
 
 
 @triton.jit
-def gru_backward_r(
-    gates, h_prev, dh_prev, d_gates, d_n, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr
-):
+def gru_backward_r(gates, h_in, dh_in, d_gates, d_n, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
     at, z_at, inside = tile(B, H, 3, BH)
-    r, h = tl.load(gates + z_at + H, inside), tl.load(h_prev + at, inside)
-    dh_so_far, d_rh = tl.load(dh_prev + at, inside), product(d_n, w, 3 * H, B, H, H, 1, BH, BK, P)
+    r, h = tl.load(gates + z_at + H, inside), tl.load(h_in + at, inside)
+    dh_so_far, d_rh = tl.load(dh_in + at, inside), product(d_n, w, 3 * H, B, H, H, 1, BH, BK, P)
     tl.store(d_gates + z_at + H, d_rh * h * r * (1 - r), inside)
-    tl.store(dh_prev + at, dh_so_far + d_rh * r, inside)
+    tl.store(dh_in + at, dh_so_far + d_rh * r, inside)
 
 
 @triton.jit
-def rnn_forward(gates, h_prev, h_out, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
+def rnn_forward(gates, h_in, h_out, w, B, H: constexpr, BH: constexpr, BK: constexpr, P: constexpr):
     at, _, inside = tile(B, H, 1, BH)
     a = tl.load(gates + at, inside)
-    tl.store(h_out + at, tanh(a + product(h_prev, w, H, B, H, H, 1, BH, BK, P)), inside)
+    tl.store(h_out + at, tanh(a + product(h_in, w, H, B, H, H, 1, BH, BK, P)), inside)
 
 
 @triton.jit
