@@ -39,16 +39,11 @@ def section(script: ModuleType) -> Iterator[str]:
     yield "| flag | default | |" + " with `-resume` |" * resumes
     yield "|---|---|---|" + "---|" * resumes
     for flag in flags.actions.values():
-        cells = [f"`-{flag.dest}`", default(flag), meaning(flag)]
+        default = f"{flag.default:g}" if isinstance(flag.default, float) else str(flag.default)
+        cells = [f"`-{flag.dest}`", default, meaning(flag)]
         if resumes:
             cells.append(flags.roles[flag.dest].value if flag.dest != "resume" else "")
         yield f"| {' | '.join(cells)} |"
-
-
-def default(flag: argparse.Action) -> str:
-    if isinstance(flag.default, float):
-        return f"{flag.default:g}"
-    return "" if flag.default is None else str(flag.default)
 
 
 def meaning(flag: argparse.Action) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from util.page import facts
-from util.page.findings import Finding, centered_ranks, find_cells, strengths
+from util.page.findings import centered_ranks, find_cells, strengths
 
 FACTS = facts.NUMBERS | facts.CONDITIONS
 
@@ -23,10 +23,6 @@ def prose(seed: int) -> list[str]:
 
 def fact_in(passages: list[str], name: str) -> np.ndarray:
     return np.concatenate([FACTS[name](passage) for passage in passages]).astype(float)
-
-
-def found_in(passages: list[str], cells: np.ndarray) -> dict[str, Finding]:
-    return {finding.name: finding for finding in find_cells(passages, cells)}
 
 
 def slow_auc(cell: np.ndarray, fact: np.ndarray) -> float:
@@ -94,7 +90,7 @@ def test_what_is_not_a_finding():
     cells, half = np.random.default_rng(5).normal(size=(len(capital), 20)), len(capital) // 2
     cells[:, 3] = capital
     cells[:half, 4] = column[:half]
-    findings = found_in(passages, cells)
+    findings = {finding.name: finding for finding in find_cells(passages, cells)}
     finding = findings["a capital"]
     assert (finding.cell, finding.score, finding.found) == (3, pytest.approx(1), False)
     assert finding.pair == pytest.approx(1, abs=0.01)
@@ -106,7 +102,7 @@ def test_rare_facts_are_left_out_and_one_passage_says_nothing():
     passages = prose(8)
     passages[0] = "(9" + passages[0][2:]  # once is not often enough
     cells = np.random.default_rng(9).normal(size=(sum(map(len, passages)), 5))
-    names = found_in(passages, cells).keys()
+    names = {finding.name for finding in find_cells(passages, cells)}
     assert "inside quotation marks" in names
     assert not names & {"a digit", "inside a tag", "inside a comment", "depth of brackets", "indentation of the line"}
     assert find_cells(passages[:1], cells[:800]) == [] == find_cells([], np.zeros((0, 3)))

@@ -165,18 +165,15 @@ def test_saturation(page, figures):
 
 def test_writing(page):
     """It begins by itself, what it writes is sample.py's text, and it can be stopped."""
-
-    def sampled(*options) -> str:
-        return sample_text(load_checkpoint(LSTM), *options)
-
+    checkpoint = load_checkpoint(LSTM)
     page.click("#tab-write")
     finished(page)
-    assert text_of(page) == sampled(2000, "", 1.0, 123)
+    assert text_of(page) == sample_text(checkpoint)
     for name, value in (("primetext", "37 thirty"), ("temperature", "0.5"), ("length", "300"), ("seed", "7")):
         page.fill(f"#{name}", value)
     page.click("#go")
     finished(page)
-    assert text_of(page) == sampled(300, "37 thirty", 0.5, 7)
+    assert text_of(page) == sample_text(checkpoint, 300, "37 thirty", 0.5, 7)
     page.fill("#primetext", "Qé")
     page.click("#go")
     assert "never seen “Q”, “C3”, “A9”" in page.inner_text("#status") and text_of(page) == ""
@@ -242,20 +239,13 @@ def test_hostile_texts_and_vocabularies(encoding, tmp_path, made, opened):
     assert written == sample_text(load_checkpoint(path), 50, "道", step=step)
 
 
-def test_requests_and_injected_scripts_come_to_nothing(made, browser, tmp_path):
-    """The page may ask for nothing, and leaves one name behind."""
+def test_requests_and_injected_scripts_come_to_nothing(made, browser):
     context = browser.new_context()
-    page, complaints, requests = context.new_page(), [], []
-    (tmp_path / "empty.html").touch()
-    page.goto((tmp_path / "empty.html").as_uri())
-    names = page.evaluate("Object.getOwnPropertyNames(globalThis)")
+    page, complaints = context.new_page(), []
     page.goto(made(LSTM, "-length=1500").as_uri())
     policy = page.get_attribute("meta[http-equiv=Content-Security-Policy]", "content")
     assert policy.startswith("default-src 'none'; script-src 'sha256-") and "unsafe" not in policy
-    ours = set(page.evaluate("Object.getOwnPropertyNames(globalThis)")) - set(names)
-    assert {name for name in ours if not name.startswith("__")} == {"charRNN"}
     page.on("console", lambda message: complaints.append(message.text))
-    page.on("request", lambda request: requests.append(request.url))
     page.evaluate("""() => {
         document.body.insertAdjacentHTML("beforeend", "<img src='https://x.invalid/i' onerror='globalThis.ran = 1'>");
         document.body.append(Object.assign(document.createElement("script"), { textContent: "globalThis.ran = 1" }));

@@ -97,11 +97,9 @@ def test_the_validation_loss_is_the_trainer_s_to_the_last_digit(model, trained, 
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "lstm_dropout"])
 def test_the_reference_s_own_validation_loss(name, tmp_path):
     (tmp_path / "input.txt").write_bytes(numbers(1500))
-    path = GOLDEN / f"{name}.t7"
-    loss = measured(score(path, "-data_dir", tmp_path, cwd=tmp_path))
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_checkpoint(GOLDEN / f"{name}.t7")
+    loss = measured(score(GOLDEN / f"{name}.t7", "-data_dir=.", cwd=tmp_path))
     assert loss == pytest.approx(checkpoint.val_losses[checkpoint.iteration], rel=1e-13)
-    refused(score(path, cwd=tmp_path), "'data/numbers'", "-data_dir", "-file")
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -131,18 +129,15 @@ def test_another_text_costs_a_warning(trained, tmp_path):
 
 
 def test_the_text_is_looked_for_here_and_beside_the_script(trained, tmp_path, monkeypatch):
-    here, script = tmp_path / "here", tmp_path / "script"
-    monkeypatch.setattr("util.text.source.ROOT", script)
+    monkeypatch.setattr("util.text.source.ROOT", tmp_path / "program")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     checkpoint = load_checkpoint(trained["lstm"])
-    checkpoint.options["data_dir"] = "data/x"
-    options = Namespace(data_dir="", checkpoint=trained["lstm"])
-    here.mkdir()
-    monkeypatch.chdir(here)
-    for folder, expected in ((script, script / "data/x/input.txt"), (here, Path("data/x/input.txt"))):
-        (folder / "data/x").mkdir(parents=True)
-        (folder / "data/x/input.txt").touch()
-        assert str(evaluate.text_of(checkpoint, options)) == str(expected)
-    assert str(evaluate.text_of(checkpoint, Namespace(data_dir="y"))) == "y/input.txt"
+    checkpoint.options["data_dir"] = "x"
+    for place in (tmp_path / "program/x", Path("x")):
+        place.mkdir(parents=True)
+        (place / "input.txt").touch()
+        assert evaluate.text_of(checkpoint, Namespace(data_dir="")).files == (place / "input.txt",)
 
 
 def test_a_text_that_is_gone_or_was_split_nobody_knows_how(trained, tmp_path):
@@ -173,8 +168,7 @@ def test_every_character_of_a_file_after_the_first(model, trained, tmp_path):
     (tmp_path / "other.txt").write_bytes(content)
     done = score(trained[model], "-file=other.txt", cwd=tmp_path)
     characters = decoded(trained[model], content)
-    unit = "bytes" if model == "gru" else "characters"
-    assert done.stdout.startswith(f"other.txt: {len(characters) - 1} {unit}\n")
+    assert done.stdout.startswith(f"other.txt: {len(characters) - 1} {'bytes' if model == 'gru' else 'characters'}\n")
     assert measured(done) == pytest.approx(expected_loss(trained[model], [characters]), rel=1e-5)
     assert names(tmp_path) == {"other.txt"}
 
@@ -213,7 +207,6 @@ def test_a_row_for_each_checkpoint_of_a_folder(trained, tmp_path):
     for row in rows:
         checkpoint = load_checkpoint(row["file"])
         assert float(row["nats"]) == checkpoint.val_losses[checkpoint.iteration]
-    (row,) = rows_of(score(trained["lstm"], "-table=1", "-split=train", cwd=tmp_path))
     refused(score(tmp_path, "-table=1", cwd=tmp_path), f"there is no checkpoint in {tmp_path}")
 
 

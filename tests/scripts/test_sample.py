@@ -16,7 +16,6 @@ from tests.helpers.checkpoints import log_probs, rewrite
 from tests.helpers.inputs import GOLDEN
 from tests.helpers.refusals import refused
 from tests.helpers.scripts import command, run_command, run_here
-from tests.helpers.t7_writer import char_rnn_checkpoint, write_t7
 from util.checkpoint.store import load_checkpoint, save_checkpoint
 from util.text.vocabulary import Vocabulary
 
@@ -146,14 +145,6 @@ def test_a_newline_in_the_primetext(unicode_checkpoint, tmp_path):
         assert written("-length=0", f"-primetext={prime}", checkpoint=knows) == prime + "\n"
 
 
-def test_a_model_of_bytes_is_fed_utf_8(tmp_path):
-    byte_values = {bytes([value]): number for number, value in enumerate(b"\n\xc3\xa9eA", 1)}
-    rows = [np.zeros(shape) for shape in ((3, 5), 3, (3, 3), 3, (5, 3), 5)]
-    checkpoint = write_t7(tmp_path / "x.t7", char_rnn_checkpoint("rnn", rows, 1) | {"vocab": byte_values})
-    for flags in (["-primetext=é"], ["-primetext=É", "-unknown_chars=nearest"]):
-        assert written("-length=0", *flags, checkpoint=checkpoint) == "é\n"
-
-
 # Where the text goes
 
 
@@ -168,9 +159,7 @@ def test_an_output_file_holds_what_would_have_been_printed(flags, unicode_checkp
     assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
 
 
-def test_outputs_that_are_no_files(tmp_path):
-    refused(run("-output", tmp_path), f"cannot write {tmp_path}: it is a folder", "-output")
-    refused(run("-output", tmp_path / "none" / "x.txt"), str(tmp_path / "none" / "x.txt"), "no such file")
+def test_an_output_that_is_no_file():
     assert written("-length=30", "-output=/dev/stdout", env=os.environ) == written("-length=30", "-output=-")
 
 
@@ -193,8 +182,7 @@ def test_lines_of_json(tmp_path):
 
 
 def test_json_of_any_character(unicode_checkpoint, tmp_path):
-    line = written("-length=200", "-json=1", checkpoint=unicode_checkpoint)
-    assert line.count("\n") == 1
+    (line,) = written("-length=200", "-json=1", checkpoint=unicode_checkpoint).splitlines()
     assert json.loads(line)["text"] + "\n" == written("-length=200", checkpoint=unicode_checkpoint)
     surrogate = rewrite(unicode_checkpoint, tmp_path / "x.pt", vocabulary="\n aeAéß道😀\u05d0\ud800", encoding="utf-16")
     assert "?" in json.loads(written("-length=99", "-json=1", checkpoint=surrogate))["text"]
@@ -231,27 +219,26 @@ def test_ctrl_c_keeps_the_text_so_far():
 
 def test_messages_go_to_standard_error_only():
     done = run("-verbose=1", "-length=10")
-    assert len(done.stdout) == 11
-    assert re.fullmatch(
-        rb"sampling from lstm with 2 layers of 24, trained for 2.00 epochs\nno -primetext given: .* uniformly\n",
-        done.stderr,
-    )
+    said = b"sampling from lstm with 2 layers of 24, trained for 2.00 epochs\nno -primetext given: the first character"
+    assert len(done.stdout) == 11 and done.stderr.startswith(said)
 
 
 # Mistakes
 
 
-@pytest.mark.parametrize("name", ["prime.txt", "/dev/zero", "x" * 300, "none.pt", "."])
-def test_what_is_not_a_checkpoint(name, tmp_path):
-    (tmp_path / "prime.txt").write_bytes(b"one two\n")
-    path = tmp_path / name
-    words = {
-        "prime.txt": "is not a valid char-rnn checkpoint",
-        "/dev/zero": "is not a regular file",
-        "none.pt": f"there is no checkpoint {path}",
-        ".": f"there is no checkpoint in {path}",
-    }
-    refused(run(checkpoint=path), str(path), words.get(name, "file name too long"))
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("x.txt", "is not a valid char-rnn checkpoint"),
+        ("/dev/zero", "is not a regular file"),
+        ("x" * 300, "file name too long"),
+        ("none.pt", "there is no checkpoint"),
+        (".", "there is no checkpoint in"),
+    ],
+)
+def test_what_is_not_a_checkpoint(name, words, tmp_path):
+    (tmp_path / "x.txt").write_bytes(b"one two\n")
+    refused(run(checkpoint=tmp_path / name), str(tmp_path / name), words)
 
 
 def test_primetext_files_that_cannot_be_fed(tmp_path):

@@ -10,13 +10,13 @@ Letters: T characters, C cells, K versions of a fact.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from util.page.facts import CONDITIONS, NUMBERS
-from util.text.vocabulary import UNICODE_SIZE
 
 SHIFTS = 24
 """How often chance is tried: a cell is chosen and scored in the same way, with the fact moved along the text."""
@@ -55,7 +55,7 @@ def find_cells(passages: Sequence[str], cells: np.ndarray) -> list[Finding]:
     middle = int(ends[np.abs(ends[:-1] - ends[-1] / 2).argmin()])
     first, second = halves = slice(0, middle), slice(middle, None)
     ranks = [centered_ranks(cells[half]) for half in halves]
-    pairs = np.concatenate([last_two(passage) for passage in passages])
+    pairs = [pair for passage in passages for pair in zip("\0" + passage, passage)]
     findings = []
     for name, fact in (NUMBERS | CONDITIONS).items():
         values = np.concatenate([fact(passage) for passage in passages]).astype(np.float32)
@@ -114,15 +114,10 @@ def centered_ranks(values: np.ndarray) -> np.ndarray:
     return result
 
 
-def last_two(passage: str) -> np.ndarray:
-    """Returns a number for each pair of a character and the one before it, (T,)."""
-    codes = np.array([ord(c) for c in passage])
-    return codes + UNICODE_SIZE * np.concatenate([[0], codes[:-1]])
-
-
-def guesses(pairs: np.ndarray, values: np.ndarray, other_pairs: np.ndarray) -> np.ndarray:
+def guesses(pairs: list[tuple[str, str]], values: np.ndarray, other_pairs: list[tuple[str, str]]) -> np.ndarray:
     """Returns for each of other_pairs the mean value of the same pair here, or the overall mean if it is new."""
-    known, numbers = np.unique(pairs, return_inverse=True)
-    means = np.bincount(numbers, values) / np.bincount(numbers)
-    at = np.minimum(np.searchsorted(known, other_pairs), len(known) - 1)
-    return np.where(known[at] == other_pairs, means[at], values.mean())
+    seen = defaultdict(list)
+    for pair, value in zip(pairs, values.tolist()):
+        seen[pair].append(value)
+    means = {pair: sum(found) / len(found) for pair, found in seen.items()}
+    return np.array([means.get(pair, values.mean()) for pair in other_pairs])
