@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.inputs import GOLDEN, ROOT
-from util.checkpoint.store import load_checkpoint
-from util.errors import UserError
+from tests.helpers.inputs import ROOT
 from util.sampling.growing import sample_text
 
 
@@ -60,9 +58,3 @@ def fetched(address: str) -> str:
                 raise
         time.sleep(0.05)
     raise TimeoutError(address)
-
-
-def test_a_primetext_that_the_model_does_not_know():
-    checkpoint = load_checkpoint(GOLDEN / "rnn.t7")
-    with pytest.raises(UserError, match="'Q'"):
-        sample_text(checkpoint, primetext="Q")

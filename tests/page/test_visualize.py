@@ -83,16 +83,16 @@ def test_a_text_that_is_gone(tmp_path):
 
 
 def test_half_precision_and_what_it_costs(trained, tmp_path):
-    for half in (0, 1):
-        done = run("visualize.py", trained, "-split=train", f"-half={half}", f"-output={half}.html", cwd=tmp_path)
-    count, before, after = re.findall(r"[\d,]+ characters|\d+\.\d{5}", done.stderr)
+    exact, half = (tmp_path / name for name in ("exact.html", "half.html"))
+    run_here("visualize.py", trained, "-split=train", f"-output={exact}")
+    done = run_here("visualize.py", trained, "-split=train", "-half=1", f"-output={half}")
+    count, *said = re.findall(r"[\d,]+ characters|\d+\.\d{5}", done.stderr.decode())
     checkpoint, passages = load_checkpoint(trained), [TEXT[610 * b :][:570] for b in range(4)]
-    rounded = {name: array.astype(np.float16) for name, array in checkpoint.parameters.items()}
     assert count == "2,280 characters"
-    for said, parameters in ((before, checkpoint.parameters), (after, rounded)):
-        assert float(said) == pytest.approx(read_passages(checkpoint, parameters, passages)[0], abs=1e-5)
-    saved = (tmp_path / "0.html").stat().st_size - (tmp_path / "1.html").stat().st_size
-    assert abs(saved - checkpoint.size * 2 * 4 / 3) < 200
+    for loss, dtype in zip(said, (np.float32, np.float16), strict=True):
+        parameters = {name: array.astype(dtype) for name, array in checkpoint.parameters.items()}
+        assert float(loss) == pytest.approx(read_passages(checkpoint, parameters, passages)[0], abs=1e-5)
+    assert abs(exact.stat().st_size - half.stat().st_size - checkpoint.size * 2 * 4 / 3) < 200
 
 
 def test_the_loss_of_passages_side_by_side(trained):

@@ -14,7 +14,6 @@ from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import numpy as np
 
@@ -33,19 +32,40 @@ def page_bytes(
     checkpoint: Checkpoint, name: str, parameters: Parameters, text: PageText, findings: Sequence[Finding]
 ) -> bytes:
     """Returns the page of a model with these parameters, which are the checkpoint's own or rounded."""
+    _, H, L, model = checkpoint.model_shape
+    content = {
+        "name": name, "about": about(checkpoint),
+        "cell": model, "layers": L, "size": H,
+        "vocabulary": list(checkpoint.vocabulary.characters), "bytes": checkpoint.vocabulary.is_bytes,
+        "opening": document_end(checkpoint),  # fed to the model before a text that has no beginning of its own
+        "stored": str(next(iter(parameters.values())).dtype),
+        "tab": text.tab, "source": text.sentence, "passages": text.passages,
+        "facts": [asdict(finding) for finding in findings], "searched": sum(map(len, text.searched)),
+    }  # fmt: skip
     style = (FOLDER / "page.css").read_text("utf-8")
     script = "\n".join((FOLDER / f"{part}.js").read_text("utf-8") for part in SCRIPTS)
     policy = f"default-src 'none'; script-src {digest(script)}; style-src {digest(style)}; img-src data:"
-    # ASCII only; without < nothing in it can end the element it is in.
-    content = json.dumps(page_content(checkpoint, name, parameters, text, findings)).replace("<", r"\u003c")
     # One after the other, little-endian.
     arrays = (np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for array in parameters.values())
-    weights = in_base64(b"".join(array.tobytes() for array in arrays))
     page = Template((FOLDER / "page.html").read_text("utf-8")).substitute(
         policy=f"{policy}; base-uri 'none'; form-action 'none'",
-        style=style, script=script, title=escape(name), content=content, weights=weights,
+        title=escape(name), style=style, script=script,
+        # ASCII only; without < nothing in it can end the element it is in.
+        content=json.dumps(content).replace("<", r"\u003c"),
+        weights=in_base64(b"".join(array.tobytes() for array in arrays)),
     )  # fmt: skip
     return page.encode(errors="replace")  # a file name need not be text
+
+
+def about(checkpoint: Checkpoint) -> str:
+    """Returns what the page says of its model."""
+    V, H, L, model = checkpoint.model_shape
+    loss, units = checkpoint.validations.get(checkpoint.iteration), f"{checkpoint.vocabulary.unit}s"
+    return (
+        f"{'A' if model == 'gru' else 'An'} {model.upper()} of {L} layer{'s' * (L > 1)} of {H:,} cells that predicts "
+        f"the next of {V:,} {units}: {checkpoint.size:,} parameters, {checkpoint.trained}"
+        f"{'' if loss is None else f', validation loss {loss:.4f}'}. It runs in your browser; nothing leaves it."
+    )
 
 
 def digest(source: str) -> str:
@@ -55,27 +75,3 @@ def digest(source: str) -> str:
 
 def in_base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
-
-
-def page_content(
-    checkpoint: Checkpoint, name: str, parameters: Parameters, text: PageText, findings: Sequence[Finding]
-) -> dict[str, Any]:
-    """Returns what the page shows, besides its weights, which are `parameters`."""
-    V, H, L, model = checkpoint.model_shape
-    loss = checkpoint.validations.get(checkpoint.iteration)
-    about = (
-        f"{'A' if model == 'gru' else 'An'} {model.upper()} of {L} layer{'s' * (L > 1)} of {H:,} cells that predicts "
-        f"the next of {V:,} {'bytes' if checkpoint.vocabulary.is_bytes else 'characters'}: "
-        f"{checkpoint.size:,} parameters, {checkpoint.trained}"
-    )
-    about += "" if loss is None else f", validation loss {loss:.4f}"
-    return {
-        "name": name,
-        "about": about + ". It runs in your browser; nothing leaves it.",
-        "cell": model, "layers": L, "size": H,
-        "vocabulary": list(checkpoint.vocabulary.characters), "bytes": checkpoint.vocabulary.is_bytes,
-        "opening": document_end(checkpoint),  # fed to the model before a text that has no beginning of its own
-        "stored": str(next(iter(parameters.values())).dtype),
-        "tab": text.tab, "source": text.sentence, "passages": text.passages,
-        "facts": [asdict(finding) for finding in findings], "searched": sum(map(len, text.searched)),
-    }  # fmt: skip

@@ -86,11 +86,11 @@ def passages_of_split(checkpoint: Checkpoint, options: Namespace, source: Source
 def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequence[str]) -> tuple[float, np.ndarray]:
     """Returns the mean loss in nats, without each passage's first character, and all cells after each one, (T, C).
 
-    The model must know every character of the passages. `parameters` are its own, or others in any precision.
+    No passage is empty, and the model knows all of their characters. `parameters` are its own in any precision.
     """
     V, H, L, model = checkpoint.model_shape
     index, N, lengths = checkpoint.vocabulary.index, len(passages), np.array([len(passage) for passage in passages])
-    if not lengths.any():
+    if not passages:
         return 0.0, np.zeros((0, L * H))
     window = np.zeros((max(lengths), N), int)  # what follows a shorter passage is ignored
     for column, passage in zip(window.T, passages):
@@ -103,8 +103,8 @@ def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequ
             total -= float(log_probs[np.arange(N), indices][lengths > t].sum())
         log_probs = step(indices)
         cells[:, t] = np.concatenate([layer.shown.reshape(N, H) for layer in step.layers], axis=1)
-    count = int(np.maximum(lengths - 1, 0).sum())
-    return total / max(1, count), np.concatenate([rows[:length] for rows, length in zip(cells, lengths)])
+    loss = total / max(1, int(lengths.sum()) - N)
+    return loss, np.concatenate([rows[:length] for rows, length in zip(cells, lengths)])
 
 
 def written_texts(checkpoint: Checkpoint, length: int, seed: int, texts: int) -> list[str]:
