@@ -31,6 +31,7 @@ def prepare(script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setattr(script, "URL", "http://127.0.0.1:1/input.txt")
     monkeypatch.setattr(script, "SHA256", hashlib.sha256(CONTENT).hexdigest())
     monkeypatch.setattr(script, "INPUT", tmp_path / "input.txt")
+    monkeypatch.setattr(script, "TIMEOUT", 1.0)
     return script
 
 

@@ -5,7 +5,6 @@ import math
 import re
 import shutil
 from argparse import Namespace
-from itertools import pairwise
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 import evaluate
-from tests.helpers.checkpoints import rewrite, stepper
+from tests.helpers.checkpoints import log_probs, rewrite
 from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN, SMALL, numbers
 from tests.helpers.refusals import refused
@@ -68,11 +67,10 @@ def measured(done: CompletedProcess) -> float:
 
 def expected_loss(path: Path, passages: list[str]) -> float:
     """The mean loss in nats on the characters of passages after each one's first, from the model written in numpy."""
-    checkpoint = load_checkpoint(path)
-    index, losses = checkpoint.vocabulary.index, []
+    checkpoint, losses = load_checkpoint(path), []
     for passage in passages:
-        step = stepper(checkpoint)
-        losses += [-step(np.array([index[before]]))[0, index[after]] for before, after in pairwise(passage)]
+        indices = [checkpoint.vocabulary.index[c] for c in passage]
+        losses += [-after[index] for after, index in zip(log_probs(checkpoint, indices[:-1]), indices[1:])]
     return float(np.mean(losses, dtype=float))
 
 

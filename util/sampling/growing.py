@@ -34,15 +34,12 @@ class GrowingText:
     ) -> None:  # fmt: skip
         self._file, self._vocabulary, self._color = file, vocabulary, color
         self._stop, self._stop_before = deque(stop), deque(stop_before)
-        self._sampled, self._recent = deque[int](maxlen=len(stop)), deque[int](maxlen=len(stop_before))
+        self._sampled = deque[int](maxlen=len(stop))
+        self._recent = deque(prime, maxlen=len(stop_before))  # which may begin in the primetext
         self._held = deque[bytes]()
         self._count, self._surprise = 0, 0.0
         self.ended = False
         """Whether `stop` or `stop_before` came."""
-        for index in prime:  # it may end in the middle of `stop_before`
-            self._recent.append(index)
-            if self._recent == self._stop_before:
-                self._recent.clear()
         self._write(*(vocabulary.written[index] for index in prime))
 
     def add(self, index: int, log_probs: np.ndarray) -> None:
