@@ -25,7 +25,7 @@ from util.cli.flags import POSITIVE, SEED, STRING, SWITCH, Flags, choice, real, 
 from util.cli.signals import StopSignals
 from util.errors import UserError
 from util.sampling.drawing import Step, drawing, most_likely, sample
-from util.sampling.growing import GrowingText, document_end, grow, numbered, printed
+from util.sampling.growing import GrowingText, document_end, grow, numbered
 from util.text.vocabulary import Vocabulary
 
 
@@ -59,49 +59,45 @@ def flags() -> Flags:
 
 def main() -> int:
     options = flags().parse()
+    if options.json and options.color:
+        raise UserError("-color is for a terminal; leave it out with -json")
     say = tell if options.verbose else lambda sentence: None
     device = choose_device(options.gpuid, options.opencl, say)
     options.checkpoint, checkpoint = best_checkpoint(options.checkpoint, say)
     vocabulary, N = checkpoint.vocabulary, options.num_samples
     prime = vocabulary.encode(primetext(options, vocabulary), options.unknown_chars)
-    if "\\" in options.primetext and "\\" in vocabulary.index:
-        say(r"the model knows \, so -primetext is literal; for a newline, write $'\n' in bash, or use -primetext_file")
-    stop, separator = vocabulary.encode_flag(options.stop, "-stop"), document_end(checkpoint)
+    stop, opening = vocabulary.encode_flag(options.stop, "-stop"), document_end(checkpoint)
     stop_before = document_end(checkpoint, needed=True) if options.stop_document else []
-    if options.json and options.color:
-        raise UserError("-color is for a terminal; leave it out with -json")
     V, H, L, model = checkpoint.model_shape
     say(f"sampling from {model} with {L} layers of {H}, trained for {checkpoint.trained}")
     if not prime:
-        first = "the text begins with a new document" if separator else "the first character is drawn uniformly"
+        first = "the text begins with a new document" if opening else "the first character is drawn uniformly"
         why = "the model knows no character of the primetext" if options.primetext else "no -primetext given"
         say(f"{why}: {first}")
-    if N > 1 and not options.sample:
-        say("with -sample 0 all texts will be the same")
 
-    step = stepper(checkpoint, device, N)
     draw = drawing(options.seed, N, options.temperature, options.top_k, options.top_p)
-    sampled = sample(step, draw if options.sample else most_likely, N, V, prime or separator, options.length)
+    choose = draw if options.sample else most_likely
+    sampled = sample(stepper(checkpoint, device, N), choose, N, V, prime or opening, options.length)
     reads = [options.checkpoint, *([Path(options.primetext_file)] if options.primetext_file else [])]
     with output(options.output or "-", "-output", reads) as file, StopSignals(silent=True) as signals:
         # A single text is written as it grows; several are held until all are complete.
         held = [io.BytesIO() for _ in range(N)] if N > 1 or options.json else []
-        show = printed(vocabulary, options.color)
-        texts = [GrowingText(text, show, prime, stop, stop_before) for text in held or (file,)]
+        color = bool(options.color)
+        texts = [GrowingText(text, vocabulary, prime, stop, stop_before, color) for text in held or (file,)]
         grow(texts, sampled, lambda: bool(signals.received))
+        contents = [text.getvalue() for text in held]
         if options.json:
-            file.write(b"".join(map(json_line, texts, held, count(options.seed))))
+            file.write(b"".join(map(json_line, texts, contents, count(options.seed))))
         elif held:
-            file.write(numbered([text.getvalue() for text in held]))
+            file.write(numbered(contents))
         elif not (options.output and vocabulary.is_bytes):  # which may be no text, so nothing is added
             file.write(b"\n")
     return signals.exit_status
 
 
-def json_line(text: GrowingText, content: io.BytesIO, seed: int) -> bytes:
-    """Returns a sampled text as a line of JSON."""
-    what = {"text": content.getvalue().decode(errors="replace"), "seed": seed % 2**32}
-    return json.dumps(what | {"ended": text.ended, "bits": text.bits}, ensure_ascii=False).encode() + b"\n"
+def json_line(text: GrowingText, content: bytes, seed: int) -> bytes:
+    about = {"text": content.decode(errors="replace"), "seed": seed % 2**32, "ended": text.ended, "bits": text.bits}
+    return json.dumps(about, ensure_ascii=False).encode() + b"\n"
 
 
 def primetext(options: Namespace, vocabulary: Vocabulary) -> str:

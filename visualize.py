@@ -17,11 +17,8 @@ from util.cli.console import tell
 from util.cli.files import check_output, output
 from util.cli.flags import STRING, SWITCH, Flags, whole
 from util.page.findings import find_cells
-from util.page.page import in_half_precision, packed_weights, page_bytes, page_content
-from util.page.reading import read_passages
-from util.page.text import text_for_page
-
-LARGE = 20_000_000  # bytes of a page
+from util.page.page import page_bytes
+from util.page.text import read_passages, text_for_page
 
 
 def flags() -> Flags:
@@ -40,25 +37,23 @@ def main() -> None:
     options = flags().parse()
     check_text_flags(options)
     options.checkpoint, checkpoint = best_checkpoint(options.checkpoint)
-    page_text = text_for_page(checkpoint, options)
+    text = text_for_page(checkpoint, options)
     target = options.output or options.checkpoint.with_suffix(".html")
-    reads = (options.checkpoint, *page_text.reads)
+    reads = (options.checkpoint, *text.files)
     check_output(target, "-output", reads, "page")
 
-    loss, cells = read_passages(checkpoint, checkpoint.parameters, page_text.searched)
-    findings, searched = find_cells(page_text.searched, cells), len(cells)
     parameters = checkpoint.parameters
+    loss, cells = read_passages(checkpoint, parameters, text.searched)
+    findings = find_cells(text.searched, cells)
     if options.half:
-        parameters = in_half_precision(parameters)
-        rounded, _ = read_passages(checkpoint, parameters, page_text.searched)
-        tell(f"loss on {searched:,} characters: {loss:.5f} nats per character, with 16-bit weights {rounded:.5f}")
-    content = page_content(checkpoint, options.checkpoint.stem, parameters, page_text, findings)
-    page = page_bytes(content, packed_weights(parameters))
+        parameters = {name: array.astype("float16") for name, array in parameters.items()}
+        rounded, _ = read_passages(checkpoint, parameters, text.searched)
+        tell(f"loss on {len(cells):,} characters: {loss:.5f} nats per character, with 16-bit weights {rounded:.5f}")
+    page = page_bytes(checkpoint, options.checkpoint.stem, parameters, text, findings)
     with output(target, "-output", reads, "page") as file:
         file.write(page)
     if options.output != "-":
-        hint = "; -half 1 makes it smaller" * (len(page) > LARGE and not options.half)
-        print(f"wrote {target} ({len(page) / 1e6:.1f} MB); open it in a browser{hint}")
+        print(f"wrote {target} ({len(page) / 1e6:.1f} MB); open it in a browser")
 
 
 if __name__ == "__main__":

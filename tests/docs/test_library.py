@@ -12,10 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.char_rnn import CharRNN
-from tests.helpers.inputs import GOLDEN, ROOT
-from util.checkpoint.store import load_checkpoint
-from util.errors import UserError
+from tests.helpers.inputs import ROOT
 from util.sampling.growing import sample_text
 
 
@@ -61,25 +58,3 @@ def fetched(address: str) -> str:
                 raise
         time.sleep(0.05)
     raise TimeoutError(address)
-
-
-@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_numpy_and_torch_write_the_same_text(name, dtype):
-    checkpoint = load_checkpoint(GOLDEN / f"{name}.t7")
-    checkpoint.parameters = {key: array.astype(dtype) for key, array in checkpoint.parameters.items()}
-
-    def texts(**options):
-        model = CharRNN.from_arrays(checkpoint.model_shape, checkpoint.parameters)
-        assert str(model.decoder.weight.dtype) == f"torch.{dtype}"
-        return [sample_text(checkpoint, 300, "one", step=step, **options) for step in (None, model.stepper())]
-
-    drawn, cold = texts(), texts(temperature=1e-9)
-    assert drawn[0] == drawn[1] and cold[0] == cold[1] and drawn[0] != cold[0]
-    assert len(drawn[0]) == len(cold[0]) == 303 and len(set(drawn[0])) > len(set(cold[0]))
-
-
-def test_a_primetext_that_the_model_does_not_know():
-    checkpoint = load_checkpoint(GOLDEN / "rnn.t7")
-    with pytest.raises(UserError, match="'Q'"):
-        sample_text(checkpoint, primetext="Q")

@@ -52,16 +52,6 @@ def test_a_text_as_the_model_reads_it(make, cell, num_layers, dtype):
 
 
 @cells
-def test_texts_are_equal_until_they_read_different_characters(make, cell):
-    _, parameters = make(cell, 2, torch.float64)
-    step = Stepper(parameters, 2, cell, N)
-    for index in characters(5):
-        assert np.ptp(step(np.full(N, index)), axis=0).max() == 0
-    assert np.ptp(step(np.arange(N)), axis=0).max() > 0.01
-    assert np.ptp(step(np.full(N, 0)), axis=0).max() > 0.001  # the states are the texts' own
-
-
-@cells
 @dtypes
 def test_the_model_s_own_stepper(make, cell, dtype):
     """The one for a GPU, with torch: the same shapes and the same figures."""
@@ -82,12 +72,3 @@ def test_log_probabilities_sum_to_one_however_large_the_weights(make, cell):
         log_probs = Stepper(parameters, 2, cell, texts)(np.full(texts, 3))
         assert np.abs(np.exp(log_probs.astype(np.float64)).sum(axis=-1) - 1).max() < 1e-5
         assert log_probs.min() < -100
-
-
-def test_the_parameters_stay_as_they_are(make):
-    _, parameters = make("lstm", 2, torch.float32)
-    before = {name: array.copy() for name, array in parameters.items()}
-    step = Stepper(parameters, 2, "lstm")
-    for index in (1, 2):
-        step(np.array([index]))
-    assert all(np.array_equal(before[name], array) for name, array in parameters.items())

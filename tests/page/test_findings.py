@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from util.page import facts
-from util.page.findings import Finding, centered_ranks, find_cells, strengths
+from util.page.findings import centered_ranks, find_cells, strengths
 
-FACTS = {fact.name: fact for fact in facts.FACTS}
+FACTS = facts.NUMBERS | facts.CONDITIONS
 
 
 def prose(seed: int) -> list[str]:
@@ -22,11 +22,7 @@ def prose(seed: int) -> list[str]:
 
 
 def fact_in(passages: list[str], name: str) -> np.ndarray:
-    return np.concatenate([FACTS[name].values(passage) for passage in passages]).astype(float)
-
-
-def found_in(passages: list[str], cells: np.ndarray) -> dict[str, Finding]:
-    return {finding.name: finding for finding in find_cells(passages, cells)}
+    return np.concatenate([FACTS[name](passage) for passage in passages]).astype(float)
 
 
 def slow_auc(cell: np.ndarray, fact: np.ndarray) -> float:
@@ -45,14 +41,12 @@ def test_strengths_are_2_auc_minus_1_and_spearman_s_correlation():
     ranks = centered_ranks(cells)
     assert all(np.array_equal(found, slow_ranks(cell) - 75.5) for cell, found in zip(cells.T, ranks.T))
     event, number = random.integers(0, 2, 150), random.integers(0, 7, 150)
-    of_event, of_number = strengths(ranks, event[:, None], False), strengths(ranks, number[:, None], True)
-    assert of_event.shape == of_number.shape == (5, 1)
-    for cell, by_event, by_number in zip(cells.T, of_event[:, 0], of_number[:, 0]):
-        assert by_event == pytest.approx(2 * slow_auc(cell, event) - 1, abs=1e-5)
-        assert by_number == pytest.approx(np.corrcoef(slow_ranks(cell), slow_ranks(number))[0, 1], abs=1e-5)
+    aucs = [slow_auc(cell, event) for cell in cells.T]
+    correlations = [np.corrcoef(slow_ranks(cell), slow_ranks(number))[0, 1] for cell in cells.T]
+    assert strengths(ranks, event[:, None], False)[:, 0] == pytest.approx(2 * np.array(aucs) - 1, abs=1e-5)
+    assert strengths(ranks, number[:, None], True)[:, 0] == pytest.approx(correlations, abs=1e-5)
     constant = np.ones((150, 1))  # what never changes has no strength
-    for values, is_number in ((constant, True), (constant, False)):
-        assert not strengths(ranks, values, is_number).any()
+    assert not strengths(ranks, constant, True).any() and not strengths(ranks, constant, False).any()
     assert not strengths(centered_ranks(constant), number[:, None], True).any()
 
 
@@ -70,12 +64,12 @@ def test_a_planted_cell_is_found(name, sign):
     assert finding.base == pytest.approx(fact.mean())
     second = slice(len(fact) // 2, None)  # twelve passages of the same length: the cell was chosen on the first six
     if finding.is_number:
-        correlation = np.corrcoef(slow_ranks(cells[second, 70]), slow_ranks(fact[second]))[0, 1]
-        assert finding.score == pytest.approx(correlation, abs=1e-4)
+        expected = np.corrcoef(slow_ranks(cells[second, 70]), slow_ranks(fact[second]))[0, 1]
         assert 0.7 < abs(finding.score) < 1 and abs(finding.chance) < 0.2
     else:
-        assert finding.score == pytest.approx(slow_auc(sign * cells[second, 70], fact[second]), abs=1e-4)
+        expected = slow_auc(sign * cells[second, 70], fact[second])
         assert 0.85 < finding.score < 1 and finding.chance < 0.6
+    assert finding.score == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("drift", [0, 0.999])
@@ -96,7 +90,7 @@ def test_what_is_not_a_finding():
     cells, half = np.random.default_rng(5).normal(size=(len(capital), 20)), len(capital) // 2
     cells[:, 3] = capital
     cells[:half, 4] = column[:half]
-    findings = found_in(passages, cells)
+    findings = {finding.name: finding for finding in find_cells(passages, cells)}
     finding = findings["a capital"]
     assert (finding.cell, finding.score, finding.found) == (3, pytest.approx(1), False)
     assert finding.pair == pytest.approx(1, abs=0.01)
@@ -106,12 +100,11 @@ def test_what_is_not_a_finding():
 
 def test_rare_facts_are_left_out_and_one_passage_says_nothing():
     passages = prose(8)
+    passages[0] = "(9" + passages[0][2:]  # once is not often enough
     cells = np.random.default_rng(9).normal(size=(sum(map(len, passages)), 5))
-    names = found_in(passages, cells).keys()
+    names = {finding.name for finding in find_cells(passages, cells)}
     assert "inside quotation marks" in names
     assert not names & {"a digit", "inside a tag", "inside a comment", "depth of brackets", "indentation of the line"}
-    passages[0] = "(9" + passages[0][2:]  # once is not often enough
-    assert found_in(passages, cells).keys() == names
     assert find_cells(passages[:1], cells[:800]) == [] == find_cells([], np.zeros((0, 3)))
 
 
@@ -138,4 +131,4 @@ def test_rare_facts_are_left_out_and_one_passage_says_nothing():
     ],
 )
 def test_facts(name, text, expected):
-    assert FACTS[name].values(text).tolist() == expected
+    assert FACTS[name](text).tolist() == expected

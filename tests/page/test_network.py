@@ -11,7 +11,6 @@ from tests.helpers.checkpoints import log_probs
 from tests.helpers.inputs import GOLDEN, numbers
 from tests.helpers.scripts import run_here
 from util.checkpoint.store import load_checkpoint, save_checkpoint
-from util.page.page import in_half_precision
 
 SAMPLES = json.loads((GOLDEN / "samples.json").read_text())
 TEXT = numbers(60).decode()[:500]
@@ -20,8 +19,8 @@ TEXT = numbers(60).decode()[:500]
 def expected_for(path: Path, half: bool) -> np.ndarray:
     """Log-probabilities after each character of the text, in double precision."""
     checkpoint = load_checkpoint(path)
-    parameters = in_half_precision(checkpoint.parameters) if half else checkpoint.parameters
-    double = {name: array.astype(np.float64) for name, array in parameters.items()}
+    stored = np.float16 if half else checkpoint.dtype
+    double = {name: array.astype(stored).astype(np.float64) for name, array in checkpoint.parameters.items()}
     return log_probs(replace(checkpoint, parameters=double), checkpoint.vocabulary.encode(TEXT))
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 
 import numpy as np
+
+Fact = Callable[[str], np.ndarray]
+"""Returns a fact after each character of a passage, (T,): a number, or 0 or 1 for a condition."""
 
 # Each of these patterns ends with the first character that is no longer inside; see `inside`.
 COMMENT = re.compile(
@@ -20,15 +22,6 @@ COMMENT = re.compile(
 TAG = re.compile(r"</?[A-Za-z][^<>\n]*>")
 QUOTATION = re.compile(r'"(?:[^"\n]|\n(?!\s*\n))*(?:"|\n|\Z)|“[^”]*(?:”|\Z)|«[^»]*(?:»|\Z)|「[^」]*(?:」|\Z)')
 SPEAKER = re.compile(r"^[^\n]*:\n", re.MULTILINE)
-
-
-@dataclass
-class Fact:
-    """`values` returns the fact after each character of a passage, (T,): a number, or 0 or 1."""
-
-    name: str
-    is_number: bool
-    values: Callable[[str], np.ndarray]
 
 
 def since(pattern: str, text: str) -> np.ndarray:
@@ -61,19 +54,21 @@ def indentation(text: str) -> np.ndarray:
     return np.array(result[:-1], int)
 
 
-FACTS = (
-    Fact("characters since the line began", True, partial(since, r"\n")),
-    Fact("characters since a sentence ended", True, partial(since, r"[.!?。！？]")),  # noqa: RUF001
-    Fact("characters since the paragraph began", True, partial(since, r"\n[ \t]*\n")),
-    Fact("length of the word so far", True, partial(running, lambda count, c: (count + 1) * c.isalpha())),
-    Fact("depth of brackets", True, partial(running, lambda depth, c: max(0, depth + (c in "([{") - (c in ")]}")))),
-    Fact("indentation of the line", True, indentation),
-    Fact("inside quotation marks", False, partial(inside, QUOTATION)),
-    Fact("inside a comment", False, partial(inside, COMMENT)),
-    Fact("inside a tag", False, partial(inside, TAG)),
-    Fact("in a line that will end in a colon", False, partial(inside, SPEAKER)),
-    Fact("in a word", False, partial(running, lambda _, c: c.isalpha())),
-    Fact("a capital", False, partial(running, lambda _, c: c.isupper())),
-    Fact("a digit", False, partial(running, lambda _, c: c.isdigit())),
-    Fact("after punctuation", False, partial(running, lambda _, c: c in ".,;:!?。，；：！？、")),  # noqa: RUF001
-)
+NUMBERS: dict[str, Fact] = {
+    "characters since the line began": partial(since, r"\n"),
+    "characters since a sentence ended": partial(since, r"[.!?。！？]"),  # noqa: RUF001
+    "characters since the paragraph began": partial(since, r"\n[ \t]*\n"),
+    "length of the word so far": partial(running, lambda count, c: (count + 1) * c.isalpha()),
+    "depth of brackets": partial(running, lambda depth, c: max(0, depth + (c in "([{") - (c in ")]}"))),
+    "indentation of the line": indentation,
+}
+CONDITIONS: dict[str, Fact] = {
+    "inside quotation marks": partial(inside, QUOTATION),
+    "inside a comment": partial(inside, COMMENT),
+    "inside a tag": partial(inside, TAG),
+    "in a line that will end in a colon": partial(inside, SPEAKER),
+    "in a word": partial(running, lambda _, c: c.isalpha()),
+    "a capital": partial(running, lambda _, c: c.isupper()),
+    "a digit": partial(running, lambda _, c: c.isdigit()),
+    "after punctuation": partial(running, lambda _, c: c in ".,;:!?。，；：！？、"),  # noqa: RUF001
+}

@@ -10,13 +10,13 @@ Letters: T characters, C cells, K versions of a fact.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from util.page.facts import FACTS
-from util.text.vocabulary import UNICODE_SIZE
+from util.page.facts import CONDITIONS, NUMBERS
 
 SHIFTS = 24
 """How often chance is tried: a cell is chosen and scored in the same way, with the fact moved along the text."""
@@ -32,12 +32,16 @@ class Finding:
     name: str
     is_number: bool
     cell: int
-    score: float  # on the half that the cell was not chosen on: an AUC, or a correlation
     rises: bool  # whether the cell is high when the fact is true; if not, the AUC is that of the negated cell
     base: float  # the fraction of characters that have the fact, or its mean
+    found: bool  # whether the cell knows more than chance and a guess from the last two characters
+    score: float  # on the half that the cell was not chosen on: an AUC, or a correlation
     chance: float
-    pair: float  # the score of a guess from the last two characters
-    found: bool  # whether the cell knows more than chance and that guess
+    pair: float  # the score of that guess
+
+    @property
+    def strength(self) -> float:
+        return abs(self.score) if self.is_number else 2 * self.score - 1
 
 
 def find_cells(passages: Sequence[str], cells: np.ndarray) -> list[Finding]:
@@ -49,27 +53,26 @@ def find_cells(passages: Sequence[str], cells: np.ndarray) -> list[Finding]:
         return []
     ends = np.cumsum([len(passage) for passage in passages])
     middle = int(ends[np.abs(ends[:-1] - ends[-1] / 2).argmin()])
-    first, second = slice(0, middle), slice(middle, None)
-    first_ranks, second_ranks = centered_ranks(cells[first]), centered_ranks(cells[second])
-    pairs = np.concatenate([last_two(passage) for passage in passages])
-    ranked = []
-    for fact in FACTS:
-        values = np.concatenate([fact.values(passage) for passage in passages]).astype(np.float32)
-        if not is_common(values[first]) or not is_common(values[second]):
+    first, second = halves = slice(0, middle), slice(middle, None)
+    ranks = [centered_ranks(cells[half]) for half in halves]
+    pairs = [pair for passage in passages for pair in zip("\0" + passage, passage)]
+    findings = []
+    for name, fact in (NUMBERS | CONDITIONS).items():
+        values = np.concatenate([fact(passage) for passage in passages]).astype(np.float32)
+        if not all(is_common(values[half]) for half in halves):
             continue
-        chosen_by = strengths(first_ranks, shifted(values[first]), fact.is_number)
-        scored_by = strengths(second_ranks, shifted(values[second]), fact.is_number)
+        is_number = name in NUMBERS
+        chosen_by, scored_by = (strengths(r, shifted(values[h]), is_number) for r, h in zip(ranks, halves))
         best, versions = np.abs(chosen_by).argmax(axis=0), np.arange(1 + SHIFTS)
         signs = np.sign(chosen_by[best, versions])
         own, *others = signs * scored_by[best, versions]
         guess = centered_ranks(guesses(pairs[first], values[first], pairs[second])[:, None])
-        pair, chance = strengths(guess, values[second][:, None], fact.is_number)[0, 0], max(0.0, *others)
-        found, rises, base = bool(own > max(chance, pair) + MARGIN), bool(signs[0] > 0), float(values.mean(dtype=float))
-        scores = (own * signs[0], chance, pair) if fact.is_number else ((1 + s) / 2 for s in (own, chance, pair))
-        score, chance, pair = map(float, scores)
-        finding = Finding(fact.name, fact.is_number, int(best[0]), score, rises, base, chance, pair, found)
-        ranked.append((not found, -own, finding))
-    return [finding for _, _, finding in sorted(ranked, key=lambda entry: entry[:2])]
+        pair, chance = strengths(guess, values[second][:, None], is_number)[0, 0], max(0.0, *others)
+        scores = (own * signs[0], chance, pair) if is_number else ((1 + s) / 2 for s in (own, chance, pair))
+        rises, found = bool(signs[0] > 0), bool(own > max(chance, pair) + MARGIN)
+        base = float(values.mean(dtype=float))
+        findings.append(Finding(name, is_number, int(best[0]), rises, base, found, *map(float, scores)))
+    return sorted(findings, key=lambda finding: (not finding.found, -finding.strength))
 
 
 def is_common(values: np.ndarray) -> bool:
@@ -111,15 +114,10 @@ def centered_ranks(values: np.ndarray) -> np.ndarray:
     return result
 
 
-def last_two(passage: str) -> np.ndarray:
-    """Returns a number for each pair of a character and the one before it, (T,)."""
-    codes = np.array([ord(c) for c in passage])
-    return codes + UNICODE_SIZE * np.concatenate([[0], codes[:-1]])
-
-
-def guesses(pairs: np.ndarray, values: np.ndarray, other_pairs: np.ndarray) -> np.ndarray:
+def guesses(pairs: list[tuple[str, str]], values: np.ndarray, other_pairs: list[tuple[str, str]]) -> np.ndarray:
     """Returns for each of other_pairs the mean value of the same pair here, or the overall mean if it is new."""
-    known, numbers = np.unique(pairs, return_inverse=True)
-    means = np.bincount(numbers, values) / np.bincount(numbers)
-    at = np.minimum(np.searchsorted(known, other_pairs), len(known) - 1)
-    return np.where(known[at] == other_pairs, means[at], values.mean())
+    seen = defaultdict(list)
+    for pair, value in zip(pairs, values.tolist()):
+        seen[pair].append(value)
+    means = {pair: sum(found) / len(found) for pair, found in seen.items()}
+    return np.array([means.get(pair, values.mean()) for pair in other_pairs])

@@ -14,7 +14,6 @@ from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import numpy as np
 
@@ -29,57 +28,50 @@ SCRIPTS = ("random", "drawing", "model", "alphabet", "reading", "colors", "text"
 """The page's JavaScript files, in the order in which they run as one module."""
 
 
-def page_bytes(content: dict[str, Any], weights: str) -> bytes:
-    """Returns the page, given the results of page_content and packed_weights."""
-    style = (FOLDER / "page.css").read_text("utf-8")
-    script = "\n".join((FOLDER / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
-    policy = (
-        f"script-src {digest(script)}; style-src {digest(style)}; img-src data:; base-uri 'none'; form-action 'none'"
-    )
-    # ASCII only; without < nothing in it can end the element it is in.
-    data = json.dumps(content).replace("<", r"\u003c")
-    parts = {"policy": f"default-src 'none'; {policy}", "style": style, "script": script}
-    parts |= {"title": escape(content["name"]), "content": data, "weights": weights}
-    page = Template((FOLDER / "page.html").read_text("utf-8")).substitute(parts)
-    return page.encode(errors="replace")  # a file name need not be text
-
-
-def digest(source: str) -> str:
-    """Returns the name that a Content-Security-Policy gives to an element with this content."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
-
-
-def packed_weights(parameters: Parameters) -> str:
-    """Returns all parameters, one after the other, little-endian, in base64."""
-    arrays = (np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for array in parameters.values())
-    return base64.b64encode(b"".join(array.tobytes() for array in arrays)).decode()
-
-
-def in_half_precision(parameters: Parameters) -> Parameters:
-    """Returns the parameters in 16 bits, clipped to what those can hold."""
-    most = np.finfo(np.float16).max
-    return {name: np.clip(array, -most, most).astype(np.float16) for name, array in parameters.items()}
-
-
-def page_content(
+def page_bytes(
     checkpoint: Checkpoint, name: str, parameters: Parameters, text: PageText, findings: Sequence[Finding]
-) -> dict[str, Any]:
-    """Returns what the page shows, besides its weights, which are `parameters`."""
-    V, H, L, model = checkpoint.model_shape
-    loss = checkpoint.validations.get(checkpoint.iteration)
-    about = (
-        f"{'A' if model == 'gru' else 'An'} {model.upper()} of {L} layer{'s' * (L > 1)} of {H:,} cells that predicts "
-        f"the next of {V:,} {'bytes' if checkpoint.vocabulary.is_bytes else 'characters'}: "
-        f"{checkpoint.size:,} parameters, {checkpoint.trained}"
-    )
-    about += "" if loss is None else f", validation loss {loss:.4f}"
-    return {
-        "name": name,
-        "about": about + ". It runs in your browser; nothing leaves it.",
+) -> bytes:
+    """Returns the page of a model with these parameters, which are the checkpoint's own or rounded."""
+    _, H, L, model = checkpoint.model_shape
+    content = {
+        "name": name, "about": about(checkpoint),
         "cell": model, "layers": L, "size": H,
         "vocabulary": list(checkpoint.vocabulary.characters), "bytes": checkpoint.vocabulary.is_bytes,
         "opening": document_end(checkpoint),  # fed to the model before a text that has no beginning of its own
         "stored": str(next(iter(parameters.values())).dtype),
-        "tab": text.tab, "source": text.source, "passages": text.passages,
+        "tab": text.tab, "source": text.sentence, "passages": text.passages,
         "facts": [asdict(finding) for finding in findings], "searched": sum(map(len, text.searched)),
     }  # fmt: skip
+    style = (FOLDER / "page.css").read_text("utf-8")
+    script = "\n".join((FOLDER / f"{part}.js").read_text("utf-8") for part in SCRIPTS)
+    policy = f"default-src 'none'; script-src {digest(script)}; style-src {digest(style)}; img-src data:"
+    # One after the other, little-endian.
+    arrays = (np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for array in parameters.values())
+    page = Template((FOLDER / "page.html").read_text("utf-8")).substitute(
+        policy=f"{policy}; base-uri 'none'; form-action 'none'",
+        title=escape(name), style=style, script=script,
+        # ASCII only; without < nothing in it can end the element it is in.
+        content=json.dumps(content).replace("<", r"\u003c"),
+        weights=in_base64(b"".join(array.tobytes() for array in arrays)),
+    )  # fmt: skip
+    return page.encode(errors="replace")  # a file name need not be text
+
+
+def about(checkpoint: Checkpoint) -> str:
+    """Returns what the page says of its model."""
+    V, H, L, model = checkpoint.model_shape
+    loss, units = checkpoint.validations.get(checkpoint.iteration), f"{checkpoint.vocabulary.unit}s"
+    return (
+        f"{'A' if model == 'gru' else 'An'} {model.upper()} of {L} layer{'s' * (L > 1)} of {H:,} cells that predicts "
+        f"the next of {V:,} {units}: {checkpoint.size:,} parameters, {checkpoint.trained}"
+        f"{'' if loss is None else f', validation loss {loss:.4f}'}. It runs in your browser; nothing leaves it."
+    )
+
+
+def digest(source: str) -> str:
+    """Returns the name that a Content-Security-Policy gives to an element with this content."""
+    return f"'sha256-{in_base64(hashlib.sha256(source.encode()).digest())}'"
+
+
+def in_base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()

@@ -30,11 +30,10 @@ def sample(
     log_probs = np.full((texts, vocab_size), -np.log(vocab_size))  # before any input all characters are equally likely
     for index in prime:
         log_probs = step(np.full(texts, index))
-    for number in range(length):
+    for _ in range(length):
         indices = choose(log_probs)
         yield indices, log_probs
-        if number + 1 < length:
-            log_probs = step(indices)
+        log_probs = step(indices)
 
 
 def drawing(seed: int, texts: int = 1, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> Choice:

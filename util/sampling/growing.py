@@ -20,70 +20,75 @@ from util.text.vocabulary import Vocabulary
 # Colors, of the terminal's 256, for characters below these probabilities.
 COLORS = ((0.01, 160), (0.05, 166), (0.2, 136), (0.5, 65))
 
-Show = Callable[[int, "np.ndarray | None"], bytes]
-"""Returns the bytes to print for an index, given the log-probabilities (V,) it was chosen from, if any."""
-
 
 class GrowingText:
     """Writes a text to `file`: the primetext, then sampled characters until they end with the indices `stop`.
 
     The text also ends just before the indices `stop_before`, so as many characters as those are held back meanwhile.
+    With `color`, what the model found unlikely is colored.
     """
 
-    def __init__(self, file: BinaryIO, show: Show, prime: list[int], stop: list[int], stop_before: list[int]) -> None:
-        self._file, self._show = file, show
+    def __init__(
+        self, file: BinaryIO, vocabulary: Vocabulary, prime: list[int], stop: list[int], stop_before: list[int],
+        color: bool = False,
+    ) -> None:  # fmt: skip
+        self._file, self._vocabulary, self._color = file, vocabulary, color
         self._stop, self._stop_before = deque(stop), deque(stop_before)
-        self._sampled, self._recent = deque[int](maxlen=len(stop)), deque[int](maxlen=len(stop_before))
+        self._sampled = deque[int](maxlen=len(stop))
+        self._recent = deque(prime, maxlen=len(stop_before))  # which may begin in the primetext
         self._held = deque[bytes]()
+        self._count, self._surprise = 0, 0.0
         self.ended = False
-        """Whether `stop` or `stop_before` came, and not only `end`."""
-        self.sampled, self.surprise = 0, 0.0
-        """How many characters were sampled, and minus the sum of their log-probabilities."""
-        for index in prime:  # it may end in the middle of `stop_before`
-            self._recent.append(index)
-            if self._recent == self._stop_before:
-                self._recent.clear()
-        file.write(b"".join(show(index, None) for index in prime))
-        file.flush()
+        """Whether `stop` or `stop_before` came."""
+        self._write(*(vocabulary.written[index] for index in prime))
 
     def add(self, index: int, log_probs: np.ndarray) -> None:
-        """Writes a character that was chosen from log_probs (V,), unless the text has ended."""
-        if self.ended:
-            return
-        self.sampled += 1
-        self.surprise -= float(log_probs[index])
-        self._held.append(self._show(index, log_probs))
+        """Adds a character that was chosen from log_probs (V,)."""
+        log_prob = float(log_probs[index])
+        self._count += 1
+        self._surprise -= log_prob
+        self._held.append(self._shown(index, math.exp(log_prob)))
         self._sampled.append(index)
         self._recent.append(index)
         if len(self._held) > len(self._stop_before):
-            self._file.write(self._held.popleft())
-            self._file.flush()
-        if self._stop and self._sampled == self._stop:
-            self.end()
+            self._write(self._held.popleft())
+        if self._stop_before and self._recent == self._stop_before:
+            self._held.clear()
             self.ended = True
-        elif self._stop_before and self._recent == self._stop_before:
-            self.ended = True
+        self.ended |= bool(self._stop) and self._sampled == self._stop
 
-    def end(self) -> None:
+    def complete(self) -> None:
         """Writes what was held back, since no more will come."""
-        if not self.ended:
-            self._file.write(b"".join(self._held))
+        self._write(*self._held)
 
     @property
     def bits(self) -> float | None:
         """The mean surprise in bits of the sampled characters; None if there are none."""
-        return self.surprise / self.sampled / math.log(2) if self.sampled else None
+        return self._surprise / self._count / math.log(2) if self._count else None
+
+    def _shown(self, index: int, probability: float) -> bytes:
+        character = self._vocabulary.written[index]
+        # Escape sequences must not come between the bytes of a character.
+        if self._color and self._vocabulary.stands_alone(index):
+            code = next((code for bound, code in COLORS if probability < bound), None)
+            return b"\x1b[38;5;%dm%b\x1b[0m" % (code, character) if code else character
+        return character
+
+    def _write(self, *characters: bytes) -> None:
+        self._file.write(b"".join(characters))
+        self._file.flush()
 
 
 def grow(texts: list[GrowingText], sampled: Iterator[tuple[np.ndarray, np.ndarray]], stop: Callable[[], bool]) -> None:
     """Adds the sampled characters to the texts until there are no more, all texts have ended, or `stop()` is true."""
     for indices, log_probs in sampled:
         for text, index, expected in zip(texts, indices.tolist(), log_probs):
-            text.add(index, expected)
+            if not text.ended:
+                text.add(index, expected)
         if stop() or all(text.ended for text in texts):
             break
     for text in texts:
-        text.end()
+        text.complete()
 
 
 def numbered(texts: list[bytes]) -> bytes:
@@ -111,21 +116,6 @@ def document_end(checkpoint: Checkpoint, needed: bool = False) -> list[int]:
     return indices
 
 
-def printed(vocabulary: Vocabulary, color: bool) -> Show:
-    """Returns a Show that prints each character as it is, or with a color if the model found it unlikely."""
-
-    def show(index: int, log_probs: np.ndarray | None) -> bytes:
-        character = vocabulary.written[index]
-        # Escape sequences must not come between the bytes of a character.
-        if color and log_probs is not None and vocabulary.stands_alone(index):
-            for bound, code in COLORS:
-                if log_probs[index] < np.log(bound):
-                    return b"\x1b[38;5;%dm%b\x1b[0m" % (code, character)
-        return character
-
-    return show
-
-
 def sample_text(
     checkpoint: Checkpoint,
     length: int = 2000,
@@ -148,6 +138,6 @@ def sample_text(
     step = step or Stepper(checkpoint.parameters, L, model)
     choose = drawing(seed, 1, temperature, top_k, top_p)
     text = io.BytesIO()
-    growing = GrowingText(text, printed(checkpoint.vocabulary, False), prime, [], stop_before)
+    growing = GrowingText(text, checkpoint.vocabulary, prime, [], stop_before)
     grow([growing], sample(step, choose, 1, V, prime or document_end(checkpoint), length), lambda: False)
     return text.getvalue().decode(errors="replace")
