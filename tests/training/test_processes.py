@@ -22,7 +22,7 @@ from tests.helpers.refusals import refused
 from tests.helpers.scripts import run_here
 from util.cli.console import RANK_VARIABLES
 from util.text import cache
-from util.training import processes, shared
+from util.training import processes
 
 SENTENCE = re.compile(
     "error: process 0 lost contact with another process, which has died or not answered for .* -resume .*\n"
@@ -126,7 +126,7 @@ def differ(how: str, rank: int) -> None:
         case "flags":
             sys.argv += ["-dropout", "0.1"]
         case "source code":
-            shared.ROOT = Path("other")
+            processes.ROOT = Path("other")
         case "starting checkpoint":
             os.chdir("other")
 

@@ -39,14 +39,14 @@ def folder(tmp_path):
     ],
 )
 def test_optimizers_equal_those_of_torch(ours, theirs):
-    flat, gradient = torch.zeros(2, 150_000, dtype=torch.float64).unbind()  # more than one piece
+    flat, gradient = torch.zeros(2, 1000, dtype=torch.float64).unbind()
     other = torch.zeros_like(flat, requires_grad=True)
     optimizer, expected = ours(flat, gradient, 0.95), theirs(other)
     generator = torch.Generator().manual_seed(0)
     for iteration in range(1, 6):
-        torch.randn(len(flat), dtype=torch.float64, generator=generator, out=gradient).mul_(3)
-        other.grad = gradient.clamp(-2, 2)
-        optimizer.step(iteration, 0.01, 2)
+        torch.randn(len(flat), dtype=torch.float64, generator=generator, out=gradient)
+        other.grad = gradient.clone()
+        optimizer.step(iteration, 0.01)
         expected.step()
         torch.testing.assert_close(flat, other.detach(), rtol=1e-12, atol=1e-14)
 
@@ -129,7 +129,7 @@ def test_losses_are_looked_at_only_when_due_on_another_device(folder):
 def test_a_run_interrupted_before_its_losses_were_looked_at_keeps_them(folder):
     ahead = all_of(another_device, signals_at(7, signal.SIGINT))
     stopped = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 10, prepare=ahead)
-    assert stopped.status == 130 and "stopped at iteration 10; resume with" in stopped.out
+    assert stopped.status == 130 and "stopped at iteration 7; resume with" in stopped.out
     resumed = finish(folder, "-resume", "cv", "-print_every", 1)
     assert resumed.status == 0, resumed.err
     undisturbed = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 1, "-checkpoint_dir", "b")
@@ -143,10 +143,7 @@ def test_an_explosion_that_nobody_has_looked_at_is_not_saved(signals, folder):
     explosion = all_of(another_device, before_steps(scales_the_loss), signals_at(8, *signals))
     run = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 20, "-save_every", 5, prepare=explosion)
     assert run.status == 1
-    assert (
-        "error: the loss is exploding; " in run.err
-        and "the last good checkpoint is cv/resume_s_iteration5.pt" in run.err
-    )
+    assert re.search("^error: the loss is exploding; .* -resume cv/resume_s_iteration5.pt$", run.err, re.M), run.err
     assert os.listdir(folder / "cv") == ["resume_s_iteration5.pt"]
 
 

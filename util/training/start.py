@@ -6,7 +6,7 @@ import runpy
 import shlex
 import sys
 from argparse import Namespace
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,7 @@ class Start:
     checkpoint: Checkpoint | None = None
     """The checkpoint whose model the run starts from or continues with."""
     resumed_from: Path | None = None
-    changed: set[str] = field(default_factory=set)
-    """The names of the flags that were changed on resuming."""
+    """The checkpoint's file, if the run continues with it."""
 
     @property
     def train_losses(self) -> np.ndarray:
@@ -75,20 +74,21 @@ def init_from(options: Namespace) -> Start:
     """Takes the model's options from the checkpoint, and logs those that differ from the flags."""
     path, checkpoint = best_checkpoint(Path(options.init_from))
     options.init_from = str(path)
-    log(f"loading a model from checkpoint {options.init_from}")
+    log(f"loading a model from checkpoint {path}")
     if checkpoint.options.get("batchnorm"):  # see util.checkpoint.torch_rnn_t7
         log("the checkpoint's batch normalization is now part of its weights, and will not be trained separately")
-    fixed = {name: checkpoint.options[name] for name in ("model", "rnn_size", "num_layers")}
+    values = {name: checkpoint.options[name] for name in ("model", "rnn_size", "num_layers")}
     # These may change, but default to the checkpoint's values.
     kept = {"dropout": checkpoint.options["dropout"], "dtype": checkpoint.precision}
     kept["encoding"] = canonical(checkpoint.vocabulary.encoding)
-    for name, value in fixed.items() | {(k, v) for k, v in kept.items() if k not in options.given}:
+    values |= {name: value for name, value in kept.items() if name not in options.given}
+    for name, value in values.items():
         if value != getattr(options, name):
             log(f"overwriting {name}={getattr(options, name)} with {value}, based on the checkpoint")
             setattr(options, name, value)
     if not Vocabulary(checkpoint.vocabulary.characters, options.encoding).fits_encoding:
         raise UserError(
-            f"{options.init_from} knows characters that are not bytes, so it cannot be trained with -encoding bytes; "
+            f"{path} knows characters that are not bytes, so it cannot be trained with -encoding bytes; "
             "leave out -encoding"
         )
     document_end = checkpoint.options.get("document_end")
@@ -100,7 +100,8 @@ def init_from(options: Namespace) -> Start:
 def resume(given: Namespace, flags: Flags) -> Start:
     """Continues a run with the checkpoint's flags, except for those that the user gives and that may change."""
     path, checkpoint = newest_checkpoint(Path(given.resume))
-    if checkpoint.training is None:
+    training = checkpoint.training
+    if training is None:
         raise UserError(
             f"{path} holds a model but not the state of its run, so it cannot be resumed; "
             "start a new run from it with -init_from"
@@ -113,23 +114,22 @@ def resume(given: Namespace, flags: Flags) -> Start:
     options.checkpoint_dir = path.parent
     options.given = given.given
     # The flag is the learning rate that the run began with; what matters is the current one.
-    before = vars(options) | {"learning_rate": checkpoint.training["learning_rate"]}
-    changed = set()
+    before = vars(options) | {"learning_rate": training["learning_rate"]}
     for name in sorted(given.given - {"resume"}):
         old, new = before[name], getattr(given, name)
         if old == new:
-            if flags.roles[name] is not Role.CALL:
-                log(f"{name} is already {new}")
             continue
+        was, becomes = ("nothing" if value == "" else value for value in (old, new))
         if flags.roles[name] is Role.RUN:
             raise UserError(
-                f"-{name} {new} cannot be combined with -resume, since the run has {in_words(old)}; "
+                f"-{name} {new} cannot be combined with -resume, since the run has {was}; "
                 f"leave it out, or start a new run with -init_from {path}"
             )
-        log(f"continuing with {name}={in_words(new)} instead of {in_words(old)}")
+        log(f"continuing with {name}={becomes} instead of {was}")
         setattr(options, name, new)
-        changed.add(name)
-    return Start(options, checkpoint, path, changed)
+        if name == "learning_rate":
+            training[name] = new
+    return Start(options, checkpoint, path)
 
 
 def stored_options(path: Path, checkpoint: Checkpoint, flags: Flags) -> dict[str, Any]:
@@ -148,11 +148,6 @@ def saved_options(options: Namespace, flags: Flags) -> dict[str, str | int | flo
     """Returns the flags as a checkpoint stores them: all but those for one command only."""
     values = {name: getattr(options, name) for name, role in flags.roles.items() if role is not Role.CALL}
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-
-
-def in_words(value: Any) -> str:
-    """Returns a flag's value for a message."""
-    return "nothing" if value == "" else str(value)
 
 
 def find_input(start: Start) -> Source:
@@ -203,19 +198,17 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
 
     options, checkpoint = start.options, start.checkpoint
     shape = len(vocabulary), options.rnn_size, options.num_layers, options.model
-    on_gpu = device.startswith("cuda")
-    needed, there = 8 * count_parameters(*shape), memory_of(device)
-    if needed > there:
+    size, memory = count_parameters(*shape), memory_of(device)
+    if 8 * size > memory:
         raise UserError(
-            f"this model needs more than {needed >> 30} GB of memory, and this {'GPU' if on_gpu else 'machine'} has "
-            f"{there >> 30}; try a smaller -rnn_size or -num_layers"
+            f"this model needs more than {8 * size >> 30} GB of memory, and {device} has {memory >> 30}; "
+            "try a smaller -rnn_size or -num_layers"
         )
     log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
     if options.dtype == "bfloat16":
         torch.set_float32_matmul_precision("medium")
     random = Torch7Random(options.seed)
     model = CharRNN(*shape).to(device=device, dtype=torch.float64 if options.dtype == "float64" else torch.float32)
-    size = sum(parameter.numel() for parameter in model.parameters())
     if checkpoint:
         model.load_arrays(checkpoint.parameters)
     else:
@@ -223,13 +216,8 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
         model.initialize(lambda count: torch.from_numpy(random.uniform(count, -0.08, 0.08)))
     log(f"number of parameters in the model: {size}")
     trainer = Trainer(model, batches, random, processes, options)
-    if checkpoint and checkpoint.training and start.resumed_from:
+    if checkpoint and start.resumed_from:
         trainer.load_state_dict(vars(checkpoint))
-        if "learning_rate" in start.changed:
-            trainer.learning_rate = options.learning_rate
-        if checkpoint.training["device"] != trainer.device.type:
-            digits = "its last digits and what dropout drops" if options.dropout else "its last digits"
-            log(f"this run was on {checkpoint.training['device']}; on another device {digits} will differ")
-    if on_gpu and options.dtype != "float64" and why_not(trainer.device):
+    if device.startswith("cuda") and options.dtype != "float64" and why_not(trainer.device):
         tell(f"warning: training will be slower than it could be: {why_not(trainer.device)}")
     return trainer
