@@ -11,6 +11,7 @@ if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,7 +121,7 @@ def main() -> int:
         if trainer.iteration >= iterations:
             log(f"the run is already complete after {trainer.iteration} iterations; a higher -max_epochs adds more")
         tell_sizes(len(text.indices), trainer.flat.values.numel())
-        with StopSignals(silent=processes.rank > 0) as stop, RunLog(trainer, iterations, tables) as run_log:
+        with StopSignals(silent=processes.rank > 0) as stop, closing(RunLog(trainer, iterations, tables)) as run_log:
             trainer.interrupted = lambda: stop.received
             try:
                 learn(trainer, iterations, save, run_log)

@@ -48,7 +48,7 @@ def test_a_log_is_continued_only_by_its_own_run(flags, tmp_path):
 
     other = folder_in(tmp_path, "other")
     finish(other, *flags, "-seed=7", prepare=signals_at(9, signal.SIGINT))
-    refused_to_train(finish(other, "-resume=cv", "-log_csv=../log.csv").done, "log.csv exists and is not the log of this run")
+    refused_to_train(finish(other, "-resume=cv", "-log_csv=../log.csv").done, "log.csv exists and is not the log")
     assert (tmp_path / "log.csv").read_text() == before
 
     # Cut off in the middle of a row, as by a full disk, and with rows after the checkpoint, as after a kill.

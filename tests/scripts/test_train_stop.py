@@ -1,13 +1,9 @@
 """Signals and kills: a run stops with a checkpoint, or leaves one to resume from."""
 
-import fcntl
-import os
 import re
 import shlex
 import signal
 import subprocess
-import sys
-import termios
 import time
 
 import pytest
@@ -79,35 +75,6 @@ def test_a_signal_in_an_iteration_that_is_saved_anyway_adds_no_file(flags, tmp_p
     (name,) = names(tmp_path / "cv")
     assert (run.status, saved(run.out)) == (143, [name])
     assert run.out.endswith(f"stopped at iteration 40; resume with: python train.py -resume cv/{name}\n")
-
-
-def test_a_signal_finds_output_that_nobody_reads(small_text, tmp_path):
-    """The run waits in a write to a full pipe when the signal comes; it saves once the pipe is read."""
-    flags = [*SMALL, "-data_dir", small_text, "-max_epochs", 1000, "-checkpoint_dir", tmp_path / "cv"]
-    read, write = os.pipe()
-    capacity = fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
-    process = subprocess.Popen(command("train.py", *flags), stdout=write, stderr=subprocess.PIPE, env=environment())
-    with process as run:
-        os.close(write)
-        while waiting_bytes(read) < capacity - 200 or waiting_bytes(read) != later(waiting_bytes, read):
-            assert run.poll() is None
-        run.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
-        assert run.poll() is None
-        with os.fdopen(read) as pipe:
-            out = pipe.read()
-        err = run.communicate()[1]
-    assert (run.returncode, err.count(b"\n")) == (143, 2), err  # that it stops, and how to sample
-    assert names(tmp_path / "cv") == {f"resume_s_iteration{max(log([out]))}.pt"}
-
-
-def waiting_bytes(descriptor: int) -> int:
-    return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
-
-
-def later(measure, *args):
-    time.sleep(0.1)
-    return measure(*args)
 
 
 @pytest.mark.parametrize("learning_rate", [1e3, 9.9e37])

@@ -1,7 +1,6 @@
 """What a run does besides its log: other optimizers, early stopping, records, the bar on a terminal."""
 
 import csv
-import importlib.util
 import os
 import re
 import signal
@@ -13,7 +12,6 @@ from torch.nn.functional import nll_loss
 from tests.helpers.checkpoints import checkpoints
 from tests.helpers.inputs import SMALL, numbers
 from tests.helpers.logs import log
-from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import all_of, before_steps, finish, signals_at, validates_as
 from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint
@@ -93,16 +91,6 @@ def test_csv_holds_the_figures_of_the_log(folder):
     piped = finish(folder, "-resume", "cv", "-max_epochs", 3, "-log_csv", "-")
     rows = list(csv.DictReader(piped.out.splitlines()))
     assert [int(row["iteration"]) for row in rows] == [*range(115, 171, 5), 171] and "170/171 (epoch" in piped.err
-
-
-def test_a_csv_file_that_cannot_be_made_and_a_tensorboard_that_is_missing(folder):
-    refused_to_train(finish(folder, *FLAGS, "-log_csv", "input.txt/log.csv").done, "input.txt/log.csv")
-    missing = finish(folder, *FLAGS, "-tensorboard", "board", prepare=without_tensorboard)
-    refused_to_train(missing.done, "pip install -e '.[tensorboard]'")
-
-
-def without_tensorboard():
-    importlib.util.find_spec = lambda name: None
 
 
 def test_the_end_names_the_best_checkpoint(folder):

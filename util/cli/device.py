@@ -17,8 +17,7 @@ from util.errors import UserError
 def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
     """Returns the device that -gpuid and -opencl ask for, as torch names it; "cpu" if it fails, after saying why.
 
-    Of several processes that train together, each takes one of its machine's GPUs in turn. Raises UserError if there
-    are GPUs but not this one.
+    Of several processes each takes one of its machine's GPUs in turn. Raises UserError if there are GPUs, but not this.
     """
     if gpuid < 0:
         return "cpu"
@@ -73,12 +72,8 @@ def identity_of(device: str) -> tuple[str, str] | None:
     return platform.node(), str(torch.cuda.get_device_properties(device).uuid)
 
 
-def memory_of(device: str) -> int:
-    """Returns how many bytes of memory a GPU has, or else this machine; sys.maxsize if the system does not say."""
-    if device.startswith("cuda"):
-        import torch
-
-        return torch.cuda.get_device_properties(device).total_memory
+def memory() -> int:
+    """Returns how many bytes of memory this machine has; sys.maxsize if the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError):

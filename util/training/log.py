@@ -22,7 +22,7 @@ from util.errors import UserError, reason
 if TYPE_CHECKING:
     from util.training.trainer import Record, Trainer
 
-Row = Sequence[int | float | None]
+Row = Sequence[object]
 COLUMNS = ("iteration", "epoch", "train_loss", "val_loss", "learning_rate", "grad_param_norm", "seconds")
 WARM = 20
 """How many iterations tell how long the run takes."""
@@ -33,7 +33,6 @@ class RunLog:
 
     def __init__(self, trainer: Trainer, iterations: int, tables: list[CSVFile | TensorBoard]) -> None:
         self.trainer, self.iterations, self.tables = trainer, iterations, tables
-        self._mean_loss = math.nan
         self._seconds: list[float] = []
         self._fastest = math.inf
         self._bar = tqdm(
@@ -47,19 +46,16 @@ class RunLog:
             disable=not shows_bars(),
         )
 
-    def __enter__(self) -> RunLog:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._bar.close()
 
     def add(self, record: Record, to_print: bool, to_tables: bool) -> None:
-        """Advances the bar to the last iteration, whose loss it shows as a running mean; prints it, and adds a row."""
+        """Advances the bar to the last iteration; prints it, and adds it to the tables."""
         trainer, i = self.trainer, self.trainer.iteration
         if i in trainer.val_losses:
             self._bar.unpause()  # a validation is no measure of its speed
-        self._mean_loss = record.loss if math.isnan(self._mean_loss) else 0.98 * self._mean_loss + 0.02 * record.loss
-        self._bar.set_description_str(f"epoch {trainer.epoch:.2f}, loss {self._mean_loss:.3f} ", refresh=False)
+        mean = np.mean(trainer.train_losses[-50:])
+        self._bar.set_description_str(f"epoch {trainer.epoch:.2f}, loss {mean:.3f} ", refresh=False)
         self._bar.update(i - self._bar.n)
         if to_print:
             log(
@@ -86,18 +82,17 @@ class RunLog:
         self._seconds.append(seconds)
         if len(self._seconds) < 5:
             return
-        now = median(self._seconds[-5:])
+        now, device = median(self._seconds[-5:]), self.trainer.device
         if len(self._seconds) == WARM and sys.stderr.isatty():
             minutes = now * (self.iterations - self.trainer.iteration) / 60
             time = f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
-            fewer = "-print_every 100 prints fewer lines, and Ctrl-C stops and saves"
-            tell(f"about {time} to go on {self.trainer.device}; {fewer}")
-        if now > 3 * self._fastest > 0 and self.trainer.device.type == "cpu" and torch.get_num_threads() > 1:
+            tell(f"about {time} to go on {device}; -print_every 100 prints fewer lines, and Ctrl-C stops and saves")
+        if now > 3 * self._fastest > 0 and device.type == "cpu" and torch.get_num_threads() > 1:
+            before, self._fastest = self._fastest, 0.0  # so that it is said once
             tell(
-                f"an iteration takes {now:.2f} s now, and took {self._fastest:.2f} s before: other programs use the "
-                "cores; -threads 1 is faster then"
+                f"an iteration takes {now:.2f} s now, and took {before:.2f} s before: other programs use the cores; "
+                "-threads 1 is faster then"
             )
-            self._fastest = 0.0  # so that it is said once
         self._fastest = min(self._fastest, now)
 
 
@@ -107,28 +102,25 @@ def open_tables(options: Namespace, train_losses: np.ndarray) -> list[CSVFile | 
     `train_losses` are those of a resumed run so far. Raises UserError, before hours of training are spent.
     """
     tables: list[CSVFile | TensorBoard] = []
-    if options.log_csv and rank().first:
-        tables.append(CSVFile(Path(options.log_csv), train_losses))
-    if options.tensorboard and rank().first:
-        tables.append(TensorBoard(options.tensorboard, len(train_losses)))
+    for flag, kind in (("log_csv", CSVFile), ("tensorboard", TensorBoard)):
+        path = getattr(options, flag)
+        if path and rank().first:
+            try:
+                tables.append(kind(path, train_losses))
+            except OSError as error:
+                raise UserError(f"cannot write {path}: {reason(error)}; choose another -{flag}") from error
     return tables
 
 
 class TensorBoard:
-    """Writes the figures of each log line and checkpoint for TensorBoard, after iteration `start`."""
+    """The same figures for TensorBoard, where they take the place of those after the checkpoint."""
 
-    def __init__(self, path: str, start: int) -> None:
+    def __init__(self, path: str, train_losses: np.ndarray) -> None:
         if not importlib.util.find_spec("tensorboard"):
             raise UserError("-tensorboard needs the package tensorboard; run: pip install -e '.[tensorboard]'")
         from torch.utils.tensorboard import SummaryWriter
 
-        self.path = path
-        try:
-            self._writer = SummaryWriter(path, purge_step=start + 1)
-        except OSError as error:
-            raise UserError(
-                f"cannot write to {path}: {reason(error)}; choose another folder for -tensorboard"
-            ) from error
+        self.path, self._writer = path, SummaryWriter(path, purge_step=len(train_losses) + 1)
 
     def write(self, row: Row) -> None:
         for name, value in zip(COLUMNS[2:], row[2:]):
@@ -144,18 +136,15 @@ class CSVFile:
     until it writes its first one. Devices and pipes are written to as they are, and so is standard output, `-`.
     """
 
-    def __init__(self, path: Path, train_losses: np.ndarray) -> None:
-        self.path, self._end = path, 0
+    def __init__(self, path: str, train_losses: np.ndarray) -> None:
         check_output(path, "-log_csv")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if str(path) != "-" and not is_stream(path) and path.exists() and path.stat().st_size:
-                self._end = end_of_rows(path, train_losses)
-            self._file = open(os.dup(1) if str(path) == "-" else path, "a", newline="\n")  # noqa: SIM115
-            if not self._end:
-                print(*COLUMNS, sep=",", file=self._file, flush=True)
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {reason(error)}; choose another file for -log_csv") from error
+        self.path, file, self._end = path, Path(path), 0
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if path != "-" and not is_stream(file) and file.exists() and file.stat().st_size:
+            self._end = end_of_rows(file, train_losses)
+        self._file = open(os.dup(1) if path == "-" else path, "a", newline="\n")  # noqa: SIM115
+        if not self._end:
+            self.write(COLUMNS)
 
     def write(self, row: Row) -> None:
         if self._end:
@@ -169,21 +158,20 @@ def end_of_rows(path: Path, train_losses: np.ndarray) -> int:
 
     Raises UserError if it is not the log of that run.
     """
-    with path.open("rb") as file:
-        header = file.readline()
-        end = len(header)
-        try:
-            ours = header.decode().strip() == ",".join(COLUMNS)
-            for row in file:
-                if not row.endswith(b"\n"):
-                    break  # it was cut off, as by a full disk
-                number, _, loss = row.decode().split(",")[:3]
-                if int(number) > len(train_losses):
-                    break
-                ours = ours and float(loss) == train_losses[int(number) - 1]
-                end += len(row)
-        except (ValueError, IndexError):
-            ours = False
+    header, *rows = path.read_bytes().splitlines(keepends=True)
+    end = len(header)
+    try:
+        ours = header.decode().strip() == ",".join(COLUMNS)
+        for row in rows:
+            if not row.endswith(b"\n"):
+                break  # it was cut off, as by a full disk
+            number, _, loss = row.decode().split(",")[:3]
+            if int(number) > len(train_losses):
+                break
+            ours = ours and float(loss) == train_losses[int(number) - 1]
+            end += len(row)
+    except (ValueError, IndexError):
+        ours = False
     if not ours or end == len(header) < path.stat().st_size:
         raise UserError(
             f"{path} exists and is not the log of this run so far; choose another file for -log_csv, or continue its "

@@ -6,7 +6,7 @@ import runpy
 import shlex
 import sys
 from argparse import Namespace
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from util.checkpoint.choice import best_checkpoint, newest_checkpoint
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.new_characters import add_characters
 from util.cli.console import log, tell
-from util.cli.device import memory_of
+from util.cli.device import memory
 from util.cli.flags import Flags, Role
 from util.errors import UserError
 from util.text.batches import Batches
@@ -41,16 +41,10 @@ class Start:
     resumed_from: Path | None = None
     """The checkpoint's file, if the run continues with it."""
 
-    @property
-    def train_losses(self) -> np.ndarray:
-        """The losses of the iterations that the run has already done."""
-        return self.checkpoint.train_losses if self.checkpoint and self.resumed_from else np.zeros(0)
-
-    @property
-    def text_sha256(self) -> str | None:
-        """The identity of the text that the run must continue with; None if any text will do."""
-        training = self.checkpoint.training if self.checkpoint else None
-        return training["text_sha256"] if training and self.resumed_from else None
+    train_losses: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """Those of the iterations that the run has already done."""
+    text_sha256: str | None = None
+    """The identity of the text that the run must continue with; None if any text will do."""
 
 
 def starting_point(options: Namespace, flags: Flags) -> Start:
@@ -129,7 +123,7 @@ def resume(given: Namespace, flags: Flags) -> Start:
         setattr(options, name, new)
         if name == "learning_rate":
             training[name] = new
-    return Start(options, checkpoint, path)
+    return Start(options, checkpoint, path, checkpoint.train_losses, training["text_sha256"])
 
 
 def stored_options(path: Path, checkpoint: Checkpoint, flags: Flags) -> dict[str, Any]:
@@ -198,12 +192,10 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
 
     options, checkpoint = start.options, start.checkpoint
     shape = len(vocabulary), options.rnn_size, options.num_layers, options.model
-    size, memory = count_parameters(*shape), memory_of(device)
-    if 8 * size > memory:
-        raise UserError(
-            f"this model needs more than {8 * size >> 30} GB of memory, and {device} has {memory >> 30}; "
-            "try a smaller -rnn_size or -num_layers"
-        )
+    size = count_parameters(*shape)
+    if device == "cpu" and 8 * size > memory():  # the system would end the run without a word
+        needed, there = 8 * size >> 30, memory() >> 30
+        raise UserError(f"the model needs more than {needed} GB of memory, of {there} GB; try a smaller -rnn_size")
     log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
     if options.dtype == "bfloat16":
         torch.set_float32_matmul_precision("medium")

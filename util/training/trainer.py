@@ -126,16 +126,12 @@ class Trainer:
         self._all_stop = any(numbers[1 : 2 * count : 2])
         losses = [loss / self.options.seq_length for loss in numbers[: 2 * count : 2]]
         self.train_losses += losses
-        return Record(losses[-1], numbers[-1], seconds, self._what_is_wrong(losses))
-
-    def _what_is_wrong(self, losses: list[float]) -> str:
-        """Returns a sentence if one of the losses is not a number, or too large; otherwise an empty string."""
-        ratio = self.options.max_loss_ratio
+        ratio, wrong = self.options.max_loss_ratio, ""
         if not all(map(math.isfinite, losses)):
-            return f"the loss is not a number any more; {ADVICE}"
-        if ratio and max(losses) > ratio * self.train_losses[0]:
-            return f"the loss is exploding; {ADVICE}, or allow it with a -max_loss_ratio above {ratio:g}"
-        return ""
+            wrong = f"the loss is not a number any more; {ADVICE}"
+        elif ratio and max(losses) > ratio * self.train_losses[0]:
+            wrong = f"the loss is exploding; {ADVICE}, or allow it with a -max_loss_ratio above {ratio:g}"
+        return Record(losses[-1], numbers[-1], seconds, wrong)
 
     def decay_learning_rate(self) -> bool:
         """Lowers the learning rate if an epoch has ended and it is time; returns whether it did."""
