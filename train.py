@@ -96,7 +96,7 @@ def main() -> int:
     parser = flags()
     start = starting_point(parser.parse(), parser)
     options, tables = start.options, open_tables(start.options, start.train_losses)
-    with Processes() as processes:
+    with closing(Processes()) as processes:
         device = choose_device(options.gpuid, options.opencl, log)
         folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep)
         folder.check_writable()
@@ -106,9 +106,9 @@ def main() -> int:
         trainer = make_trainer(vocabulary, batches, device, processes, start)
         if start.checkpoint and start.resumed_from:
             folder.continue_from(start.resumed_from, start.checkpoint)
-        values = {name: getattr(options, name) for name in parser.named(Role.RUN, Role.COURSE, Role.PACE)}
+        same = [getattr(options, n) for n, r in parser.roles.items() if r in (Role.RUN, Role.COURSE, Role.PACE)]
         checksum = trainer.flat.values.double().sum().item()
-        mine = {"text": text.sha256, "flags": values, "starting checkpoint": (trainer.iteration, checksum)}
+        mine = {"text": text.sha256, "flags": same, "starting checkpoint": (trainer.iteration, checksum)}
         processes.connect(device, mine, options.threads)
 
         def save() -> None:

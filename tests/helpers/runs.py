@@ -3,7 +3,6 @@
 import itertools
 import os
 import re
-import resource
 import signal
 import sys
 import time
@@ -152,9 +151,3 @@ def fails_saves(operation: str, number: int, which: Collection[int]) -> None:
             return save(*args)
 
     CheckpointFolder.save = failing_save  # type: ignore[method-assign]
-
-
-@preparation
-def limits_file_size(count: int) -> None:
-    """The run can write files of at most `count` bytes."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (count, count))

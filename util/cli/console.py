@@ -52,7 +52,7 @@ def log(sentence: str) -> None:
     """Prints a log line on standard output, above any progress bar, at once; only in the first of several processes.
 
     If that fails, as on a full disk, the log goes on on standard error. A reader that has gone away ends the program,
-    unless util.cli.signals.StopSignals has taken that as a request to stop.
+    unless StopSignals has taken that as a request to stop.
     """
     if not rank().first:
         return

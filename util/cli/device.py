@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import importlib
 import os
-import platform
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -61,15 +60,6 @@ def count_gpus() -> int:
         return 0 if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) else count.value
     except (ImportError, OSError, AttributeError):
         return 0
-
-
-def identity_of(device: str) -> tuple[str, str] | None:
-    """Returns what distinguishes a GPU from all others, however few of them a process sees; nothing for a CPU."""
-    if not device.startswith("cuda"):
-        return None
-    import torch
-
-    return platform.node(), str(torch.cuda.get_device_properties(device).uuid)
 
 
 def memory() -> int:

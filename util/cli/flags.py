@@ -67,6 +67,7 @@ POSITIVE = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # so
 FRACTION = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
 SWITCH = whole(0, 1)
 SEED = Kind(lambda word: int(word) % 2**32, lambda x: type(x) is int and 0 <= x < 2**32, "a whole number", "N")
+GPU = Kind(int, whole(-1).accepts, "a whole number of at least -1; for several GPUs, start it with torchrun", "N")
 MEANT = {  # flags of other programs, and ours that mean the same
     "-temp": "-temperature", "-rnn_type": "-model", "-checkpoint_every": "-eval_val_every", "-input_h5": "-data_dir",
     "-start_text": "-primetext", "-n": "-length", "-lr": "-learning_rate", "-checkpoint": "-init_from",
@@ -118,16 +119,9 @@ class Flags(argparse.ArgumentParser):
     def add_machine(self, gpuid: int = 0, help: str = "GPU to use; -1 = CPU", used: bool = True) -> Callable[..., None]:
         """Adds -gpuid and -opencl, `used` or not, in a group of their own; returns a function that adds more to it."""
         add = self.group("machine" if used else "accepted as in the original, but no GPU is needed")
-        kind = Kind(
-            int, whole(-1).accepts, "a whole number of at least -1; for several GPUs, start it with torchrun", "N"
-        )
-        add("gpuid", kind, gpuid, help if used else "ignored", role=Role.MACHINE)
+        add("gpuid", GPU, gpuid, help if used else "ignored", role=Role.MACHINE)
         add("opencl", SWITCH, 0, "1 = use OpenCL instead of CUDA" if used else "ignored", role=Role.MACHINE)
         return add
-
-    def named(self, *roles: Role) -> set[str]:
-        """Returns the names of the flags with these roles."""
-        return {name for name, role in self.roles.items() if role in roles}
 
     def accepts(self, name: str, value: Any) -> bool:
         """Whether the flag of that name could have this value."""

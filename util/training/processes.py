@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from util import ROOT
 from util.cli.console import rank
-from util.cli.device import identity_of
 from util.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,6 +26,13 @@ class LostProcess(UserError):
     """Another process has died or hangs."""
 
     everywhere = True
+
+
+def identity_of(device: str) -> str | None:
+    """Returns what distinguishes a GPU from all others, however few of them a process sees; nothing for a CPU."""
+    import torch
+
+    return str(torch.cuda.get_device_properties(device).uuid) if device.startswith("cuda") else None
 
 
 class Processes:
@@ -67,22 +73,16 @@ class Processes:
         }
         everyones: list[Any] = [None] * self.size
         distributed.all_gather_object(everyones, (mine, identity_of(device)))
-        (first, _), gpus = everyones[0], [gpu for _, gpu in everyones]
+        first, gpus = everyones[0][0], [gpu for _, gpu in everyones if gpu]
         for number, (theirs, _) in enumerate(everyones):
             for name in first:
                 if theirs[name] != first[name]:
                     raise UserError(f"process {number} differs from process 0 in its {name}; all must have the same")
-        if None not in gpus and len(set(gpus)) < self.size:
-            raise UserError(
-                "two processes would use the same GPU; start no more of them on a machine than it has GPUs "
-                "(torchrun --nproc_per_node), or train on the CPU with -gpuid -1"
-            )
+        if len(set(gpus)) < len(gpus):
+            raise UserError("two processes would use the same GPU; start as many as there are, or use -gpuid -1")
         self._group = distributed.new_group(timeout=PATIENCE)
 
-    def __enter__(self) -> Processes:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Leaves the group, so that none of its threads is still running when the interpreter shuts down."""
         if self.size > 1:
             from torch import distributed

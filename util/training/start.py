@@ -52,13 +52,13 @@ def starting_point(options: Namespace, flags: Flags) -> Start:
     if options.log_csv == "-":
         sys.stdout = sys.stderr  # standard output is for the table
     options.encoding = canonical(options.encoding)
-    if options.shuffle and not options.document_end and not options.resume:
-        raise UserError("-shuffle 1 shuffles documents; say with -document_end what ends one, or leave it out")
     if not options.val_frac and "train_frac" not in options.given:
         options.train_frac = 1.0
     start = resume(options, flags) if options.resume else init_from(options) if options.init_from else Start(options)
     options = start.options
     options.savefile = options.savefile or options.model
+    if options.shuffle and not options.document_end:
+        raise UserError("-shuffle 1 shuffles documents; say with -document_end what ends one, or leave it out")
     if options.early_stop and not options.val_frac:
         raise UserError("-early_stop counts validations, and with -val_frac 0 there are none; leave one of them out")
     return start
@@ -71,20 +71,13 @@ def init_from(options: Namespace) -> Start:
     log(f"loading a model from checkpoint {path}")
     if checkpoint.options.get("batchnorm"):  # see util.checkpoint.torch_rnn_t7
         log("the checkpoint's batch normalization is now part of its weights, and will not be trained separately")
-    values = {name: checkpoint.options[name] for name in ("model", "rnn_size", "num_layers")}
-    # These may change, but default to the checkpoint's values.
-    kept = {"dropout": checkpoint.options["dropout"], "dtype": checkpoint.precision}
-    kept["encoding"] = canonical(checkpoint.vocabulary.encoding)
-    values |= {name: value for name, value in kept.items() if name not in options.given}
-    for name, value in values.items():
-        if value != getattr(options, name):
-            log(f"overwriting {name}={getattr(options, name)} with {value}, based on the checkpoint")
-            setattr(options, name, value)
+    stored = checkpoint.options | {"dtype": checkpoint.precision, "encoding": canonical(checkpoint.vocabulary.encoding)}
+    for name in ("model", "rnn_size", "num_layers", *sorted({"dropout", "dtype", "encoding"} - options.given)):
+        if stored[name] != getattr(options, name):
+            log(f"overwriting {name}={getattr(options, name)} with {stored[name]}, based on the checkpoint")
+            setattr(options, name, stored[name])
     if not Vocabulary(checkpoint.vocabulary.characters, options.encoding).fits_encoding:
-        raise UserError(
-            f"{path} knows characters that are not bytes, so it cannot be trained with -encoding bytes; "
-            "leave out -encoding"
-        )
+        raise UserError(f"{path} knows characters that are not bytes; leave out -encoding bytes")
     document_end = checkpoint.options.get("document_end")
     if document_end and "document_end" not in options.given:
         log(f"that model's text had -document_end {shlex.quote(str(document_end))}; give it again if this one has, too")
@@ -96,17 +89,12 @@ def resume(given: Namespace, flags: Flags) -> Start:
     path, checkpoint = newest_checkpoint(Path(given.resume))
     training = checkpoint.training
     if training is None:
-        raise UserError(
-            f"{path} holds a model but not the state of its run, so it cannot be resumed; "
-            "start a new run from it with -init_from"
-        )
+        raise UserError(f"{path} holds a model but not the state of its run; start a new run from it with -init_from")
     log(f"resuming from {path}, iteration {checkpoint.iteration}")
     options = flags.parse([])
     vars(options).update(stored_options(path, checkpoint, flags))
-    # The run continues in the checkpoint's own folder, and logs go where the user says: nothing is ever written to a
-    # path that comes out of a file.
-    options.checkpoint_dir = path.parent
-    options.given = given.given
+    # The run continues in the checkpoint's own folder: nothing is ever written to a path that comes out of a file.
+    options.checkpoint_dir, options.given = path.parent, given.given
     # The flag is the learning rate that the run began with; what matters is the current one.
     before = vars(options) | {"learning_rate": training["learning_rate"]}
     for name in sorted(given.given - {"resume"}):
@@ -149,8 +137,7 @@ def find_input(start: Start) -> Source:
     options, example = start.options, ROOT / "data" / "tinyshakespeare"
     if options.separator and not options.files:
         tell("warning: -separator has no effect without -files")
-    found = text_of_run(vars(options))
-    if found:
+    if found := text_of_run(vars(options)):
         return found
     if start.resumed_from and "data_dir" not in options.given:
         raise UserError(f"the text of this run is no longer in {options.data_dir}; give its folder with -data_dir")
