@@ -73,19 +73,6 @@ def test_a_checkpoint_finds_its_line_in_the_log(flags, tmp_path):
     assert [int(row.split(",")[0]) for row in rows[1:]] == [15, 20, 30, 40, 45, EPOCH]
 
 
-def test_a_run_that_does_not_begin_takes_nothing_from_its_log(flags, tmp_path):
-    """Its rows after the checkpoint go once the run writes them again."""
-    run = finish(tmp_path, *flags, "-log_csv=log.csv", "-save_every=5", prepare=signals_at(7, signal.SIGINT))
-    assert run.status == 130
-    before = (tmp_path / "log.csv").read_text() + "8,0.1,3.0,,0.002,0.1,0.1\n"
-    (tmp_path / "log.csv").write_text(before)
-    refused_to_train(finish(tmp_path, "-resume=cv", "-log_csv=log.csv", "-data_dir=missing").done, "missing")
-    assert (tmp_path / "log.csv").read_text() == before
-    # Nor does one that ends before its first row.
-    again = finish(tmp_path, "-resume=cv", "-log_csv=log.csv", prepare=signals_at(8, signal.SIGKILL))
-    assert again.status == -signal.SIGKILL and (tmp_path / "log.csv").read_text() == before
-
-
 def test_the_log_is_tried_before_the_text_is_indexed(tmp_path):
     (tmp_path / "input.txt").write_bytes(numbers(140))
     (tmp_path / "empty.csv").touch()

@@ -54,9 +54,9 @@ def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), kind: 
     What is of one of the KINDS replaces only its kind, or an empty file; anything else replaces all but a checkpoint.
     """
     path, why = Path(path), ""
+    if str(path) == "-":
+        return
     try:
-        if str(path) == "-":
-            return
         if path.is_dir():
             why = "it is a folder"
         elif path.exists() and not is_stream(path):

@@ -10,8 +10,7 @@ from torch import Tensor
 from util.cli.console import tell
 from util.errors import is_out_of_memory
 
-WARM_UP = 3
-"""How often to call the function directly before capturing it."""
+WARM_UP = 3  # how often to call the function directly before capturing it
 
 
 class Graphed:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 Row = Sequence[object]
 COLUMNS = ("iteration", "epoch", "train_loss", "val_loss", "learning_rate", "grad_param_norm", "seconds")
-WARM = 20
-"""How many iterations tell how long the run takes."""
 
 
 class RunLog:
@@ -83,7 +81,7 @@ class RunLog:
         if len(self._seconds) < 5:
             return
         now, device = median(self._seconds[-5:]), self.trainer.device
-        if len(self._seconds) == WARM and sys.stderr.isatty():
+        if len(self._seconds) == 20 and sys.stderr.isatty():
             minutes = now * (self.iterations - self.trainer.iteration) / 60
             time = f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
             tell(f"about {time} to go on {device}; -print_every 100 prints fewer lines, and Ctrl-C stops and saves")
@@ -132,24 +130,23 @@ class TensorBoard:
 class CSVFile:
     """A table with a row for each log line and checkpoint.
 
-    A new run takes only a new or empty file, a resumed one its own log as well; the rows after its checkpoint stay
-    until it writes its first one. Devices and pipes are written to as they are, and so is standard output, `-`.
+    A new run takes only a new or empty file, a resumed one its own log as well, without the rows after its checkpoint.
+    Devices and pipes are written to as they are, and so is standard output, `-`.
     """
 
     def __init__(self, path: str, train_losses: np.ndarray) -> None:
         check_output(path, "-log_csv")
-        self.path, file, self._end = path, Path(path), 0
+        self.path, file = path, Path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
-        if path != "-" and not is_stream(file) and file.exists() and file.stat().st_size:
-            self._end = end_of_rows(file, train_losses)
+        has_rows = path != "-" and not is_stream(file) and file.exists() and file.stat().st_size > 0
+        end = end_of_rows(file, train_losses) if has_rows else 0
         self._file = open(os.dup(1) if path == "-" else path, "a", newline="\n")  # noqa: SIM115
-        if not self._end:
+        if has_rows:
+            self._file.truncate(end)
+        else:
             self.write(COLUMNS)
 
     def write(self, row: Row) -> None:
-        if self._end:
-            self._file.truncate(self._end)
-            self._end = 0
         print(*("" if value is None else value for value in row), sep=",", file=self._file, flush=True)
 
 

@@ -1,7 +1,4 @@
-"""The optimizers, written out: torch.optim imports the compiler, which takes longer than our first iterations.
-
-Each works on one vector of parameters p and one of their gradients g.
-"""
+"""The optimizers, written out: torch.optim imports the compiler, which takes longer than our first iterations."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ class FlatParameters:
 
 
 class Optimizer:
-    """Keeps running means of the gradient, each as long as the parameters, by the names in `means`."""
+    """Keeps running means of the gradient g, as long as the parameters p, by the names in `means`."""
 
     means: tuple[str, ...]
 

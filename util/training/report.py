@@ -50,13 +50,13 @@ def how_to_sample(path: Path) -> str:
 
 def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int) -> None:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
-    last = folder.last
+    last, stopping = folder.last, trainer.stopping
     if last.iteration < trainer.iteration:
         lost = f"the last checkpoint could not be written; {how_to_continue(folder)}"
-        if not trainer.stopping:
+        if not stopping:
             raise UserError(lost)
         tell(f"warning: {lost}")
-    elif trainer.stopping and (trainer.iteration < iterations or trainer.iteration not in trainer.val_losses):
+    elif stopping and (trainer.iteration < iterations or trainer.iteration not in trainer.val_losses):
         log(f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}")
         if last.path:
             tell(f"sample from it with: {how_to_sample(last.path)}")

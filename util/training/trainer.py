@@ -31,22 +31,17 @@ if TYPE_CHECKING:
     from model.char_rnn import CharRNN
 
 ADVICE = "try a lower -learning_rate or -grad_clip"
-AHEAD = 10
-"""How many iterations a GPU may be ahead of what is known of them."""
-LONG = 2.0
-"""A validation of more seconds than this shows its progress, and can be cut short."""
+AHEAD = 10  # how many iterations a GPU may be ahead of what is known of them
+LONG = 2.0  # a validation of more seconds than this shows its progress, and can be cut short
 
 
 class Record(NamedTuple):
-    """What is known of the iterations that were fetched together, the last of which has this loss."""
+    """What is known of the last iteration, and of those that were fetched with it."""
 
     loss: float
-    norm_ratio: float
-    """The norm of the clamped gradient over that of the parameters after the update."""
-    seconds: float
-    """How long one of these iterations took."""
-    wrong: str
-    """What is wrong with one of their losses, if anything is."""
+    norm_ratio: float  # the norm of the clamped gradient over that of the parameters after the update
+    seconds: float  # how long one of these iterations took
+    wrong: str  # what is wrong with one of their losses, if anything is
 
 
 class Trainer:
@@ -57,15 +52,15 @@ class Trainer:
     ) -> None:
         self.model, self.batches, self.random, self.processes = model, batches, random, processes
         self.options = options
-        self.interrupted: Callable[[], object] = bool
-        """Returns something true once this process has been asked to stop."""
+        self.interrupted: Callable[[], object] = bool  # returns something true once this process has been asked to stop
         self.flat = FlatParameters(model)
         self.device = self.flat.values.device
         self.optimizer = OPTIMIZERS[options.optim](self.flat.values, self.flat.gradient, options.decay_rate)
         self.learning_rate: float = options.learning_rate
         self.iteration = 0
-        self.train_losses: list[float] = []
-        """The loss per character in each iteration, before its update, up to the last `fetch`."""
+        self.train_losses: list[
+            float
+        ] = []  # per character in each iteration, before its update, up to the last `fetch`
         self.val_losses: dict[int, float] = {}
         self._outcomes: list[Tensor] = []  # of iterations not fetched yet: loss, and how many processes asked to stop
         self._began = 0.0  # when the first of those began
@@ -197,7 +192,7 @@ class Trainer:
             raise UserError(f"the model is not a number any more; {ADVICE}")
         random = (self._draws or self.random).state()
         L, num_states, _, H = self.state.shape
-        state = self.state.new_zeros(L, num_states, self.options.batch_size, H)
+        state = self.state.new_zeros(L, num_states, self.options.batch_size, H)  # of all streams
         state[:, :, self.streams] = self.state
         return {
             "parameters": {name: as_array(tensor) for name, tensor in self.model.named_parameters()},
