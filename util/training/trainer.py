@@ -41,7 +41,6 @@ class Record(NamedTuple):
     loss: float
     norm_ratio: float  # the norm of the clamped gradient over that of the parameters after the update
     seconds: float  # how long one of these iterations took
-    wrong: str  # what is wrong with one of their losses, if anything is
 
 
 class Trainer:
@@ -58,9 +57,7 @@ class Trainer:
         self.optimizer = OPTIMIZERS[options.optim](self.flat.values, self.flat.gradient, options.decay_rate)
         self.learning_rate: float = options.learning_rate
         self.iteration = 0
-        self.train_losses: list[
-            float
-        ] = []  # per character in each iteration, before its update, up to the last `fetch`
+        self.train_losses: list[float] = []  # per character, before each iteration's update; up to the last `fetch`
         self.val_losses: dict[int, float] = {}
         self._outcomes: list[Tensor] = []  # of iterations not fetched yet: loss, and how many processes asked to stop
         self._began = 0.0  # when the first of those began
@@ -112,7 +109,10 @@ class Trainer:
         self._outcomes.append(outcome.clone())
 
     def fetch(self) -> Record:
-        """Waits for the iterations that were started, and returns what is known of them."""
+        """Waits for the iterations that were started, and returns what is known of them.
+
+        Raises UserError at a loss that is not a number, or more than -max_loss_ratio times the first one.
+        """
         count = len(self._outcomes)
         norm_ratio = self.flat.gradient.norm() / self.flat.values.norm()
         numbers = torch.cat([*self._outcomes, norm_ratio[None]]).tolist()  # a GPU makes us wait only once
@@ -121,12 +121,13 @@ class Trainer:
         self._all_stop = any(numbers[1 : 2 * count : 2])
         losses = [loss / self.options.seq_length for loss in numbers[: 2 * count : 2]]
         self.train_losses += losses
-        ratio, wrong = self.options.max_loss_ratio, ""
+        first, worst, ratio = self.train_losses[0], max(losses), self.options.max_loss_ratio
         if not all(map(math.isfinite, losses)):
-            wrong = f"the loss is not a number any more; {ADVICE}"
-        elif ratio and max(losses) > ratio * self.train_losses[0]:
-            wrong = f"the loss is exploding; {ADVICE}, or allow it with a -max_loss_ratio above {ratio:g}"
-        return Record(losses[-1], numbers[-1], seconds, wrong)
+            raise UserError(f"the loss is not a number any more; {ADVICE}")
+        if ratio and worst > ratio * first:
+            what = f"the loss is exploding, from {first:.4g} to {worst:.4g}"
+            raise UserError(f"{what}; {ADVICE}, or allow it with a -max_loss_ratio above {ratio:g}")
+        return Record(losses[-1], numbers[-1], seconds)
 
     def decay_learning_rate(self) -> bool:
         """Lowers the learning rate if an epoch has ended and it is time; returns whether it did."""
@@ -185,8 +186,8 @@ class Trainer:
 
         Raises UserError if the loss or the model has gone wrong.
         """
-        if self._outcomes and (wrong := self.fetch().wrong):
-            raise UserError(wrong)
+        if self._outcomes:
+            self.fetch()
         # After too large an update neither may be finite.
         if not (math.isfinite(self.val_losses.get(self.iteration, 0.0)) and self.flat.values.isfinite().all()):
             raise UserError(f"the model is not a number any more; {ADVICE}")
