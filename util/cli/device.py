@@ -22,14 +22,14 @@ def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
         return "cpu"
     if not rank().first:  # it prints all the same, since this is about its own device
         say = partial(tell, everywhere=True)
-    count = 0 if opencl else count_gpus()
-    if not opencl and not count:
-        say("no GPU found; continuing on the CPU (-gpuid -1 silences this message)")
-        return "cpu"
-    if count and rank().total > 1:
-        gpuid = rank().local % count
-    if count and gpuid >= count:
-        raise UserError(f"there is no GPU {gpuid} among the {count} here, numbered from 0; -gpuid -1 is the CPU")
+    if not opencl:
+        count = count_gpus()
+        if not count:
+            say("no GPU found; continuing on the CPU (-gpuid -1 silences this message)")
+            return "cpu"
+        gpuid = rank().local % count if rank().total > 1 else gpuid
+        if gpuid >= count:
+            raise UserError(f"there is no GPU {gpuid} among the {count} here, numbered from 0; -gpuid -1 is the CPU")
     device = f"ocl:{gpuid}" if opencl else f"cuda:{gpuid}"
     try:
         if opencl:
