@@ -43,11 +43,6 @@ def join_torchrun() -> None:
         _rank = Rank(*(int(os.environ[name]) for name in names))
 
 
-def launcher() -> str:
-    """Returns the command that starts a script the way this one was started."""
-    return "python" if rank().total == 1 else f"torchrun --nproc_per_node={rank().local_total}"
-
-
 def log(sentence: str) -> None:
     """Prints a log line on standard output, above any progress bar, at once; only in the first of several processes.
 

@@ -62,8 +62,12 @@ def count_gpus() -> int:
         return 0
 
 
-def memory() -> int:
-    """Returns how many bytes of memory this machine has; sys.maxsize if the system does not say."""
+def memory_of(device: str) -> int:
+    """Returns how many bytes of memory a GPU has, or else this machine; sys.maxsize if the system does not say."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_properties(device).total_memory
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError):

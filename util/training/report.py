@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
-from util.cli.console import launcher, log, rank, tell
+from util.cli.console import log, rank, tell
 from util.errors import UserError
 from util.sampling.growing import sample_text
 
@@ -40,7 +40,8 @@ def how_to_continue(folder: CheckpointFolder) -> str:
     """Returns how to continue a run that has ended early."""
     if not folder.last.path:
         return "there is no checkpoint yet, so start again"
-    return f"resume with: {launcher()} train.py -resume {shlex.quote(str(folder.last.path))}"
+    launcher = "python" if rank().total == 1 else f"torchrun --nproc_per_node={rank().local_total}"
+    return f"resume with: {launcher} train.py -resume {shlex.quote(str(folder.last.path))}"
 
 
 def how_to_sample(path: Path) -> str:

@@ -18,7 +18,7 @@ from util.checkpoint.choice import best_checkpoint, newest_checkpoint
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.new_characters import add_characters
 from util.cli.console import log, tell
-from util.cli.device import memory
+from util.cli.device import memory_of
 from util.cli.flags import Flags, Role
 from util.errors import UserError
 from util.text.batches import Batches
@@ -179,9 +179,9 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
 
     options, checkpoint = start.options, start.checkpoint
     shape = len(vocabulary), options.rnn_size, options.num_layers, options.model
-    size = count_parameters(*shape)
-    if device == "cpu" and 8 * size > memory():  # the system would end the run without a word
-        needed, there = 8 * size >> 30, memory() >> 30
+    size, memory = count_parameters(*shape), memory_of(device)
+    if 8 * size > memory:  # the system would end the run without a word
+        needed, there = 8 * size >> 30, memory >> 30
         raise UserError(f"the model needs more than {needed} GB of memory, of {there} GB; try a smaller -rnn_size")
     log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
     if options.dtype == "bfloat16":
