@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -14,10 +15,10 @@ from util.cli.signals import cleaning_up
 from util.errors import UserError, reason
 
 CHECKPOINT_STARTS = (b"PK\3\4", b"\3\0\0\0", b"\4\0\0\0")  # of a .pt file, and of Torch's .t7 files
-KINDS = {  # how files of a kind begin, in lower case
-    "checkpoint": (b"pk\3\4",),
-    "picture": (b"\x89png", b"%pdf-", b"<?xml", b"<svg"),
-    "page": (b"<!doctype html>",),
+KINDS = {  # how files of a kind begin
+    "checkpoint": rb"PK\x03\x04.{26}archive/data\.pkl",
+    "picture": rb"\x89PNG|%PDF-|<\?xml|<svg",
+    "page": rb"(?i:<!doctype html>)",
 }
 
 
@@ -61,10 +62,10 @@ def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), kind: 
             why = "it is a folder"
         elif path.exists() and not is_stream(path):
             with path.open("r+b") as file:  # replacing it would not check whether this one is writable
-                start = file.read(20)
+                start = file.read(64)
             if flag and start.startswith(CHECKPOINT_STARTS):
                 why = "it is a checkpoint"
-            elif kind and start and not start.lower().startswith(KINDS[kind]):
+            elif kind and start and not re.match(KINDS[kind], start, re.DOTALL):
                 why = f"what is there is not a {kind}"
             if any(other.exists() and other.samefile(path) for other in reads):
                 why = "this command reads it"
