@@ -11,6 +11,7 @@ if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,13 +26,10 @@ from util.errors import UserError
 from util.text.batches import TRAIN
 from util.text.cache import load_text
 from util.text.loading import make_batches
-from util.training.log import RunLog, tell_sizes
-from util.training.processes import LostProcess, Processes
-from util.training.record import WrongLoss, due, without_improvement
-from util.training.report import how_to_continue, last_good, preview, report_end
-from util.training.shared import shared_values
+from util.training.log import RunLog, open_tables
+from util.training.processes import Processes
+from util.training.report import how_to_continue, preview, report_end, tell_sizes
 from util.training.start import find_input, make_trainer, model_vocabulary, saved_options, starting_point
-from util.training.threads import Pace, use_threads
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
@@ -97,8 +95,8 @@ def main() -> int:
     console.join_torchrun()
     parser = flags()
     start = starting_point(parser.parse(), parser)
-    options = start.options
-    with Processes() as processes, RunLog(options, start.train_losses) as run_log:
+    options, tables = start.options, open_tables(start.options, start.train_losses)
+    with closing(Processes()) as processes:
         device = choose_device(options.gpuid, options.opencl, log)
         folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep)
         folder.check_writable()
@@ -108,8 +106,9 @@ def main() -> int:
         trainer = make_trainer(vocabulary, batches, device, processes, start)
         if start.checkpoint and start.resumed_from:
             folder.continue_from(start.resumed_from, start.checkpoint)
-        processes.connect(device, lambda: shared_values(parser, options, text.sha256, trainer))
-        threads = use_threads(options.threads)
+        same = [getattr(options, n) for n, r in parser.roles.items() if r in (Role.RUN, Role.COURSE, Role.PACE)]
+        mine = {"text": text.sha256, "flags": same, "starting checkpoint": trainer.flat.values.double().sum().item()}
+        processes.connect(device, mine, options.threads)
 
         def save() -> None:
             content = trainer.state_dict(text.sha256)
@@ -120,58 +119,48 @@ def main() -> int:
         iterations = options.max_epochs * batches.split_sizes[TRAIN]
         if trainer.iteration >= iterations:
             log(f"the run is already complete after {trainer.iteration} iterations; a higher -max_epochs adds more")
-        tell_sizes(len(text.indices), trainer.size)
-        run_log.begin(trainer, iterations)
-        with StopSignals(silent=not console.rank().first) as stop:
+        tell_sizes(len(text.indices), trainer.flat.values.numel())
+        with StopSignals(silent=processes.rank > 0) as stop, closing(RunLog(trainer, iterations, tables)) as run_log:
+            trainer.interrupted = lambda: stop.received
             try:
-                stopped = learn(trainer, iterations, save, run_log, Pace(threads, device), stop)
-                if stopped and folder.tried < trainer.iteration:
+                learn(trainer, iterations, save, run_log)
+                if trainer.stopping and folder.tried < trainer.iteration:
                     save()
-            except LostProcess as error:
-                raise LostProcess(f"{error}; {how_to_continue(folder)}") from error
-            except WrongLoss as error:
-                raise UserError(f"{error}; {last_good(folder)}") from error
-            report_end(trainer, folder, iterations, stopped)
+            except UserError as error:
+                raise type(error)(f"{error}; {how_to_continue(folder)}") from error
+            report_end(trainer, folder, iterations)
     return stop.exit_status
 
 
-def learn(
-    trainer: Trainer, iterations: int, save: Callable[[], None], run_log: RunLog, pace: Pace, stop: StopSignals
-) -> bool:
-    """Runs the loop: an iteration, then whatever is due after it. Returns whether it was asked to stop.
+def learn(trainer: Trainer, iterations: int, save: Callable[[], None], run_log: RunLog) -> None:
+    """Runs the loop: an iteration, then whatever is due after it. Raises UserError if the loss goes wrong."""
+    options = trainer.options
 
-    Raises WrongLoss if the loss goes wrong.
-    """
-    options, stopped = trainer.options, False
-    if trainer.iteration not in (0, *trainer.val_losses) and due(trainer.iteration, iterations, options).validation:
-        trainer.validate(lambda: stop.received)  # which was cut short when the run stopped
+    def validation_is_due() -> bool:
+        return trainer.iteration % options.eval_val_every == 0 or trainer.iteration == iterations
+
+    if trainer.iteration not in (0, *trainer.val_losses) and validation_is_due():
+        trainer.validate()  # which was cut short when the run stopped
         save()
-        stopped = trainer.processes.size == 1 and bool(stop.received)
-    while trainer.iteration < iterations and not stopped:
-        if 0 < options.early_stop <= without_improvement(trainer.val_losses):
+    while trainer.iteration < iterations and not trainer.stopping:
+        losses = list(trainer.val_losses.values())
+        if losses and 0 < options.early_stop < len(losses) - losses.index(min(losses)):
             log(f"no improvement in the last {options.early_stop} validations; stopping early")
             break
-        trainer.step(stop.received)
+        trainer.step()
         if trainer.decay_learning_rate():
             log(f"decayed learning rate by a factor {options.learning_rate_decay} to {trainer.learning_rate}")
-        now = due(trainer.iteration, iterations, options)
-        run_log.advance(trainer)
-        if trainer.may_run_ahead and not any(now):
+        line = trainer.iteration % options.print_every == 0
+        rolling = options.save_every > 0 and trainer.iteration % options.save_every == 0
+        due = line or rolling or validation_is_due()
+        if trainer.may_run_ahead and not due:
             continue
-        try:
-            record = trainer.fetch()
-            if now.validation:
-                trainer.validate(lambda: stop.received)
-            if trainer.iteration in trainer.val_losses or now.rolling:
-                save()
-        except WrongLoss as error:
-            run_log.add(trainer, error.record or record, to_print=True)
-            raise
-        if any(now):
-            run_log.add(trainer, record, to_print=now.line)
-        pace.took(record.seconds, iterations - trainer.iteration)
-        stopped = record.stop or (trainer.processes.size == 1 and bool(stop.received))
-    return stopped
+        record = trainer.fetch()
+        if validation_is_due():
+            trainer.validate()
+        if rolling or trainer.iteration in trainer.val_losses:
+            save()
+        run_log.add(record, to_print=line, to_tables=due)
 
 
 if __name__ == "__main__":

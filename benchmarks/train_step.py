@@ -25,8 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from model.char_rnn import CharRNN
 from model.shapes import GATES
-from util.training.flat import FlatParameters
-from util.training.optimizer import RMSprop
+from util.training.optimizer import FlatParameters, RMSprop
 
 Step = Callable[[Tensor, Tensor], None]
 
@@ -97,7 +96,8 @@ def ours(vocab_size: int, rnn_size: int, num_layers: int, model: str, batch_size
         loss = nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum") / batch_size
         flat.gradient.zero_()
         loss.backward()
-        optimizer.step(1, 2e-3, 5)
+        flat.gradient.clamp_(-5, 5)
+        optimizer.step(1, 2e-3)
         loss.item()
         torch.set_float32_matmul_precision("highest")
 

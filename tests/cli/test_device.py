@@ -1,7 +1,6 @@
 """Which device is chosen, and what is said if there is none."""
 
 import ctypes
-import sys
 import types
 
 import pytest
@@ -53,6 +52,3 @@ def test_what_is_said_on_a_machine_without_what_was_asked_for(monkeypatch):
         assert "no GPU found; continuing on the CPU" in said.pop()
     assert choose_device(1, 1, said.append) == "cpu"
     assert said.pop() == "cannot compute on ocl:1 (No module named 'pytorch_ocl'); continuing on the CPU"
-    monkeypatch.setitem(sys.modules, "pytorch_ocl", types.ModuleType("pytorch_ocl"))  # which does not load
-    assert choose_device(1, 1, said.append) == "cpu"
-    assert said[0].startswith("cannot compute on ocl:1 (") and said[0].endswith("continuing on the CPU")

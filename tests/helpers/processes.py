@@ -1,7 +1,6 @@
 """Starts several processes of train.py, as torchrun does."""
 
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -57,18 +56,6 @@ def wait_for(cwd: Path, process: subprocess.Popen, text: str, seconds: float = 6
         if process.poll() is not None or time.monotonic() > end:
             raise TimeoutError(f"never printed {text!r}: {(cwd / 'err').read_text()}")
         time.sleep(0.02)
-
-
-def child(process: subprocess.Popen, rank: int) -> int:
-    """Returns the id of the process that torchrun started with this rank."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int(re.sub(r".*\) ", "", (folder / "stat").read_text()).split()[1])
-            if parent == process.pid and f"\0RANK={rank}\0" in "\0" + (folder / "environ").read_text():
-                return int(folder.name)
-        except OSError:
-            continue  # it has ended meanwhile
-    raise ProcessLookupError(f"torchrun has no process {rank}")
 
 
 def check_golden(name: str, size: int, data: Path, folder: Path) -> None:

@@ -27,13 +27,3 @@ def test_ctrl_c_and_too_little_memory_while_a_script_starts(script, tmp_path):
     assert done.returncode in (130, -signal.SIGINT) and done.stderr == ""
     (tmp_path / "numpy.py").write_text("raise ImportError('libx.so: failed to map segment from shared object')\n")
     refused(run_command(script, env=path), "out of memory")
-
-
-def test_threads_neither_spin_nor_share_a_small_product(tmp_path):
-    """Set before numpy is imported, unless the user has."""
-    (tmp_path / "numpy.py").write_text(
-        "import os\nprint(os.environ['OPENBLAS_NUM_THREADS'], os.environ['GOMP_SPINCOUNT'])\nraise SystemExit\n"
-    )
-    path = environment(PYTHONPATH=str(tmp_path))
-    assert run_command("train.py", env=path).stdout == "1 1000\n"
-    assert run_command("sample.py", env=path | {"OPENBLAS_NUM_THREADS": "4"}).stdout == "4 1000\n"

@@ -2,11 +2,8 @@
 
 import csv
 import errno
-import functools
 import re
-import shutil
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -18,10 +15,8 @@ from tests.helpers.logs import best, progress, saved
 from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import (
     all_of,
-    before_steps,
     fails_saves,
     finish,
-    limits_file_size,
     lists_folder,
     signals_at,
     validates_as,
@@ -152,24 +147,3 @@ def test_a_stopped_run_that_cannot_be_saved_says_what_there_is(flags, tmp_path):
     assert "warning: cannot write cv/resume_s_iteration50.pt (no space left on device)" in run.err
     last = f"resume with: python train.py -resume cv/{name}"
     assert run.err.endswith(f"warning: the last checkpoint could not be written; {last}\n")
-
-
-def test_a_limit_on_the_size_of_files(flags, finished, tmp_path):
-    finish(tmp_path, *flags, "-print_every", 60)  # so that there is a cache of the text
-    run = finish(tmp_path, *flags, "-print_every", 60, "-savefile", "t", prepare=limits_file_size(8000))
-    assert run.status == 1
-    assert run.err.count("(file too large), so this checkpoint is missing") == 3
-    last = "there is no checkpoint yet, so start again"
-    assert run.err.endswith(f"error: the last checkpoint could not be written; {last}\n")
-    assert len(names(tmp_path / "cv")) == 3
-
-
-def test_a_folder_that_is_deleted_is_made_again(flags, tmp_path):
-    run = finish(tmp_path, *flags, prepare=before_steps(functools.partial(delete, tmp_path / "cv", 50)))
-    assert (run.status, run.err) == (0, "")
-    assert checkpoints(tmp_path / "cv").keys() == names(tmp_path / "cv") == set(saved(run.out)[1:])
-
-
-def delete(folder: Path, wanted: int, iteration: int) -> None:
-    if iteration == wanted:
-        shutil.rmtree(folder)

@@ -1,5 +1,6 @@
 """The log of a run, in a CSV file and on standard output: nobody's file is lost to it, and no run to its failing."""
 
+import importlib.util
 import os
 import re
 import resource
@@ -48,24 +49,18 @@ def test_a_log_is_continued_only_by_its_own_run(flags, tmp_path):
 
     other = folder_in(tmp_path, "other")
     finish(other, *flags, "-seed=7", prepare=signals_at(9, signal.SIGINT))
-    refused_to_train(finish(other, "-resume=cv", "-log_csv=../log.csv").done, "log.csv", "another run's")
+    refused_to_train(finish(other, "-resume=cv", "-log_csv=../log.csv").done, "log.csv exists and is not the log")
     assert (tmp_path / "log.csv").read_text() == before
+
+    # All of its rows come after the checkpoint.
+    finish(other, *flags, "-print_every=20", "-log_csv=late.csv", "-checkpoint_dir=../late")
+    refused_to_train(finish(other, "-resume=cv", "-log_csv=late.csv").done, "late.csv", "-log_csv")
 
     # Cut off in the middle of a row, as by a full disk, and with rows after the checkpoint, as after a kill.
     (tmp_path / "log.csv").write_text(before + before.splitlines()[-1].replace("7,", "8,", 1) + "\n1,0.2")
     assert finish(tmp_path, "-resume=cv", "-log_csv=log.csv").status == 0
     rows = (tmp_path / "log.csv").read_text().splitlines()
     assert rows[:8] == before.splitlines() and [int(row.split(",")[0]) for row in rows[1:]] == [*range(1, EPOCH + 1)]
-
-
-def test_a_log_of_the_resumed_part_alone_is_continued(flags, stopped, tmp_path):
-    """Killed before its next checkpoint, a run is resumed from the same one twice."""
-    again = ["-resume", stopped, "-checkpoint_dir", tmp_path / "cv", "-log_csv=log.csv"]
-    assert [finish(tmp_path, *again).status for _ in range(2)] == [0, 0]
-    rows = (tmp_path / "log.csv").read_text().splitlines()
-    # The log is known by its first row, which has what the checkpoint knows of its iteration.
-    assert [int(row.split(",")[0]) for row in rows[1:]] == [*range(7, EPOCH + 1)]
-    assert rows[1] == f"7,{7 / EPOCH!r},{load_checkpoint(stopped).train_losses.tolist()[-1]!r},,,,"
 
 
 def test_a_checkpoint_finds_its_line_in_the_log(flags, tmp_path):
@@ -78,40 +73,21 @@ def test_a_checkpoint_finds_its_line_in_the_log(flags, tmp_path):
     assert [int(row.split(",")[0]) for row in rows[1:]] == [15, 20, 30, 40, 45, EPOCH]
 
 
-def test_a_log_with_nothing_of_this_run_so_far_stays(flags, stopped, tmp_path):
-    """It could be anybody's: all of its rows come after the checkpoint."""
-    assert finish(tmp_path, *flags, "-print_every=20", "-log_csv=log.csv").status == 0
-    before = (tmp_path / "log.csv").read_text()
-    run = finish(tmp_path, "-resume", stopped, "-log_csv=log.csv")
-    refused_to_train(run.done, "log.csv has no line of this run up to iteration 7", "-log_csv")
-    assert (tmp_path / "log.csv").read_text() == before
-
-
-def test_a_run_that_does_not_begin_takes_nothing_from_its_log(flags, tmp_path):
-    """Its rows after the checkpoint go once the run writes them again."""
-    run = finish(tmp_path, *flags, "-log_csv=log.csv", "-save_every=5", prepare=signals_at(7, signal.SIGINT))
-    assert run.status == 130
-    before = (tmp_path / "log.csv").read_text() + "8,0.1,3.0,,0.002,0.1,0.1\n"
-    (tmp_path / "log.csv").write_text(before)
-    refused_to_train(finish(tmp_path, "-resume=cv", "-log_csv=log.csv", "-data_dir=missing").done, "missing")
-    assert (tmp_path / "log.csv").read_text() == before
-    # Nor does one that ends before its first row.
-    again = finish(tmp_path, "-resume=cv", "-log_csv=log.csv", prepare=signals_at(8, signal.SIGKILL))
-    assert again.status == -signal.SIGKILL and (tmp_path / "log.csv").read_text() == before
-
-
-def test_an_empty_log_is_taken(flags, tmp_path):
-    (tmp_path / "log.csv").touch()
-    bad = finish(tmp_path, *flags, "-data_dir=missing", "-log_csv=log.csv")
-    assert bad.status == 1 and (tmp_path / "log.csv").read_text().count("\n") == 1  # the names of its columns
-    assert finish(tmp_path, *flags, "-log_csv=log.csv").status == 0
-
-
 def test_the_log_is_tried_before_the_text_is_indexed(tmp_path):
     (tmp_path / "input.txt").write_bytes(numbers(140))
-    for flag in ("-log_csv=input.txt/log.csv", "-tensorboard=input.txt"):
-        refused_to_train(finish(tmp_path, *SMALL, "-data_dir=.", flag).done, flag.split("=")[0][1:])
-    assert {name for name in names(tmp_path) if not name.endswith((".out", ".err"))} == {"input.txt"}
+    (tmp_path / "empty.csv").touch()
+    for flag, value, words in (
+        ("log_csv", "input.txt/log.csv", "input.txt/log.csv"),
+        ("tensorboard", "board", "pip install -e '.[tensorboard]'"),
+    ):
+        done = finish(tmp_path, *SMALL, "-data_dir=.", f"-{flag}", value, prepare=without_tensorboard).done
+        refused_to_train(done, words)
+    assert {name for name in names(tmp_path) if not name.endswith((".out", ".err"))} == {"input.txt", "empty.csv"}
+    assert finish(tmp_path, *SMALL, "-data_dir=.", "-max_epochs=1", "-log_csv=empty.csv").status == 0
+
+
+def without_tensorboard():
+    importlib.util.find_spec = lambda name: None
 
 
 def test_a_log_that_fails_costs_a_warning(flags, tmp_path):

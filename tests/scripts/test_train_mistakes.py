@@ -34,6 +34,7 @@ def test_a_name_that_is_too_long(train):
     told(train("-init_from", name), name, "file name too long")
     told(train("-checkpoint_dir", name), name, "-checkpoint_dir")
     told(train("-savefile", name), "-savefile")
+    told(train("-savefile", "../x"), "-savefile", "'../x'", "-checkpoint_dir")
 
 
 def test_an_empty_text(train, data_dir):
@@ -86,13 +87,9 @@ def test_fractions_that_do_not_leave_what_was_asked(train):
 # Flags
 
 
-def test_a_savefile_that_cannot_be_part_of_a_file_name(train):
-    told(train("-savefile", "../x"), "-savefile", "'../x'", "-checkpoint_dir")
-
-
 @pytest.mark.parametrize("flags", [["-rnn_size", str(10**18)], ["-num_layers", str(10**9)]])
 def test_sizes_beyond_the_machine(train, flags):
-    told(train(*flags), "this model needs more than", "GB", "this machine has", "-rnn_size")
+    told(train(*flags), "the model needs more than", "GB", "-rnn_size")
 
 
 # Checkpoints
@@ -110,11 +107,6 @@ def test_a_folder_that_cannot_be_written_to(read_only_dir):
         done = run("train.py", *flags, cwd=read_only_dir, prepare=become_nobody)
         told(done, str(folder), "ermission denied", "-checkpoint_dir")
     assert files(read_only_dir) == {"input.txt"}
-
-
-def test_a_file_in_the_place_of_the_checkpoint_folder(train, data_dir):
-    for path in (data_dir / "input.txt", data_dir / "input.txt" / "cv"):
-        told(train("-checkpoint_dir", path), str(path), "-checkpoint_dir")
 
 
 # Runs that end in the middle

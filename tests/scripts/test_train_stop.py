@@ -1,13 +1,9 @@
 """Signals and kills: a run stops with a checkpoint, or leaves one to resume from."""
 
-import fcntl
-import os
 import re
 import shlex
 import signal
 import subprocess
-import sys
-import termios
 import time
 
 import pytest
@@ -59,14 +55,12 @@ def test_a_model_that_is_broken_when_the_signal_comes_is_not_saved(flags, tmp_pa
     prepare = all_of(before_steps(breaks_the_update), signals_at(7, signal.SIGINT))
     run = finish(tmp_path, *flags, "-save_every", 5, prepare=prepare)
     assert (run.status, names(tmp_path / "cv")) == (1, {"resume_s_iteration5.pt"})
-    assert re.search(
-        "^error: the model is not a number .*; the last good checkpoint is cv/resume_s_iteration5", run.err, re.M
-    )
+    assert re.search("^error: the model is not a number .* -resume cv/resume_s_iteration5", run.err, re.M)
 
 
 def breaks_the_update(iteration):
     if iteration == 7:
-        RMSprop.step = lambda self, *arguments: [parameters.fill_(torch.inf) for parameters, *_ in self._pieces]
+        RMSprop.step = lambda self, *arguments: self.p.fill_(torch.inf)
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
@@ -83,35 +77,6 @@ def test_a_signal_in_an_iteration_that_is_saved_anyway_adds_no_file(flags, tmp_p
     assert run.out.endswith(f"stopped at iteration 40; resume with: python train.py -resume cv/{name}\n")
 
 
-def test_a_signal_finds_output_that_nobody_reads(small_text, tmp_path):
-    """The run waits in a write to a full pipe when the signal comes; it saves once the pipe is read."""
-    flags = [*SMALL, "-data_dir", small_text, "-max_epochs", 1000, "-checkpoint_dir", tmp_path / "cv"]
-    read, write = os.pipe()
-    capacity = fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
-    process = subprocess.Popen(command("train.py", *flags), stdout=write, stderr=subprocess.PIPE, env=environment())
-    with process as run:
-        os.close(write)
-        while waiting_bytes(read) < capacity - 200 or waiting_bytes(read) != later(waiting_bytes, read):
-            assert run.poll() is None
-        run.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
-        assert run.poll() is None
-        with os.fdopen(read) as pipe:
-            out = pipe.read()
-        err = run.communicate()[1]
-    assert (run.returncode, err.count(b"\n")) == (143, 2), err  # that it stops, and how to sample
-    assert names(tmp_path / "cv") == {f"resume_s_iteration{max(log([out]))}.pt"}
-
-
-def waiting_bytes(descriptor: int) -> int:
-    return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
-
-
-def later(measure, *args):
-    time.sleep(0.1)
-    return measure(*args)
-
-
 @pytest.mark.parametrize("learning_rate", [1e3, 9.9e37])
 def test_an_exploding_loss_ends_the_run_and_names_the_last_good_checkpoint(learning_rate, stopped, tmp_path):
     """The larger one makes parameters that are not finite, which no run could resume from."""
@@ -119,9 +84,9 @@ def test_an_exploding_loss_ends_the_run_and_names_the_last_good_checkpoint(learn
     copy.write_bytes(stopped.read_bytes())
     more = ["-save_every", 1] if learning_rate > 1e3 else []
     run = finish(tmp_path, "-resume", copy, "-learning_rate", learning_rate, *more)
-    assert (run.status, list(log([run.out]))) == (1, [8] if more else [8, 9])
+    assert (run.status, list(log([run.out]))) == (1, [] if more else [8])
     assert re.fullmatch(
-        rf"error: the (loss|model) is .*; try a lower -learning_rate .*; the last good checkpoint is {copy}\n", run.err
+        rf"error: the (loss|model) is .*; try a lower -learning_rate .*; resume with: .* -resume {copy}\n", run.err
     )
     assert checkpoints(tmp_path).keys() == {copy.name}
 

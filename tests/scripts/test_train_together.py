@@ -5,7 +5,6 @@ import signal
 
 import pytest
 
-from tests.campaigns.starts import campaign as starts
 from tests.helpers.checkpoints import checkpoints
 from tests.helpers.folders import names
 from tests.helpers.logs import best, saved
@@ -51,7 +50,3 @@ def test_a_resumed_run_leaves_the_files_of_another_alone(flags, tmp_path):
     assert resumed.status == 0
     assert {path: path.read_bytes() for path in theirs} == theirs
     assert "resume_s_iteration47_2.pt" not in names(tmp_path / "cv")
-
-
-def test_many_starts_at_once_on_a_text_without_a_cache(tmp_path):
-    assert starts(4, tmp_path)["runs"] == 4

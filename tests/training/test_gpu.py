@@ -14,7 +14,6 @@ from model.char_rnn import CharRNN
 from tests.helpers.checkpoints import checkpoints, same
 from tests.helpers.golden import RUNS
 from tests.helpers.inputs import GOLDEN, ROOT, SMALL, numbers
-from tests.helpers.runs import finish
 from util.checkpoint.store import load_checkpoint
 
 pytestmark = [
@@ -96,16 +95,14 @@ def test_a_model_that_the_gpu_has_no_memory_for_is_refused(tmp_path):
     size = int((torch.cuda.get_device_properties(0).total_memory / 8 / 12) ** 0.5) + 1000  # 12 H² parameters, and more
     command = [sys.executable, ROOT / "train.py", "-rnn_size", str(size), "-data_dir", "."]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 1 and "this GPU has" in done.stderr and "-rnn_size" in done.stderr
+    assert done.returncode == 1 and "the model needs more than" in done.stderr and "-rnn_size" in done.stderr
 
 
-def test_a_run_moves_between_the_devices_and_says_so(tmp_path):
+def test_a_run_moves_between_the_devices(tmp_path):
     (tmp_path / "input.txt").write_bytes(numbers(140))
     train(tmp_path, *SMALL[1:], "-max_epochs", 1, "-dropout", 0.3, "-gpuid", -1)
-    out = train(tmp_path, "-resume", tmp_path / "cv", "-max_epochs", 2, "-gpuid", 0)
-    assert "this run was on cpu; on another device its last digits and what dropout drops will differ" in out
-    run = finish(tmp_path, "-resume", "cv", "-max_epochs", 3, "-gpuid", -1, "-data_dir", ".")
-    assert run.status == 0 and "this run was on cuda; on another device its last digits" in run.out
+    train(tmp_path, "-resume", tmp_path / "cv", "-max_epochs", 2, "-gpuid", 0)
+    train(tmp_path, "-resume", tmp_path / "cv", "-max_epochs", 3, "-gpuid", -1)
 
 
 @pytest.mark.parametrize(
@@ -154,4 +151,4 @@ def test_memory_does_not_grow_over_learning_rate_decays():
         if step % 10 == 9:
             found.learning_rate *= 0.9
             reserved.append(torch.cuda.memory_reserved())
-    assert found._graph._graph is not None and reserved[1:] == reserved[1:2] * 19
+    assert found._compute._graph is not None and reserved[1:] == reserved[1:2] * 19

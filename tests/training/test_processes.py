@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import sys
-import time
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,11 +17,7 @@ from tests.helpers.folders import names
 from tests.helpers.inputs import EPOCH, SMALL, numbers
 from tests.helpers.logs import LINE, saved
 from tests.helpers.processes import check_golden, finish, start, torchrun, wait_for
-from tests.helpers.refusals import refused
-from tests.helpers.scripts import run_here
-from util.cli.console import RANK_VARIABLES
-from util.text import cache
-from util.training import processes, shared
+from util.training import processes
 
 SENTENCE = re.compile(
     "error: process 0 lost contact with another process, which has died or not answered for .* -resume .*\n"
@@ -126,7 +121,7 @@ def differ(how: str, rank: int) -> None:
         case "flags":
             sys.argv += ["-dropout", "0.1"]
         case "source code":
-            shared.ROOT = Path("other")
+            processes.ROOT = Path("other")
         case "starting checkpoint":
             os.chdir("other")
 
@@ -173,33 +168,34 @@ def test_more_processes_than_streams(folder):
 def test_only_the_first_process_speaks_and_writes(folder):
     """That the others are silent is asserted where `finish` is."""
     flags = ["-seq_length=20", "-max_epochs=2", "-log_csv", folder / "log.csv", "-save_every=5"]
-    first = finish(folder, 3, *small(folder, *flags), prepare=count_indexing)
-    # Otherwise a large text would take its space on the disk once for each process.
-    assert first.status == 0 and (folder / "indexed").read_text() == "x"
+    first = finish(folder, 3, *small(folder, *flags))
     assert first.err.startswith("warning: the text is short") and first.err.count("\n") == 1
     assert len((folder / "log.csv").read_text().splitlines()) == 1 + len(figures(first.out))
     assert names(folder / "cv") == set(saved(first.out))
     written = {name for name in names(folder) if not name.endswith((".out", ".err"))}
-    assert written == {"input.txt", "vocab.json", "data.bin", "cv", "log.csv", "indexed"}
+    assert written == {"input.txt", "vocab.json", "data.bin", "cv", "log.csv"}
 
 
-def count_indexing(rank: int) -> None:
-    make_cache = cache.make_cache
-
-    def counting(*arguments):
-        with open("indexed", "a") as file:
-            file.write("x")
-        time.sleep(0.5)  # so that the others arrive meanwhile
-        return make_cache(*arguments)
-
-    cache.make_cache = counting
+def test_a_misspelt_flag_is_told_once(folder):
+    three = [run.wait() for run in start(folder, 3, *small(folder), "-max_epoch=1")]
+    assert [run.status for run in three] == [2, 2, 2]
+    assert [run.err.count("\n") for run in three] == [1, 0, 0] and "-max_epochs" in three[0].err
 
 
-@pytest.mark.parametrize("values", ["x 2 0 2", "0 many 0 2", "2 2 0 2", "0 2 -1 2", "0 0 0 0"])
-def test_what_another_program_left_in_the_environment(values, checkpoint, monkeypatch):
-    """Scripts that do not train never look at it."""
-    for name, value in zip(RANK_VARIABLES, values.split()):
-        monkeypatch.setenv(name, value)
-    refused(run_here("train.py", "-gpuid=-1", "-data_dir=none"), "RANK", values.replace(" ", ", "), "unset")
-    done = run_here("sample.py", checkpoint, "-length=9")
-    assert (done.returncode, len(done.stdout)) == (0, 10) and b"sampling from lstm" in done.stderr
+def test_a_mistake_and_a_signal_end_in_good_order(folder):
+    """An exploding loss; and a signal to the second process alone, of which the first one learns."""
+    wild = [run.wait() for run in start(folder, 2, *small(folder), "-max_epochs=9", "-learning_rate=1000")]
+    assert [run.status for run in wild] == [1, 1]
+    assert wild[0].err.count("error: the loss") == 1 and "-max_loss_ratio" in wild[0].err
+    assert wild[1].err == "" and wild[0].err.count("\n") == 1
+
+    first, second = (run.wait() for run in start(folder, 2, *small(folder), "-max_epochs=99", prepare=stop))
+    assert second.status == 128 + signal.SIGTERM
+    (name,) = checkpoints(folder / "cv")
+    words = re.search(r"^stopped at .*: (torchrun --nproc_per_node=2 train\.py -resume \S*cv/(\S+))$", first.out, re.M)
+    assert words and words[2] == name
+
+
+def stop(rank):
+    if rank == 1:
+        runs.signals_at(7, signal.SIGTERM)()

@@ -1,10 +1,13 @@
 """The number of threads, and what is said when other programs want the same cores."""
 
+from argparse import Namespace
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from model.char_rnn import CELLS
-from util.training.threads import Pace, use_threads
+from util.training.log import RunLog
 
 
 @pytest.mark.parametrize(("cell", "rnn_size", "number"), [("rnn", 128, 1), ("lstm", 128, 1), ("lstm", 300, 4)])
@@ -18,17 +21,12 @@ def test_the_steps_of_a_small_model_use_fewer_threads(cell, rnn_size, number, mo
     assert chosen == [number, 8, number, 8]
 
 
-def test_more_threads_than_cores_are_warned_of(monkeypatch, capsys):
-    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1000)
-    assert use_threads(1000) == 1000
-    assert "warning: with -threads 1000 on " in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(("threads", "told"), [(2, 1), (1, 0)])
-def test_slow_iterations_are_told_of_once(threads, told, capsys):
+def test_slow_iterations_are_told_of_once(threads, told, monkeypatch, capsys):
     """One slow iteration, as when the text is read from a disk, is nothing; several are."""
-    pace = Pace(threads, "cpu")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    options = Namespace(batch_size=1, seq_length=1)
+    run_log = RunLog(SimpleNamespace(iteration=0, device=torch.device("cpu"), options=options), 50, [])
     for seconds in [0.05] * 10 + [1.0] + [0.06] * 10 + [0.5] * 20:
-        pace.took(seconds, 1)
+        run_log.tell_pace(seconds)
     assert capsys.readouterr().err.count("an iteration takes 0.50 s now, and took 0.05 s before") == told

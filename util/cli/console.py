@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 from util.errors import UserError, is_out_of_memory, reason
 
-RANK_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-
 
 class Rank(NamedTuple):
     """This process's number among those that train together, and among those on its machine."""
@@ -38,27 +36,18 @@ def rank() -> Rank:
 
 
 def join_torchrun() -> None:
-    """Takes the rank from the environment; only train.py does. Raises UserError if torchrun did not set it."""
+    """Takes the rank from the environment, where torchrun has put it; only train.py does."""
     global _rank
-    values = [os.environ.get(name, "") for name in RANK_VARIABLES]
-    if "" in values:
-        return
-    ranks = Rank(*map(int, values)) if all(map(str.isdecimal, values)) else Rank(0, 0)
-    if ranks.number >= ranks.total or ranks.local >= ranks.local_total:
-        raise UserError(f"{', '.join(RANK_VARIABLES)} are {', '.join(values)}, not as torchrun sets them; unset them")
-    _rank = ranks
-
-
-def launcher() -> str:
-    """Returns the command that starts a script the way this one was started."""
-    return "python" if rank().total == 1 else f"torchrun --nproc_per_node={rank().local_total}"
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    if os.environ.keys() >= set(names):
+        _rank = Rank(*(int(os.environ[name]) for name in names))
 
 
 def log(sentence: str) -> None:
     """Prints a log line on standard output, above any progress bar, at once; only in the first of several processes.
 
     If that fails, as on a full disk, the log goes on on standard error. A reader that has gone away ends the program,
-    unless util.cli.signals.StopSignals has taken that as a request to stop.
+    unless StopSignals has taken that as a request to stop.
     """
     if not rank().first:
         return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import importlib
 import os
-import platform
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -17,21 +16,20 @@ from util.errors import UserError
 def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
     """Returns the device that -gpuid and -opencl ask for, as torch names it; "cpu" if it fails, after saying why.
 
-    Of several processes that train together, each takes one of its machine's GPUs in turn. Raises UserError if there
-    are GPUs but not this one.
+    Of several processes each takes one of its machine's GPUs in turn. Raises UserError if there are GPUs, but not this.
     """
     if gpuid < 0:
         return "cpu"
     if not rank().first:  # it prints all the same, since this is about its own device
         say = partial(tell, everywhere=True)
-    count = 0 if opencl else count_gpus()
-    if not opencl and not count:
-        say("no GPU found; continuing on the CPU (-gpuid -1 silences this message)")
-        return "cpu"
-    if count and rank().total > 1:
-        gpuid = rank().local % count
-    if count and gpuid >= count:
-        raise UserError(f"there is no GPU {gpuid} among the {count} here, numbered from 0; -gpuid -1 is the CPU")
+    if not opencl:
+        count = count_gpus()
+        if not count:
+            say("no GPU found; continuing on the CPU (-gpuid -1 silences this message)")
+            return "cpu"
+        gpuid = rank().local % count if rank().total > 1 else gpuid
+        if gpuid >= count:
+            raise UserError(f"there is no GPU {gpuid} among the {count} here, numbered from 0; -gpuid -1 is the CPU")
     device = f"ocl:{gpuid}" if opencl else f"cuda:{gpuid}"
     try:
         if opencl:
@@ -62,15 +60,6 @@ def count_gpus() -> int:
         return 0 if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) else count.value
     except (ImportError, OSError, AttributeError):
         return 0
-
-
-def identity_of(device: str) -> tuple[str, str] | None:
-    """Returns what distinguishes a GPU from all others, however few of them a process sees; nothing for a CPU."""
-    if not device.startswith("cuda"):
-        return None
-    import torch
-
-    return platform.node(), str(torch.cuda.get_device_properties(device).uuid)
 
 
 def memory_of(device: str) -> int:

@@ -15,10 +15,9 @@ from util.cli.signals import cleaning_up
 from util.errors import UserError, reason
 
 CHECKPOINT_STARTS = (b"PK\3\4", b"\3\0\0\0", b"\4\0\0\0")  # of a .pt file, and of Torch's .t7 files
-# How files of a kind begin: ours, that is, since no name promises what a .pt or .html file holds.
-KINDS = {
+KINDS = {  # how files of a kind begin
     "checkpoint": rb"PK\x03\x04.{26}archive/data\.pkl",
-    "picture": rb"\x89PNG\r\n|%PDF-|(<\?xml .*?\?>)?\s*(<!--.*?-->\s*)?<(svg|!DOCTYPE svg)\b",
+    "picture": rb"\x89PNG|%PDF-|<\?xml|<svg",
     "page": rb"(?i:<!doctype html>)",
 }
 
@@ -56,15 +55,15 @@ def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), kind: 
     What is of one of the KINDS replaces only its kind, or an empty file; anything else replaces all but a checkpoint.
     """
     path, why = Path(path), ""
+    if str(path) == "-":
+        return
     try:
-        if str(path) == "-":
-            return
         if path.is_dir():
             why = "it is a folder"
         elif path.exists() and not is_stream(path):
             with path.open("r+b") as file:  # replacing it would not check whether this one is writable
-                start = file.read(512)
-            if flag and start[:4] in CHECKPOINT_STARTS:
+                start = file.read(64)
+            if flag and start.startswith(CHECKPOINT_STARTS):
                 why = "it is a checkpoint"
             elif kind and start and not re.match(KINDS[kind], start, re.DOTALL):
                 why = f"what is there is not a {kind}"

@@ -67,6 +67,7 @@ POSITIVE = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # so
 FRACTION = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
 SWITCH = whole(0, 1)
 SEED = Kind(lambda word: int(word) % 2**32, lambda x: type(x) is int and 0 <= x < 2**32, "a whole number", "N")
+GPU = Kind(int, whole(-1).accepts, "a whole number of at least -1; for several GPUs, start it with torchrun", "N")
 MEANT = {  # flags of other programs, and ours that mean the same
     "-temp": "-temperature", "-rnn_type": "-model", "-checkpoint_every": "-eval_val_every", "-input_h5": "-data_dir",
     "-start_text": "-primetext", "-n": "-length", "-lr": "-learning_rate", "-checkpoint": "-init_from",
@@ -118,16 +119,9 @@ class Flags(argparse.ArgumentParser):
     def add_machine(self, gpuid: int = 0, help: str = "GPU to use; -1 = CPU", used: bool = True) -> Callable[..., None]:
         """Adds -gpuid and -opencl, `used` or not, in a group of their own; returns a function that adds more to it."""
         add = self.group("machine" if used else "accepted as in the original, but no GPU is needed")
-        kind = Kind(
-            int, whole(-1).accepts, "a whole number of at least -1; for several GPUs, start it with torchrun", "N"
-        )
-        add("gpuid", kind, gpuid, help if used else "ignored", role=Role.MACHINE)
+        add("gpuid", GPU, gpuid, help if used else "ignored", role=Role.MACHINE)
         add("opencl", SWITCH, 0, "1 = use OpenCL instead of CUDA" if used else "ignored", role=Role.MACHINE)
         return add
-
-    def named(self, *roles: Role) -> set[str]:
-        """Returns the names of the flags with these roles."""
-        return {name for name, role in self.roles.items() if role in roles}
 
     def accepts(self, name: str, value: Any) -> bool:
         """Whether the flag of that name could have this value."""
@@ -145,13 +139,8 @@ class Flags(argparse.ArgumentParser):
                     first = " (the checkpoint is the first argument)" * (name == "-checkpoint")
                     self.error(f"there is no flag {name}" + (f" (did you mean {near[0]}?)" if near else first))
                 given.add(known[name].dest)
-                if known[name].nargs is None and not equals and words:
-                    if split_flag(words[0])[0] not in known:
-                        equals, value = "=", words.pop(0)  # joined, so that a value may start with a dash, as -1 does
-                    elif self.accepts(known[name].dest, words[0]):
-                        self.error(f"{name} has no value; if {words[0]} was meant as one, write {name}='{words[0]}'")
-                if value == "--":  # argparse would take it away
-                    self.error(f"{name} cannot be --")
+                if known[name].nargs is None and not equals and words and split_flag(words[0])[0] not in known:
+                    equals, value = "=", words.pop(0)  # joined, so that a value may start with a dash, as -1 does
                 word = name + equals + value
             arguments.append(word)
         options = self.parse_args(arguments)
@@ -159,14 +148,10 @@ class Flags(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        _, unknown, names = message.partition("unrecognized arguments: ")
-        if unknown:  # the shell may have made thousands of names of a pattern
-            why = "does not belong to any flag (quote a pattern like '*.txt' or text with spaces)"
-            one = any(action.dest == "checkpoint" and action.nargs is None for action in self._actions)
-            if one and names.endswith((".pt", ".t7")):
-                why = "cannot be taken as well: one CHECKPOINT is enough (a folder such as cv stands for its best)"
-            names = names if len(names) < 100 else f"{names[:60]}... ({names.count(' ') + 1:,} words)"
-            message = f"{names} {why}"
+        _, _, names = message.partition("unrecognized arguments: ")
+        if names:  # the shell may have made thousands of a pattern
+            names = names if len(names) < 100 else f"{names[:60]}..."
+            message = f"{names} does not belong to any flag (quote a pattern like '*.txt' or text with spaces)"
         tell(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
         raise SystemExit(2)
 

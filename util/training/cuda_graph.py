@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -10,8 +10,7 @@ from torch import Tensor
 from util.cli.console import tell
 from util.errors import is_out_of_memory
 
-WARM_UP = 3
-"""How often to call the function directly before capturing it."""
+WARM_UP = 3  # how often to call the function directly before capturing it
 
 
 class Graphed:
@@ -21,8 +20,8 @@ class Graphed:
     capturing fails, warns and calls the function directly from then on.
     """
 
-    def __init__(self, function: Callable[..., Tensor], device: torch.device) -> None:
-        self._function, self._device = function, device
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        self._function = function
         # Capturing needs a stream of its own, and autograd remembers the stream it first ran on, so all calls use this.
         self._stream = torch.cuda.Stream()
         self._inputs: list[Tensor] = []
@@ -30,14 +29,13 @@ class Graphed:
         self._result: Tensor | None = None
         self._calls_until_capture = WARM_UP
 
-    def __call__(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Copies the inputs from the CPU to the graph's own; returns the result, which the next call overwrites."""
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """Copies the inputs to the graph's own; returns the result, which the next call overwrites."""
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
-            if not self._inputs:
-                self._inputs = [torch.empty_like(tensor, device=self._device) for tensor in inputs]
+            self._inputs = self._inputs or [torch.empty_like(tensor) for tensor in inputs]
             for own, given in zip(self._inputs, inputs, strict=True):
-                own.copy_(given, non_blocking=True)
+                own.copy_(given)
             if self._calls_until_capture == 0:
                 self._capture()
             self._calls_until_capture -= 1
@@ -54,10 +52,9 @@ class Graphed:
         try:
             with torch.cuda.graph(graph, stream=self._stream):
                 self._result = self._function(*self._inputs)
+            self._graph = graph
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
             why = str(error).splitlines()[0]
             tell(f"warning: the training step could not be captured as a CUDA graph ({why}); continuing without one")
-        else:
-            self._graph = graph

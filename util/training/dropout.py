@@ -13,10 +13,10 @@ from torch import Tensor
 from util.torch7_random import Torch7Random
 
 
-class DropoutDraws:
-    """Draws which outputs to keep, each with probability `keep`, as arrays of the given shape.
+class Draws:
+    """Draws which outputs to keep, each with probability `keep`, as booleans of the given shape, true for those.
 
-    The next array is drawn in a separate thread while the model computes.
+    The next ones are drawn in a separate thread while the model computes.
     """
 
     def __init__(self, random: Torch7Random, shape: tuple[int, ...], keep: float) -> None:
@@ -24,15 +24,15 @@ class DropoutDraws:
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._ahead: Future[tuple[dict[str, Any], np.ndarray]] | None = None
 
-    def next(self, iteration: int) -> np.ndarray:
-        """Returns the next array of booleans, true for the outputs to keep, whatever the iteration."""
+    def next(self, iteration: int) -> np.ndarray | Tensor:
+        """Returns the next booleans; on a GPU those of an iteration, which the next call overwrites."""
         ahead = self._ahead or self._thread.submit(self._draw)
         _, kept = ahead.result()
         self._ahead = self._thread.submit(self._draw)
         return kept
 
     def state(self) -> dict[str, Any]:
-        """Returns the position in the stream after the arrays returned by `next`, like Torch7Random.state."""
+        """Returns the position in the stream after what `next` has returned, like Torch7Random.state."""
         return self._ahead.result()[0] if self._ahead else self._random.state()
 
     def _draw(self) -> tuple[dict[str, Any], np.ndarray]:
@@ -40,17 +40,19 @@ class DropoutDraws:
         return before, self._random.bernoulli(math.prod(self._shape), self._keep).reshape(self._shape)
 
 
-class GPUDraws:
-    """Draws the same on a GPU, from a generator of its own.
+class GPUDraws(Draws):
+    """Draws on a GPU, from a generator of its own.
 
     It is seeded anew for each iteration: resuming needs no state of it, and several processes draw the same.
     """
 
-    def __init__(self, device: torch.device, seed: int, shape: tuple[int, ...], keep: float) -> None:
-        self._generator, self._seed, self._keep = torch.Generator(device), seed, keep
+    def __init__(
+        self, random: Torch7Random, shape: tuple[int, ...], keep: float, device: torch.device, seed: int
+    ) -> None:
+        super().__init__(random, shape, keep)
+        self._generator, self._seed = torch.Generator(device), seed
         self._kept = torch.empty(shape, dtype=torch.bool, device=device)
 
     def next(self, iteration: int) -> Tensor:
-        """Returns the booleans of an iteration, which the next call overwrites."""
         self._generator.manual_seed((self._seed << 32) + iteration)
         return self._kept.bernoulli_(self._keep, generator=self._generator)

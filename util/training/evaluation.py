@@ -46,10 +46,7 @@ def streams_predictor(checkpoint: Checkpoint, batch_size: int, device: str) -> P
 
 
 def batch_loss(model: CharRNN, x: Tensor, y: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """Computes the loss in nats of predicting y (S, B) from x (S, B), without dropout.
-
-    Returns its sum over all characters (a float64 scalar), and the new state.
-    """
+    """Predicts y (S, B) from x (S, B), without dropout; returns the sum of the losses in nats, and the new state."""
     import torch  # takes seconds, and a single stream on a CPU does without
     from torch.nn.functional import nll_loss
 

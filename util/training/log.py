@@ -2,56 +2,41 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
-import io
 import math
 import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from statistics import median
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from util.cli.console import log, rank, shows_bars, tell
-from util.cli.files import check_output, is_stream, replacing
+from util.cli.files import check_output, is_stream
 from util.errors import UserError, reason
-from util.training.record import Record
 
 if TYPE_CHECKING:
-    from util.training.trainer import Trainer
+    from util.training.trainer import Record, Trainer
 
 Row = Sequence[object]
 COLUMNS = ("iteration", "epoch", "train_loss", "val_loss", "learning_rate", "grad_param_norm", "seconds")
 
 
 class RunLog:
-    """The log of a run, in the first of several processes.
+    """The log of a run on standard output, its bar on a terminal, and its tables."""
 
-    Raises UserError if the CSV file cannot be written or TensorBoard is missing, before hours of training are spent.
-    """
-
-    def __init__(self, options: Namespace, train_losses: np.ndarray) -> None:
-        """`train_losses` are those of a resumed run so far, one for each iteration."""
-        self.options, first, start = options, rank().first, len(train_losses)
-        self._csv = CSVFile(Path(options.log_csv), train_losses) if options.log_csv and first else None
-        self._tensorboard = open_tensorboard(options.tensorboard, start) if options.tensorboard and first else None
-        self._bar: tqdm | None = None
-        self._mean_loss = math.nan
-
-    def begin(self, trainer: Trainer, iterations: int) -> None:
-        """Shows the bar on standard error, if that is a terminal."""
-        self.iterations, i = iterations, trainer.iteration
-        if self._csv and i:
-            self._csv.start = [(i, trainer.epoch, trainer.train_losses[-1], trainer.val_losses.get(i), "", "", "")]
+    def __init__(self, trainer: Trainer, iterations: int, tables: list[CSVFile | TensorBoard]) -> None:
+        self.trainer, self.iterations, self.tables = trainer, iterations, tables
+        self._seconds: list[float] = []
+        self._fastest = math.inf
         self._bar = tqdm(
-            initial=i,
+            initial=trainer.iteration,
             total=iterations,
-            unit_scale=self.options.batch_size * self.options.seq_length,
+            unit_scale=trainer.options.batch_size * trainer.options.seq_length,
             unit=" characters",
             bar_format="{desc}{percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left",
             dynamic_ncols=True,
@@ -59,143 +44,134 @@ class RunLog:
             disable=not shows_bars(),
         )
 
-    def __enter__(self) -> RunLog:
-        return self
+    def close(self) -> None:
+        self._bar.close()
 
-    def __exit__(self, *_: object) -> None:
-        for output in (self._bar, self._tensorboard):
-            if output is not None:
-                with suppress(OSError):
-                    output.close()
-
-    def advance(self, trainer: Trainer) -> None:
-        """Advances the bar by one iteration; the loss it shows is a running mean."""
-        assert self._bar is not None
-        if not self._bar.disable and trainer.train_losses:
-            loss = trainer.train_losses[-1]
-            self._mean_loss = loss if math.isnan(self._mean_loss) else 0.98 * self._mean_loss + 0.02 * loss
-            self._bar.set_description_str(f"epoch {trainer.epoch:.2f}, loss {self._mean_loss:.3f} ", refresh=False)
-        self._bar.update()
-
-    def add(self, trainer: Trainer, record: Record, to_print: bool) -> None:
-        """Records the last iteration, and prints its log line if `to_print`."""
-        i = trainer.iteration
-        if self._bar is not None and i in trainer.val_losses:
+    def add(self, record: Record, to_print: bool, to_tables: bool) -> None:
+        """Advances the bar to the last iteration; prints it, and adds it to the tables."""
+        trainer, i = self.trainer, self.trainer.iteration
+        if i in trainer.val_losses:
             self._bar.unpause()  # a validation is no measure of its speed
+        mean = np.mean(trainer.train_losses[-50:])
+        self._bar.set_description_str(f"epoch {trainer.epoch:.2f}, loss {mean:.3f} ", refresh=False)
+        self._bar.update(i - self._bar.n)
         if to_print:
             log(
                 f"{i}/{self.iterations} (epoch {trainer.epoch:.3f}), train_loss = {record.loss:6.8f}, "
                 f"grad/param norm = {record.norm_ratio:6.4e}, time/batch = {record.seconds:.4f}s"
             )
-        losses = record.loss, trainer.val_losses.get(i) if self.options.val_frac else None
-        row = (i, trainer.epoch, *losses, trainer.learning_rate, record.norm_ratio, record.seconds)
-        if self._csv:
-            self._csv.write(row)
+        val_loss = trainer.val_losses.get(i) if trainer.options.val_frac else None
+        row = (i, trainer.epoch, record.loss, val_loss, trainer.learning_rate, record.norm_ratio, record.seconds)
+        for table in list(self.tables) if to_tables else ():
+            try:
+                table.write(row)
+            except OSError as error:
+                self.tables.remove(table)
+                tell(f"warning: cannot write {table.path} ({reason(error)}); the rest of the run will be missing there")
+        self.tell_pace(record.seconds)
+
+    def tell_pace(self, seconds: float) -> None:
+        """Says on a terminal how long the run takes, and once if iterations become three times as long as the fastest.
+
+        Then other programs use the cores, and the threads wait for each other.
+        """
+        import torch
+
+        self._seconds.append(seconds)
+        if len(self._seconds) < 5:
+            return
+        now, device = median(self._seconds[-5:]), self.trainer.device
+        if len(self._seconds) == 20 and sys.stderr.isatty():
+            minutes = now * (self.iterations - self.trainer.iteration) / 60
+            time = f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
+            tell(f"about {time} to go on {device}; -print_every 100 prints fewer lines, and Ctrl-C stops and saves")
+        if now > 3 * self._fastest > 0 and device.type == "cpu" and torch.get_num_threads() > 1:
+            before, self._fastest = self._fastest, 0.0  # so that it is said once
+            tell(
+                f"an iteration takes {now:.2f} s now, and took {before:.2f} s before: other programs use the cores; "
+                "-threads 1 is faster then"
+            )
+        self._fastest = min(self._fastest, now)
+
+
+def open_tables(options: Namespace, train_losses: np.ndarray) -> list[CSVFile | TensorBoard]:
+    """Opens what -log_csv and -tensorboard name, in the first of several processes.
+
+    `train_losses` are those of a resumed run so far. Raises UserError, before hours of training are spent.
+    """
+    tables: list[CSVFile | TensorBoard] = []
+    for flag, kind in (("log_csv", CSVFile), ("tensorboard", TensorBoard)):
+        path = getattr(options, flag)
+        if path and rank().first:
+            try:
+                tables.append(kind(path, train_losses))
+            except OSError as error:
+                raise UserError(f"cannot write {path}: {reason(error)}; choose another -{flag}") from error
+    return tables
+
+
+class TensorBoard:
+    """The same figures for TensorBoard, where they take the place of those after the checkpoint."""
+
+    def __init__(self, path: str, train_losses: np.ndarray) -> None:
+        if not importlib.util.find_spec("tensorboard"):
+            raise UserError("-tensorboard needs the package tensorboard; run: pip install -e '.[tensorboard]'")
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.path, self._writer = path, SummaryWriter(path, purge_step=len(train_losses) + 1)
+
+    def write(self, row: Row) -> None:
         for name, value in zip(COLUMNS[2:], row[2:]):
-            if self._tensorboard and value is not None:
-                try:
-                    self._tensorboard.add_scalar(name, value, i)
-                except OSError as error:
-                    self._tensorboard = None
-                    tell(f"warning: cannot write for TensorBoard ({reason(error)}); the run goes on without")
-
-
-def open_tensorboard(folder: str, start: int) -> Any:
-    """Returns a TensorBoard writer that continues after iteration `start`. Raises UserError if it cannot."""
-    if not importlib.util.find_spec("tensorboard"):
-        raise UserError("-tensorboard needs the package tensorboard; run: pip install -e '.[tensorboard]'")
-    from torch.utils.tensorboard import SummaryWriter
-
-    try:
-        return SummaryWriter(folder, purge_step=start + 1)
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {reason(error)}; choose another folder for -tensorboard") from error
+            if value is not None:
+                self._writer.add_scalar(name, value, row[0])
+        self._writer.flush()
 
 
 class CSVFile:
     """A table with a row for each log line and checkpoint.
 
-    A new run takes only a new or empty file; a resumed one takes its log so far, known by its header and by the loss of
-    its last row up to the checkpoint. Rows after that stay until the run writes its first one. Devices and pipes are
-    written to as they are, and so is standard output, `-`. If a row cannot be written, warns and carries on without.
-    Raises UserError.
+    A new run takes only a new or empty file, a resumed one its own log as well, without the rows after its checkpoint.
+    Devices and pipes are written to as they are, and so is standard output, `-`.
     """
 
-    def __init__(self, path: Path, train_losses: np.ndarray) -> None:
-        self.path, self._works = path, True
-        self._file: IO[str] | None = None
-        self.start: list[Row] = []
-        """The row of the checkpoint, by which a log is known that has no other of the run so far."""
-        self._before: list[Row] | None = None  # the rows up to the checkpoint, until the first row is written
+    def __init__(self, path: str, train_losses: np.ndarray) -> None:
         check_output(path, "-log_csv")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if str(path) == "-" or is_stream(path):
-                self._file = open(os.dup(1) if str(path) == "-" else path, "a", newline="")  # noqa: SIM115
-                self._append(COLUMNS)
-            else:
-                rows, self._before = rows_of_run(path, train_losses)
-                self._replace(rows)
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {reason(error)}; choose another file for -log_csv") from error
+        self.path, file = path, Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        has_rows = path != "-" and not is_stream(file) and file.exists() and file.stat().st_size > 0
+        end = end_of_rows(file, train_losses) if has_rows else 0
+        self._file = open(os.dup(1) if path == "-" else path, "a", newline="\n")  # noqa: SIM115
+        if has_rows:
+            self._file.truncate(end)
+        else:
+            self.write(COLUMNS)
 
     def write(self, row: Row) -> None:
-        if not self._works:
-            return
-        try:
-            if self._before is not None:
-                self._replace(self._before or self.start)
-                self._before = None
-            self._append(row)
-        except OSError as error:
-            self._works = False
-            tell(f"warning: cannot write {self.path} ({reason(error)}); the rest of the run will not be logged there")
-
-    def _append(self, row: Row) -> None:
-        assert self._file
-        csv.writer(self._file, lineterminator="\n").writerow(row)
-        self._file.flush()
-
-    def _replace(self, rows: list[Row]) -> None:
-        content = io.StringIO()
-        csv.writer(content, lineterminator="\n").writerows([COLUMNS, *rows])
-        if self._file:
-            self._file.close()  # on Windows an open file cannot be replaced
-        with replacing(self.path.resolve()) as new:
-            new.write(content.getvalue().encode())
-        self._file = self.path.open("a", newline="")
+        print(*("" if value is None else value for value in row), sep=",", file=self._file, flush=True)
 
 
-def rows_of_run(path: Path, train_losses: np.ndarray) -> tuple[list[Row], list[Row]]:
-    """Returns the rows of the log of a run with these losses so far: all, and those up to its last iteration.
+def end_of_rows(path: Path, train_losses: np.ndarray) -> int:
+    """Returns where a log's rows up to the checkpoint of a run with these losses end, in bytes.
 
-    Raises UserError if it is not that run's.
+    Raises UserError if it is not the log of that run.
     """
-    if not path.exists() or path.stat().st_size == 0:
-        return [], []
+    header, *rows = path.read_bytes().splitlines(keepends=True)
+    end = len(header)
     try:
-        with path.open(newline="") as file:
-            header, *rows = csv.reader(file)
-        rows = [row for row in rows if len(row) == len(COLUMNS)]  # a full disk may have cut off the last one
-        before = [row for row in rows if int(row[0]) <= len(train_losses)]
-        is_ours = bool(before) and float(before[-1][2]) == train_losses[int(before[-1][0]) - 1]
-        if tuple(header) != COLUMNS:
-            raise ValueError
-    except (ValueError, IndexError, csv.Error) as error:
-        raise UserError(f"{path} exists but is not a log of this program; choose another file for -log_csv") from error
-    if rows and not is_ours:
+        ours = header.decode().strip() == ",".join(COLUMNS)
+        for row in rows:
+            if not row.endswith(b"\n"):
+                break  # it was cut off, as by a full disk
+            number, _, loss = row.decode().split(",")[:3]
+            if int(number) > len(train_losses):
+                break
+            ours = ours and float(loss) == train_losses[int(number) - 1]
+            end += len(row)
+    except (ValueError, IndexError):
+        ours = False
+    if not ours or end == len(header) < path.stat().st_size:
         raise UserError(
-            f"{path} has no line of this run up to iteration {len(train_losses)}, so it may be another run's log; "
-            "choose another file for -log_csv, or continue that run with -resume"
+            f"{path} exists and is not the log of this run so far; choose another file for -log_csv, or continue its "
+            "run with -resume"
         )
-    return list(rows), list(before)
-
-
-def tell_sizes(characters: int, parameters: int) -> None:
-    """Reports the two numbers that should be of the same order of magnitude; see docs/training.md."""
-    if sys.stderr.isatty():
-        tell(f"the text has {characters:,} characters and the model {parameters:,} parameters")
-    if parameters > 100 * characters:
-        tell("warning: the model is much larger than the text and will memorize it; try a smaller -rnn_size")
-    if characters > 100 * parameters:
-        tell("warning: the text is much larger than the model, which will underfit; try a larger -rnn_size")
+    return end

@@ -1,41 +1,44 @@
-"""The optimizers, written out: torch.optim imports the compiler, which takes longer than our first iterations.
-
-Each works on one vector of parameters p and one of their gradients g; on a CPU in pieces, so that each piece stays in
-the cache through all operations on it.
-"""
+"""The optimizers, written out: torch.optim imports the compiler, which takes longer than our first iterations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-PIECE = 1 << 16
 EPSILON = 1e-8
 
 
+class FlatParameters:
+    """Moves a model's parameters into one vector, `values`, and their gradients into `gradient`; its own become views.
+
+    So the optimizer, a norm, and the sum over processes are one operation each. `bucket` is the gradient plus two
+    extra numbers, `extra`, to be summed over processes along with it. The model must be on its device and in its
+    precision already: .to() would give the parameters new memory.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        parameters = list(model.parameters())
+        sizes = [parameter.numel() for parameter in parameters]
+        self.values = torch.cat([parameter.detach().flatten() for parameter in parameters])
+        self.bucket = self.values.new_zeros(sum(sizes) + 2)
+        self.gradient, self.extra = self.bucket[:-2], self.bucket[-2:]
+        for parameter, values, gradient in zip(parameters, self.values.split(sizes), self.gradient.split(sizes)):
+            parameter.data = values.view_as(parameter)
+            parameter.grad = gradient.view_as(parameter)
+
+
 class Optimizer:
-    """Keeps running means of the gradient, each as long as the parameters, by the names in `means`."""
+    """Keeps running means of the gradient g, as long as the parameters p, by the names in `means`."""
 
     means: tuple[str, ...]
 
     def __init__(self, parameters: Tensor, gradient: Tensor, decay_rate: float) -> None:
-        self.decay_rate = decay_rate
+        self.p, self.g, self.decay_rate = parameters, gradient, decay_rate
         self.state = {name: torch.zeros_like(parameters) for name in self.means}
-        size = PIECE if parameters.device.type == "cpu" else parameters.numel()
-        root = torch.empty_like(parameters[:size])  # for the square roots
-        vectors = parameters, gradient, *self.state.values()
-        self._pieces = [(*piece, root[: len(piece[0])]) for piece in zip(*(vector.split(size) for vector in vectors))]
+        self.root = torch.empty_like(parameters)  # space for the square roots, which need not be asked for in each step
 
-    def clamped(self, grad_clip: float) -> Iterator[tuple[Tensor, ...]]:
-        """Clamps each element of the gradient to ± grad_clip; yields pieces of p, g, the means and scratch space."""
-        for piece in self._pieces:
-            piece[1].clamp_(-grad_clip, grad_clip)
-            yield piece
-
-    def step(self, iteration: int, learning_rate: float, grad_clip: float) -> None:
-        """Clamps the gradient and updates the parameters; iterations count from 1."""
+    def step(self, iteration: int, learning_rate: float) -> None:
+        """Updates the parameters; iterations count from 1."""
         raise NotImplementedError
 
 
@@ -50,10 +53,10 @@ class RMSprop(Optimizer):
 
     means = ("square_avg",)
 
-    def step(self, iteration: int, learning_rate: float, grad_clip: float) -> None:
-        for p, g, m, root in self.clamped(grad_clip):
-            m.mul_(self.decay_rate).addcmul_(g, g, value=1 - self.decay_rate)
-            p.addcdiv_(g, torch.sqrt(m, out=root).add_(EPSILON), value=-learning_rate)
+    def step(self, iteration: int, learning_rate: float) -> None:
+        m, alpha = self.state["square_avg"], self.decay_rate
+        m.mul_(alpha).addcmul_(self.g, self.g, value=1 - alpha)
+        self.p.addcdiv_(self.g, torch.sqrt(m, out=self.root).add_(EPSILON), value=-learning_rate)
 
 
 class Adam(Optimizer):
@@ -69,13 +72,12 @@ class Adam(Optimizer):
     means = ("avg", "square_avg")
     beta1, beta2 = 0.9, 0.999
 
-    def step(self, iteration: int, learning_rate: float, grad_clip: float) -> None:
-        step_size = learning_rate / (1 - self.beta1**iteration)
-        correction = (1 - self.beta2**iteration) ** 0.5
-        for p, g, a, m, root in self.clamped(grad_clip):
-            a.lerp_(g, 1 - self.beta1)
-            m.mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
-            p.addcdiv_(a, torch.sqrt(m, out=root).div_(correction).add_(EPSILON), value=-step_size)
+    def step(self, iteration: int, learning_rate: float) -> None:
+        a, m = self.state["avg"], self.state["square_avg"]
+        a.lerp_(self.g, 1 - self.beta1)
+        m.mul_(self.beta2).addcmul_(self.g, self.g, value=1 - self.beta2)
+        root = torch.sqrt(m, out=self.root).div_((1 - self.beta2**iteration) ** 0.5).add_(EPSILON)
+        self.p.addcdiv_(a, root, value=-learning_rate / (1 - self.beta1**iteration))
 
 
 OPTIMIZERS = {"rmsprop": RMSprop, "adam": Adam}

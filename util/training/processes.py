@@ -6,13 +6,13 @@ all processes take the same step, the one that a single process would take.
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from util import ROOT
 from util.cli.console import rank
-from util.cli.device import identity_of
 from util.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,6 +28,13 @@ class LostProcess(UserError):
     everywhere = True
 
 
+def identity_of(device: str) -> str | None:
+    """Returns what distinguishes a GPU from all others, however few of them a process sees; nothing for a CPU."""
+    import torch
+
+    return str(torch.cuda.get_device_properties(device).uuid) if device.startswith("cuda") else None
+
+
 class Processes:
     """This process among the others; without torchrun it is the only one."""
 
@@ -40,41 +47,42 @@ class Processes:
             raise UserError(f"{self.size} processes need a -batch_size of at least {self.size}; it is {batch_size}")
         return slice(self.rank * batch_size // self.size, (self.rank + 1) * batch_size // self.size)
 
-    def connect(self, device: str, find_values: Callable[[], dict[str, Any]]) -> None:
-        """Joins the other processes, and takes this one's share of the machine's cores.
+    def connect(self, device: str, mine: dict[str, Any], threads: int = 0) -> None:
+        """Joins the other processes, and takes so many threads or, with 0, this one's share of the machine's cores.
 
-        Raises UserError, which names the first difference, if `find_values` does not return the same in all of them,
-        and if two of them have the same GPU as their device.
+        Raises UserError, which names the first difference, unless `mine`, the code and the versions are the same in all
+        of them, and if two of them have the same GPU as their device.
         """
-        if self.size == 1:
-            return
         import torch
         from torch import distributed
 
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(max(1, cores // rank().local_total))
+        if self.size > 1 and not threads:
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            threads = max(1, cores // rank().local_total)
+        if threads:
+            torch.set_num_threads(threads)
+        if self.size == 1:
+            return
         # Joining may take long, since one process may still be indexing the text. After that, none should be late.
         distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-        values = find_values()
+        code = sorted([*ROOT.glob("*.py"), *ROOT.glob("model/**/*.py"), *ROOT.glob("util/**/*.py")])
+        mine = mine | {
+            "source code": hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest(),
+            "torch version": torch.__version__,
+            "kind of device": device.partition(":")[0],
+        }
         everyones: list[Any] = [None] * self.size
-        gpus: list[Any] = [None] * self.size
-        distributed.all_gather_object(everyones, values)
-        distributed.all_gather_object(gpus, identity_of(device))
-        for name in values:
-            for number, theirs in enumerate(everyones):
-                if theirs[name] != everyones[0][name]:
+        distributed.all_gather_object(everyones, (mine, identity_of(device)))
+        first, gpus = everyones[0][0], [gpu for _, gpu in everyones if gpu]
+        for number, (theirs, _) in enumerate(everyones):
+            for name in first:
+                if theirs[name] != first[name]:
                     raise UserError(f"process {number} differs from process 0 in its {name}; all must have the same")
-        if None not in gpus and len(set(gpus)) < self.size:
-            raise UserError(
-                "two processes would use the same GPU; start no more of them on a machine than it has GPUs "
-                "(torchrun --nproc_per_node), or train on the CPU with -gpuid -1"
-            )
+        if len(set(gpus)) < len(gpus):
+            raise UserError("two processes would use the same GPU; start as many as there are, or use -gpuid -1")
         self._group = distributed.new_group(timeout=PATIENCE)
 
-    def __enter__(self) -> Processes:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Leaves the group, so that none of its threads is still running when the interpreter shuts down."""
         if self.size > 1:
             from torch import distributed

@@ -1,4 +1,4 @@
-"""What a run says besides its log: what the model writes by now, and at the end how to go on."""
+"""What a run says besides its log: of its sizes, what the model writes by now, and at the end how to go on."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING
 
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
-from util.cli.console import launcher, log, rank, tell
+from util.cli.console import log, rank, tell
 from util.errors import UserError
 from util.sampling.growing import sample_text
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
 
-NO_CHECKPOINT = "there is no checkpoint yet, so start again"
+
+def tell_sizes(characters: int, parameters: int) -> None:
+    """Reports the two numbers that should be of the same order of magnitude; see docs/training.md."""
+    if sys.stderr.isatty():
+        tell(f"the text has {characters:,} characters and the model {parameters:,} parameters")
+    if parameters > 100 * characters:
+        tell("warning: the model is much larger than the text and will memorize it; try a smaller -rnn_size")
+    if characters > 100 * parameters:
+        tell("warning: the text is much larger than the model, which will underfit; try a larger -rnn_size")
 
 
 def preview(checkpoint: Checkpoint, options: Namespace) -> None:
@@ -31,33 +39,31 @@ def preview(checkpoint: Checkpoint, options: Namespace) -> None:
 def how_to_continue(folder: CheckpointFolder) -> str:
     """Returns how to continue a run that has ended early."""
     if not folder.last.path:
-        return NO_CHECKPOINT
-    return f"resume with: {launcher()} train.py -resume {shlex.quote(str(folder.last.path))}"
+        return "there is no checkpoint yet, so start again"
+    launcher = "python" if rank().total == 1 else f"torchrun --nproc_per_node={rank().local_total}"
+    return f"resume with: {launcher} train.py -resume {shlex.quote(str(folder.last.path))}"
 
 
-def last_good(folder: CheckpointFolder) -> str:
-    """Returns which checkpoint is left by a run whose loss has gone wrong."""
-    return f"the last good checkpoint is {folder.last.path}" if folder.last.path else NO_CHECKPOINT
-
-
-def how_to_sample(path: Path | None) -> str:
+def how_to_sample(path: Path) -> str:
     """Returns the command that samples from a checkpoint."""
     return f"python sample.py {shlex.quote(str(path))}"
 
 
-def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stopped: bool) -> None:
+def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int) -> None:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
-    if folder.last.iteration < trainer.iteration:
+    last, stopping = folder.last, trainer.stopping
+    if last.iteration < trainer.iteration:
         lost = f"the last checkpoint could not be written; {how_to_continue(folder)}"
-        if not stopped:
+        if not stopping:
             raise UserError(lost)
         tell(f"warning: {lost}")
-    elif stopped and (trainer.iteration < iterations or trainer.iteration not in trainer.val_losses):
+    elif stopping and (trainer.iteration < iterations or trainer.iteration not in trainer.val_losses):
         log(f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}")
-        tell(f"sample from it with: {how_to_sample(folder.last.path)}")
-    elif not trainer.options.val_frac and not stopped:
-        tell(f"sample from the last checkpoint with: {how_to_sample(folder.last.path)}")
-    elif trainer.val_losses and not stopped:
+        if last.path:
+            tell(f"sample from it with: {how_to_sample(last.path)}")
+    elif last.path and not trainer.options.val_frac:
+        tell(f"sample from the last checkpoint with: {how_to_sample(last.path)}")
+    elif trainer.val_losses:
         iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
         best = folder.path_at(iteration)
         sampling = f"sample from it with: {how_to_sample(best)}" if best else "its checkpoint no longer exists"

@@ -39,19 +39,12 @@ class Start:
     checkpoint: Checkpoint | None = None
     """The checkpoint whose model the run starts from or continues with."""
     resumed_from: Path | None = None
-    changed: set[str] = field(default_factory=set)
-    """The names of the flags that were changed on resuming."""
+    """The checkpoint's file, if the run continues with it."""
 
-    @property
-    def train_losses(self) -> np.ndarray:
-        """The losses of the iterations that the run has already done."""
-        return self.checkpoint.train_losses if self.checkpoint and self.resumed_from else np.zeros(0)
-
-    @property
-    def text_sha256(self) -> str | None:
-        """The identity of the text that the run must continue with; None if any text will do."""
-        training = self.checkpoint.training if self.checkpoint else None
-        return training["text_sha256"] if training and self.resumed_from else None
+    train_losses: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """Those of the iterations that the run has already done."""
+    text_sha256: str | None = None
+    """The identity of the text that the run must continue with; None if any text will do."""
 
 
 def starting_point(options: Namespace, flags: Flags) -> Start:
@@ -59,13 +52,13 @@ def starting_point(options: Namespace, flags: Flags) -> Start:
     if options.log_csv == "-":
         sys.stdout = sys.stderr  # standard output is for the table
     options.encoding = canonical(options.encoding)
-    if options.shuffle and not options.document_end and not options.resume:
-        raise UserError("-shuffle 1 shuffles documents; say with -document_end what ends one, or leave it out")
     if not options.val_frac and "train_frac" not in options.given:
         options.train_frac = 1.0
     start = resume(options, flags) if options.resume else init_from(options) if options.init_from else Start(options)
     options = start.options
     options.savefile = options.savefile or options.model
+    if options.shuffle and not options.document_end:
+        raise UserError("-shuffle 1 shuffles documents; say with -document_end what ends one, or leave it out")
     if options.early_stop and not options.val_frac:
         raise UserError("-early_stop counts validations, and with -val_frac 0 there are none; leave one of them out")
     return start
@@ -75,22 +68,16 @@ def init_from(options: Namespace) -> Start:
     """Takes the model's options from the checkpoint, and logs those that differ from the flags."""
     path, checkpoint = best_checkpoint(Path(options.init_from))
     options.init_from = str(path)
-    log(f"loading a model from checkpoint {options.init_from}")
+    log(f"loading a model from checkpoint {path}")
     if checkpoint.options.get("batchnorm"):  # see util.checkpoint.torch_rnn_t7
         log("the checkpoint's batch normalization is now part of its weights, and will not be trained separately")
-    fixed = {name: checkpoint.options[name] for name in ("model", "rnn_size", "num_layers")}
-    # These may change, but default to the checkpoint's values.
-    kept = {"dropout": checkpoint.options["dropout"], "dtype": checkpoint.precision}
-    kept["encoding"] = canonical(checkpoint.vocabulary.encoding)
-    for name, value in fixed.items() | {(k, v) for k, v in kept.items() if k not in options.given}:
-        if value != getattr(options, name):
-            log(f"overwriting {name}={getattr(options, name)} with {value}, based on the checkpoint")
-            setattr(options, name, value)
+    stored = checkpoint.options | {"dtype": checkpoint.precision, "encoding": canonical(checkpoint.vocabulary.encoding)}
+    for name in ("model", "rnn_size", "num_layers", *sorted({"dropout", "dtype", "encoding"} - options.given)):
+        if stored[name] != getattr(options, name):
+            log(f"overwriting {name}={getattr(options, name)} with {stored[name]}, based on the checkpoint")
+            setattr(options, name, stored[name])
     if not Vocabulary(checkpoint.vocabulary.characters, options.encoding).fits_encoding:
-        raise UserError(
-            f"{options.init_from} knows characters that are not bytes, so it cannot be trained with -encoding bytes; "
-            "leave out -encoding"
-        )
+        raise UserError(f"{path} knows characters that are not bytes; leave out -encoding bytes")
     document_end = checkpoint.options.get("document_end")
     if document_end and "document_end" not in options.given:
         log(f"that model's text had -document_end {shlex.quote(str(document_end))}; give it again if this one has, too")
@@ -100,36 +87,31 @@ def init_from(options: Namespace) -> Start:
 def resume(given: Namespace, flags: Flags) -> Start:
     """Continues a run with the checkpoint's flags, except for those that the user gives and that may change."""
     path, checkpoint = newest_checkpoint(Path(given.resume))
-    if checkpoint.training is None:
-        raise UserError(
-            f"{path} holds a model but not the state of its run, so it cannot be resumed; "
-            "start a new run from it with -init_from"
-        )
+    training = checkpoint.training
+    if training is None:
+        raise UserError(f"{path} holds a model but not the state of its run; start a new run from it with -init_from")
     log(f"resuming from {path}, iteration {checkpoint.iteration}")
     options = flags.parse([])
     vars(options).update(stored_options(path, checkpoint, flags))
-    # The run continues in the checkpoint's own folder, and logs go where the user says: nothing is ever written to a
-    # path that comes out of a file.
-    options.checkpoint_dir = path.parent
-    options.given = given.given
+    # The run continues in the checkpoint's own folder: nothing is ever written to a path that comes out of a file.
+    options.checkpoint_dir, options.given = path.parent, given.given
     # The flag is the learning rate that the run began with; what matters is the current one.
-    before = vars(options) | {"learning_rate": checkpoint.training["learning_rate"]}
-    changed = set()
+    before = vars(options) | {"learning_rate": training["learning_rate"]}
     for name in sorted(given.given - {"resume"}):
         old, new = before[name], getattr(given, name)
         if old == new:
-            if flags.roles[name] is not Role.CALL:
-                log(f"{name} is already {new}")
             continue
+        was, becomes = ("nothing" if value == "" else value for value in (old, new))
         if flags.roles[name] is Role.RUN:
             raise UserError(
-                f"-{name} {new} cannot be combined with -resume, since the run has {in_words(old)}; "
+                f"-{name} {new} cannot be combined with -resume, since the run has {was}; "
                 f"leave it out, or start a new run with -init_from {path}"
             )
-        log(f"continuing with {name}={in_words(new)} instead of {in_words(old)}")
+        log(f"continuing with {name}={becomes} instead of {was}")
         setattr(options, name, new)
-        changed.add(name)
-    return Start(options, checkpoint, path, changed)
+        if name == "learning_rate":
+            training[name] = new
+    return Start(options, checkpoint, path, checkpoint.train_losses, training["text_sha256"])
 
 
 def stored_options(path: Path, checkpoint: Checkpoint, flags: Flags) -> dict[str, Any]:
@@ -150,18 +132,12 @@ def saved_options(options: Namespace, flags: Flags) -> dict[str, str | int | flo
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
-def in_words(value: Any) -> str:
-    """Returns a flag's value for a message."""
-    return "nothing" if value == "" else str(value)
-
-
 def find_input(start: Start) -> Source:
     """Finds the run's text; the example text is made if it is missing. Raises UserError if a run's text has moved."""
     options, example = start.options, ROOT / "data" / "tinyshakespeare"
     if options.separator and not options.files:
         tell("warning: -separator has no effect without -files")
-    found = text_of_run(vars(options))
-    if found:
+    if found := text_of_run(vars(options)):
         return found
     if start.resumed_from and "data_dir" not in options.given:
         raise UserError(f"the text of this run is no longer in {options.data_dir}; give its folder with -data_dir")
@@ -203,19 +179,15 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
 
     options, checkpoint = start.options, start.checkpoint
     shape = len(vocabulary), options.rnn_size, options.num_layers, options.model
-    on_gpu = device.startswith("cuda")
-    needed, there = 8 * count_parameters(*shape), memory_of(device)
-    if needed > there:
-        raise UserError(
-            f"this model needs more than {needed >> 30} GB of memory, and this {'GPU' if on_gpu else 'machine'} has "
-            f"{there >> 30}; try a smaller -rnn_size or -num_layers"
-        )
+    size, memory = count_parameters(*shape), memory_of(device)
+    if 8 * size > memory:  # the system would end the run without a word
+        needed, there = 8 * size >> 30, memory >> 30
+        raise UserError(f"the model needs more than {needed} GB of memory, of {there} GB; try a smaller -rnn_size")
     log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
     if options.dtype == "bfloat16":
         torch.set_float32_matmul_precision("medium")
     random = Torch7Random(options.seed)
     model = CharRNN(*shape).to(device=device, dtype=torch.float64 if options.dtype == "float64" else torch.float32)
-    size = sum(parameter.numel() for parameter in model.parameters())
     if checkpoint:
         model.load_arrays(checkpoint.parameters)
     else:
@@ -223,13 +195,8 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
         model.initialize(lambda count: torch.from_numpy(random.uniform(count, -0.08, 0.08)))
     log(f"number of parameters in the model: {size}")
     trainer = Trainer(model, batches, random, processes, options)
-    if checkpoint and checkpoint.training and start.resumed_from:
+    if checkpoint and start.resumed_from:
         trainer.load_state_dict(vars(checkpoint))
-        if "learning_rate" in start.changed:
-            trainer.learning_rate = options.learning_rate
-        if checkpoint.training["device"] != trainer.device.type:
-            digits = "its last digits and what dropout drops" if options.dropout else "its last digits"
-            log(f"this run was on {checkpoint.training['device']}; on another device {digits} will differ")
-    if on_gpu and options.dtype != "float64" and why_not(trainer.device):
+    if device.startswith("cuda") and options.dtype != "float64" and why_not(trainer.device):
         tell(f"warning: training will be slower than it could be: {why_not(trainer.device)}")
     return trainer

@@ -9,7 +9,7 @@ import math
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,24 +18,29 @@ from torch.nn.functional import nll_loss
 from tqdm import tqdm
 
 from util.cli.console import log, shows_bars
+from util.errors import UserError
 from util.text.batches import TRAIN, VALIDATION, Batches
 from util.torch7_random import Torch7Random
 from util.training.cuda_graph import Graphed
-from util.training.dropout import DropoutDraws, GPUDraws
+from util.training.dropout import Draws, GPUDraws
 from util.training.evaluation import batch_loss
-from util.training.flat import FlatParameters
-from util.training.optimizer import OPTIMIZERS
+from util.training.optimizer import OPTIMIZERS, FlatParameters
 from util.training.processes import Processes
-from util.training.record import Record, WrongLoss
 
 if TYPE_CHECKING:
     from model.char_rnn import CharRNN
 
 ADVICE = "try a lower -learning_rate or -grad_clip"
-AHEAD = 10
-"""How many iterations a GPU may be ahead of what is known of them."""
-LONG = 2.0
-"""A validation of more seconds than this shows its progress, and can be cut short."""
+AHEAD = 10  # how many iterations a GPU may be ahead of what is known of them
+LONG = 2.0  # a validation of more seconds than this shows its progress, and can be cut short
+
+
+class Record(NamedTuple):
+    """What is known of the last iteration, and of those that were fetched with it."""
+
+    loss: float
+    norm_ratio: float  # the norm of the clamped gradient over that of the parameters after the update
+    seconds: float  # how long one of these iterations took
 
 
 class Trainer:
@@ -46,32 +51,29 @@ class Trainer:
     ) -> None:
         self.model, self.batches, self.random, self.processes = model, batches, random, processes
         self.options = options
+        self.interrupted: Callable[[], object] = bool  # returns something true once this process has been asked to stop
         self.flat = FlatParameters(model)
         self.device = self.flat.values.device
         self.optimizer = OPTIMIZERS[options.optim](self.flat.values, self.flat.gradient, options.decay_rate)
         self.learning_rate: float = options.learning_rate
         self.iteration = 0
-        self.train_losses: list[float] = []
-        """The loss per character in each iteration, before its update, up to the last `fetch`."""
+        self.train_losses: list[float] = []  # per character, before each iteration's update; up to the last `fetch`
         self.val_losses: dict[int, float] = {}
         self._outcomes: list[Tensor] = []  # of iterations not fetched yet: loss, and how many processes asked to stop
         self._began = 0.0  # when the first of those began
-        self._graph = Graphed(self._forward_and_backward, self.device) if self.device.type == "cuda" else None
+        self._all_stop = False
+        compute = self._forward_and_backward
+        self._compute = Graphed(compute) if self.device.type == "cuda" else compute
         # The state is carried from batch to batch through the whole run, across epochs too.
         self.streams = processes.share(options.batch_size)
         self.state = model.zero_state(self.streams.stop - self.streams.start)
-        # The original draws step by step, and in each step layer by layer; each process draws for all streams.
-        shape = options.seq_length, model.num_layers, options.batch_size, model.rnn_size
-        self._draws: DropoutDraws | GPUDraws | None = None
-        if options.dropout and self.device.type == "cuda":
-            self._draws = GPUDraws(self.device, options.seed, shape, 1 - options.dropout)
-        elif options.dropout:
-            self._draws = DropoutDraws(random, shape, 1 - options.dropout)
-
-    @property
-    def size(self) -> int:
-        """The number of parameters."""
-        return self.flat.values.numel()
+        self._draws: Draws | None = None
+        if options.dropout:
+            # The original draws step by step, and in each step layer by layer; each process draws for all streams.
+            shape = options.seq_length, model.num_layers, options.batch_size, model.rnn_size
+            self._draws = Draws(random, shape, 1 - options.dropout)
+            if self.device.type == "cuda":
+                self._draws = GPUDraws(random, shape, 1 - options.dropout, self.device, options.seed)
 
     @property
     def epoch(self) -> float:
@@ -84,8 +86,13 @@ class Trainer:
         waits = self.device.type == "cpu" or self.options.accurate_gpu_timing
         return not waits and len(self._outcomes) < AHEAD
 
-    def step(self, stop: object = None) -> None:
-        """Starts to learn from the next batch. If `stop` is true, this process asks all processes to stop soon."""
+    @property
+    def stopping(self) -> bool:
+        """Whether to stop now; several processes do once all of them know that one was asked to."""
+        return self._all_stop or (self.processes.size == 1 and bool(self.interrupted()))
+
+    def step(self) -> None:
+        """Starts to learn from the next batch."""
         if not self._outcomes:
             self._began = time.perf_counter()
         epoch, number = divmod(self.iteration, self.batches.split_sizes[TRAIN])
@@ -93,38 +100,34 @@ class Trainer:
         if self._draws:
             inputs.append(self._draws.next(self.iteration)[:, :, self.streams])
         self.iteration += 1
-        tensors = [self._sendable(values) for values in inputs]
-        if self._graph:
-            loss = self._graph(tensors)
-        else:
-            loss = self._forward_and_backward(*(tensor.to(self.device) for tensor in tensors))
         outcome = self.flat.extra
-        outcome[0] = loss
-        outcome[1].fill_(bool(stop))
+        outcome[0] = self._compute(*map(self._send, inputs))
+        outcome[1].fill_(bool(self.interrupted()))
         self.processes.sum(self.flat.bucket)
-        self.optimizer.step(self.iteration, self.learning_rate, self.options.grad_clip)
+        self.flat.gradient.clamp_(-self.options.grad_clip, self.options.grad_clip)
+        self.optimizer.step(self.iteration, self.learning_rate)
         self._outcomes.append(outcome.clone())
 
     def fetch(self) -> Record:
         """Waits for the iterations that were started, and returns what is known of them.
 
-        Raises WrongLoss at a loss that is not a number, or more than -max_loss_ratio times the first one.
+        Raises UserError at a loss that is not a number, or more than -max_loss_ratio times the first one.
         """
-        count, o = len(self._outcomes), self.options
+        count = len(self._outcomes)
         norm_ratio = self.flat.gradient.norm() / self.flat.values.norm()
         numbers = torch.cat([*self._outcomes, norm_ratio[None]]).tolist()  # a GPU makes us wait only once
         seconds = (time.perf_counter() - self._began) / count
         self._outcomes.clear()
-        self.train_losses += [loss / o.seq_length for loss in numbers[: 2 * count : 2]]
-        record = Record(self.train_losses[-1], numbers[-1], seconds, any(numbers[1 : 2 * count : 2]))
-        bound = o.max_loss_ratio * self.train_losses[0] if o.max_loss_ratio else math.inf
-        for loss in self.train_losses[-count:]:
-            if not loss < math.inf:
-                raise WrongLoss(f"the loss is not a number any more; {ADVICE}", record)
-            if loss > bound:
-                allow = f"allow it with a -max_loss_ratio above {o.max_loss_ratio:g}"
-                raise WrongLoss(f"the loss is exploding; {ADVICE}, or {allow}", record)
-        return record
+        self._all_stop = any(numbers[1 : 2 * count : 2])
+        losses = [loss / self.options.seq_length for loss in numbers[: 2 * count : 2]]
+        self.train_losses += losses
+        first, worst, ratio = self.train_losses[0], max(losses), self.options.max_loss_ratio
+        if not all(map(math.isfinite, losses)):
+            raise UserError(f"the loss is not a number any more; {ADVICE}")
+        if ratio and worst > ratio * first:
+            what = f"the loss is exploding, from {first:.4g} to {worst:.4g}"
+            raise UserError(f"{what}; {ADVICE}, or allow it with a -max_loss_ratio above {ratio:g}")
+        return Record(losses[-1], numbers[-1], seconds)
 
     def decay_learning_rate(self) -> bool:
         """Lowers the learning rate if an epoch has ended and it is time; returns whether it did."""
@@ -135,39 +138,27 @@ class Trainer:
             self.learning_rate *= o.learning_rate_decay
         return due
 
-    def validate(self, stopped: Callable[[], object] = bool) -> None:
-        """Adds the loss on the validation split to `val_losses`, unless it takes long and `stopped()` becomes true.
+    def validate(self) -> None:
+        """Adds the loss per character on the validation split to `val_losses`; it starts from a zero state.
 
-        Without such a split it is the mean of the training losses over the last epoch. Raises WrongLoss if the model is
-        broken.
+        Without such a split that is the mean of the training losses over the last epoch. If it takes long, it shows its
+        progress, and an interruption ends it without a loss; several processes go on.
         """
-        train, validation, _ = self.batches.split_sizes
-        if validation:
-            log("evaluating loss over split index 2")
-        val_loss = self.evaluate(VALIDATION, stopped) if validation else float(np.mean(self.train_losses[-train:]))
-        if val_loss is not None:
-            self._check_model(val_loss)
-            self.val_losses[self.iteration] = val_loss
-
-    def evaluate(self, split: int, stopped: Callable[[], object] = bool) -> float | None:
-        """Returns the loss per character on a split, from a zero state, without dropout.
-
-        Once this takes long, it shows its progress, and returns None if `stopped()`; several processes go on together.
-        """
-        state, count, began = torch.zeros_like(self.state), self.batches.split_sizes[split], time.perf_counter()
-        total = torch.zeros((), dtype=torch.float64, device=state.device)
+        train, count, _ = self.batches.split_sizes
+        if not count:
+            self.val_losses[self.iteration] = float(np.mean(self.train_losses[-train:]))
+            return
+        log("evaluating loss over split index 2")
+        began, state = time.perf_counter(), torch.zeros_like(self.state)
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
         for number in tqdm(range(count), "validation", leave=False, delay=LONG, disable=not shows_bars()):
-            if self.processes.size == 1 and time.perf_counter() - began > LONG and stopped():
-                return None
-            x, y = (self._sendable(array).to(self.device) for array in self.batches.batch(split, number))
+            if self.processes.size == 1 and self.interrupted() and time.perf_counter() - began > LONG:
+                return
+            x, y = map(self._send, self.batches.batch(VALIDATION, number))
             loss, state = batch_loss(self.model, x, y, state)
             total += loss
-        return self.processes.sum(total).item() / (count * self.options.batch_size * self.options.seq_length)
-
-    def _check_model(self, loss: float = 0.0) -> None:
-        """Raises WrongLoss if a loss or a parameter is not finite: after too large an update they may not be."""
-        if not (math.isfinite(loss) and self.flat.values.isfinite().all()):
-            raise WrongLoss(f"the model is not a number any more; {ADVICE}")
+        characters = count * self.options.batch_size * self.options.seq_length
+        self.val_losses[self.iteration] = self.processes.sum(total).item() / characters
 
     def _forward_and_backward(self, x: Tensor, y: Tensor, kept: Tensor | None = None) -> Tensor:
         """Reads a batch, x and y (S, B), and fills the gradient; returns the loss, summed over the steps.
@@ -183,22 +174,26 @@ class Trainer:
         loss.backward()
         return loss.detach()
 
-    def _sendable(self, values: np.ndarray | Tensor) -> Tensor:
-        """Returns a tensor that a GPU can copy asynchronously."""
+    def _send(self, values: np.ndarray | Tensor) -> Tensor:
+        """Returns a tensor on the device; a GPU copies it when it gets there."""
         tensor = torch.as_tensor(values)
-        return tensor.pin_memory() if self.device.type == "cuda" and tensor.is_cpu else tensor
+        if self.device.type == "cuda" and tensor.is_cpu:
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
 
     def state_dict(self, text_sha256: str) -> dict[str, Any]:
         """Returns what a `Checkpoint` holds of the run. All processes must call it, and get the same.
 
-        Raises WrongLoss if the model is broken.
+        Raises UserError if the loss or the model has gone wrong.
         """
         if self._outcomes:
             self.fetch()
-        self._check_model()
-        random = (self._draws if isinstance(self._draws, DropoutDraws) else self.random).state()
+        # After too large an update neither may be finite.
+        if not (math.isfinite(self.val_losses.get(self.iteration, 0.0)) and self.flat.values.isfinite().all()):
+            raise UserError(f"the model is not a number any more; {ADVICE}")
+        random = (self._draws or self.random).state()
         L, num_states, _, H = self.state.shape
-        state = self.state.new_zeros(L, num_states, self.options.batch_size, H)
+        state = self.state.new_zeros(L, num_states, self.options.batch_size, H)  # of all streams
         state[:, :, self.streams] = self.state
         return {
             "parameters": {name: as_array(tensor) for name, tensor in self.model.named_parameters()},
