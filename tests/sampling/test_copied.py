@@ -27,7 +27,7 @@ def codes(text):
 
 
 def compare(samples, text, training):
-    """Returns the share of the samples' passages that are in parts of a text, and the longest copy of each and where."""
+    """Returns the share of the samples' passages that are in parts of a text, and the longest copy of each sample."""
     samples, text = [codes(sample) for sample in samples], codes(text)
     found = {length: find(samples, length, text, training) for length in LENGTHS}
     of_each = [{length: found[length][number] for length in LENGTHS} for number in range(len(samples))]

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from util.checkpoint.store import load_checkpoint
-from util.text.vocabulary import Vocabulary, alike
+from util.text.vocabulary import alike
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from util.cli.flags import FRACTION, unescape
 from util.errors import UserError
 from util.text.batches import Batches
 from util.text.cache import Text
-from util.text.documents import Documents
 from util.text.vocabulary import Vocabulary
 
 FEW_BATCHES = 50
@@ -35,13 +34,12 @@ def batches_of_run(
     if not (FRACTION.accepts(train_frac) and FRACTION.accepts(val_frac) and isinstance(document_end, str)):
         return None
     how = options["batch_size"], options["seq_length"], train_frac, val_frac, translation, streams
-    if not document_end:
-        return Batches(text.indices, *how)
+    seed = options.get("seed") if options.get("shuffle") else None
     with suppress(UserError):  # a character of it is not in the text
         separator = text.vocabulary.encode_flag(document_end, "-document_end")
-        documents = Documents(text.indices, separator, *how, options.get("seed") if options.get("shuffle") else None)
-        if sum(documents.counts) > 1:
-            return documents
+        batches = Batches(text.indices, *how, separator, seed)
+        if not separator or sum(batches.documents) > 1:
+            return batches
     raise UserError(
         f"the text does not contain {unescape(document_end)!r} between documents, which -document_end says ends one; "
         r"in that flag \n is a newline"
@@ -69,10 +67,10 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
             "add more text, lower -batch_size or -seq_length, or change -train_frac and -val_frac (0 = no validation)"
         )
     log(f"data load done. Number of data batches in train: {train}, val: {val}, test: {test}")
-    if isinstance(batches, Documents):
-        log("number of documents in train: {}, val: {}, test: {}".format(*batches.counts))
+    if batches.documents:
+        log("number of documents in train: {}, val: {}, test: {}".format(*batches.documents))
         if text.files > 1:
-            log(f"{text.files:,} files, {sum(batches.counts):,} documents")
+            log(f"{text.files:,} files, {sum(batches.documents):,} documents")
     if not options.val_frac:
         log("no validation split: checkpoints are named by the mean training loss over the last epoch")
     log(f"vocab size: {len(vocabulary)}")
