@@ -1,7 +1,6 @@
 """The indexed text is cached, and never yields another text than the file's."""
 
 import fcntl
-import json
 import os
 import subprocess
 import sys
@@ -63,7 +62,6 @@ def test_a_text_changed_in_place_is_read_again(data_dir):
     before = path.stat()
     path.write_bytes(b"abccba")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     assert characters(load_text(Source(path), "utf-8")) == "abccba"
 
 
@@ -131,16 +129,6 @@ def test_a_text_that_changes_while_it_is_indexed_leaves_no_cache(tmp_path, monke
     assert text_of(tmp_path, b"hello world") == "hello world"
 
 
-def test_no_room_for_the_index_anywhere(data_dir, monkeypatch):
-    def fails(*arguments):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("util.text.cache.replacing", fails)
-    monkeypatch.setattr("tempfile.TemporaryFile", fails)
-    with pytest.raises(UserError, match=r"cannot read or index .*: no space left on device"):
-        load_text(Source(data_dir / "input.txt"), "utf-8")
-
-
 def test_an_unfinished_cache_is_known_as_ours(data_dir, corpus, monkeypatch, capsys):
     """Whatever ends the program between the two files, it is not data.bin that stays alone."""
     flush, flushed = os.fsync, []
@@ -157,16 +145,6 @@ def test_an_unfinished_cache_is_known_as_ours(data_dir, corpus, monkeypatch, cap
     monkeypatch.undo()
     assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == corpus.decode()
     assert sorted(os.listdir(data_dir)) == ["data.bin", "input.txt", "vocab.json"] and not capsys.readouterr().err
-
-
-def test_a_header_of_nonsense_is_not_a_cache(data_dir):
-    source, path = Source(data_dir / "input.txt"), data_dir / "vocab.json"
-    load_text(source, "utf-8")
-    header = json.loads(path.read_bytes())
-    changes = [{"vocabulary": vocabulary} for vocabulary in ("", None, ["a"])] + [{"crc32": None}, {"extra": 1}]
-    for content in (b"[]", b"null", b"\xff\xfe", *(json.dumps(header | change).encode() for change in changes)):
-        path.write_bytes(content)
-        assert cache.read_cache(source, "utf-8") is None, content
 
 
 LOAD = """

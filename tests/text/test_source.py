@@ -16,14 +16,11 @@ from util.text.source import Source, find_text
     ("encoding", "text"),
     [
         ("utf-8", MIXED),
-        ("utf-8", "plain"),
         ("utf-16", MIXED),
-        ("utf-16-be", MIXED),
         ("utf-32", MIXED),
         ("gb18030", MIXED + "道可道非常道。\n名可名非常名。"),
         ("shift_jis", "吾輩は猫である。ﾈｺ\n"),
         ("iso2022_jp", "吾輩は猫である。\nabc"),
-        ("latin-1", "é\r\nü\xff\x00"),
         ("cp1252", "“€”"),
     ],
 )
@@ -48,15 +45,11 @@ def test_a_byte_order_mark_is_a_character_in_utf_8(tmp_path):
     [
         ("utf-8", b"\xff", 0),
         ("utf-8", "a道".encode() + b"\xe9t\xe9", 4),
-        ("utf-8", "道".encode()[:2] + b"a", 0),
         ("utf-8", "ab😀".encode()[:-1], 2),
-        ("utf-8", b"ab\xed\xa0\x80", 2),
         ("utf-8-sig", b"\xef\xbb\xbfab\xff", 5),
         ("cp1252", b"abc\x81", 3),
         ("utf-16", "aé".encode("utf-16")[:-1], 4),
         ("gb18030", "a道".encode("gb18030") + b"\xff", 3),
-        ("gb18030", "a道".encode("gb18030")[:-1], 1),
-        ("shift_jis", "猫".encode("shift_jis") + b"\xff\xff", 2),
     ],
 )
 def test_invalid_text_names_the_offset(encoding, content, offset, tmp_path, monkeypatch):
