@@ -46,10 +46,3 @@ def test_split_sizes(batches, train_frac, val_frac, expected):
     assert split_sizes(batches, train_frac, val_frac) == expected
     assert Batches(np.zeros(batches, np.uint8), 1, 1, train_frac, val_frac).split_sizes == expected
     assert Batches(np.zeros(batches, np.uint8), 10**30, 50, train_frac, val_frac).split_sizes == (0, 0, 0)
-
-
-def test_translation_into_another_vocabulary():
-    text = np.array([0, 1, 2, 1, 0, 2, 2, 1], np.uint8)
-    x, y = Batches(text, 1, 8, 1, 0, translation=np.array([5, 300, 7])).batch(0, 0)
-    assert x.ravel().tolist() == [5, 300, 7, 300, 5, 7, 7, 300]
-    assert y.ravel().tolist() == [300, 7, 300, 5, 7, 7, 300, 5]

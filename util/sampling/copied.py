@@ -1,6 +1,6 @@
 """Says how much of a sampled text is copied: which of its passages are word for word in the training text.
 
-Passages are compared by 64-bit hashes. The training text is read once, in chunks, so it may be larger than memory.
+Passages are compared by 64-bit hashes. The training text is read in chunks, so it may be larger than memory.
 """
 
 from __future__ import annotations
@@ -54,10 +54,8 @@ def print_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
     for length, places in found.items():
         print(f"{length:>4} {unit}s: {share(places[: len(samples)])} {share(places[len(samples) :])}")
     print("longest copied passage of each text:")
-    copies = [
-        longest_copy(codes, {length: found[length][number] for length in LENGTHS}, text.indices, training)
-        for number, codes in enumerate(sampled)
-    ]
+    of_each = ({length: found[length][number] for length in LENGTHS} for number in range(len(samples)))
+    copies = [longest_copy(codes, places, text.indices, training) for codes, places in zip(sampled, of_each)]
     lines = locate(source, text.vocabulary.encoding, [copy[1] for copy in copies if copy])
     for number, copy in enumerate(copies, 1):
         if not copy:

@@ -64,7 +64,7 @@ class Source:
                     yield path, pieces_of(file, path, bar)
 
     def texts(self, encoding: str, task: str = "") -> Iterator[tuple[Path, str]]:
-        """Yields the text in large pieces, each with the file that it is from; a separator is from the one before it.
+        """Yields the text in large pieces, each with its file; a separator belongs to the file before it.
 
         Each file is decoded separately, with its own byte order mark. Raises UserError if one is not text in this
         encoding.
