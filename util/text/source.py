@@ -92,8 +92,8 @@ class Source:
         return (code_points(text) for _, text in self.texts(encoding, task))
 
     def identity(self, encoding: str) -> str:
-        """Reads the text to check it, and returns its `sha256`. Raises UserError like `texts`."""
-        for _ in self.texts(encoding, "checking the text"):
+        """Reads the text to check it, and returns its `sha256`; only to look for ends must it be decoded."""
+        for _ in self.texts(encoding if self.end else "bytes", "checking the text"):
             pass
         return self.sha256
 
