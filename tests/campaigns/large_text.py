@@ -7,9 +7,9 @@ process, which must stay below a gigabyte.
 """
 
 import argparse
+import multiprocessing
 import os
 import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,6 +26,7 @@ from util.text.source import find_text
 
 GIGABYTE = 10**9
 BLOCK = 10**7
+STEPS = 300
 
 
 def write_text(path: Path, size: int) -> None:
@@ -58,20 +59,17 @@ def read_epoch(folder: Path) -> None:
                 assert np.array_equal(characters[y[:, b]], window[1:])
 
 
-TASKS = {"index": index, "check": index, "read": read_epoch}
-
-
-def train(folder: Path, steps: int) -> tuple[float, int]:
+def train(folder: Path) -> tuple[float, int]:
     """Median milliseconds of a step of train.py in its default sizes, and the largest resident memory in bytes."""
     flags = ["-data_dir", folder, "-checkpoint_dir", folder / "cv", "-gpuid", "-1"]
     command = [sys.executable, "train.py", *map(str, flags)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    times: list[float] = []
     assert process.stdout
+    times: list[float] = []
     for line in process.stdout:
         if match := re.search(r"time/batch = (\S+)s", line):
             times.append(1000 * float(match[1]))
-        if len(times) == steps:
+        if len(times) == STEPS:
             process.terminate()
     _, _, usage = os.wait4(process.pid, 0)
     return statistics.median(times[20:]), 1024 * usage.ru_maxrss
@@ -81,17 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Trains on a large text.")
     parser.add_argument("gigabytes", type=float, nargs="?", default=20)
     parser.add_argument("-folder", type=Path, default=Path(tempfile.gettempdir()), help="where there is room")
-    parser.add_argument("-steps", type=int, default=300)
-    parser.add_argument("-task", choices=TASKS, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.task:
-        before = time.perf_counter()
-        print(f"{options.task:6}", end=" ")
-        TASKS[options.task](options.folder)
-        memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(f"{time.perf_counter() - before:.1f} s, at most {memory / 1e6:.0f} MB resident", flush=True)
-        assert memory < GIGABYTE
-        return
     size = int(options.gigabytes * GIGABYTE) // BLOCK * BLOCK
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         small, large = Path(name) / "small", Path(name) / "large"
@@ -99,14 +87,21 @@ def main() -> None:
             folder.mkdir()
             write_text(folder / "input.txt", bytes_)
         print(f"a text of {size / GIGABYTE:g} GB", flush=True)
-        for task in TASKS:
-            # In a process of its own, whose memory is then known.
-            command = [sys.executable, "-m", "tests.campaigns.large_text", "0", "-task", task, "-folder", large]
-            subprocess.run(command, cwd=ROOT, check=True)
+        for what, task in {"index": index, "check": index, "read": read_epoch}.items():
+            before = time.perf_counter()
+            process = multiprocessing.get_context("spawn").Process(target=task, args=(large,))  # with memory of its own
+            process.start()
+            _, status, usage = os.wait4(process.pid, 0)
+            report(f"{what}: {time.perf_counter() - before:.1f} s", 1024 * usage.ru_maxrss)
+            assert status == 0
         for folder in (small, large, small, large):
-            median, memory = train(folder, options.steps)
-            print(f"train on the {folder.name} text: {median:.1f} ms a step, at most {memory / 1e6:.0f} MB", flush=True)
-            assert memory < GIGABYTE
+            median, memory = train(folder)
+            report(f"train on the {folder.name} text: {median:.1f} ms a step", memory)
+
+
+def report(what: str, memory: int) -> None:
+    print(f"{what}, at most {memory / 1e6:.0f} MB resident", flush=True)
+    assert memory < GIGABYTE
 
 
 if __name__ == "__main__":

@@ -72,18 +72,6 @@ def test_a_small_text_costs_a_warning(train):
     assert "the text is short" not in train(*sizes, "-max_epochs", "1").stderr
 
 
-def test_fractions_that_do_not_leave_what_was_asked(train):
-    for flags, leaves in [
-        (["-train_frac=0.97", "-val_frac=0.1"], "167 batches for training, 6 for validation and 0 for testing"),
-        (["-val_frac=0.02"], "164 batches for training, 3 for validation and 6 for testing"),
-    ]:
-        done = train(*flags, "-max_epochs=1")
-        train_frac = 0.97 if len(flags) == 2 else 0.95
-        warning = f"warning: -train_frac {train_frac} and -val_frac {flags[-1][10:]} leave {leaves}\n"
-        assert (done.returncode, done.stderr.startswith(warning)) == (0, True), done.stderr
-    assert "warning" not in train("-train_frac=0.8", "-val_frac=0.1", "-max_epochs=1").stderr
-
-
 # Flags
 
 

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import json
 import os
 from pathlib import Path
 
@@ -35,9 +34,8 @@ def test_a_packed_text_is_the_text(chunk_bytes, tmp_path, monkeypatch):
 
 def test_a_damaged_packed_text_is_one_sentence(tmp_path):
     packed = gzip.compress(bytes(range(256)) * 8, mtime=0)
-    cut = [packed[:length] for length in (5, 11, len(packed) - 8, len(packed) - 1)]
-    damaged = [packed[:-1] + b"?", packed[:20] + b"????" + packed[24:], b"text", packed + b"?"]
-    for content in cut + damaged:
+    cut = [packed[:length] for length in (5, 11, len(packed) - 1)]
+    for content in (*cut, packed[:-1] + b"?", packed[:20] + b"????" + packed[24:], b"text", packed + b"?"):
         (tmp_path / "input.txt.gz").write_bytes(content)
         what = "is cut off" if content in cut else "is damaged"
         with pytest.raises(UserError, match=rf"input\.txt\.gz {what}.*; download it again"):
@@ -87,19 +85,12 @@ def test_separators_of_bytes_and_of_files_with_byte_order_marks(tmp_path):
 
 def test_what_is_joined_is_another_text_with_other_content_borders_or_separator(tmp_path):
     identities = set()
-    for texts, separator in [
-        ("ab", ""),
-        ("ab", "a"),
-        (("a", "b", ""), ""),
-        (("", "ab"), ""),
-        (("ab",), ""),
-        ("ac", ""),
-    ]:
+    for *texts, separator in [("a", "b", ""), ("a", "b", "a"), ("a", "b", "", ""), ("", "ab", ""), ("ab", "")]:
         paths = [tmp_path / f"{number}.txt" for number in range(len(texts))]
         for path, text in zip(paths, texts):
             path.write_text(text)
         identities.add(Source(*paths, separator=separator).identity("utf-8"))
-    assert len(identities) == 6
+    assert len(identities) == 5
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 1 << 22])
@@ -132,37 +123,31 @@ def test_joined_files_that_end_their_documents_are_the_text_they_were(tmp_path):
     def identity(*texts, end):
         for number, text in enumerate(texts):
             (tmp_path / f"{number}.txt").write_text(text)
-        source = find_text(tmp_path, "*.txt", "", end)
-        load_text(source, "utf-8")
-        return source.sha256
+        return find_text(tmp_path, "*.txt", "", end).identity("utf-8")
 
-    same = identity("a;", "b;c;", "", end="")
-    assert same == identity("a;", "b;c;", "", end=";") != identity("a;", "b;c", "", end=";")
     digests = [hashlib.sha256(text).hexdigest() for text in (b"a;", b"b;c;", b"")]
-    assert same == hashlib.sha256(repr(("", digests)).encode()).hexdigest()
+    before = hashlib.sha256(repr(("", digests)).encode()).hexdigest()
+    assert before == identity("a;", "b;c;", "", end="") == identity("a;", "b;c;", "", end=";")
     assert len({identity("a", "b", "c", end=end) for end in ("", ";", ".")}) == 3
 
 
 def test_an_error_in_a_joined_file_names_it(tmp_path):
-    (tmp_path / "1.txt").write_bytes("道".encode())
-    (tmp_path / "2.txt").write_bytes("道".encode() + b"\xff")
-    with pytest.raises(UserError, match=r"2\.txt is not utf-8 text \(first bad byte at offset 3\)"):
-        load_text(find_text(tmp_path, "*.txt"), "utf-8")
-    (tmp_path / "1.txt").write_bytes("道".encode()[:2])  # the next file does not complete it
-    with pytest.raises(UserError, match=r"1\.txt is not utf-8 text \(first bad byte at offset 0\)"):
-        load_text(find_text(tmp_path, "*.txt"), "utf-8")
-    for name in ("1.txt", "2.txt"):
-        (tmp_path / name).write_bytes(b"")
-    with pytest.raises(UserError, match=r"the text of 2 files in .* is empty"):
-        load_text(find_text(tmp_path, "*.txt"), "utf-8")
+    for second, first, words in [
+        (b"\xe9\x81\x93\xff", b"", r"2\.txt is not utf-8 text \(first bad byte at offset 3\)"),
+        (b"\x93", b"\xe9\x81", r"1\.txt is not utf-8 text \(first bad byte at offset 0\)"),  # not completed by the next
+        (b"", b"", r"the text of 2 files in .* is empty"),
+    ]:
+        (tmp_path / "1.txt").write_bytes(first)
+        (tmp_path / "2.txt").write_bytes(second)
+        with pytest.raises(UserError, match=words):
+            load_text(find_text(tmp_path, "*.txt"), "utf-8")
 
 
 def test_a_pattern_that_matches_nothing(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
-    (tmp_path / "outside.txt").write_text("x")
-    (folder / "vocab.json").write_text("x")
-    (folder / ".hidden").write_text("x")
+    for path in (tmp_path / "outside.txt", folder / "vocab.json", folder / ".hidden"):
+        path.write_text("x")
     for pattern in ("nothing*", "../*.txt", "/*", "vocab.json", ".*"):
         with pytest.raises(UserError, match="-files"):
             find_text(folder, pattern)
@@ -171,26 +156,16 @@ def test_a_pattern_that_matches_nothing(tmp_path):
 def test_without_a_text_the_files_that_could_be_joined_are_proposed(tmp_path):
     write_parts(tmp_path)
     for call in (lambda: load_text(find_text(tmp_path), "utf-8"), lambda: find_text(tmp_path, "*.tex")):
-        with pytest.raises(UserError, match=r"; -files '\*\.txt' would join the 3 files there in name order"):
+        with pytest.raises(UserError, match=r"; -files '\*\.txt' would join the files there in name order"):
             call()
-    for path in tmp_path.glob("*.txt"):
-        path.unlink()
-    with pytest.raises(UserError, match=r"there is no .*input\.txt; -files '\*' would join the 2 files"):
-        load_text(find_text(tmp_path), "utf-8")
 
 
 def test_train_learns_joined_files_and_resumes(tmp_path):
-    data = tmp_path / "data"
-    (data / "sub").mkdir(parents=True)
-    for name in ("a.txt", "b.txt"):
-        (data / name).write_bytes(numbers(70))
-    with gzip.open(data / "sub" / "c.txt.gz", "wb") as file:
-        file.write(numbers(70))
-    files = ["-data_dir", data, "-files", "**/*.txt*", "-separator", r"\t\n"]
-    done = finish(tmp_path, *SMALL, *files, "-max_epochs=1")
-    assert (done.status, done.err) == (0, "")
-    assert sorted(os.listdir(data)) == ["a.txt", "b.txt", "data.bin", "sub", "vocab.json"]
-    assert "\t" in json.loads((data / "vocab.json").read_text())["vocabulary"]
+    (tmp_path / "data/sub").mkdir(parents=True)
+    (tmp_path / "data/a.txt").write_bytes(numbers(70))
+    (tmp_path / "data/sub/b.txt.gz").write_bytes(gzip.compress(numbers(70)))
+    done = finish(tmp_path, *SMALL, "-data_dir=data", "-files=**/*.txt*", r"-separator=\t\n", "-max_epochs=1")
+    assert (done.status, done.err.count("\n")) == (0, 1) and "the text is short" in done.err
     resumed = finish(tmp_path, "-resume", "cv", "-max_epochs=2")
     assert resumed.status == 0, resumed.err
     assert min(log([resumed.out])) == max(log([done.out])) + 1

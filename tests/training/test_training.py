@@ -149,10 +149,10 @@ def another_device():
 
 @pytest.mark.parametrize("characters", [50, 99, 12345])
 def test_smaller_batches_make_fifty(characters):
-    batch_size, seq_length, count = map(int, re.findall(r"\d+", smaller_batches([characters], 50, 50)))
+    batch_size, seq_length, count = map(int, re.findall(r"\d+", smaller_batches(characters, 50, 50)))
     assert 1 <= batch_size <= 50 and 1 <= seq_length <= 50
     assert count == characters // (batch_size * seq_length) >= 50
-    assert smaller_batches([49], 50, 50) == ""
+    assert smaller_batches(49, 50, 50) == ""
 
 
 def test_rule_of_thumb(folder):

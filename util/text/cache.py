@@ -11,8 +11,7 @@ import os
 import re
 import tempfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,7 +21,6 @@ import numpy as np
 from util.cli.console import tell
 from util.cli.files import replacing
 from util.errors import UserError, reason
-from util.text.hints import doubts
 from util.text.source import CACHE_FILES, Source, canonical, check_there, pieces_of, progress_bar
 from util.text.vocabulary import UNICODE_SIZE, Vocabulary
 
@@ -34,7 +32,6 @@ except ImportError:  # Windows
 CACHE_FORMAT = 3
 CACHE_START = re.compile(rb'\{"format": \d+, "encoding": "')
 """How a vocab.json of ours begins."""
-VOCABULARY, DATA = CACHE_FILES
 
 
 @dataclass
@@ -60,10 +57,13 @@ def load_text(source: Source, encoding: str, expected_sha256: str | None = None)
         check_there(source.files[0])
         text = read_cache(source, encoding)
         if not text:
-            with taking_turns(source.folder):
+            with open(source.files[0], "rb") as file:
+                if fcntl and os.access(source.folder, os.W_OK):  # one process at a time; the others then find the cache
+                    with suppress(OSError):  # not every file system has locks
+                        fcntl.flock(file, fcntl.LOCK_EX)
                 text = read_cache(source, encoding) or make_cache(source, encoding)
     except OSError as error:
-        raise UserError(f"cannot read {error.filename or source}: {reason(error)}") from error
+        raise UserError(f"cannot read or index {error.filename or source}: {reason(error)}") from error
     if expected_sha256 not in (None, text.sha256):
         raise UserError(
             f"{source} is not the text that the run was trained on; to train on it, start a new run with -init_from"
@@ -71,46 +71,25 @@ def load_text(source: Source, encoding: str, expected_sha256: str | None = None)
     return text
 
 
-@contextmanager
-def taking_turns(folder: Path) -> Iterator[None]:
-    """Lets one process at a time index the text of a folder; the others wait and then find the cache.
-
-    If the folder cannot be locked or written to, all index at the same time: slower, but correct.
-    """
-    if not fcntl or not os.access(folder, os.R_OK | os.W_OK):
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def read_cache(source: Source, encoding: str) -> Text | None:
     """Returns the text from its cache, if that is of this text in this encoding, and intact; else None."""
-    path = source.folder / VOCABULARY
-    if not path.is_file():
+    header_path, data_path = (source.folder / name for name in CACHE_FILES)
+    if not is_ours(header_path):
         return None
-    try:
-        header = json.loads(path.read_bytes())
+    with suppress(OSError, ValueError, KeyError):
+        header = json.loads(header_path.read_bytes())
         expected = header.pop("crc32")
         ours = (header["format"], header["encoding"]) == (CACHE_FORMAT, encoding)
         if not ours or header["sha256"] != source.identity(encoding):
             return None
         # The file stays open from the check to the last batch: another run may replace it meanwhile.
-        with open(source.folder / DATA, "rb") as file:
+        with open(data_path, "rb") as file:
             checksum = checksum_of(header)
             with progress_bar("checking the indexed text", os.fstat(file.fileno()).st_size) as bar:
-                for chunk in pieces_of(file, file, bar):
+                for chunk in pieces_of(file, data_path, bar):
                     checksum = zlib.crc32(chunk, checksum)
             if checksum == expected:
-                indices = np.memmap(file, index_type(header["vocabulary"]), "r")
-                return Text(Vocabulary(header["vocabulary"], encoding), indices, header["sha256"], len(source.files))
-    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
-        pass
+                return text_from(source, header, file)
     return None
 
 
@@ -122,34 +101,40 @@ def make_cache(source: Source, encoding: str) -> Text:
     vocabulary, length = read_vocabulary(source, encoding)
     if not length:
         raise UserError(f"{source} is empty; put your text there")
-    for sentence in doubts(vocabulary, encoding):
-        tell(f"warning: {source}: {sentence}")
-    header: dict[str, Any] = {
-        "format": CACHE_FORMAT,
-        "encoding": encoding,
-        "sha256": source.sha256,
-        "vocabulary": vocabulary,
-    }
+    if "\0" in vocabulary and not re.search("bytes|16|32", encoding):
+        tell(f"warning: {source}: it has NUL characters; if it is UTF-16, say so with -encoding utf-16-le or utf-16-be")
+    if encoding == "iso8859-1" and re.search("[\x80-\x9f]", vocabulary):
+        tell(f"warning: {source}: bytes 0x80 to 0x9f are quotes and dashes on Windows; for those, use -encoding cp1252")
+    header = {"format": CACHE_FORMAT, "encoding": encoding, "sha256": source.sha256, "vocabulary": vocabulary}
+    header_path, data_path = (source.folder / name for name in CACHE_FILES)
     try:
-        check_replaceable(source.folder)
+        if not is_ours(header_path) and (os.path.lexists(header_path) or os.path.lexists(data_path)):
+            raise FileExistsError("the vocab.json or data.bin there may be somebody's; move or delete it")
         # vocab.json comes first: alone it is a cache to be made again, but data.bin alone could be anybody's.
-        with replacing(source.folder / DATA) as file:
-            indices, checksum = write_indices(source, header, file)
-            with replacing(source.folder / VOCABULARY) as header_file:
+        with replacing(data_path) as file:
+            checksum = write_indices(source, header, file)
+            with replacing(header_path) as header_file:
                 header_file.write(json.dumps(header | {"crc32": checksum}).encode())
+            return text_from(source, header, file)
     except OSError as error:
         tell(
             f"warning: cannot cache the indexed text in {source.folder} ({reason(error)}); "
             "every run will have to index it again"
         )
-        try:
-            with tempfile.TemporaryFile() as file:
-                indices, _ = write_indices(source, header, file)
-        except OSError as error:
-            raise UserError(
-                f"cannot index {source}: {reason(error)} in the temporary folder; make room, or name another in TMPDIR"
-            ) from error
-    return Text(Vocabulary(vocabulary, encoding), indices, header["sha256"], len(source.files))
+    with tempfile.TemporaryFile() as file:
+        write_indices(source, header, file)
+        return text_from(source, header, file)
+
+
+def is_ours(header_path: Path) -> bool:
+    """Whether a vocab.json is one that make_cache wrote."""
+    return header_path.is_file() and bool(CACHE_START.match(header_path.read_bytes()))
+
+
+def text_from(source: Source, header: dict[str, Any], file: BinaryIO) -> Text:
+    """Returns the text whose indices are in an open file, memory-mapped."""
+    vocabulary = Vocabulary(header["vocabulary"], header["encoding"])
+    return Text(vocabulary, np.memmap(file, index_type(vocabulary), "r"), header["sha256"], len(source.files))
 
 
 def checksum_of(header: dict[str, Any]) -> int:
@@ -157,17 +142,9 @@ def checksum_of(header: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps(header).encode())
 
 
-def index_type(vocabulary: str) -> np.dtype:
+def index_type(vocabulary: Vocabulary) -> np.dtype:
     """Returns the smallest type for indices into a vocabulary."""
     return np.min_scalar_type(len(vocabulary) - 1).newbyteorder("<")
-
-
-def check_replaceable(folder: Path) -> None:
-    """Raises OSError if the folder has a vocab.json that is not ours, or a data.bin without a vocab.json."""
-    header = folder / VOCABULARY
-    ours = header.is_file() and CACHE_START.match(header.read_bytes())
-    if not ours and any(os.path.lexists(folder / name) for name in CACHE_FILES):
-        raise FileExistsError("the vocab.json or data.bin there may be somebody's; move or delete it")
 
 
 def read_vocabulary(source: Source, encoding: str) -> tuple[str, int]:
@@ -183,17 +160,15 @@ def read_vocabulary(source: Source, encoding: str) -> tuple[str, int]:
     return "".join(map(chr, np.flatnonzero(seen))), length
 
 
-def write_indices(source: Source, header: dict[str, Any], file: BinaryIO) -> tuple[np.ndarray, int]:
-    """Writes the text's indices to the file; returns them memory-mapped, and the checksum of header and indices.
+def write_indices(source: Source, header: dict[str, Any], file: BinaryIO) -> int:
+    """Writes the text's indices to the file; returns the checksum of header and indices.
 
     Raises UserError if the text has changed.
     """
-    dtype = index_type(header["vocabulary"])
-    rank = np.zeros(UNICODE_SIZE, dtype)
-    rank[[ord(c) for c in header["vocabulary"]]] = np.arange(len(header["vocabulary"]))
-    checksum = checksum_of(header)
-    for chunk in source.characters(header["encoding"], "indexing the text"):
-        in_bytes = chunk.dtype == dtype == np.uint8  # several times faster
+    vocabulary = Vocabulary(header["vocabulary"], header["encoding"])
+    rank, checksum = vocabulary.by_code.astype(index_type(vocabulary)), checksum_of(header)
+    for chunk in source.characters(vocabulary.encoding, "indexing the text"):
+        in_bytes = chunk.dtype == rank.dtype == np.uint8  # several times faster
         indices = chunk.tobytes().translate(rank[:256].tobytes()) if in_bytes else rank[chunk]
         checksum = zlib.crc32(indices, checksum)
         file.write(indices)
@@ -201,4 +176,4 @@ def write_indices(source: Source, header: dict[str, Any], file: BinaryIO) -> tup
     # Before the cache is in place: under the name of this text it must not hold another.
     if source.sha256 != header["sha256"]:
         raise UserError(f"{source} changed while it was being read; start again")
-    return np.memmap(file, dtype, "r"), checksum
+    return checksum

@@ -21,12 +21,19 @@ from tqdm import tqdm
 from util import ROOT
 from util.cli.flags import as_bytes, unescape
 from util.errors import UserError
-from util.text.hints import what_it_may_be
 
 CHUNK_BYTES = 1 << 22
 CACHE_FILES = ("vocab.json", "data.bin")
 """What util.text.cache keeps in a text's folder."""
 JOINING = ("files", "separator", "document_end")  # the flags that say how files are joined, as find_text takes them
+SIGNATURES = {  # how files begin that are not in the encoding that they were taken for, and what to do with them
+    b"\xff\xfe": "it seems to be UTF-16; convert it or, for a new model, try -encoding utf-16",
+    b"\xfe\xff": "it seems to be UTF-16; convert it or, for a new model, try -encoding utf-16",
+    b"\x1f\x8b": "it seems to be compressed by gzip; give it a name that ends in .gz",
+    b"PK\x03\x04": "it seems to be a zip archive, as .docx and .epub files are; unpack it and take the text in it",
+    b"%PDF": "it seems to be a PDF; save its text and take that",
+    b"": "convert it or, for a new model, try -encoding latin-1 or bytes, which accept any file, or Windows' cp1252",
+}
 
 
 class Source:
@@ -45,54 +52,48 @@ class Source:
     def __init__(self, *files: Path, separator: str = "", end: str = "", folder: Path | None = None) -> None:
         self.files, self.separator, self.end = files, separator, end
         self.folder = folder or files[0].parent
-        self._completed = False  # whether a file got the end when the text was last read
 
     def __str__(self) -> str:
         return str(self.files[0]) if len(self.files) == 1 else f"the text of {len(self.files)} files in {self.folder}"
 
     def read(self, task: str) -> Iterator[tuple[Path, Iterator[bytes]]]:
         """Yields each file with its decompressed content in pieces. Raises UserError if a .gz file is damaged."""
-        digests = []
         with progress_bar(task, sum(path.stat().st_size for path in self.files)) as bar:
             for path in self.files:
-                digest = hashlib.sha256()
                 with open(path, "rb") as file:
-                    pieces = unpacked(file, path, bar) if path.suffix == ".gz" else pieces_of(file, file, bar)
-                    yield path, hashing(pieces, digest)
-                digests.append(digest.hexdigest())
-        end = (self.end,) * self._completed
-        several = hashlib.sha256(repr((self.separator, digests, *end)).encode()).hexdigest()
-        self.sha256 = digests[0] if len(digests) == 1 and not end else several
+                    yield path, pieces_of(file, path, bar)
 
-    def characters(self, encoding: str, task: str = "") -> Iterator[np.ndarray]:
-        """Yields the text's code points in large pieces: as uint8 if all of a piece are below 256, else as uint32.
+    def texts(self, encoding: str, task: str = "") -> Iterator[tuple[Path, str]]:
+        """Yields the text in large pieces, each with its file; a separator belongs to the file before it.
 
         Each file is decoded separately, with its own byte order mark. Raises UserError if one is not text in this
         encoding.
         """
-        return (codes for _, codes in self.by_file(encoding, task))
-
-    def by_file(self, encoding: str, task: str = "") -> Iterator[tuple[Path, np.ndarray]]:
-        """Yields the same, each piece with the file that it is from; a separator belongs to the file before it."""
         typed = as_bytes if encoding == "bytes" else str
         between, end = typed(self.separator), typed(self.end)
-        self._completed = False
-        for number, (path, pieces) in enumerate(self.read(task)):
-            if number and between:
-                yield self.files[number - 1], code_points(between)
-            last = ""
-            for piece in decoded(path, pieces, encoding):
-                last = (last + piece[-len(end) :])[-len(end) :] if end else ""
-                yield path, code_points(piece)
+        digests, completed = list[str](), False
+        for path, pieces in self.read(task):
+            if digests and between:
+                yield self.files[len(digests) - 1], between
+            digest, last = hashlib.sha256(), ""
+            for text in decoded(pieces, path, encoding, digest):
+                last = (last + text[-len(end) :])[-len(end) :] if end else ""
+                yield path, text
             if last and not last.endswith(end) and not (last + between).endswith(end):
-                self._completed = True
-                yield path, code_points(end)
+                completed = True
+                yield path, end
+            digests.append(digest.hexdigest())
+        several = repr((self.separator, digests, *[self.end] * completed))
+        one = len(digests) == 1 and not completed
+        self.sha256 = digests[0] if one else hashlib.sha256(several.encode()).hexdigest()
+
+    def characters(self, encoding: str, task: str = "") -> Iterator[np.ndarray]:
+        """Yields the code points of `texts`: as uint8 if all of a piece are below 256, else as uint32."""
+        return (code_points(text) for _, text in self.texts(encoding, task))
 
     def identity(self, encoding: str) -> str:
-        """Reads the text to check it, and returns its `sha256`. Raises UserError like `characters`."""
-        task = "checking the text"
-        pieces: Iterator[Any] = itertools.chain.from_iterable(pieces for _, pieces in self.read(task))
-        for _ in self.characters(encoding, task) if self.end else pieces:
+        """Reads the text to check it, and returns its `sha256`; only to look for ends must it be decoded."""
+        for _ in self.texts(encoding if self.end else "bytes", "checking the text"):
             pass
         return self.sha256
 
@@ -106,7 +107,7 @@ def find_text(folder: Path, pattern: str = "", separator: str = "", document_end
     if pattern:
         files = matching(folder, pattern)
         if not files:
-            raise UserError(f"no file in {folder} matches -files '{pattern}'{suggestion(folder)}")
+            raise UserError(f"no file in {folder} matches -files '{pattern}'; {suggestion(folder)}")
         return Source(*files, separator=unescape(separator), end=unescape(document_end), folder=folder)
     path, packed = folder / "input.txt", folder / "input.txt.gz"
     return Source(packed if packed.is_file() and not path.is_file() else path)
@@ -134,13 +135,11 @@ def matching(folder: Path, pattern: str) -> list[Path]:
 
 
 def suggestion(folder: Path) -> str:
-    """Returns a hint for a missing text if the folder has files that could be joined, else an empty string."""
+    """Returns what to do about a missing text: whether the folder has files that could be joined."""
     for pattern in ("*.txt", "*"):
-        count = len(matching(folder, pattern))
-        if count:
-            what = "take the one file there" if count == 1 else f"join the {count} files there in name order"
-            return f"; -files '{pattern}' would {what}"
-    return ""
+        if matching(folder, pattern):
+            return f"-files '{pattern}' would join the files there in name order"
+    return "put your text there, or give its folder with -data_dir"
 
 
 def check_there(path: Path) -> None:
@@ -148,24 +147,35 @@ def check_there(path: Path) -> None:
     if path.parent.is_file():
         raise UserError(f"{path.parent} is a file; -data_dir takes the folder that holds {path.name}")
     if not path.is_file():
-        advice = suggestion(path.parent) or "; put your text there, or give its folder with -data_dir"
-        raise UserError(f"there is no {path}{advice}")
+        raise UserError(f"there is no {path}; {suggestion(path.parent)}")
 
 
-def decoded(path: Path, pieces: Iterator[bytes], encoding: str) -> Iterator[str]:
-    """Yields the content of a file as text. Raises UserError with the position in its decompressed content."""
-    decoder, offset, beginning = new_decoder(encoding), 0, b""
+def pieces_of(file: BinaryIO, path: Path, bar: tqdm) -> Iterator[bytes]:
+    """Yields the content of a file in pieces, decompressed if its name ends in .gz. Raises UserError if that fails."""
+    content, before = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file, bar.n
+    try:
+        while piece := content.read(CHUNK_BYTES):
+            yield piece
+            bar.update(before + file.tell() - bar.n)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        what = "is cut off" if isinstance(error, EOFError) else "is damaged, or not a gzip file"
+        raise UserError(f"{path} {what}; download it again, or put what you can unpack there as plain text") from error
+
+
+def decoded(pieces: Iterator[bytes], path: Path, encoding: str, digest: hashlib._Hash) -> Iterator[str]:
+    """Yields the content of a file as text, and adds it to the digest. Raises UserError with the first bad byte."""
+    decoder, offset = new_decoder(encoding), 0
     for piece in itertools.chain(pieces, [b""]):
-        start, beginning = offset - len(decoder.getstate()[0]), beginning or piece[:1000]
+        digest.update(piece)
         try:
             yield decoder.decode(piece, final=not piece)
         except UnicodeError as error:
-            bad = start
+            bad = offset
             if isinstance(error, UnicodeDecodeError):
                 # Counted from the end of the decoded bytes, since utf-8-sig strips the BOM from the front first.
-                bad = offset + len(piece) - len(error.object) + error.start
-            what = what_it_may_be(beginning, piece, encoding)
-            raise UserError(f"{path} is not {encoding} text (first bad byte at offset {bad}); {what}") from error
+                bad += len(piece) - len(error.object) + error.start
+            advice = next(advice for start, advice in SIGNATURES.items() if piece.startswith(start))
+            raise UserError(f"{path} is not {encoding} text (first bad byte at offset {bad}); {advice}") from error
         offset += len(piece)
 
 
@@ -182,53 +192,22 @@ def new_decoder(encoding: str) -> codecs.IncrementalDecoder:
 
     Raises UserError if there is no such text encoding.
     """
-    return codec_of("latin-1" if canonical(encoding) == "bytes" else encoding).incrementaldecoder()  # type: ignore[misc]
+    with suppress(LookupError, ValueError, TypeError, AttributeError):
+        # Only Python's own codecs: an installed package may have registered one that answers to any name.
+        codec = encodings.search_function("latin-1" if encoding.lower() == "bytes" else encoding.lower())
+        decoder = codec.incrementaldecoder()  # type: ignore[union-attr, misc]
+        if isinstance(decoder.decode(b""), str):
+            return decoder
+    raise UserError(f"{encoding!r} is not a text encoding; -encoding takes utf-8, latin-1, gb18030 and so on, or bytes")
 
 
 def canonical(encoding: str) -> str:
     """Returns the canonical name of an encoding: UTF8 is utf-8. Raises UserError like `new_decoder`."""
-    return "bytes" if encoding.lower() == "bytes" else codec_of(encoding).name
-
-
-def codec_of(encoding: str) -> codecs.CodecInfo:
-    try:
-        # Only Python's own codecs: an installed package may have registered one that answers to any name.
-        codec = encodings.search_function(encoding.lower())
-        in_pieces = codec and codec.name != "punycode" and codec.incrementaldecoder
-        if codec and in_pieces and isinstance(in_pieces().decode(b""), str):
-            return codec
-    except (LookupError, ValueError, TypeError):
-        pass
-    raise UserError(f"{encoding!r} is not a text encoding; -encoding takes utf-8, latin-1, gb18030 and so on, or bytes")
+    new_decoder(encoding)
+    return "bytes" if encoding.lower() == "bytes" else codecs.lookup(encoding).name
 
 
 def progress_bar(task: str, size: int) -> tqdm:
     """Returns a progress bar for reading `size` bytes, shown on a terminal after a second."""
     quiet = not (task and sys.stderr.isatty())
     return tqdm(desc=task, total=size, unit="B", unit_scale=True, delay=1, leave=False, disable=quiet)
-
-
-def hashing(pieces: Iterator[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
-    """Yields the pieces as they are, and adds them to the digest."""
-    for piece in pieces:
-        digest.update(piece)
-        yield piece
-
-
-def unpacked(file: BinaryIO, path: Path, bar: tqdm) -> Iterator[bytes]:
-    """Yields the content of a gzip file in pieces. Raises UserError if it is damaged."""
-    try:
-        with gzip.open(file) as content:
-            yield from pieces_of(content, file, bar)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        what = "is cut off" if isinstance(error, EOFError) else "is damaged, or not a gzip file"
-        raise UserError(f"{path} {what}; download it again, or put what you can unpack there as plain text") from error
-
-
-def pieces_of(content: BinaryIO | gzip.GzipFile, file: BinaryIO, bar: tqdm) -> Iterator[bytes]:
-    """Yields the rest of `content` in pieces; the bar follows the position in the underlying file."""
-    before = file.tell()
-    while chunk := content.read(CHUNK_BYTES):
-        yield chunk
-        bar.update(file.tell() - before)
-        before = file.tell()

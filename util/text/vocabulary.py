@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -19,18 +20,15 @@ UNICODE_SIZE = 0x110000
 PUNCTUATION = str.maketrans(dict.fromkeys("‘’‚‛′", "'") | dict.fromkeys("“”„‟″«»", '"') | dict.fromkeys("‐‑‒–—―−", "-"))  # noqa: RUF001
 
 
+@dataclass
 class Vocabulary:
     """Characters in the order of their indices."""
 
-    def __init__(self, characters: str, encoding: str) -> None:
-        self.characters, self.encoding = characters, encoding
+    characters: str
+    encoding: str
 
     def __len__(self) -> int:
         return len(self.characters)
-
-    def __eq__(self, other: object) -> bool:
-        mine = self.characters, self.encoding
-        return isinstance(other, Vocabulary) and mine == (other.characters, other.encoding)
 
     @property
     def is_bytes(self) -> bool:
@@ -52,13 +50,16 @@ class Vocabulary:
         return {c: i for i, c in enumerate(self.characters)}
 
     @cached_property
+    def by_code(self) -> np.ndarray:
+        """The index of each code point, int64 (UNICODE_SIZE,); -1 for those that are not in the vocabulary."""
+        indices = np.full(UNICODE_SIZE, -1)
+        indices[[ord(c) for c in self.characters]] = np.arange(len(self))
+        return indices
+
+    @cached_property
     def written(self) -> list[bytes]:
         """The bytes to write for each index: the byte itself for a byte model, otherwise UTF-8."""
         return [c.encode("latin-1" if self.is_bytes else "utf-8", "replace") for c in self.characters]
-
-    def literal(self, character: str) -> str:
-        """Returns a character as Python writes it, quoted and escaped; a byte model's as bytes."""
-        return repr(character.encode("latin-1") if self.is_bytes else character)
 
     def stands_alone(self, index: int) -> bool:
         """Whether a character is visible by itself: neither white space nor one byte of a longer character."""
@@ -89,11 +90,14 @@ class Vocabulary:
         close = "" if unknown == "error" else ", nor anything close to it"
         skip = ", or use -unknown_chars skip" if what == "the primetext" else ""
         for c in text:
-            candidates = [c, *(alike(c) if unknown == "nearest" else [])]
-            indices = next((known for one in candidates if (known := self._indices(one)) is not None), None)
-            if indices is None and unknown != "skip":
-                raise UserError(f"{what} contains {c!r}, which the model has never seen{close}; leave it out{skip}")
-            encoded += indices or []
+            for candidate in (c, *(alike(c) if unknown == "nearest" else [])):
+                symbols = as_bytes(candidate) if self.is_bytes else candidate
+                if all(symbol in self.index for symbol in symbols):
+                    encoded += [self.index[symbol] for symbol in symbols]
+                    break
+            else:
+                if unknown != "skip":
+                    raise UserError(f"{what} contains {c!r}, which the model has never seen{close}; leave it out{skip}")
         return encoded
 
     def encode_flag(self, value: str, flag: str) -> list[int]:
@@ -104,13 +108,10 @@ class Vocabulary:
         r"""Returns what -primetext means: \n, \t, \r and \\ are escapes, unless the model knows the backslash."""
         return value if "\\" in self.index else unescape(value)
 
-    def _indices(self, text: str) -> list[int] | None:
-        symbols = as_bytes(text) if self.is_bytes else text
-        return [self.index[c] for c in symbols] if all(c in self.index for c in symbols) else None
-
     def named(self, characters: str, most: int = 5) -> str:
-        """Returns a list of characters for a message, cut off after `most` of them."""
-        return ", ".join(map(self.literal, characters[:most])) + (", ..." if len(characters) > most else "")
+        """Returns a list of characters for a message, as Python writes them, cut off after `most` of them."""
+        some = [repr(c.encode("latin-1") if self.is_bytes else c) for c in characters[:most]]
+        return ", ".join(some) + (", ..." if len(characters) > most else "")
 
     def unknown(self, text: str) -> str:
         """Returns the characters of a text, which are 0 to 255 for bytes, that the vocabulary lacks, sorted."""
@@ -119,7 +120,7 @@ class Vocabulary:
     def indices_of(self, codes: np.ndarray, what: str, advice: str = "remove them") -> np.ndarray:
         """Returns the indices of characters, given by code point. Raises UserError if `what` contains unknown ones."""
         indices = self.by_code[codes]
-        unknown = "".join(chr(code) for code in np.unique(codes[indices < 0]))
+        unknown = "".join(map(chr, np.unique(codes[indices < 0])))
         if unknown:
             some = self.named(unknown)
             raise UserError(f"{what} contains characters that the model has never seen: {some}; {advice}")
@@ -134,17 +135,9 @@ class Vocabulary:
             return None
         return self.indices_of(np.array([ord(c) for c in other.characters]), what, advice)
 
-    @cached_property
-    def by_code(self) -> np.ndarray:
-        """The index of each code point, int64 (UNICODE_SIZE,); -1 for those that are not in the vocabulary."""
-        indices = np.full(UNICODE_SIZE, -1)
-        indices[[ord(c) for c in self.characters]] = np.arange(len(self))
-        return indices
-
 
 def alike(c: str) -> list[str]:
-    """Returns substitutes, closest first: cp1252 read as latin-1, other case, no accents, plain quotes and dashes."""
+    """Returns substitutes for a character: in the other case, without accents, as plain quotes and dashes."""
     parts = unicodedata.normalize("NFKD", c.translate(PUNCTUATION))
     plain = "".join(part for part in parts if not unicodedata.combining(part))
-    misread = c.encode("cp1252", "ignore").decode("latin-1")
-    return [*misread, c.lower(), c.upper(), plain, plain.lower(), plain.upper(), plain.casefold()]
+    return [c.lower(), c.upper(), plain, plain.lower(), plain.upper(), plain.casefold()]

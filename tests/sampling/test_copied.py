@@ -1,0 +1,186 @@
+"""What is copied in a sampled text: against a search that looks at every position, and as a user runs it."""
+
+import random
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.helpers.inputs import ROOT, SMALL, numbers
+from tests.helpers.refusals import told
+from tests.helpers.runs import finish
+from tests.helpers.scripts import run
+from util.checkpoint.store import load_checkpoint
+from util.sampling.copied import LENGTHS, find, locate, longest_copy, share
+from util.text import batches
+from util.text.cache import load_text
+from util.text.loading import batches_of_run
+from util.text.source import Source
+
+ALPHABETS = {"two": "ab", "bytes": "".join(map(chr, range(200))), "Chinese": "".join(map(chr, range(0x4E00, 0x59B8)))}
+
+
+def codes(text):
+    return np.array([ord(c) for c in text], int)
+
+
+def compare(samples, text, training):
+    """Returns the share of the samples' passages that are in parts of a text, and the longest copy of each sample."""
+    samples, text = [codes(sample) for sample in samples], codes(text)
+    found = {length: find(samples, length, text, training) for length in LENGTHS}
+    of_each = [{length: found[length][number] for length in LENGTHS} for number in range(len(samples))]
+    copies = [longest_copy(sample, places, text, training) for sample, places in zip(samples, of_each)]
+    copies = [copy and ("".join(map(chr, copy[0])), copy[1]) for copy in copies]
+    return {length: share(places) for length, places in found.items()}, copies
+
+
+def plain_share(texts, learned, length):
+    """The same, by looking for each passage."""
+    passages = [text[i : i + length] for text in texts for i in range(len(text) - length + 1)]
+    return f"{np.mean([any(one in text for text in learned) for one in passages]):7.2%}" if passages else "      -"
+
+
+def mixture(rng, known, alphabet, length):
+    """Passages of something known, some of them broken by other characters."""
+    text = ""
+    while len(text) < length:
+        start = rng.randrange(len(known))
+        text += known[start : start + rng.randrange(70)] + "".join(rng.choices(alphabet, k=rng.choice((0, 0, 1, 5))))
+    return text[:length]
+
+
+@pytest.mark.parametrize("chunk", [64, 1 << 18])
+@pytest.mark.parametrize("alphabet", ALPHABETS)
+@pytest.mark.parametrize("seed", range(3))
+def test_shares(monkeypatch, seed, alphabet, chunk):
+    monkeypatch.setattr(batches, "CHUNK", chunk)
+    rng, letters = random.Random(seed), ALPHABETS[alphabet]
+    known = "".join(rng.choices(letters, k=150))
+    text, training = mixture(rng, known, letters, 700), [(0, 300), (305, 700)]
+    learned = [text[start:stop] for start, stop in training]
+    samples = [mixture(rng, known, letters + "\U0010ffff", length) for length in (5, 120, 150)]
+    shares, copies = compare(samples, text, training)
+    assert shares == {length: plain_share(samples, learned, length) for length in LENGTHS}
+    assert copies[0] is None
+    for sample, (passage, position) in zip(samples[1:], copies[1:], strict=True):
+        starts = [m.start() for m in re.finditer(f"(?={re.escape(passage)})", text)]
+        assert passage in sample and position == min(p for p in starts if p + len(passage) <= 300 or p >= 305)
+
+
+def test_copies_that_are_shorter_than_twenty():
+    samples = ["a quick brown fix ... the lazy dog!", "a lazy fox", "the lazy dog!", "short", ""]
+    shares, copies = compare(samples, "the quick brown fox jumps over the lazy dog", [(0, 43)])
+    assert copies == [(" quick brown f", 3), None, ("the lazy dog", 31), None, None]
+    assert shares[20] == "  0.00%" and shares[50] == "      -"
+
+
+def test_what_comes_again_and_again_is_one_copy():
+    passage = "to be or not to be, that is the question"
+    _, copies = compare([f"1 {passage} 2 {passage} 3"], passage * 3 + "xyz" + passage, [(0, 163)])
+    assert copies == [(passage, 0)]
+    shares, copies = compare(["a" * 700 + "b"], "a" * 5000, [(0, 5000)])
+    assert copies == [("a" * 700, 0)] and shares[50] == f"{651 / 652:7.2%}"
+
+
+def test_where_positions_are(tmp_path, monkeypatch):
+    monkeypatch.setattr("util.text.source.CHUNK_BYTES", 4)
+    files = [tmp_path / name for name in ("a", "b", "c")]
+    for file, content in zip(files, ("one\ntwo\n\nthree", "é\nx", "y")):
+        file.write_text(content)
+    source = Source(*files, separator="\n\n")
+    lines = {files[0]: {0: 1, 3: 1, 4: 2, 8: 3, 9: 4, 13: 4}, files[1]: {16: 1, 18: 2}, files[2]: {21: 1}}
+    expected = {at: (file, line) for file, places in lines.items() for at, line in places.items()}
+    assert locate(source, "utf-8", expected) == expected
+
+
+# As a user runs it.
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a text, and a checkpoint for each encoding of it."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "input.txt").write_bytes("für Bücher 😀\r\n".encode() + numbers(140))
+    for encoding in ("utf-8", "bytes"):
+        flags = (*SMALL, f"-data_dir={folder}", f"-encoding={encoding}", "-max_epochs=1", "-train_frac=0.8")
+        assert finish(folder, *flags, "-val_frac=0.2", f"-checkpoint_dir={folder / encoding}").status == 0
+    return folder
+
+
+def checkpoint(trained, encoding="utf-8"):
+    (path,) = (trained / encoding).glob("*.pt")
+    return path
+
+
+def test_what_evaluate_prints(trained, tmp_path):
+    learned = (trained / "input.txt").read_bytes().decode()
+    copied = learned[40:120]
+    (tmp_path / "sample.txt").write_text(f"----- 1 -----\nThe {copied}QQQ\n----- 2 -----\nThe zzz {copied[20:50]}\n")
+    done = run("evaluate.py", checkpoint(trained), "-novelty=sample.txt", "-primetext=The ", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "sample.txt: 117 characters in 2 texts"
+    text = load_text(Source(trained / "input.txt"), "utf-8")
+    split = batches_of_run(text, load_checkpoint(checkpoint(trained)).options)
+    training, validation = ([learned[slice(*span)] for span in split.spans(number)] for number in range(2))
+    assert lines[1] == f"{trained}/input.txt: {len(''.join(training))} characters for training"
+    for row, length in zip(lines[3:7], LENGTHS):
+        samples = [copied + "QQQ", "zzz " + copied[20:50]]  # without the primetext
+        expected = [plain_share(texts, training, length) for texts in (samples, validation)]
+        assert row == f"  {length} characters: {expected[0]} {expected[1]}"
+    assert lines[7] == "longest copied passage of each text:"
+    assert lines[8] == f"text 1: 80 characters, line {learned[:40].count(chr(10)) + 1}: {copied!r}"
+    assert lines[9].startswith("text 2: 30 characters, line ") and lines[9].endswith(f": {copied[20:50]!r}")
+    assert len(lines) == 10
+
+
+def test_the_file_that_a_passage_is_from(tmp_path):
+    parts = tmp_path / "data" / "parts"
+    parts.mkdir(parents=True)
+    content = numbers(140).decode()
+    (parts / "a.txt").write_text(content[:1200])
+    (parts / "b.txt").write_text(content[1200:])
+    flags = ("-files=parts/*.txt", r"-separator=\n\n", f"-data_dir={tmp_path}/data", "-max_epochs=1")
+    assert finish(tmp_path, *SMALL, *flags, "-encoding=bytes").status == 0
+    (tmp_path / "sample.txt").write_text(content[1400:1450])
+    (path,) = (tmp_path / "cv").iterdir()
+    done = run("evaluate.py", path, "-novelty=sample.txt", cwd=tmp_path)
+    line = content[1200:1400].count("\n") + 1
+    assert f"\ntext 1: 50 bytes, line {line} of parts/b.txt: {content[1400:1450]!r}\n" in done.stdout
+
+
+def test_a_sampled_text_of_bytes(trained, tmp_path):
+    flags = ["-num_samples=2", "-length=50", "-primetext=für ", "-output=sample.txt", "-gpuid=-1"]
+    assert run("sample.py", checkpoint(trained, "bytes"), *flags, cwd=tmp_path).returncode == 0
+    with (tmp_path / "sample.txt").open("ab") as file:
+        file.write("----- 3 -----\nfür für Bücher 😀\r\n\n".encode())
+    done = run("evaluate.py", checkpoint(trained, "bytes"), "-novelty=sample.txt", "-primetext=für ", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "sample.txt: 119 bytes in 3 texts\n" in done.stdout
+    assert "text 3: 19 bytes, line 1: 'für Bücher 😀\\r\\n'\n" in done.stdout
+
+
+def test_a_checkpoint_that_does_not_say_how_its_text_was_split(tmp_path):
+    shutil.copy(ROOT / "tests" / "golden" / "torch_rnn" / "rnn_2x32.t7", tmp_path / "x.t7")
+    (tmp_path / "input.txt").write_text("to be, or not to be, that is the question\n")
+    (tmp_path / "sample.txt").write_text("or not to be, they said\n")
+    done = run("evaluate.py", "x.t7", "-novelty=sample.txt", "-data_dir=.", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == "the checkpoint does not say which part of its text was for training, so all of it counts\n"
+    assert "text 1: 16 characters, line 1: 'or not to be, th'\n" in done.stdout
+
+
+def test_mistakes(trained, tmp_path):
+    (tmp_path / "sample.txt").write_bytes(b"\xff\n")
+    path = checkpoint(trained)
+    told(run("evaluate.py", path, "-novelty=no.txt", cwd=tmp_path), "cannot read no.txt")
+    told(run("evaluate.py", path, "-novelty=sample.txt", cwd=tmp_path), "sample.txt is not UTF-8 text")
+    told(run("evaluate.py", path, "-novelty=sample.txt", "-split=test", cwd=tmp_path), "no -file, -split")
+    (tmp_path / "sample.txt").write_text("It is\n")
+    done = run("evaluate.py", path, "-novelty=sample.txt", "-primetext=The", cwd=tmp_path)
+    told(done, "text 1 does not begin with the -primetext 'The'")
+    # Not a mistake, but nothing to tell.
+    done = run("evaluate.py", path, "-novelty=sample.txt", cwd=tmp_path)
+    assert "\n  10 characters:       - " in done.stdout
+    assert done.stdout.endswith("\ntext 1: none of 10 characters or more\n")
