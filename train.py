@@ -28,6 +28,7 @@ from util.text.cache import load_text
 from util.text.loading import make_batches
 from util.training.log import RunLog, open_tables
 from util.training.processes import Processes
+from util.training.record import WrongLoss
 from util.training.report import how_to_continue, preview, report_end, tell_sizes
 from util.training.start import find_input, make_trainer, model_vocabulary, saved_options, starting_point
 
@@ -133,7 +134,7 @@ def main() -> int:
 
 
 def learn(trainer: Trainer, iterations: int, save: Callable[[], None], run_log: RunLog) -> None:
-    """Runs the loop: an iteration, then whatever is due after it. Raises UserError if the loss goes wrong."""
+    """Runs the loop: an iteration, then whatever is due after it. Raises WrongLoss if the loss goes wrong."""
     options = trainer.options
 
     def validation_is_due() -> bool:
@@ -155,7 +156,12 @@ def learn(trainer: Trainer, iterations: int, save: Callable[[], None], run_log: 
         due = line or rolling or validation_is_due()
         if trainer.may_run_ahead and not due:
             continue
-        record = trainer.fetch()
+        try:
+            record = trainer.fetch()
+        except WrongLoss as error:
+            if error.record:
+                run_log.add(error.record, to_print=True, to_tables=True)
+            raise
         if validation_is_due():
             trainer.validate()
         if rolling or trainer.iteration in trainer.val_losses:

@@ -1,6 +1,7 @@
 """Starts several processes of train.py, as torchrun does."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -69,3 +70,15 @@ def check_golden(name: str, size: int, data: Path, folder: Path) -> None:
     first = finish(folder, size, *flags_of(run, data, cv), *flags)
     assert first.status == 0, first.err
     check_log(first.out, run, cv)
+
+
+def child(process: subprocess.Popen, rank: int) -> int:
+    """Returns the id of the process that torchrun started with this rank."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int(re.sub(r".*\) ", "", (folder / "stat").read_text()).split()[1])
+            if parent == process.pid and f"\0RANK={rank}\0" in "\0" + (folder / "environ").read_text():
+                return int(folder.name)
+        except OSError:
+            continue  # it has ended meanwhile
+    raise ProcessLookupError(f"torchrun has no process {rank}")

@@ -36,11 +36,18 @@ def rank() -> Rank:
 
 
 def join_torchrun() -> None:
-    """Takes the rank from the environment, where torchrun has put it; only train.py does."""
+    """Takes the rank from the environment, where torchrun has put it; only train.py does.
+
+    Raises UserError if another program has left something else there.
+    """
     global _rank
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     if os.environ.keys() >= set(names):
-        _rank = Rank(*(int(os.environ[name]) for name in names))
+        values = [os.environ[name] for name in names]
+        if all(map(str.isdecimal, values)) and int(values[0]) < int(values[1]) and int(values[2]) < int(values[3]):
+            _rank = Rank(*map(int, values))
+        else:
+            raise UserError(f"{', '.join(names)} are {', '.join(values)}, not as torchrun sets them; unset them")
 
 
 def log(sentence: str) -> None:

@@ -139,7 +139,9 @@ class Flags(argparse.ArgumentParser):
                     first = " (the checkpoint is the first argument)" * (name == "-checkpoint")
                     self.error(f"there is no flag {name}" + (f" (did you mean {near[0]}?)" if near else first))
                 given.add(known[name].dest)
-                if known[name].nargs is None and not equals and words and split_flag(words[0])[0] not in known:
+                if known[name].nargs is None and not equals and words:
+                    if split_flag(words[0])[0] in known:
+                        self.error(f"{name} has no value; if {words[0]} was meant as one, write {name}='{words[0]}'")
                     equals, value = "=", words.pop(0)  # joined, so that a value may start with a dash, as -1 does
                 word = name + equals + value
             arguments.append(word)
@@ -150,8 +152,11 @@ class Flags(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         _, _, names = message.partition("unrecognized arguments: ")
         if names:  # the shell may have made thousands of a pattern
+            why = "does not belong to any flag (quote a pattern like '*.txt' or text with spaces)"
+            if names.endswith((".pt", ".t7")):
+                why = "cannot be taken as well: one CHECKPOINT is enough (a folder such as cv stands for its best)"
             names = names if len(names) < 100 else f"{names[:60]}..."
-            message = f"{names} does not belong to any flag (quote a pattern like '*.txt' or text with spaces)"
+            message = f"{names} {why}"
         tell(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
         raise SystemExit(2)
 

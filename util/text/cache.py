@@ -101,6 +101,8 @@ def make_cache(source: Source, encoding: str) -> Text:
     vocabulary, length = read_vocabulary(source, encoding)
     if not length:
         raise UserError(f"{source} is empty; put your text there")
+    if "\r" in vocabulary and "\n" not in vocabulary:
+        tell(rf"warning: {source}: its lines end with a carriage return alone; tr '\r' '\n' makes that a newline")
     if "\0" in vocabulary and not re.search("bytes|16|32", encoding):
         tell(f"warning: {source}: it has NUL characters; if it is UTF-16, say so with -encoding utf-16-le or utf-16-be")
     if encoding == "iso8859-1" and re.search("[\x80-\x9f]", vocabulary):

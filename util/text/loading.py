@@ -66,6 +66,11 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
             f"the text makes {train} batches for training and {val} for validation, and each needs at least one; "
             "add more text, lower -batch_size or -seq_length, or change -train_frac and -val_frac (0 = no validation)"
         )
+    shares = options.train_frac, options.val_frac, 1 - options.train_frac - options.val_frac
+    lacking = (share < -1e-9 or (share > 1e-9 and size < 10) for size, share in zip(batches.split_sizes, shares))
+    if options.given & {"train_frac", "val_frac"} and any(lacking):
+        left = f"{train} batches for training, {val} for validation and {test} for testing"
+        tell(f"warning: -train_frac {options.train_frac:g} and -val_frac {options.val_frac:g} leave {left}")
     log(f"data load done. Number of data batches in train: {train}, val: {val}, test: {test}")
     if batches.documents:
         log("number of documents in train: {}, val: {}, test: {}".format(*batches.documents))

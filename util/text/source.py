@@ -32,6 +32,8 @@ SIGNATURES = {  # how files begin that are not in the encoding that they were ta
     b"\x1f\x8b": "it seems to be compressed by gzip; give it a name that ends in .gz",
     b"PK\x03\x04": "it seems to be a zip archive, as .docx and .epub files are; unpack it and take the text in it",
     b"%PDF": "it seems to be a PDF; save its text and take that",
+    b"\x89PNG": "it seems to be a picture",
+    b"\xff\xd8\xff": "it seems to be a picture",
     b"": "convert it or, for a new model, try -encoding latin-1 or bytes, which accept any file, or Windows' cp1252",
 }
 

@@ -137,7 +137,8 @@ class Vocabulary:
 
 
 def alike(c: str) -> list[str]:
-    """Returns substitutes for a character: in the other case, without accents, as plain quotes and dashes."""
+    """Returns substitutes, closest first: cp1252 read as latin-1, other case, no accents, plain quotes and dashes."""
     parts = unicodedata.normalize("NFKD", c.translate(PUNCTUATION))
     plain = "".join(part for part in parts if not unicodedata.combining(part))
-    return [c.lower(), c.upper(), plain, plain.lower(), plain.upper(), plain.casefold()]
+    misread = c.encode("cp1252", "ignore").decode("latin-1")
+    return [*misread, c.lower(), c.upper(), plain, plain.lower(), plain.upper(), plain.casefold()]

@@ -18,9 +18,10 @@ from tqdm import tqdm
 from util.cli.console import log, rank, shows_bars, tell
 from util.cli.files import check_output, is_stream
 from util.errors import UserError, reason
+from util.training.record import Record
 
 if TYPE_CHECKING:
-    from util.training.trainer import Record, Trainer
+    from util.training.trainer import Trainer
 
 Row = Sequence[object]
 COLUMNS = ("iteration", "epoch", "train_loss", "val_loss", "learning_rate", "grad_param_norm", "seconds")

@@ -9,7 +9,7 @@ import math
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from util.training.dropout import Draws, GPUDraws
 from util.training.evaluation import batch_loss
 from util.training.optimizer import OPTIMIZERS, FlatParameters
 from util.training.processes import Processes
+from util.training.record import Record, WrongLoss
 
 if TYPE_CHECKING:
     from model.char_rnn import CharRNN
@@ -33,14 +34,6 @@ if TYPE_CHECKING:
 ADVICE = "try a lower -learning_rate or -grad_clip"
 AHEAD = 10  # how many iterations a GPU may be ahead of what is known of them
 LONG = 2.0  # a validation of more seconds than this shows its progress, and can be cut short
-
-
-class Record(NamedTuple):
-    """What is known of the last iteration, and of those that were fetched with it."""
-
-    loss: float
-    norm_ratio: float  # the norm of the clamped gradient over that of the parameters after the update
-    seconds: float  # how long one of these iterations took
 
 
 class Trainer:
@@ -111,7 +104,7 @@ class Trainer:
     def fetch(self) -> Record:
         """Waits for the iterations that were started, and returns what is known of them.
 
-        Raises UserError at a loss that is not a number, or more than -max_loss_ratio times the first one.
+        Raises WrongLoss at a loss that is not a number, or more than -max_loss_ratio times the first one.
         """
         count = len(self._outcomes)
         norm_ratio = self.flat.gradient.norm() / self.flat.values.norm()
@@ -121,13 +114,14 @@ class Trainer:
         self._all_stop = any(numbers[1 : 2 * count : 2])
         losses = [loss / self.options.seq_length for loss in numbers[: 2 * count : 2]]
         self.train_losses += losses
+        record = Record(losses[-1], numbers[-1], seconds)
         first, worst, ratio = self.train_losses[0], max(losses), self.options.max_loss_ratio
         if not all(map(math.isfinite, losses)):
-            raise UserError(f"the loss is not a number any more; {ADVICE}")
+            raise WrongLoss(f"the loss is not a number any more; {ADVICE}", record)
         if ratio and worst > ratio * first:
             what = f"the loss is exploding, from {first:.4g} to {worst:.4g}"
-            raise UserError(f"{what}; {ADVICE}, or allow it with a -max_loss_ratio above {ratio:g}")
-        return Record(losses[-1], numbers[-1], seconds)
+            raise WrongLoss(f"{what}; {ADVICE}, or allow it with a -max_loss_ratio above {ratio:g}", record)
+        return record
 
     def decay_learning_rate(self) -> bool:
         """Lowers the learning rate if an epoch has ended and it is time; returns whether it did."""
