@@ -71,7 +71,7 @@ def test_keep(keep, left, resumed_at, at, tmp_path):
             folder = CheckpointFolder(tmp_path, "s", keep)
             folder.continue_from(*newest_checkpoint(tmp_path))
     assert {content.iteration for content in checkpoints(tmp_path).values()} == left
-    assert folder.path_at(2) == tmp_path / "lm_s_epoch0.20_2.0000.pt"
+    assert folder.path_of(2.0) == tmp_path / "lm_s_epoch0.20_2.0000.pt"
 
 
 def test_what_another_savefile_or_run_has_written_stays(at, tmp_path):

@@ -38,26 +38,11 @@ class Object:
     version: str | None = "V 1"
 
 
-@dataclass(eq=False)
-class Function:
-    """Bytecode under one of the tags 6, 7 and 8."""
-
-    tag: int
-    bytecode: bytes
-    upvalues: Any = None
-
-
 def tensor(kind: str, values: Any) -> Tensor:
     """A tensor with a storage of its own."""
     array = np.asarray(values)
     strides = tuple(int(np.prod(array.shape[axis + 1 :])) for axis in range(array.ndim))
     return Tensor(kind, array.shape, strides, 1, Storage(kind, array.ravel()))
-
-
-def element_code(kind: str, long: str) -> str:
-    """numpy's code of a kind's elements: those of a Long are as long as the file's `long`."""
-    kind = kind.removeprefix("Cuda").removeprefix("Cl") or "Float"
-    return "<" + long if kind == "Long" else ELEMENTS[kind]
 
 
 class Writer:
@@ -87,13 +72,6 @@ class Writer:
                     self.int32(len(value))
                     for each in itertools.chain(*value.items()):
                         self.write(each)
-            case Function():
-                if value.tag == 6:  # the oldest, which has no index
-                    self.int32(6)
-                if value.tag == 6 or self.begin(value.tag, value):
-                    self.string(value.bytecode)
-                    if value.upvalues is not None:
-                        self.write(value.upvalues)
             case Object():
                 if self.begin(4, value):
                     self.torch_class(value.torch_class, value.version)
@@ -102,7 +80,8 @@ class Writer:
                 if self.begin(4, value):
                     self.torch_class(f"torch.{value.kind}Storage")
                     self.longs(len(value.values))
-                    self.out += np.asarray(value.values).astype(element_code(value.kind, self.long)).tobytes()
+                    kind = value.kind.removeprefix("Cuda").removeprefix("Cl") or "Float"
+                    self.out += np.asarray(value.values).astype(ELEMENTS.get(kind, "<" + self.long)).tobytes()
             case Tensor():
                 if self.begin(4, value):
                     self.torch_class(f"torch.{value.kind}Tensor")
@@ -150,7 +129,6 @@ def char_rnn_checkpoint(
     parameters: list[np.ndarray],
     num_layers: int,
     kind: str = "Double",
-    vocabulary: bytes = b"\n abc",
     **options: Any,
 ) -> dict[str, Any]:
     """A checkpoint as char-rnn writes it.
@@ -178,7 +156,7 @@ def char_rnn_checkpoint(
         "train_losses": [3.5, 3.25, 3.0],
         "val_loss": 2.75,
         "val_losses": {2: 3.125, 3: 2.75},
-        "vocab": {bytes([byte]): index for index, byte in enumerate(vocabulary, 1)},
+        "vocab": {bytes([byte]): index for index, byte in enumerate(b"\n abc", 1)},
         "i": 3,
         "epoch": 0.5,
     }
@@ -191,14 +169,11 @@ def torch_rnn_checkpoint(
     decoder: tuple[np.ndarray, np.ndarray],
     kind: str = "Float",
     tokens: Iterable[str | bytes] = "\n abc",
-    cleared: bool = True,
-    **model: Any,
 ) -> dict[str, Any]:
     """A checkpoint as torch-rnn writes it, with flags in `opt` that are not the model's.
 
     A layer has the weight and bias of its cell, and, where there is a batch normalization, its fields as bn_weight,
-    bn_bias, running_mean and running_var or running_std. Parameters lie in one storage of `kind`. `cleared` tells
-    whether modules have let go of what they computed last.
+    bn_bias, running_mean and running_var or running_std. Parameters lie in one storage of `kind`.
     """
     learned = [embedding, *decoder]
     learned += [a for layer in layers for name, a in layer.items() if not name.startswith("running")]
@@ -211,36 +186,27 @@ def torch_rnn_checkpoint(
         return Tensor(kind, array.shape, (*array.shape[1:], 1), offset - array.size, storage)
 
     def module(name: str, **fields: Any) -> Object:
-        last = Tensor(kind, (), (), 1, None) if cleared else tensor(kind, np.full((3, 7), np.nan))
-        return Object(f"nn.{name}", fields | {"output": last, "gradInput": last, "train": True})
+        return Object(f"nn.{name}", fields | {"output": Tensor(kind, (), (), 1, None), "train": True})
 
     weight, bias = decoder
     modules = [module("LookupTable", weight=view(embedding))]
     # The storage is in another order than the modules, which must not matter.
     last = [module("View"), module("Linear", weight=view(weight), bias=view(bias)), module("View")]
-    rnns = []
     for layer in layers:
-        rnns.append(module(cell, weight=view(layer["weight"]), bias=view(layer["bias"]), remember_states=True))
-        modules.append(rnns[-1])
+        modules.append(module(cell, weight=view(layer["weight"]), bias=view(layer["bias"]), remember_states=True))
         if "bn_weight" in layer:
             fields = {name: tensor(kind, a) for name, a in layer.items() if name.startswith("running")}
             fields |= {"weight": view(layer["bn_weight"]), "bias": view(layer["bn_bias"]), "eps": 1e-5}
             modules += [module("View"), module("BatchNormalization", **fields), module("View")]
         modules.append(module("Dropout", p=0.5, v2=True))
-    content = {
-        "idx_to_token": list(tokens),
-        "net": Object("nn.Sequential", {"modules": [*modules, *last]}),
-        "rnns": rnns,
-        "dropout": 0,
-    }
+    net = Object("nn.Sequential", {"modules": [*modules, *last]})
     opt = {"rnn_size": 999, "num_layers": 9, "wordvec_size": 99, "dropout": 0.9, "batchnorm": 5, "model_type": "gru"}
-    opt |= {"batch_size": 3, "seq_length": 7, "max_epochs": 4, "checkpoint_every": 2, "learning_rate": 2e-3}
+    opt |= {"batch_size": 3, "seq_length": 7, "max_epochs": 4, "learning_rate": 2e-3, "grad_clip": 5}
     return {
-        "model": Object("nn.LanguageModel", content | model),
-        "opt": opt | {"lr_decay_factor": 0.5, "lr_decay_every": 5, "grad_clip": 5},
+        "model": Object("nn.LanguageModel", {"idx_to_token": list(tokens), "net": net, "dropout": 0}),
+        "opt": opt | {"lr_decay_factor": 0.5, "lr_decay_every": 5},
         "i": 3,
         "train_loss_history": [3.5, 3.25, 3.0],
         "val_loss_history": [3.125, 2.75],
         "val_loss_history_it": [2, 3],
-        "memory_usage": [],
     }

@@ -58,7 +58,6 @@ def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int, stop
     elif not trainer.options.val_frac and not stopped:
         tell(f"sample from the last checkpoint with: {how_to_sample(folder.last.path)}")
     elif trainer.val_losses and not stopped:
-        iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
-        best = folder.path_at(iteration)
-        sampling = f"sample from it with: {how_to_sample(best)}" if best else "its checkpoint no longer exists"
-        tell(f"best validation loss: {loss:.4f}; {sampling}")
+        loss = min(trainer.val_losses.values())
+        best = folder.path_of(loss)
+        tell(f"best validation loss: {loss:.4f}" + (f"; sample from it with: {how_to_sample(best)}" if best else ""))
