@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tests.helpers.campaigns import run as run_campaign
 from tests.helpers.inputs import GOLDEN
-from util.checkpoint.store import read_checkpoint
+from util.checkpoint.store import load_checkpoint
+from util.errors import UserError
 
 MAX_SECONDS = 2.0
 MAX_MEMORY = 16
@@ -50,8 +51,8 @@ def mutate(data: bytearray, kind: str, rng: random.Random) -> None:
 def loads(path: Path) -> bool:
     """Whether a file is a valid checkpoint; otherwise it was refused as it should be."""
     try:
-        read_checkpoint(path)
-    except ValueError as error:
+        load_checkpoint(path)
+    except UserError as error:
         assert 0 < len(str(error)) < 400 and str(error).isprintable(), f"no sentence: {error!r}"
         return False
     return True

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from util.checkpoint.pt import read_pt
-from util.checkpoint.store import read_checkpoint
+from util.checkpoint.store import load_checkpoint
+from util.errors import UserError
 
 
 def saved(value: Any, folder: Path) -> Any:
@@ -62,5 +63,5 @@ def test_what_a_checkpoint_does_not_hold_is_refused(tmp_path):
         (torch._neg_view(torch.ones(3)), "damaged"),
     ):
         torch.save(value, tmp_path / "x.pt")
-        with pytest.raises(ValueError, match=reason):
-            read_checkpoint(tmp_path / "x.pt")
+        with pytest.raises(UserError, match=reason):
+            load_checkpoint(tmp_path / "x.pt")

@@ -12,22 +12,22 @@ from sample import flags
 from tests.helpers.checkpoints import peak_of, stepper
 from tests.helpers.inputs import GOLDEN
 from tests.helpers.t7_writer import Object, Storage, Tensor, char_rnn_checkpoint, t7_bytes, tensor, write_t7
-from util.checkpoint.store import read_checkpoint
-from util.checkpoint.t7 import ELEMENTS, Table, read_t7
+from util.checkpoint.store import load_checkpoint
+from util.checkpoint.t7 import KINDS, Table, read_t7
+from util.errors import UserError
 from util.sampling.drawing import drawing, most_likely, sample
 from util.text.vocabulary import Vocabulary
 
 RUNS = json.loads((GOLDEN / "runs.json").read_text())
 SAMPLES = json.loads((GOLDEN / "samples.json").read_text())
-KINDS = ["Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double", "Cuda", "Cl", "CudaLong", "ClDouble"]
 
 
 @pytest.fixture
 def read(tmp_path):
     """Writes a value, or bytes that are a file already, and reads the file."""
 
-    def read(value, long="i8"):
-        (tmp_path / "x.t7").write_bytes(value if isinstance(value, bytes) else t7_bytes(value, long))
+    def read(value):
+        (tmp_path / "x.t7").write_bytes(value if isinstance(value, bytes) else t7_bytes(value))
         return read_t7(tmp_path / "x.t7")
 
     return read
@@ -36,7 +36,7 @@ def read(tmp_path):
 @pytest.fixture
 def load(tmp_path):
     """Writes a value and reads it as a checkpoint."""
-    return lambda root, long="i8": read_checkpoint(write_t7(tmp_path / "x.t7", root, long))
+    return lambda root: load_checkpoint(write_t7(tmp_path / "x.t7", root))
 
 
 # The format.
@@ -52,28 +52,25 @@ def test_plain_values_and_tables(read):
     assert isinstance(result, Table) and result.torch_class is None
 
 
-@pytest.mark.parametrize("long", ["i8", "i4"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_tensors_and_storages_of_every_type(read, kind, long):
+def test_tensors_and_storages_of_every_type(read, kind):
     values = [[0, 1, 100], [5, 127, 3]] if kind.endswith("Byte") else [[0, -1, 100], [-128, 127, 3]]
-    result = read({"tensor": tensor(kind, values), "storage": Storage(kind, [3, 2, 1]), "after": 7}, long)
+    result = read({"tensor": tensor(kind, values), "storage": Storage(kind, [3, 2, 1]), "after": 7})
     assert result["tensor"].tolist() == values
     assert result["storage"].tolist() == [3, 2, 1]
-    code = {"Long": "<" + long, "": "<f4"}.get(plain := re.sub("Cuda|Cl", "", kind)) or ELEMENTS[plain]
-    assert result["tensor"].dtype == result["storage"].dtype == np.dtype(code)
+    assert result["tensor"].dtype == result["storage"].dtype == KINDS[kind]
     assert not result["tensor"].flags.writeable
     assert result["after"] == 7
 
 
-@pytest.mark.parametrize("long", ["i8", "i4"])
-def test_sizes_strides_and_offset(read, long):
+def test_sizes_strides_and_offset(read):
     for sizes, strides, offset, expected in (
         ((2, 3), (1, 4), 2, [[1, 5, 9], [2, 6, 10]]),
         ((2, 1, 2), (6, 999, 2), 3, [[[2, 4]], [[8, 10]]]),
         ((2, 2), (1, 1), 1, [[0, 1], [1, 2]]),
         ((1, 2), (2**31 - 1, 1), 2, [[1, 2]]),  # the stride of a single row means nothing
     ):
-        result = read(Tensor("Float", sizes, strides, offset, Storage("Float", range(12))), long)
+        result = read(Tensor("Float", sizes, strides, offset, Storage("Float", range(12))))
         assert result.tolist() == expected and result.dtype == np.float32
 
 
@@ -146,7 +143,7 @@ MALFORMED = {
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_files(read, name):
     data, message = MALFORMED[name]
-    with pytest.raises(ValueError, match=rf"{re.escape(message)}.* at byte \d+$"):
+    with pytest.raises(ValueError, match=re.escape(message)):
         read(data)
 
 
@@ -159,8 +156,8 @@ def test_what_python_notices_is_damage(tmp_path):
         ints(4, 7, 4) + b"nn.X" + ints(3, 7, 0),
     ):
         (tmp_path / "x.t7").write_bytes(data)
-        with pytest.raises(ValueError, match=r"damaged or incomplete|not a checkpoint"):
-            read_checkpoint(tmp_path / "x.t7")
+        with pytest.raises(UserError, match=r"damaged or incomplete|not a checkpoint"):
+            load_checkpoint(tmp_path / "x.t7")
 
 
 def test_memory_is_bounded_by_the_file(read):
@@ -175,7 +172,7 @@ def test_memory_is_bounded_by_the_file(read):
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "lstm_dropout"])
 def test_golden_checkpoints(name):
-    run, checkpoint = RUNS[name], read_checkpoint(GOLDEN / f"{name}.t7")
+    run, checkpoint = RUNS[name], load_checkpoint(GOLDEN / f"{name}.t7")
     assert sum(array.size for array in checkpoint.parameters.values()) == run["parameters"]
     assert checkpoint.dtype == "float64" and checkpoint.training is None
     assert len(checkpoint.vocabulary) == run["vocab_size"] and checkpoint.vocabulary.is_bytes
@@ -192,7 +189,7 @@ def test_golden_checkpoints(name):
 @pytest.mark.parametrize("entry", SAMPLES, ids=lambda entry: f"{entry['checkpoint']} {' '.join(entry['flags'])}")
 def test_sampled_texts_equal_the_originals(entry):
     options = flags().parse([entry["checkpoint"], *entry["flags"]])
-    checkpoint = read_checkpoint(GOLDEN / options.checkpoint)
+    checkpoint = load_checkpoint(GOLDEN / options.checkpoint)
     vocabulary = checkpoint.vocabulary
     choose = drawing(options.seed, 1, options.temperature) if options.sample else most_likely
     prime = vocabulary.encode(options.primetext)
@@ -220,7 +217,7 @@ def test_parameters_of_every_kind(load, model, num_layers=3):
     """The texts sampled from golden checkpoints prove what belongs where; here are other sizes and types."""
     flat = flat_parameters(model, num_layers)
     kinds = ("Double", "Float", "Cuda", "Cl")
-    double, *others = (load(char_rnn_checkpoint(model, flat, num_layers, kind, dropout=0.25), "i4") for kind in kinds)
+    double, *others = (load(char_rnn_checkpoint(model, flat, num_layers, kind, dropout=0.25)) for kind in kinds)
     assert double.options["dropout"] == 0.25
     assert double.model_shape == (V, H, num_layers, model)
     first, last = (double.parameters[f"layers.{layer}.i2h_weight"] for layer in (0, num_layers - 1))
@@ -231,7 +228,7 @@ def test_parameters_of_every_kind(load, model, num_layers=3):
         for name, array in other.parameters.items():
             assert np.array_equal(array, double.parameters[name].astype("f4"))
     for kind in ("Half", "Int"):
-        with pytest.raises(ValueError, match="parameters' type"):
+        with pytest.raises(UserError, match="parameters' type"):
             load(char_rnn_checkpoint(model, [np.ones_like(array) for array in flat], num_layers, kind))
 
 
@@ -290,7 +287,7 @@ WRONG = {
 def test_what_is_not_sound(root, load, name):
     change, message = WRONG[name]
     change(root)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         load(root)
 
 
@@ -299,5 +296,5 @@ def test_a_small_file_is_no_large_model(root, load):
     nodes = root["protos"]["rnn"].content["forwardnodes"]
     nodes[2:2] = [node for _ in range(100) for node in nodes[-5:-1]]
     root["opt"]["num_layers"] = 102
-    with pytest.raises(ValueError, match="parameters cannot be right"):
+    with pytest.raises(UserError, match="parameters cannot be right"):
         load(root)

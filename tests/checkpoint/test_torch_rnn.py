@@ -11,7 +11,8 @@ from tests.helpers.inputs import GOLDEN as ALL_GOLDEN
 from tests.helpers.runs import finish
 from tests.helpers.scripts import run_here
 from tests.helpers.t7_writer import Object, tensor, torch_rnn_checkpoint, write_t7
-from util.checkpoint.store import load_checkpoint, read_checkpoint
+from util.checkpoint.store import load_checkpoint
+from util.errors import UserError
 from util.text.vocabulary import Vocabulary
 
 GOLDEN = ALL_GOLDEN / "torch_rnn"
@@ -131,7 +132,7 @@ def root():
 
 @pytest.fixture
 def load(tmp_path):
-    return lambda root: read_checkpoint(write_t7(tmp_path / "x.t7", root))
+    return lambda root: load_checkpoint(write_t7(tmp_path / "x.t7", root))
 
 
 def test_flags_by_our_names(root, load):
@@ -150,7 +151,7 @@ def test_tokens(load):
     assert vocabulary("z", "[195]", "[128]", "[255]", "a") == Vocabulary("z\xc3\x80\xffa", "bytes")
     assert vocabulary("z", "[195]", "[8212]", "[128512]", "a") == Vocabulary("zÃ—😀a", "utf-8")
     for token in ("", "the", 5, None):
-        with pytest.raises(ValueError, match=r"vocabulary of single characters|damaged"):
+        with pytest.raises(UserError, match=r"vocabulary of single characters|damaged"):
             vocabulary("a", "b", token, "c", "d")
 
 
@@ -203,7 +204,7 @@ WRONG = {
 def test_what_is_not_sound(root, load, name):
     change, message = WRONG[name]
     change(root)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         load(root)
 
 
@@ -215,7 +216,7 @@ def test_memory_is_bounded_by_the_file(load, tmp_path):
     root = torch_rnn_checkpoint("VanillaRNN", np.zeros((V, 1)), [layer], decoder, tokens=tokens)
 
     def refuse():
-        with pytest.raises(ValueError, match=r"nn\.VanillaRNN"):
+        with pytest.raises(UserError, match=r"nn\.VanillaRNN"):
             load(root)
 
     assert peak_of(refuse) < 100e6

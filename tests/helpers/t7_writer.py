@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from util.checkpoint.t7 import ELEMENTS
+from util.checkpoint.t7 import KINDS
 
 
 @dataclass(eq=False)
@@ -46,10 +46,7 @@ def tensor(kind: str, values: Any) -> Tensor:
 
 
 class Writer:
-    """`long` is i8 or i4."""
-
-    def __init__(self, long: str = "i8") -> None:
-        self.long = long
+    def __init__(self) -> None:
         self.out = bytearray()
         self.indices: dict[int, int] = {}
         self.alive: list[Any] = []  # so that no id comes twice
@@ -80,8 +77,7 @@ class Writer:
                 if self.begin(4, value):
                     self.torch_class(f"torch.{value.kind}Storage")
                     self.longs(len(value.values))
-                    kind = value.kind.removeprefix("Cuda").removeprefix("Cl") or "Float"
-                    self.out += np.asarray(value.values).astype(ELEMENTS.get(kind, "<" + self.long)).tobytes()
+                    self.out += np.asarray(value.values).astype(KINDS[value.kind]).tobytes()
             case Tensor():
                 if self.begin(4, value):
                     self.torch_class(f"torch.{value.kind}Tensor")
@@ -110,17 +106,17 @@ class Writer:
         self.out += np.array(values, "<i4").tobytes()
 
     def longs(self, *values: int) -> None:
-        self.out += np.array(values, "<" + self.long).tobytes()
+        self.out += np.array(values, "<i8").tobytes()
 
 
-def t7_bytes(value: Any, long: str = "i8") -> bytes:
-    writer = Writer(long)
+def t7_bytes(value: Any) -> bytes:
+    writer = Writer()
     writer.write(value)
     return bytes(writer.out)
 
 
-def write_t7(path: Path, value: Any, long: str = "i8") -> Path:
-    path.write_bytes(t7_bytes(value, long))
+def write_t7(path: Path, value: Any) -> Path:
+    path.write_bytes(t7_bytes(value))
     return path
 
 

@@ -48,20 +48,30 @@ def to_bytes(checkpoint: Checkpoint) -> memoryview:
     return archive.getbuffer()
 
 
-def load_checkpoint(path: Path | str) -> Checkpoint:
-    """Reads and checks a checkpoint. Raises UserError if there is no valid one at `path`."""
-    path = Path(path)
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Reads and checks a .pt file, or a .t7 file of char-rnn or torch-rnn. Raises UserError if it is no checkpoint."""
     if path.exists() and not path.is_file():  # a device may be endless
         found = "a folder" if path.is_dir() else "not a regular file"
         raise UserError(f"{path} is {found}; give the name of a checkpoint, such as lm_lstm_epoch1.00_1.5000.pt")
+    wrong = "it is neither a .pt nor a .t7 file"
     try:
-        return read_checkpoint(path)
+        with path.open("rb") as file:
+            start = file.read(2)
+        if start == b"PK":
+            return from_content(read_pt(path))
+        if start[:1] in (b"\3", b"\4"):  # a table or an object
+            from util.checkpoint.torch7 import from_t7  # sample.py on a .pt starts sooner without
+
+            return from_t7(path)
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}{instead_of(path)}") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
     except ValueError as error:
-        raise UserError(f"{path} is not a valid char-rnn checkpoint: {error}") from error
+        wrong = str(error)
+    except DAMAGE:
+        wrong = "it is damaged or incomplete"
+    raise UserError(f"{path} is not a valid char-rnn checkpoint: {wrong}")
 
 
 def instead_of(path: Path) -> str:
@@ -70,23 +80,3 @@ def instead_of(path: Path) -> str:
         if names := [file.name for file in folder.glob("*") if file.suffix in SUFFIXES]:
             return f"; {folder} has {', '.join(difflib.get_close_matches(path.name, names, 3, cutoff=0))}"
     return ""
-
-
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Reads a .pt file, or a .t7 file of char-rnn or torch-rnn. Raises ValueError with the reason, and OSError."""
-    with path.open("rb") as file:
-        start = file.read(2)
-    try:
-        if start == b"PK":
-            return from_content(read_pt(path))
-        if start[:1] in (b"\3", b"\4"):  # a table or an object
-            # Imported where it is needed: sample.py on a .pt starts sooner.
-            from util.checkpoint.char_rnn_t7 import from_char_rnn
-            from util.checkpoint.t7 import read_t7
-            from util.checkpoint.torch_rnn_t7 import from_torch_rnn, is_torch_rnn
-
-            root, size = read_t7(path), path.stat().st_size
-            return from_torch_rnn(root, size) if is_torch_rnn(root) else from_char_rnn(root, size)
-    except DAMAGE as error:
-        raise ValueError("it is damaged or incomplete") from error
-    raise ValueError("it is neither a .pt nor a .t7 file")

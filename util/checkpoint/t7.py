@@ -2,9 +2,8 @@
 
 A file holds one object: an int32 tag, then what the tag calls for. Tables and Torch objects carry an index; the same
 index later, even inside the object itself, refers to the same object. Functions, which have other tags, are not in any
-checkpoint. Everything is little-endian. A C `long` has 64 or 32 bits, depending on the machine that wrote the file. The
-file does not say which, but one with tensors makes sense in only one of the two. The format is that of File.lua,
-Tensor.c and Storage.c in Torch7.
+checkpoint. Everything is little-endian, and a C `long` has 64 bits, as on the machines of today. The format is that of
+File.lua, Tensor.c and Storage.c in Torch7.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from util.checkpoint.content import is_dict, require
 from util.checkpoint.pt import view
 
 NIL, NUMBER, STRING, TABLE, TORCH, BOOLEAN = range(6)
-ELEMENTS = {"Byte": "u1", "Char": "i1", "Short": "<i2", "Int": "<i4", "Half": "<f2", "Float": "<f4", "Double": "<f8"}
-"""numpy's code for each of Torch's kinds of numbers but Long."""
-GPUS = ("Cuda", "Cl")
+ELEMENTS = {"Byte": "u1", "Char": "i1", "Short": "<i2", "Int": "<i4", "Long": "<i8"}
+ELEMENTS |= {"Half": "<f2", "Float": "<f4", "Double": "<f8", "Cuda": "<f4", "Cl": "<f4"}
+KINDS = {gpu + kind: np.dtype(code) for gpu in ("", "Cuda", "Cl") for kind, code in ELEMENTS.items()}
+"""numpy's type for each of Torch's kinds of numbers."""
 
 
 class Table(dict):
@@ -49,27 +48,17 @@ def read_t7(path: Path) -> Any:
 
     Raises ValueError with the reason or, like `read_pt`, other errors if the file is malformed, and OSError.
     """
-    data, errors = path.read_bytes(), []
-    for long in ("<i8", "<i4"):
-        reader = Reader(data, np.dtype(long))
-        try:
-            return reader.read()
-        except ValueError as error:
-            errors.append((reader.at, f"{error} at byte {reader.at}"))
-    raise ValueError(max(errors)[1])  # from the attempt that got further
+    return Reader(path.read_bytes()).read()
 
 
 class Reader:
     """Reads a file's bytes; `at` is the position."""
 
-    def __init__(self, data: bytes, long: np.dtype) -> None:
-        self.data, self.at, self.long = data, 0, long
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
         self.objects: dict[int, Any] = {}
         self.unfinished: list[Iterator[None]] = []
         """What reads the entries of each table that was begun, so that tables can nest to any depth."""
-        kinds = {kind: np.dtype(code) for kind, code in ELEMENTS.items()} | {"Long": long}
-        kinds |= {gpu + kind: dtype for gpu in GPUS for kind, dtype in kinds.items()}
-        self.kinds = kinds | dict.fromkeys(GPUS, np.dtype("<f4"))
 
     def read(self) -> Any:
         """Returns the file's object, complete."""
@@ -116,8 +105,8 @@ class Reader:
         if re.fullmatch(r"V \d+", name):  # the oldest files have no version string
             name = self.string()
         found = re.fullmatch(r"torch\.(\w+)(Tensor|Storage)", name)
-        if found and found[1] in self.kinds:
-            dtype = self.kinds[found[1]]
+        if found and found[1] in KINDS:
+            dtype = KINDS[found[1]]
             return self.tensor(dtype) if found[2] == "Tensor" else self.array(self.longs(1)[0], dtype)
         tag, content = self.int32(), self.int32()
         if tag != TABLE or content in self.objects:
@@ -144,7 +133,7 @@ class Reader:
         return struct.unpack_from("<i", self.data, self.skip(4))[0]
 
     def longs(self, count: int) -> list[int]:
-        return self.array(count, self.long).tolist()
+        return self.array(count, KINDS["Long"]).tolist()
 
     def array(self, count: int, dtype: np.dtype) -> np.ndarray:
         return np.ndarray(count, dtype, self.data, self.skip(count * dtype.itemsize))
@@ -156,30 +145,3 @@ class Reader:
             raise ValueError(f"it should go on for {size} bytes, but {len(self.data) - start} are left")
         self.at += size
         return start
-
-
-# What the readers of checkpoints find in such tables.
-
-
-def as_number(value: Any) -> Any:
-    """Returns a Lua number as an int if it is whole, since Lua does not distinguish the two, and true as 1."""
-    return int(value) if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()) else value
-
-
-def listed(table: Any) -> list[Any]:
-    """Returns the values of a table that numbers them from 1, in order. Raises LookupError if it does not."""
-    return [table[number] for number in range(1, len(table) + 1)]
-
-
-def read_train_losses(table: Any, iteration: Any, start: int = 0) -> np.ndarray:
-    """Returns each iteration's loss, float64 (iteration,), from a table whose first entry is that of `start` + 1.
-
-    Iterations without a loss in the file get NaN.
-    """
-    require(is_dict(table, int, float) and type(iteration) is int, "training losses")
-    # A file may hold the loss of every hundredth iteration only, but a few numbers must not make us allocate gigabytes.
-    if not 0 <= start <= iteration <= 100 * len(table) + 100_000:
-        raise ValueError(f"its {len(table)} training losses do not match its iteration")
-    losses = np.full(iteration, np.nan)
-    losses[np.array([*table], int) + start - 1] = [*table.values()]
-    return losses

@@ -76,7 +76,7 @@ def init_from(options: Namespace) -> Start:
     path, checkpoint = best_checkpoint(Path(options.init_from))
     options.init_from = str(path)
     log(f"loading a model from checkpoint {options.init_from}")
-    if checkpoint.options.get("batchnorm"):  # see util.checkpoint.torch_rnn_t7
+    if checkpoint.options.get("batchnorm"):  # see util.checkpoint.torch7
         log("the checkpoint's batch normalization is now part of its weights, and will not be trained separately")
     fixed = {name: checkpoint.options[name] for name in ("model", "rnn_size", "num_layers")}
     # These may change, but default to the checkpoint's values.

@@ -1,4 +1,4 @@
-"""Converts checkpoints of torch-rnn, as util.checkpoint.t7 reads them.
+"""Converts checkpoints of char-rnn and of torch-rnn, as util.checkpoint.t7 reads them.
 
 torch-rnn feeds its layers rows of an embedding, and may apply batch normalization to their outputs. Outside training
 both are linear, and a linear map follows each, so they are folded into its weights.
@@ -10,15 +10,24 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from model.shapes import GATES
-from util.checkpoint.content import Checkpoint, checked, require
-from util.checkpoint.t7 import Table, as_number, listed, read_train_losses
+from util.checkpoint.content import Checkpoint, checked, is_dict, require
+from util.checkpoint.t7 import Table, read_t7
 from util.text.vocabulary import Vocabulary
 
+LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
+    # A layer's linear maps, numbered in the order of the original's graph: those that side by side make our i2h and
+    # h2h. A GRU has six: x to z, h to z, x to n, x to r, h to r, r h to n.
+    "lstm": {"i2h": (0,), "h2h": (1,)},
+    "gru": {"i2h": (0, 3, 2), "h2h": (1, 4, 5)},
+    "rnn": {"i2h": (0,), "h2h": (1,)},
+}
+"""What makes a layer of char-rnn."""
 CELLS = {"nn.LSTM": "lstm", "nn.VanillaRNN": "rnn"}
 ARRAYS = dict.fromkeys(("nn.LSTM", "nn.VanillaRNN", "nn.Linear"), ("weight", "bias")) | {
     "nn.LookupTable": ("weight",),
@@ -33,19 +42,76 @@ Module = tuple[str, list[np.ndarray], Any]
 """A module's class, the arrays that determine its output and, for most batch normalizations, eps."""
 
 
-def is_torch_rnn(root: Any) -> bool:
-    """Whether the object in a file is a checkpoint of torch-rnn's."""
-    model = root.get("model") if isinstance(root, Table) else None
-    return isinstance(model, Table) and model.torch_class == "nn.LanguageModel"
+def from_t7(path: Path) -> Checkpoint:
+    """Returns the checkpoint in a .t7 file. Raises errors like `read_t7` if it is not a valid one, and OSError."""
+    root, size = read_t7(path), path.stat().st_size
+    if isinstance(root, Table):
+        if getattr(root.get("model"), "torch_class", None) == "nn.LanguageModel":
+            return from_torch_rnn(root, size)
+        if {"opt", "vocab", "protos", "i", "train_losses"} <= root.keys():
+            return from_char_rnn(root, size)
+    raise ValueError("it is a file of Torch, but not a checkpoint of char-rnn or torch-rnn")
+
+
+def from_char_rnn(root: Table, size: int) -> Checkpoint:
+    """Returns the checkpoint in a char-rnn .t7 file of `size` bytes.
+
+    The vocabulary is one of bytes. The parameters are float64 if the file's are Double, and float32 if they are Float
+    or come from a GPU. Iterations without a loss in the file get NaN.
+    """
+    options, iteration = read_options(root["opt"]), as_number(root["i"])
+    require(options["model"] in LAYERS, "model")
+    require(all(len(character) == 1 for character in root["vocab"]), "vocabulary of bytes")
+    numbered = {as_number(index): character for character, index in root["vocab"].items()}
+    return checked(
+        Checkpoint(
+            options=options,
+            vocabulary=Vocabulary("".join(listed(numbered)), "bytes"),
+            parameters=read_parameters(root["protos"], LAYERS[options["model"]], size),
+            iteration=iteration,
+            epoch=root["epoch"],
+            train_losses=read_train_losses(root["train_losses"], iteration),
+            val_losses=dict(root["val_losses"]),
+            training=None,
+        )
+    )
+
+
+def read_options(opt: Table) -> dict[str, Any]:
+    """Returns the run's flags; files from before there was a choice hold an LSTM."""
+    options: dict[str, Any] = {"model": "lstm", "dropout": 0.0}
+    for name, value in opt.items():
+        if isinstance(value, str):
+            options[name] = value.encode("latin-1").decode("utf-8", "replace")
+        elif isinstance(value, float | bool):
+            options[name] = as_number(value)
+    return options
+
+
+def read_parameters(protos: Table, layer: dict[str, tuple[int, ...]], size: int) -> dict[str, np.ndarray]:
+    """Returns CharRNN's parameters by name, weights as (inputs, outputs) and a GRU's gates in the order z, r, n."""
+    modules = [node["data"].get("module") for node in listed(protos["rnn"]["forwardnodes"])]
+    linears = [module for module in modules if isinstance(module, Table) and module.torch_class == "nn.Linear"]
+    # Linear maps that share memory could make a small file a large model.
+    require(sum(linear[field].nbytes for linear in linears for field in ("weight", "bias")) <= size, "parameters")
+    *linears, decoder = linears
+    parameters = {"decoder.weight": decoder["weight"], "decoder.bias": decoder["bias"]}
+    per_layer = sum(map(len, layer.values()))
+    for start in range(0, len(linears), per_layer):
+        for part, numbers in layer.items():
+            weights, biases = zip(*((linears[start + n]["weight"], linears[start + n]["bias"]) for n in numbers))
+            name = f"layers.{start // per_layer}.{part}"
+            parameters |= {f"{name}_weight": np.concatenate(weights).T, f"{name}_bias": np.concatenate(biases)}
+    return {name: np.array(array, order="C") for name, array in parameters.items()}
 
 
 def from_torch_rnn(root: Table, size: int) -> Checkpoint:
-    """Returns the checkpoint in a torch-rnn .t7 file of `size` bytes. Raises ValueError or LookupError if it is wrong.
+    """Returns the checkpoint in a torch-rnn .t7 file of `size` bytes.
 
     The option `batchnorm` is 1 if a batch normalization has been folded into the weights.
     """
     model, opt, losses = root["model"], root["opt"], root["train_loss_history"]
-    modules, vocabulary = find_modules(model), read_vocabulary(model)
+    modules, vocabulary = find_modules(model), read_tokens(model)
     cells, H = [CELLS[name] for name, *_ in modules if name in CELLS], modules[-1][1][0].shape[-1]
     require(sum(array.nbytes for _, arrays, _ in modules for array in arrays) <= size, "parameters")
     check_shapes(modules, len(vocabulary), H, len(GATES[cells[0]]))
@@ -84,7 +150,7 @@ def find_modules(model: Table) -> list[Module]:
     return modules
 
 
-def read_vocabulary(model: Table) -> Vocabulary:
+def read_tokens(model: Table) -> Vocabulary:
     """Returns the vocabulary, of bytes or of utf-8.
 
     A token is a character in UTF-8. With preprocess.py -encoding bytes, those above 127 are written as numbers, such
@@ -136,3 +202,27 @@ def fold(modules: list[Module], H: int) -> dict[str, np.ndarray]:
             parameters |= {f"layers.{layer}.{name}": store(array) for name, array in own.items()}
             scale, shift, layer = np.ones(H), np.zeros(H), layer + 1
         return parameters | {"decoder.weight": store(weight * scale), "decoder.bias": store(bias + weight @ shift)}
+
+
+def as_number(value: Any) -> Any:
+    """Returns a Lua number as an int if it is whole, since Lua does not distinguish the two, and true as 1."""
+    return int(value) if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()) else value
+
+
+def listed(table: Any) -> list[Any]:
+    """Returns the values of a table that numbers them from 1, in order. Raises LookupError if it does not."""
+    return [table[number] for number in range(1, len(table) + 1)]
+
+
+def read_train_losses(table: Any, iteration: Any, start: int = 0) -> np.ndarray:
+    """Returns each iteration's loss, float64 (iteration,), from a table whose first entry is that of `start` + 1.
+
+    Iterations without a loss in the file get NaN.
+    """
+    require(is_dict(table, int, float) and type(iteration) is int, "training losses")
+    # A file may hold the loss of every hundredth iteration only, but a few numbers must not make us allocate gigabytes.
+    if not 0 <= start <= iteration <= 100 * len(table) + 100_000:
+        raise ValueError(f"its {len(table)} training losses do not match its iteration")
+    losses = np.full(iteration, np.nan)
+    losses[np.array([*table], int) + start - 1] = [*table.values()]
+    return losses
