@@ -18,7 +18,6 @@ from tests.helpers.checkpoints import rewrite
 from tests.helpers.inputs import GOLDEN
 from tests.helpers.refusals import refused
 from tests.helpers.scripts import command, run_command, run_here
-from tests.helpers.t7_writer import char_rnn_checkpoint, write_t7
 from util.checkpoint.store import load_checkpoint, save_checkpoint
 from util.text.vocabulary import Vocabulary
 
@@ -166,10 +165,10 @@ def test_a_newline_in_the_primetext(unicode_checkpoint, tmp_path):
         assert written("-length=0", f"-primetext={prime}", checkpoint=knows) == prime + "\n"
 
 
-def test_a_model_of_bytes_is_fed_utf_8(tmp_path):
-    byte_values = {bytes([value]): number for number, value in enumerate(b"\n\xc3\xa9eA", 1)}
-    rows = [np.zeros(shape) for shape in ((3, 5), 3, (3, 3), 3, (5, 3), 5)]
-    checkpoint = write_t7(tmp_path / "x.t7", char_rnn_checkpoint("rnn", rows, 1) | {"vocab": byte_values})
+def test_a_model_of_bytes_is_fed_utf_8(unicode_checkpoint, tmp_path):
+    stored, checkpoint = load_checkpoint(unicode_checkpoint), tmp_path / "x.pt"
+    characters = "\n\xc3\xa9eA0123456789"[: len(stored.vocabulary)]
+    save_checkpoint(replace(stored, vocabulary=Vocabulary(characters, "bytes")), checkpoint)
     for flags in (["-primetext=é"], ["-primetext=É", "-unknown_chars=nearest"]):
         assert written("-length=0", *flags, checkpoint=checkpoint) == "é\n"
 
