@@ -15,8 +15,6 @@ from util.checkpoint.content import Checkpoint
 from util.cli.files import output
 
 POINTS = 150  # on a smoothed curve, approximately
-# Runs differ in color, brightness and line, so they can be told apart in black and white.
-COLORS, LINES = ("#08306b", "#e8850c", "#c0306a", "#2a9d8f"), ("-", "--", "-.")
 
 
 class Curve(NamedTuple):
@@ -55,9 +53,9 @@ def save_picture(runs: Sequence[tuple[Curve, Curve]], unit: str, path: Path, rea
 
     figure = Figure(figsize=(8, 5))
     axes = figure.add_subplot()
-    for (train, val), color, line in zip(runs, cycle(COLORS), cycle(LINES)):
-        axes.plot(train.x, train.losses, line, color=color, linewidth=1, alpha=0.7, label=train.label)
-        axes.plot(val.x, val.losses, line + "o", color=color, linewidth=1.8, markersize=5, label=val.label)
+    for (train, val), line in zip(runs, cycle(("-", "--", "-.", ":"))):
+        (drawn,) = axes.plot(train.x, train.losses, line, linewidth=1, alpha=0.7, label=train.label)
+        axes.plot(val.x, val.losses, line + "o", color=drawn.get_color(), linewidth=1.8, markersize=5, label=val.label)
     low, high = loss_range(runs)
     margin = 0.05 * (high - low) or 0.1
     axes.set(xlabel=unit, ylabel="loss (nats per character)", ylim=(low - margin, high + margin), xlim=(0, None))

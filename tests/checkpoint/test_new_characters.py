@@ -95,3 +95,5 @@ def test_they_are_learned(tmp_path, source):
     after = load_checkpoint(max((tmp_path / "cv").iterdir(), key=lambda path: load_checkpoint(path).iteration))
     assert after.vocabulary.characters == before.vocabulary.characters + new
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+    assert ("batch normalization is now part of its weights" in done.out) == ("bn" in source)
+    assert "batchnorm" not in after.options and after.options["dropout"] == before.options["dropout"]

@@ -8,7 +8,6 @@ import pytest
 
 from tests.helpers.checkpoints import log_probs, peak_of, same
 from tests.helpers.inputs import GOLDEN as ALL_GOLDEN
-from tests.helpers.runs import finish
 from tests.helpers.scripts import run_here
 from util.checkpoint.store import load_checkpoint
 from util.checkpoint.t7 import Table, read_t7
@@ -73,21 +72,6 @@ def test_it_is_inspected_and_converted(tmp_path):
     assert b"trained for 675 iterations" in run_here("sample.py", source, "-verbose=1", "-length=1").stderr
     assert run_here("convert_gpu_cpu_checkpoint.py", source).returncode == 0
     assert same(load_checkpoint(source), load_checkpoint(tmp_path / "x.t7_cpu.pt"))
-
-
-def test_training_continues_from_it(tmp_path, name="lstm_2x32_dropout_bn"):
-    (tmp_path / "input.txt").write_text(REFERENCE[name + ".t7"]["passage"])
-    flags = ["-gpuid=-1", "-batch_size=4", "-seq_length=10", "-max_epochs=4", f"-data_dir={tmp_path}"]
-    done = finish(tmp_path, *flags, f"-init_from={GOLDEN / name}.t7", f"-checkpoint_dir={tmp_path}")
-    assert done.status == 0, done.err
-    losses = [float(loss) for loss in re.findall("train_loss = ([0-9.]+)", done.out)]
-    assert losses[0] < 3 < np.log(59)  # a new model's would be the latter
-    assert np.mean(losses[-40:]) < np.mean(losses[:40])
-    said = "the checkpoint's batch normalization is now part of its weights, and will not be trained separately\n"
-    assert said in done.out
-    (path,) = tmp_path.glob("*.pt")
-    options = load_checkpoint(path).options
-    assert options["dropout"] == 0.25 and "batchnorm" not in options
 
 
 # The same, changed.

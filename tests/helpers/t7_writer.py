@@ -33,7 +33,6 @@ class Tensor:
 class Object:
     torch_class: str
     content: Any = field(default_factory=dict)
-    version: str | None = "V 1"
 
 
 def tensor(kind: str, values: Any) -> Tensor:
@@ -67,15 +66,16 @@ class Writer:
                 for each in itertools.chain(*value.items()):
                     self.write(each)
             case Object() if self.begin(4, value):
-                if value.version:
-                    self.string(value.version)
+                self.string("V 1")
                 self.string(value.torch_class)
                 self.write(value.content)
             case Storage() if self.begin(4, value):
+                self.string("V 1")
                 self.string(f"torch.{value.kind}Storage")
                 self.longs(len(value.values))
                 self.out += np.asarray(value.values).astype(KINDS[value.kind]).tobytes()
             case Tensor() if self.begin(4, value):
+                self.string("V 1")
                 self.string(f"torch.{value.kind}Tensor")
                 self.int32(len(value.sizes))
                 self.longs(*value.sizes, *value.strides, value.offset)

@@ -33,7 +33,7 @@ def read_pt(path: Path) -> Any:
     """Returns the object in a .pt file, with its tensors as read-only numpy arrays.
 
     Raises ValueError with the reason if it holds anything but plain values and tensors, OSError if it cannot be read,
-    and what zipfile or Python think of it if it is damaged; see util.checkpoint.store.DAMAGE.
+    and whatever zipfile and Python raise if it is damaged; load_checkpoint knows what that can be.
     """
     with zipfile.ZipFile(path) as archive:
         return unpickle(Members(archive, path.stat().st_size))

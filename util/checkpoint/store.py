@@ -21,8 +21,6 @@ from util.cli.files import replacing
 from util.errors import UserError, reason
 
 SUFFIXES = (".pt", ".t7")
-DAMAGE = (zipfile.BadZipFile, EOFError, LookupError, TypeError, AttributeError, OverflowError, RuntimeError)
-"""What a file raises where it is not as it should be, apart from a ValueError, which says what is wrong."""
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path, commit: Callable[[str, Path], None] = os.replace) -> None:
@@ -69,7 +67,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
     except ValueError as error:
         wrong = str(error)
-    except DAMAGE:
+    except (zipfile.BadZipFile, EOFError, LookupError, TypeError, AttributeError, OverflowError, RuntimeError):
         wrong = "it is damaged or incomplete"
     raise UserError(f"{path} is not a valid char-rnn checkpoint: {wrong}")
 

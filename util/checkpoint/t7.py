@@ -101,9 +101,7 @@ class Reader:
             yield
 
     def begin_torch_object(self) -> Any:
-        name = self.string()
-        if re.fullmatch(r"V \d+", name):  # the oldest files have no version string
-            name = self.string()
+        _version, name = self.string(), self.string()
         found = re.fullmatch(r"torch\.(\w+)(Tensor|Storage)", name)
         if found and found[1] in KINDS:
             dtype = KINDS[found[1]]

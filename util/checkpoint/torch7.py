@@ -59,7 +59,13 @@ def from_char_rnn(root: Table, size: int) -> Checkpoint:
     The vocabulary is one of bytes. The parameters are float64 if the file's are Double, and float32 if they are Float
     or come from a GPU. Iterations without a loss in the file get NaN.
     """
-    options, iteration = read_options(root["opt"]), as_number(root["i"])
+    iteration = as_number(root["i"])
+    options: dict[str, Any] = {"model": "lstm", "dropout": 0.0}  # files from before there was a choice
+    for name, value in root["opt"].items():
+        if isinstance(value, str):
+            options[name] = value.encode("latin-1").decode("utf-8", "replace")
+        elif isinstance(value, float):
+            options[name] = as_number(value)
     require(options["model"] in LAYERS, "model")
     require(all(len(character) == 1 for character in root["vocab"]), "vocabulary of bytes")
     numbered = {as_number(index): character for character, index in root["vocab"].items()}
@@ -75,17 +81,6 @@ def from_char_rnn(root: Table, size: int) -> Checkpoint:
             training=None,
         )
     )
-
-
-def read_options(opt: Table) -> dict[str, Any]:
-    """Returns the run's flags; files from before there was a choice hold an LSTM."""
-    options: dict[str, Any] = {"model": "lstm", "dropout": 0.0}
-    for name, value in opt.items():
-        if isinstance(value, str):
-            options[name] = value.encode("latin-1").decode("utf-8", "replace")
-        elif isinstance(value, float | bool):
-            options[name] = as_number(value)
-    return options
 
 
 def read_parameters(protos: Table, layer: dict[str, tuple[int, ...]], size: int) -> dict[str, np.ndarray]:
@@ -205,8 +200,8 @@ def fold(modules: list[Module], H: int) -> dict[str, np.ndarray]:
 
 
 def as_number(value: Any) -> Any:
-    """Returns a Lua number as an int if it is whole, since Lua does not distinguish the two, and true as 1."""
-    return int(value) if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()) else value
+    """Returns a Lua number as an int if it is whole, since Lua does not distinguish the two."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def listed(table: Any) -> list[Any]:
