@@ -47,11 +47,7 @@ VALUES = [
 def test_plain_values(tmp_path):
     for value in VALUES:
         assert repr(saved(value, tmp_path)) == repr(value)
-
-
-def test_an_ordered_dictionary_is_one(tmp_path):
-    found = saved(OrderedDict(b=1, a=2), tmp_path)
-    assert type(found) is dict and list(found.items()) == [("b", 1), ("a", 2)]
+    assert repr(saved(OrderedDict(b=1, a=2), tmp_path)) == "{'b': 1, 'a': 2}"
 
 
 def test_what_a_checkpoint_does_not_hold_is_refused(tmp_path):
