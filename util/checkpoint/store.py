@@ -46,8 +46,9 @@ def to_bytes(checkpoint: Checkpoint) -> memoryview:
     return archive.getbuffer()
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path | str) -> Checkpoint:
     """Reads and checks a .pt file, or a .t7 file of char-rnn or torch-rnn. Raises UserError if it is no checkpoint."""
+    path = Path(path)
     if path.exists() and not path.is_file():  # a device may be endless
         found = "a folder" if path.is_dir() else "not a regular file"
         raise UserError(f"{path} is {found}; give the name of a checkpoint, such as lm_lstm_epoch1.00_1.5000.pt")

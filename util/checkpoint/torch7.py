@@ -21,13 +21,14 @@ from util.checkpoint.t7 import Table, read_t7
 from util.text.vocabulary import Vocabulary
 
 LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
-    # A layer's linear maps, numbered in the order of the original's graph: those that side by side make our i2h and
-    # h2h. A GRU has six: x to z, h to z, x to n, x to r, h to r, r h to n.
     "lstm": {"i2h": (0,), "h2h": (1,)},
     "gru": {"i2h": (0, 3, 2), "h2h": (1, 4, 5)},
     "rnn": {"i2h": (0,), "h2h": (1,)},
 }
-"""What makes a layer of char-rnn."""
+"""The linear maps of a layer of char-rnn that side by side make our i2h and h2h, by their order in the original's graph.
+
+A GRU has six: x to z, h to z, x to n, x to r, h to r, r h to n.
+"""
 CELLS = {"nn.LSTM": "lstm", "nn.VanillaRNN": "rnn"}
 ARRAYS = dict.fromkeys(("nn.LSTM", "nn.VanillaRNN", "nn.Linear"), ("weight", "bias")) | {
     "nn.LookupTable": ("weight",),
@@ -36,8 +37,6 @@ ARRAYS = dict.fromkeys(("nn.LSTM", "nn.VanillaRNN", "nn.Linear"), ("weight", "bi
 """The modules with parameters of torch-rnn's networks, and the fields that determine their output."""
 OPTIONS = ("batch_size", "seq_length", "max_epochs", "print_every", "learning_rate", "grad_clip")
 """torch-rnn's flags that mean the same here. Those of the model are left out: after -init_from they are wrong."""
-
-
 Module = tuple[str, list[np.ndarray], Any]
 """A module's class, the arrays that determine its output and, for most batch normalizations, eps."""
 
