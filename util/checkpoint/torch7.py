@@ -25,7 +25,7 @@ LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
     "gru": {"i2h": (0, 3, 2), "h2h": (1, 4, 5)},
     "rnn": {"i2h": (0,), "h2h": (1,)},
 }
-"""The linear maps of a layer of char-rnn that side by side make our i2h and h2h, by their order in the original's graph.
+"""The linear maps of a layer of char-rnn that side by side make our i2h and h2h, numbered as in its graph.
 
 A GRU has six: x to z, h to z, x to n, x to r, h to r, r h to n.
 """
