@@ -18,10 +18,7 @@ from util.cli.flags import Flags
 
 
 def flags() -> Flags:
-    flags = Flags(
-        "Converts a checkpoint of any kind to one of this program that loads everywhere.",
-        "python convert_gpu_cpu_checkpoint.py CHECKPOINT",
-    )
+    flags = Flags("Makes a .pt that loads everywhere.", "python convert_gpu_cpu_checkpoint.py CHECKPOINT")
     flags.add_checkpoint()
     flags.add_machine(used=False)
     return flags

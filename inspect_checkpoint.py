@@ -74,20 +74,18 @@ def draw(found: Iterable[tuple[Path, Checkpoint]], plot: str) -> None:
         raise UserError(f"-plot takes a name that ends in .png, .svg or .pdf, or - for the terminal; {plot} is neither")
     if plot != "-" and not importlib.util.find_spec("matplotlib"):
         raise UserError(f"writing {plot} needs matplotlib: pip install -e '.[plot]'; or use -plot - for the terminal")
-    every = [(path, replace(checkpoint, parameters={}, training=None)) for path, checkpoint in found]  # not needed here
+    every = {path: replace(checkpoint, parameters={}, training=None) for path, checkpoint in found}  # not needed here
     # The last checkpoint of a run has all of its losses.
-    last = [one for one in every if not any(is_earlier(one[1], other, strictly=True) for _, other in every)]
-    paths, checkpoints = [path for path, _ in last], [checkpoint for _, checkpoint in last]
-    unit = "epochs" if all(checkpoint.epoch_is_known for checkpoint in checkpoints) else "iterations"
-    names = paths if len({path.stem for path in paths}) < len(paths) else [path.stem for path in paths]
-    runs = [curves(str(name), checkpoint, unit) for name, checkpoint in zip(names, checkpoints)]
+    last = {p: c for p, c in every.items() if not any(is_earlier(c, other, strictly=True) for other in every.values())}
+    unit = "epochs" if all(checkpoint.epoch_is_known for checkpoint in last.values()) else "iterations"
+    runs = [curves(str(path), checkpoint, unit) for path, checkpoint in last.items()]
     if not any(curve.x.size for run in runs for curve in run):
-        raise UserError("there are no losses to plot in " + ", ".join(map(str, paths)))
+        raise UserError("there are no losses to plot in " + ", ".join(map(str, last)))
     if plot == "-":
         size = shutil.get_terminal_size()
         print(draw_text(runs, unit, max(40, size.columns), max(10, min(24, size.lines - 5))))
     else:
-        save_picture(runs, unit, Path(plot), paths)
+        save_picture(runs, unit, Path(plot), [*last])
         print(f"saved {plot}")
 
 

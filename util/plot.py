@@ -15,8 +15,6 @@ from util.checkpoint.content import Checkpoint
 from util.cli.files import output
 
 POINTS = 150  # on a smoothed curve, approximately
-# Runs differ in color, brightness and line, so they can be told apart in black and white.
-COLORS, LINES = ("#08306b", "#e8850c", "#c0306a", "#2a9d8f"), ("-", "--", "-.")
 
 
 class Curve(NamedTuple):
@@ -34,19 +32,13 @@ def curves(name: str, checkpoint: Checkpoint, unit: str = "epochs") -> tuple[Cur
     length = checkpoint.epoch / max(count, 1) if unit == "epochs" else 1.0  # of one iteration
     window = max(1, round(count / POINTS))
     smoothing = f" (mean of {window} iterations)" if window > 1 else ""
-    x, losses = drawable(np.arange(1, count + 1), checkpoint.train_losses)
-    _, block, sizes = np.unique((x - 1) // window, return_inverse=True, return_counts=True)
-    x, losses = (np.bincount(block, values) / sizes for values in (x, losses))
-    known = sorted(pair for pair in checkpoint.validations.items() if 0 < pair[0] <= count)
-    val_x, val_losses = drawable(*np.array(known, float).reshape(-1, 2).T)
+    known = np.flatnonzero(np.isfinite(checkpoint.train_losses))
+    _, block, sizes = np.unique(known // window, return_inverse=True, return_counts=True)
+    x, losses = (np.bincount(block, values) / sizes for values in (known + 1, checkpoint.train_losses[known]))
+    validated = sorted(pair for pair in checkpoint.validations.items() if math.isfinite(pair[1]))
+    val_x, val_losses = np.array(validated, float).reshape(-1, 2).T
     train = Curve(f"training{smoothing}: {name}", x * length, losses)
     return train, Curve(f"validation: {name}", val_x * length, val_losses)
-
-
-def drawable(x: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Leaves out losses that are not finite, or absurdly large."""
-    sound = np.abs(losses) < 1e100
-    return x[sound], losses[sound]
 
 
 def loss_range(runs: Sequence[tuple[Curve, Curve]]) -> tuple[float, float]:
@@ -61,9 +53,9 @@ def save_picture(runs: Sequence[tuple[Curve, Curve]], unit: str, path: Path, rea
 
     figure = Figure(figsize=(8, 5))
     axes = figure.add_subplot()
-    for (train, val), color, line in zip(runs, cycle(COLORS), cycle(LINES)):
-        axes.plot(train.x, train.losses, line, color=color, linewidth=1, alpha=0.7, label=train.label)
-        axes.plot(val.x, val.losses, line + "o", color=color, linewidth=1.8, markersize=5, label=val.label)
+    for (train, val), line in zip(runs, cycle(("-", "--", "-.", ":"))):
+        (drawn,) = axes.plot(train.x, train.losses, line, linewidth=1, alpha=0.7, label=train.label)
+        axes.plot(val.x, val.losses, line + "o", color=drawn.get_color(), linewidth=1.8, markersize=5, label=val.label)
     low, high = loss_range(runs)
     margin = 0.05 * (high - low) or 0.1
     axes.set(xlabel=unit, ylabel="loss (nats per character)", ylim=(low - margin, high + margin), xlim=(0, None))
@@ -82,8 +74,7 @@ def draw_text(runs: Sequence[tuple[Curve, Curve]], unit: str, width: int, height
     """Returns the curves in lines of `width` characters. Each of several runs has a letter, capital for validation."""
     columns, (low, high) = width - 9, loss_range(runs)
     end = max(curve.x.max() for run in runs for curve in run if curve.x.size)
-    marks = [".o"] if len(runs) == 1 else cycle(map("".join, zip(string.ascii_lowercase, string.ascii_uppercase)))
-    marked = list(zip(runs, marks))
+    marked = list(zip(runs, [".o"] if len(runs) == 1 else cycle(zip(string.ascii_lowercase, string.ascii_uppercase))))
     canvas = np.full((height, columns), " ")
     for kind in (0, 1):  # validation over training
         for run, mark in marked:

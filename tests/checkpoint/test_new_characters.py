@@ -10,9 +10,9 @@ from tests.helpers.checkpoints import log_probs
 from tests.helpers.inputs import GOLDEN, SMALL, numbers
 from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import finish
-from util.checkpoint.content import Checkpoint, from_content, to_content
+from util.checkpoint.content import Checkpoint
 from util.checkpoint.new_characters import SHARE, add_characters
-from util.checkpoint.store import load_checkpoint
+from util.checkpoint.store import load_checkpoint, save_checkpoint
 from util.text.vocabulary import Vocabulary
 
 
@@ -24,17 +24,17 @@ def random_checkpoint(cell, dtype="float64", scale=2.0, V=12, H=6):
     return Checkpoint(options, Vocabulary("abcdefghijklmnop"[:V], "utf-8"), parameters, 0, 0.0, np.zeros(0), {}, None)
 
 
-def sound(checkpoint):
-    """Whether it could be saved and loaded."""
-    return from_content(to_content(checkpoint))
+def reloaded(checkpoint, folder):
+    save_checkpoint(checkpoint, folder / "x.pt")
+    return load_checkpoint(folder / "x.pt")
 
 
 @pytest.mark.parametrize(("count", "scale"), [(1, 0.05), (1000, 20.0)])
 @pytest.mark.parametrize(("cell", "dtype"), [("lstm", "float32"), ("gru", "float64"), ("rnn", "float32")])
-def test_new_characters_take_little_after_any_text(cell, dtype, count, scale):
+def test_new_characters_take_little_after_any_text(cell, dtype, count, scale, tmp_path):
     before = random_checkpoint(cell, dtype, scale)
     V, new = len(before.vocabulary), "".join(map(chr, range(0x4E00, 0x4E00 + count)))
-    after = sound(add_characters(before, new, seed=5))
+    after = reloaded(add_characters(before, new, seed=5), tmp_path)
     assert after.dtype == dtype
     indices = np.random.default_rng(7).integers(0, V, 200)
     old, grown = log_probs(before, indices).astype(np.float64), log_probs(after, indices).astype(np.float64)
@@ -48,19 +48,6 @@ def test_new_characters_take_little_after_any_text(cell, dtype, count, scale):
     assert np.exp(log_probs(after, indices)[:, V:].astype(np.float64)).sum(axis=1).max() <= SHARE
 
 
-@pytest.mark.parametrize("name", ["lstm.t7", "gru.t7", "torch_rnn/lstm_2x32_utf8.t7"])
-def test_both_bounds_in_trained_models(name):
-    before = load_checkpoint(GOLDEN / name)
-    V, new = len(before.vocabulary), "".join(c for c in map(chr, range(256)) if c not in before.vocabulary.characters)
-    after = sound(add_characters(before, new, seed=1))
-    indices = np.random.default_rng(7).integers(0, V, 300)
-    old, grown = log_probs(before, indices), log_probs(after, indices)
-    assert (old - grown[:, :V]).min() > -1e-5
-    assert (old - grown[:, :V]).max() < np.log(1 + SHARE) + 1e-5
-    shares = np.exp(grown[:, V:].astype(np.float64)).sum(axis=1)
-    assert SHARE / 1000 < shares.max() <= SHARE  # nor is it so little that it would take long to learn them
-
-
 def test_what_was_there_stays_where_it_was():
     before = random_checkpoint("gru")
     copies = {name: array.copy() for name, array in before.parameters.items()}
@@ -72,11 +59,7 @@ def test_what_was_there_stays_where_it_was():
         grown = name in ("layers.0.i2h_weight", "decoder.weight", "decoder.bias")
         assert np.array_equal(after.parameters[name][:V] if grown else after.parameters[name], array)
     assert (after.options, after.vocabulary.encoding, after.training) == (before.options, "utf-8", None)
-
-
-def test_input_rows_are_small_different_and_given_by_the_seed():
-    before = random_checkpoint("lstm")
-    rows, again, other = (add_characters(before, "xyz", n).parameters["layers.0.i2h_weight"][-3:] for n in (5, 5, 6))
+    rows, again, other = (add_characters(before, "zy", n).parameters["layers.0.i2h_weight"][V:] for n in (5, 5, 6))
     assert np.array_equal(rows, again) and not np.array_equal(rows, other)
     assert 0.06 < np.abs(rows).max() < 0.08 and len(np.unique(rows)) == rows.size
 
@@ -112,12 +95,5 @@ def test_they_are_learned(tmp_path, source):
     after = load_checkpoint(max((tmp_path / "cv").iterdir(), key=lambda path: load_checkpoint(path).iteration))
     assert after.vocabulary.characters == before.vocabulary.characters + new
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
-    # What the models expect where the new character comes.
-    text = characters[:1000]
-    before_new = np.array([position - 1 for position in range(1, 1000) if text[position] == new[-1]])
-    expected = [
-        log_probs(model, [model.vocabulary.index[c] for c in text])[before_new, -1].mean()
-        for model in (add_characters(before, new, seed=5), after)
-    ]
-    assert expected[0] < np.log(SHARE)
-    assert expected[1] > expected[0] + 4
+    assert ("batch normalization is now part of its weights" in done.out) == ("bn" in source)
+    assert "batchnorm" not in after.options and after.options["dropout"] == before.options["dropout"]

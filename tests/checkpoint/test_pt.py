@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from util.checkpoint.pt import read_pt
+from util.checkpoint.store import load_checkpoint
+from util.errors import UserError
 
 
 def saved(value: Any, folder: Path) -> Any:
@@ -30,7 +32,7 @@ def test_tensors(dtype, tmp_path):
 def test_views_that_share_a_storage_and_odd_tensors(tmp_path):
     t = torch.arange(80.0).reshape(8, 10)
     tensors = [t, t[3:7], t.t(), t[::2, 1::3], t[4, 4], t[5:5], t.reshape(-1)[-1:], t.diagonal()]
-    tensors += [torch.tensor(3.5), torch.empty(0), torch.empty(0, 5), torch.ones(3).expand(4, 3)]
+    tensors += [torch.tensor(3.5), torch.empty(0), torch.empty(0, 5)]
     for number, (found, tensor) in enumerate(zip(saved(tuple(tensors), tmp_path), tensors, strict=True)):
         assert np.array_equal(found, tensor.numpy()), number
 
@@ -45,15 +47,17 @@ VALUES = [
 def test_plain_values(tmp_path):
     for value in VALUES:
         assert repr(saved(value, tmp_path)) == repr(value)
-
-
-def test_an_ordered_dictionary_is_one(tmp_path):
-    found = saved(OrderedDict(b=1, a=2), tmp_path)
-    assert type(found) is dict and list(found.items()) == [("b", 1), ("a", 2)]
+    assert repr(saved(OrderedDict(b=1, a=2), tmp_path)) == "{'b': 1, 'a': 2}"
 
 
 def test_what_a_checkpoint_does_not_hold_is_refused(tmp_path):
     """A negated view's numbers may be stored with the wrong sign, and a note that says so."""
-    for value in ([1], torch.nn.Linear(2, 3), torch._neg_view(torch.ones(3)), torch.ones(2, dtype=torch.bfloat16)):
-        with pytest.raises(ValueError, match=r"never allowed|more than plain values|torch\.BFloat16Storage"):
-            saved(value, tmp_path)
+    for value, reason in (
+        ([1], r"more than plain values"),
+        (torch.nn.Linear(2, 3), r"torch\.nn\.modules\.linear\.Linear', which is never allowed"),
+        (torch.ones(2, dtype=torch.bfloat16), r"torch\.BFloat16Storage', which is never allowed"),
+        (torch._neg_view(torch.ones(3)), "damaged"),
+    ):
+        torch.save(value, tmp_path / "x.pt")
+        with pytest.raises(UserError, match=reason):
+            load_checkpoint(tmp_path / "x.pt")

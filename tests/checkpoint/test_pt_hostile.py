@@ -26,18 +26,16 @@ def write_zip(path: Path, program: bytes, storages: dict[str, bytes] | None = No
     return path
 
 
-def refused(path: Path) -> str:
-    """Returns why a file is refused; it must be, with no more memory than a few times the file's size."""
+def refused(path: Path, reason: str = "is not a valid char-rnn checkpoint") -> None:
+    """Asserts that a file is refused with a sentence, and no more memory than a few times the file's size."""
 
     def refuse() -> None:
-        with pytest.raises(ValueError) as error:
-            read_pt(path)
-        reasons.append(str(error.value))
+        with pytest.raises(UserError, match=reason) as error:
+            load_checkpoint(path)
+        assert len(str(error.value)) < 400 and str(error.value).isprintable()
+        assert "another program" not in str(error.value)
 
-    reasons: list[str] = []
     assert peak_of(refuse) < 2 * MEGABYTE + 100 * path.stat().st_size
-    assert len(reasons[0]) < 300 and reasons[0].isprintable()
-    return reasons[0]
 
 
 class Call:
@@ -50,9 +48,7 @@ class Call:
         return self.reduced
 
 
-def tensor(
-    size: bytes, stride: bytes = b")", count: bytes = b"K\x04", offset: bytes = b"K\x00", kind: bytes = b"Float"
-):
+def tensor(size, stride=b")", count=b"K\x04", offset=b"K\x00", kind=b"Float"):
     """A pickle of one tensor on storage 0; sizes are given as pickle opcodes."""
     storage = b"(X\x07\0\0\0storagectorch\n" + kind + b"Storage\nX\x01\0\0\x000X\x03\0\0\0cpu" + count + b"tQ"
     return b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + storage + offset + size + stride + b"\x89}tR."
@@ -66,16 +62,9 @@ GREATER = b"\x8a\xff" + (2**2030).to_bytes(255, "little")
 @pytest.mark.parametrize("protocol", range(6))
 def test_calls_are_refused(protocol, tmp_path):
     mark = tmp_path / "called"
-    for value in (
-        Call(os.system, f"touch {mark}"),
-        Call(exec, f"open({str(mark)!r}, 'w')"),
-        {"format": Call(eval, f"open({str(mark)!r}, 'w')")},
-        Call(getattr, Call(__import__, "os"), "system"),
-        np.ones(3),
-        Path("x"),
-        3 + 4j,
-        {1, 2},
-    ):
+    calls = [Call(os.system, f"touch {mark}"), Call(exec, f"open({str(mark)!r}, 'w')")]
+    calls += [{"format": Call(eval, f"open({str(mark)!r}, 'w')")}, Call(getattr, Call(__import__, "os"), "system")]
+    for value in (*calls, np.ones(3), Path("x"), 3 + 4j, {1, 2}):
         refused(write_zip(tmp_path / "x.pt", pickle.dumps(value, protocol)))
     assert not mark.exists()
 
@@ -126,17 +115,15 @@ DOUBLINGS = b"h\x00h\x00\x86q\x00" * 60
 """Turns what is in place 0 of the memo into a tuple of two of it, sixty times: 2**60 values for whoever walks it."""
 
 
-ENDLESS = {
-    "key": b"}K\x01q\x00" + DOUBLINGS + b"K\x01s.",
-    "storage type": b"(X\x07\0\0\0storageK\x01q\x00" + DOUBLINGS + b"NNNtQ.",
-    "storage key": b"(X\x07\0\0\0storagectorch\nFloatStorage\nK\x01q\x00" + DOUBLINGS + b"NK\x01tQ.",
-    "callable": b"K\x01q\x00" + DOUBLINGS + b"\x85R.",
-}
-
-
-@pytest.mark.parametrize("name", ENDLESS)
-def test_values_that_are_endless_to_walk_are_not_walked(name, tmp_path):
-    refused(write_zip(tmp_path / "x.pt", b"\x80\x02" + ENDLESS[name], ONES))
+def test_values_that_are_endless_to_walk_are_not_walked(tmp_path):
+    """As a key of a dictionary, the type of a storage, the key of a storage, and what is called."""
+    for before, after in (
+        (b"}", b"K\x01s."),
+        (b"(X\x07\0\0\0storage", b"NNNtQ."),
+        (b"(X\x07\0\0\0storagectorch\nFloatStorage\n", b"NK\x01tQ."),
+        (b"", b"\x85R."),
+    ):
+        refused(write_zip(tmp_path / "x.pt", b"\x80\x02" + before + b"K\x01q\x00" + DOUBLINGS + after, ONES))
 
 
 def test_deep_and_cyclic_values_are_not_a_checkpoint(tmp_path):
@@ -181,7 +168,7 @@ def test_tensors_without_end_on_one_storage_are_refused(size, tmp_path):
     first = tensor(b"K" + bytes([size]) + b"\x85", b"K\x01\x85")[2:-1]
     first = first.replace(b"_v2\n(", b"_v2\nq\x00(").replace(b"}tR", b"}tq\x01R")
     program = b"\x80\x02(" + first + b"h\x00h\x01R" * 100_000 + b"t."
-    assert refused(write_zip(tmp_path / "x.pt", program, ONES)) == "a tensor does not fit its storage"
+    refused(write_zip(tmp_path / "x.pt", program, ONES), "its tensors are larger than the file")
 
 
 # Zip files that are not as they seem
@@ -191,7 +178,7 @@ def test_compressed_members_are_refused(tmp_path):
     for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2):
         content = {"0": bytes(20 * MEGABYTE)}
         path = write_zip(tmp_path / "x.pt", b"\x80\x02N.", content, compression=method, compresslevel=1)
-        assert "compressed" in refused(path)
+        refused(path, "compressed")
 
 
 def test_members_that_overlap_are_refused(tmp_path):
@@ -207,7 +194,7 @@ def test_members_that_overlap_are_refused(tmp_path):
             entry.file_size = entry.compress_size = last.file_size
             archive.filelist.append(entry)
             archive._didModify = True
-    assert refused(path) == "its members are larger than the file"
+    refused(path, "its members are larger than the file")
 
 
 @pytest.mark.parametrize("field", ["file_size", "compress_size", "header_offset"])

@@ -8,10 +8,10 @@ import pytest
 
 from tests.helpers.checkpoints import log_probs, peak_of, same
 from tests.helpers.inputs import GOLDEN as ALL_GOLDEN
-from tests.helpers.runs import finish
 from tests.helpers.scripts import run_here
-from tests.helpers.t7_writer import Object, Tensor, tensor, torch_rnn_checkpoint, write_t7
-from util.checkpoint.store import load_checkpoint, read_checkpoint
+from util.checkpoint.store import load_checkpoint
+from util.checkpoint.t7 import Table, read_t7
+from util.checkpoint.torch7 import OPTIONS, from_torch_rnn, read_tokens
 from util.text.vocabulary import Vocabulary
 
 GOLDEN = ALL_GOLDEN / "torch_rnn"
@@ -74,168 +74,98 @@ def test_it_is_inspected_and_converted(tmp_path):
     assert same(load_checkpoint(source), load_checkpoint(tmp_path / "x.t7_cpu.pt"))
 
 
-@pytest.mark.parametrize("name", ["lstm_2x32_dropout_bn", "rnn_2x32"])
-def test_training_continues_from_it(tmp_path, name):
-    (tmp_path / "input.txt").write_text(REFERENCE[name + ".t7"]["passage"])
-    flags = ["-gpuid=-1", "-batch_size=4", "-seq_length=10", "-max_epochs=4", f"-data_dir={tmp_path}"]
-    done = finish(tmp_path, *flags, f"-init_from={GOLDEN / name}.t7", f"-checkpoint_dir={tmp_path}")
-    assert done.status == 0, done.err
-    losses = [float(loss) for loss in re.findall("train_loss = ([0-9.]+)", done.out)]
-    assert losses[0] < 3 < np.log(59)  # a new model's would be the latter
-    assert np.mean(losses[-40:]) < np.mean(losses[:40])
-    said = "the checkpoint's batch normalization is now part of its weights, and will not be trained separately\n"
-    assert (said in done.out) == ("bn" in name)
-    (path,) = tmp_path.glob("*.pt")
-    options = load_checkpoint(path).options
-    assert options["dropout"] == (0.25 if "bn" in name else 0)
-    assert "batchnorm" not in options
-
-
-# Checkpoints of our own making.
-
-V, D, H = 5, 2, 3
-
-
-def random_model(cell, num_layers, batchnorm=None):
-    """Embedding, layers and decoder for `torch_rnn_checkpoint`. `batchnorm` is running_var or None."""
-    rng = np.random.default_rng(7)
-    width, layers = (4 if cell == "LSTM" else 1) * H, []
-    for number in range(num_layers):
-        inputs = H if number else D
-        layer = {"weight": rng.uniform(-1, 1, (inputs + H, width)), "bias": rng.uniform(-1, 1, width)}
-        if batchnorm:
-            layer |= {name: rng.uniform(-1, 1, H) for name in ("bn_weight", "bn_bias", "running_mean")}
-            layer[batchnorm] = rng.uniform(0.1, 3, H)
-        layers.append(layer)
-    return rng.uniform(-1, 1, (V, D)), layers, (rng.uniform(-1, 1, (V, H)), rng.uniform(-1, 1, V))
-
-
-@pytest.mark.parametrize(("cell", "num_layers"), [("LSTM", 3), ("VanillaRNN", 1)])
-def test_other_sizes_and_types_and_the_fields_of_old_files(load, cell, num_layers):
-    """What torch-rnn's own files prove of one form holds for the other: old ones have the deviation's inverse."""
-    embedding, layers, decoder = random_model(cell, num_layers, "running_var")
-    old = [dict(layer, running_std=(layer["running_var"] + 1e-5) ** -0.5) for layer in layers]
-    for layer in old:
-        del layer["running_var"]
-    for kind, dtype, precision in (("Double", "float64", 1e-12), ("Float", "float32", 1e-5)):
-        first, second = (
-            load(torch_rnn_checkpoint(cell, embedding, each, decoder, kind, cleared=kind == "Float"))
-            for each in (layers, old)
-        )
-        assert (first.dtype, first.options["batchnorm"]) == (dtype, 1)
-        assert first.model_shape == (V, H, num_layers, "lstm" if cell == "LSTM" else "rnn")
-        for name, array in first.parameters.items():
-            assert np.abs(array - second.parameters[name]).max() < precision
+# The same, changed.
 
 
 @pytest.fixture
 def root():
-    """A checkpoint of an LSTM with batch normalization, to be changed by a test."""
-    return torch_rnn_checkpoint("LSTM", *random_model("LSTM", 2, "running_var"))
+    """What is in the file of an LSTM with batch normalization."""
+    return read_t7(GOLDEN / "lstm_2x32_dropout_bn.t7")
 
 
-@pytest.fixture
-def load(tmp_path):
-    return lambda root: read_checkpoint(write_t7(tmp_path / "x.t7", root))
+def convert(root):
+    return from_torch_rnn(root, (GOLDEN / "lstm_2x32_dropout_bn.t7").stat().st_size)
 
 
-def test_flags_by_our_names(root, load):
-    assert load(root).options == {
-        **{"model": "lstm", "rnn_size": H, "num_layers": 2, "dropout": 0.0, "batchnorm": 1},  # the model's, not opt's
-        **{"batch_size": 3, "seq_length": 7, "max_epochs": 4, "learning_rate": 2e-3, "grad_clip": 5},
-    }
+def test_flags_by_our_names(root):
+    root["opt"].update(rnn_size=999.0, model_type="gru", dropout=0.9)
+    options = convert(root).options
+    assert options.keys() == {"model", "rnn_size", "num_layers", "dropout", "batchnorm", *OPTIONS}
+    assert (options["model"], options["rnn_size"], options["dropout"]) == ("lstm", 32, 0.25)  # the model's, not opt's
 
 
-def test_tokens(load):
+def test_tokens():
     def vocabulary(*tokens):
-        return load(torch_rnn_checkpoint("LSTM", *random_model("LSTM", 1), tokens=tokens)).vocabulary
+        return read_tokens({"idx_to_token": {n: token.encode().decode("latin-1") for n, token in enumerate(tokens, 1)}})
 
     assert vocabulary("z", " ", "\n", "[", "]") == Vocabulary("z \n[]", "utf-8")
-    assert vocabulary(*(c.encode() for c in "zé花😀\0")) == Vocabulary("zé花😀\0", "utf-8")
+    assert vocabulary(*"zé花😀\0") == Vocabulary("zé花😀\0", "utf-8")
     assert vocabulary("z", "[195]", "[128]", "[255]", "a") == Vocabulary("z\xc3\x80\xffa", "bytes")
     assert vocabulary("z", "[195]", "[8212]", "[128512]", "a") == Vocabulary("zÃ—😀a", "utf-8")
-    for token in ("", "the", "[55296]", "[1114112]", b"\xc3", 5, None):
-        with pytest.raises(ValueError, match=r"other than single characters|idx_to_token is not a list"):
-            vocabulary("a", "b", token, "c", "d")
+    for token in ("", "the"):
+        with pytest.raises(ValueError, match="vocabulary of single characters"):
+            vocabulary("a", token, "c")
 
 
-def test_history(root, load):
+def test_history(root):
     """-init_from counts on from the iteration of its checkpoint; the oldest files have no count."""
-    checkpoint = load(root | {"i": 5})
+    root.update(train_loss_history={1: 3.5, 2: 3.25, 3: 3.0}, val_loss_history={1: 3.125}, val_loss_history_it={1: 2.0})
+    root["i"] = 5.0
+    checkpoint = convert(root)
     assert np.array_equal(checkpoint.train_losses, [np.nan, np.nan, 3.5, 3.25, 3.0], equal_nan=True)
-    assert checkpoint.val_losses == {2: 3.125, 3: 2.75}
+    assert checkpoint.val_losses == {2: 3.125}
     del root["i"], root["val_loss_history_it"]
-    checkpoint = load(root)
+    checkpoint = convert(root)
     assert (checkpoint.iteration, checkpoint.train_losses.tolist(), checkpoint.val_losses) == (3, [3.5, 3.25, 3], {})
 
 
-def content(root):
-    return root["model"].content
-
-
 def modules(root):
-    return content(root)["net"].content["modules"]
+    return root["model"]["net"]["modules"]
 
 
-def module(root, name, number=0):
-    return [module for module in modules(root) if module.torch_class == "nn." + name][number].content
+def module(root, name):
+    return next(module for module in modules(root).values() if module.torch_class == "nn." + name)
 
 
 WRONG = {
-    "no opt": (lambda root: root.pop("opt"), "opt or train_loss_history"),
     "half a batch": (lambda root: root["opt"].update(batch_size=2.5), "batch_size"),
-    "no net": (lambda root: content(root).pop("net"), "net is not a list"),
-    "a net of numbers": (lambda root: content(root)["net"].content.update(modules=[1]), "net with None"),
-    "a foreign module": (lambda root: modules(root).insert(1, Object("nn.GRU")), "net with 'nn.GRU'"),
-    "two kinds of cells": (
-        lambda root: modules(root).insert(2, Object("nn.VanillaRNN", dict(module(root, "LSTM")))),
-        "layers of one kind",
+    "a foreign module": (lambda root: modules(root).update({2: Table("nn.GRU")}), "net with 'nn.GRU'"),
+    "no decoder": (
+        lambda root: modules(root).update({len(modules(root)) - 1: Table("nn.View")}),
+        "layers of one kind and a decoder",
     ),
-    "no decoder": (lambda root: modules(root).pop(-2), "layers of one kind and a decoder"),
-    "larger vocabulary": (lambda root: content(root).update(idx_to_token=list("abcdef")), r"LookupTable of \[\(5, 2\)"),
-    "the same character twice": (
-        lambda root: content(root).update(idx_to_token=["a", "é".encode(), "[233]", "c", "d"]),
-        "vocabulary cannot be right",
-    ),
-    "huge iteration": (lambda root: root.update(i=1e15), "3 training losses do not match its iteration"),
-    "losses with a gap": (lambda root: root.update(train_loss_history={1: 2.0, 3: 3.0}), "iterations 2 to 3"),
-    "validation at halves": (lambda root: root.update(val_loss_history_it=[2.5, 3]), "val_losses"),
-    "no weight": (lambda root: module(root, "LSTM").pop("weight"), "nn.LSTM cannot be right"),
-    "no eps": (lambda root: module(root, "BatchNormalization").pop("eps"), "without eps"),
+    "larger vocabulary": (lambda root: root["model"]["idx_to_token"].update({60: "@"}), "LookupTable"),
+    "the same character twice": (lambda root: root["model"]["idx_to_token"].update({1: "a", 2: "a"}), "vocabulary"),
+    "huge iteration": (lambda root: root.update(i=1e15), "training losses do not match its iteration"),
+    "validation at halves": (lambda root: root["val_loss_history_it"].update({1: 2.5}), "val_losses"),
+    "an eps for each": (lambda root: module(root, "BatchNormalization").update(eps=np.ones((9, 1))), "BatchNorm"),
     "negative variance": (
-        lambda root: module(root, "BatchNormalization").update(running_var=tensor("Float", [-1.0] * H)),
+        lambda root: module(root, "BatchNormalization").update(running_var=np.full(32, -1, "f4")),
         "not finite",
-    ),
-    "shared weights": (lambda root: module(root, "LSTM", 1).update(module(root, "LSTM")), "share memory"),
-    "mixed types": (lambda root: module(root, "Linear").update(bias=tensor("Double", [0.0] * V)), "more than one type"),
-    "an empty decoder": (
-        lambda root: module(root, "Linear").update(weight=Tensor("Float", (), (), 1, None)),
-        "nn.LSTM of",
     ),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_not_sound(root, load, name):
+def test_what_is_not_sound(root, name):
     change, message = WRONG[name]
     change(root)
     with pytest.raises(ValueError, match=message):
-        load(root)
+        convert(root)
 
 
-def test_memory_is_bounded_by_the_file(load, tmp_path):
+def test_memory_is_bounded_by_the_file(root):
     """The embedding times the first layer's weights would be 3.2 GB here, but the decoder does not go with it."""
-    V, width, H = 20_000, 40_000, 16
-    tokens = [chr(0x4E00 + number).encode() for number in range(V)]
-    layer, decoder = {"weight": np.zeros((2, width)), "bias": np.zeros(width)}, (np.zeros((V, 1)), np.zeros(V))
-    root = torch_rnn_checkpoint("VanillaRNN", np.zeros((V, 1)), [layer], decoder, tokens=tokens)
+    V, width = 20_000, 40_000
+    root["model"]["idx_to_token"] = {n: chr(0x4E00 + n).encode().decode("latin-1") for n in range(1, V + 1)}
+    arrays = ("LookupTable", np.zeros((V, 1))), ("LSTM", np.zeros((2, width))), ("Linear", np.zeros((V, 1)))
+    net = [Table(f"nn.{name}") for name, _ in arrays]
+    for table, (_, array) in zip(net, arrays):
+        table.update(weight=array, bias=np.zeros(width))
+    root["model"]["net"]["modules"] = dict(enumerate(net, 1))
 
     def refuse():
-        with pytest.raises(ValueError, match=r"nn\.VanillaRNN of"):
-            load(root)
+        with pytest.raises(ValueError, match="LSTM cannot be right"):
+            from_torch_rnn(root, 10**9)
 
     assert peak_of(refuse) < 100e6
-    layer = {"weight": np.zeros((1 + H, 4 * H)), "bias": np.zeros(4 * H)}
-    model = (np.zeros((V, 1)), [layer], (np.zeros((V, H)), np.zeros(V)))
-    path = write_t7(tmp_path / "x.t7", torch_rnn_checkpoint("LSTM", *model, tokens=tokens))
-    assert peak_of(lambda: load_checkpoint(path)) < 16 * path.stat().st_size

@@ -149,10 +149,10 @@ def test_a_text_that_is_gone_or_was_split_nobody_knows_how(trained, tmp_path):
 
 
 def test_a_checkpoint_of_torch_rnn_does_not_say_how_its_text_was_split(tmp_path):
-    """So for a loss only -file is proposed, which works; for -novelty -data_dir does."""
+    """For a loss -file works, for -novelty -data_dir does."""
     path, other = GOLDEN / "torch_rnn" / "rnn_2x32.t7", tmp_path / "other.txt"
     other.write_text(load_checkpoint(path).vocabulary.characters)
-    refused(score(path, cwd=tmp_path), "is unknown; give another text with -file")
+    refused(score(path, cwd=tmp_path), "is unknown; give", "another text with -file")
     assert score(path, "-file", other, cwd=tmp_path).returncode == 0
     refused(score(path, "-novelty", other, cwd=tmp_path), "give its folder with -data_dir")
 

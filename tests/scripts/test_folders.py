@@ -52,18 +52,19 @@ def load_names(folder):
 
 
 def test_names_that_do_not_tell_damaged_files_and_others(here):
-    """Without a loss in a name the files are read; without one in them, the newest is taken."""
+    """The names tell the losses; without one in any, the newest is taken."""
     name, (other,) = best(here), load_names(here) - {best(here)}
-    (here / "cv" / name).rename(here / "cv" / "a.pt")
-    (here / "cv" / other).rename(here / "cv" / "b.pt")
     (here / "cv" / "lm_s_epoch9.00_0.1000.pt").write_bytes(b"PK\3\4 and no more")
     (here / "cv" / "notes.txt").write_text("mine")
+    (here / "cv" / other).rename(here / "cv" / "b.pt")
     done = run("sample.py", "cv", "-length=5", cwd=here)
-    assert "warning: cv/lm_s_epoch9.00_0.1000.pt is not" in done.stderr and "using cv/a.pt, the" in done.stderr
+    assert "warning: cv/lm_s_epoch9.00_0.1000.pt is not" in done.stderr and f"using cv/{name}, the" in done.stderr
+    (here / "cv" / name).rename(here / "cv" / "a.pt")
+    assert "using cv/b.pt\n" in run("sample.py", "cv", "-length=5", cwd=here).stderr
     old = folder_in(here, "old")
     shutil.copy(GOLDEN / "lstm.t7", old / "lm_lstm_epoch1.00_2.5000.t7")
     assert "using old/lm_lstm_epoch1.00_2.5000.t7" in run("sample.py", "old", "-length=5", cwd=here).stderr
-    refused_to_train(finish(here, "-resume=old").done, "start from a .t7 with -init_from old")
+    refused_to_train(finish(here, "-resume=old").done, "there is no .pt in old to resume", "-init_from")
     empty = folder_in(here, "empty")
     for script in ("sample.py", "inspect_checkpoint.py"):
         refused(run(script, empty, cwd=here), f"there is no checkpoint in {empty}; train.py makes one")
@@ -83,10 +84,9 @@ def test_inspect_takes_all_of_a_folder_and_plots_a_run_once(here):
 
 def test_wrong_names(here):
     name = best(here)
-    refused(run("sample.py", name, cwd=here), f"there is no checkpoint {name}; did you mean cv/{name}?")
-    for wrong in ("cv/lm_s_epoch2.36_1.7616.pt", "vc", "x.pt"):
+    for wrong in ("cv/lm_s_epoch2.36_1.7616.pt", "vc", "x.pt", name):
         refused(run("sample.py", wrong, cwd=here), f"there is no checkpoint {wrong}; cv has ", *load_names(here))
-    told(run("train.py", *SMALL, "-init_from", name, cwd=here), f"did you mean cv/{name}?")
+    told(run("train.py", *SMALL, "-init_from", name, cwd=here), f"there is no checkpoint {name}; cv has {name}")
     several = run("sample.py", *(f"cv/{name}" for name in load_names(here)), cwd=here)
     refused(several, "one CHECKPOINT is enough", "a folder such as cv", status=2)
     assert load_checkpoint(here / "cv" / name)  # nothing was changed

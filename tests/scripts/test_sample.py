@@ -142,6 +142,14 @@ def test_a_newline_in_the_primetext(unicode_checkpoint, tmp_path):
         assert written("-length=0", f"-primetext={prime}", checkpoint=knows) == prime + "\n"
 
 
+def test_a_model_of_bytes_is_fed_utf_8(unicode_checkpoint, tmp_path):
+    stored, checkpoint = load_checkpoint(unicode_checkpoint), tmp_path / "x.pt"
+    characters = "\n\xc3\xa9eA0123456789"[: len(stored.vocabulary)]
+    save_checkpoint(replace(stored, vocabulary=Vocabulary(characters, "bytes")), checkpoint)
+    for flags in (["-primetext=é"], ["-primetext=É", "-unknown_chars=nearest"]):
+        assert written("-length=0", *flags, checkpoint=checkpoint) == "é\n"
+
+
 # Where the text goes
 
 

@@ -12,6 +12,8 @@ from util.checkpoint.store import SUFFIXES, load_checkpoint
 from util.cli.console import tell
 from util.errors import UserError, reason
 
+MISSING = "there is no checkpoint in {}; train.py makes one"
+
 
 def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
     """Returns the checkpoint at `path` or, if that is a folder, the latest one of the run that wrote there last.
@@ -23,45 +25,32 @@ def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
         return path, load_checkpoint(path)
     found: tuple[Path, Checkpoint] | None = None
     ours = (file for file in files_in(path) if file.suffix == ".pt")
-    for file, checkpoint in sound(file for file in ours if not found or promises_more(file, found[1])):
+    missing = f"there is no .pt in {path} to resume; leave out -resume, or start from a .t7 with -init_from"
+    for file, checkpoint in sound((file for file in ours if not found or promises_more(file, found[1])), missing):
         if not found or is_earlier(found[1], checkpoint):
             found = file, checkpoint
-    if not found:
-        instead = f"start from a .t7 with -init_from {path}" if any(path.glob("*.t7")) else "start without -resume"
-        raise UserError(f"there is no checkpoint in {path} to resume; {instead}")
+    assert found
     return found
 
 
 def best_checkpoint(path: Path, say: Callable[[str], object] = tell) -> tuple[Path, Checkpoint]:
-    """Returns the checkpoint at `path` or, if that is a folder, the one with the lowest validation loss.
+    """Returns the checkpoint at `path` or, if that is a folder, the one whose name has the lowest loss, or the newest.
 
-    The names tell the losses; only where none does, all files are read, and without a loss the newest is taken. Says
-    which one it is. Warns about damaged files. Raises UserError if there is no checkpoint.
+    Says which one it is. Warns about damaged files. Raises UserError if there is no checkpoint.
     """
     if not path.is_dir():
         return path, load_checkpoint(path)
-    files, found = files_in(path), None
-    for file, checkpoint in sound(sorted(files, key=promised_loss)):
-        loss = checkpoint.validations.get(checkpoint.iteration, math.inf)
-        if not found or (loss, files.index(file)) < (found[0], files.index(found[1])):
-            found = loss, file, checkpoint
-        if max(loss, promised_loss(file)) < math.inf:
-            break
-    if not found:
-        raise UserError(f"there is no checkpoint in {path}; train.py makes one")
-    loss, file, checkpoint = found
-    say(f"using {file}, the checkpoint with the lowest validation loss" if loss < math.inf else f"using {file}")
+    file, checkpoint = next(sound(sorted(files_in(path), key=promised_loss), MISSING.format(path)))
+    validated = promised_loss(file) < math.inf and checkpoint.iteration in checkpoint.validations
+    say(f"using {file}" + ", the checkpoint with the lowest validation loss" * validated)
     return file, checkpoint
 
 
 def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
     """Yields the checkpoint at `path` or, if that is a folder, all that are there, the oldest first."""
-    found = False
-    for one in sound(reversed(files_in(path))) if path.is_dir() else [(path, load_checkpoint(path))]:
-        found = True
-        yield one
-    if not found:
-        raise UserError(f"there is no checkpoint in {path}; train.py makes one")
+    if not path.is_dir():
+        return iter([(path, load_checkpoint(path))])
+    return sound(reversed(files_in(path)), MISSING.format(path))
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -73,13 +62,17 @@ def files_in(folder: Path) -> list[Path]:
         raise UserError(f"cannot read {folder}: {reason(error)}") from error
 
 
-def sound(files: Iterable[Path]) -> Iterator[tuple[Path, Checkpoint]]:
-    """Yields the checkpoints among the files, and warns about those that cannot be read."""
+def sound(files: Iterable[Path], missing: str) -> Iterator[tuple[Path, Checkpoint]]:
+    """Yields the checkpoints among the files; warns about others. Raises UserError, `missing`, if there is none."""
+    found = False
     for file in files:
         try:
             yield file, load_checkpoint(file)
+            found = True
         except UserError as error:
             tell(f"warning: {error}")
+    if not found:
+        raise UserError(missing)
 
 
 def promised_loss(path: Path) -> float:

@@ -7,7 +7,6 @@ Letters: V characters, H outputs of a layer, L layers, B streams.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -78,35 +77,26 @@ class Checkpoint:
         return str(next(iter(self.parameters.values())).dtype)
 
 
-def to_content(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Returns the dictionary of plain values and arrays that goes into a file."""
-    vocabulary = checkpoint.vocabulary
-    names = {"vocabulary": vocabulary.characters, "encoding": vocabulary.encoding}
-    return vars(checkpoint) | names | {"format": FORMAT, "version": VERSION}
-
-
 def from_content(content: Any) -> Checkpoint:
-    """Builds a checkpoint from a file's content. Raises ValueError with the reason if it is not valid."""
+    """Builds a checkpoint from a file's content. Raises ValueError with the reason if it is not valid.
+
+    Where a value has another type or is missing, the error can also be a TypeError, AttributeError or LookupError.
+    """
     if not isinstance(content, dict) or not same(content.get("format"), FORMAT):
         raise ValueError("it was written by another program")
     if not same(content.get("version"), VERSION):
         raise ValueError(f"its version of the format is not {VERSION}, the only one that this program reads")
-    names = [field.name for field in fields(Checkpoint)]
-    for name in (*names, "encoding"):
-        require(name in content, name)
-    vocabulary = Vocabulary(content["vocabulary"], content["encoding"])
-    return checked(Checkpoint(**{name: content[name] for name in names} | {"vocabulary": vocabulary}))
+    values = {field.name: content[field.name] for field in fields(Checkpoint)}
+    return checked(Checkpoint(**values | {"vocabulary": Vocabulary(content["vocabulary"], content["encoding"])}))
 
 
 def checked(checkpoint: Checkpoint) -> Checkpoint:
-    """Returns the checkpoint. Raises ValueError with the reason if it is not valid."""
+    """Returns the checkpoint. Raises an error like `from_content` if it is not valid."""
     characters, encoding, options = checkpoint.vocabulary.characters, checkpoint.vocabulary.encoding, checkpoint.options
     require(isinstance(characters, str) and 0 < len(characters) == len(set(characters)), "vocabulary")
     require(isinstance(encoding, str) and checkpoint.vocabulary.fits_encoding, "encoding")
     require(is_dict(options, str, str, int, float), "options")
     require(all(abs(value) <= LARGEST for value in options.values() if type(value) is int), "options")
-    text = "".join(value for value in options.values() if isinstance(value, str))
-    require(not re.search("[\ud800-\udc7f\udd00-\udfff]", text), "options")  # half of a surrogate pair is no text
     require(options.get("model") in GATES, "model")
     for name in ("rnn_size", "num_layers", "batch_size", "seq_length"):
         require(type(options.get(name)) is int and options[name] > 0, name)
@@ -115,15 +105,7 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
     require(type(checkpoint.iteration) is int, "iteration")
     require(is_array(checkpoint.train_losses, (checkpoint.iteration,), np.float64), "train_losses")
     require(is_dict(checkpoint.val_losses, int, float), "val_losses")
-    require(all(0 <= iteration < 2**63 for iteration in checkpoint.val_losses), "val_losses")
-    check_parameters(checkpoint)
-    if checkpoint.training is not None:
-        check_training(checkpoint.training, checkpoint)
-    return checkpoint
-
-
-def check_parameters(checkpoint: Checkpoint) -> None:
-    """Raises ValueError if the parameters are not those of the model that the options describe."""
+    require(all(0 < iteration <= checkpoint.iteration for iteration in checkpoint.val_losses), "val_losses")
     parameters, (*_, L, _) = checkpoint.parameters, checkpoint.model_shape
     # First their number: the shapes of a stranger's L layers could fill the memory.
     require(is_dict(parameters, str, np.ndarray) and len(parameters) == 4 * L + 2, "parameters")
@@ -132,32 +114,30 @@ def check_parameters(checkpoint: Checkpoint) -> None:
         require(is_array(parameters.get(name), shape, checkpoint.dtype), f"parameter {name}")
         if not np.isfinite(parameters[name]).all():
             raise ValueError(f"its parameter {name} has values that are not finite")
+    if checkpoint.training is not None:
+        check_training(checkpoint.training, checkpoint)
+    return checkpoint
 
 
 def check_training(training: Any, checkpoint: Checkpoint) -> None:
-    """Raises ValueError if a run could not be resumed from this.
+    """Raises an error like `from_content` if a run could not be resumed from this.
 
     `learning_rate` is the current one, and `optimizer` holds arrays for the flat vector of parameters by name. `state`
     (L, states, B, H) is carried into the next batch. `random` is the point in the stream of random numbers: key, int64
     (624,), and pos. A run continues bit for bit only on the same kind of `device`, and with the text of `text_sha256`.
     """
-    names = {"learning_rate", "optimizer", "state", "random", "text_sha256", "device"}
-    require(isinstance(training, dict) and training.keys() == names, "training")
-    rate, device, optimizer, random = (training[name] for name in ("learning_rate", "device", "optimizer", "random"))
+    random = training["random"]
+    rate, optimizer, key, pos = training["learning_rate"], training["optimizer"], random["key"], random["pos"]
     options, size, dtype = checkpoint.options, checkpoint.size, checkpoint.dtype
     _, H, L, model = checkpoint.model_shape
     require(type(rate) is float and 0 <= rate < 1e38, "learning_rate")  # so that a float32 can hold it
     # A run that went on in another precision would not be the same run.
     require(dtype == ("float64" if options.get("dtype") == "float64" else "float32"), "dtype")
     require(isinstance(training["text_sha256"], str), "text_sha256")
-    require(isinstance(device, str) and device in DEVICES, "device")
-    require(all(0 < iteration <= checkpoint.iteration for iteration in checkpoint.val_losses), "val_losses")
-    require(is_dict(optimizer, str, np.ndarray), "optimizer")
+    require(type(training["device"]) is str and training["device"] in DEVICES, "device")
     require(optimizer.keys() == OPTIMIZER_STATE.get(options.get("optim", "rmsprop")), "optimizer")
     require(all(is_array(array, (size,), dtype) for array in optimizer.values()), "optimizer")
     require(is_array(training["state"], (L, len(STATES[model]), options["batch_size"], H), dtype), "state")
-    require(is_dict(random, str, int, np.ndarray) and random.keys() == {"key", "pos"}, "random")
-    key, pos = random["key"], random["pos"]
     require(is_array(key, (624,), np.int64) and ((key >= 0) & (key < 2**32)).all(), "random")
     require(type(pos) is int and 0 <= pos <= 624, "random")
 
@@ -176,7 +156,7 @@ def is_array(value: Any, shape: tuple[int, ...], dtype: Any) -> bool:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values, such as those of `to_content`, are equal to the last bit."""
+    """Whether two values of checkpoints are equal to the last bit."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, np.ndarray):

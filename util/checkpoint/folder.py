@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -39,8 +40,10 @@ class CheckpointFolder:
         """The last checkpoint that was written or resumed from."""
         self.tried = 0
         """The iteration of the last one that the run tried to write: the same in each of several processes."""
-        self._validated: dict[int, Path] = {}  # by iteration
-        self._mine: set[Path] = set()  # what may be deleted when it is superseded
+        self._files: dict[Path, int] = {}
+        """The iterations of the run's own files, which may be deleted when they are superseded."""
+        self._folders = [folder]
+        """Where files of the run are: here, and where it was resumed from."""
 
     def check_writable(self) -> None:
         """Raises UserError if checkpoints cannot be written, before hours of training are spent."""
@@ -62,24 +65,15 @@ class CheckpointFolder:
         self.last, self.tried = Saved(checkpoint.iteration, path), checkpoint.iteration
         if not rank().first:
             return
-        losses = sorted(checkpoint.val_losses.values())[: None if self.keep else 1]
-        for pattern in {"resume_*.pt", *(f"lm_*_{loss:.4f}.pt" for loss in losses)}:
-            for file in path.parent.glob(pattern):
-                with suppress(UserError):
-                    self._take_over(file, load_checkpoint(file), checkpoint)
+        self._folders.append(path.parent)
+        for file in self.folder.glob("*.pt" if self.keep else "resume_*.pt"):
+            with suppress(UserError):
+                earlier = load_checkpoint(file)
+                same_run = is_earlier(earlier, checkpoint) and same(run_options(earlier), run_options(checkpoint))
+                # Under any other name it is the user's copy.
+                if same_run and file in (self._path(earlier, number) for number in range(1, 10)):
+                    self._files[file] = earlier.iteration
         self._delete_superseded(checkpoint, path)
-
-    def _take_over(self, file: Path, earlier: Checkpoint, checkpoint: Checkpoint) -> None:
-        """Remembers a file if it is from earlier in the run of `checkpoint`."""
-        if not is_earlier(earlier, checkpoint):
-            return
-        # Under any other name it is the user's copy.
-        own = file in (self._path(earlier, number) for number in range(1, 10))
-        own = own and same(run_options(earlier), run_options(checkpoint))
-        if own:
-            self._mine.add(file)
-        if earlier.iteration in checkpoint.val_losses and (own or earlier.iteration not in self._validated):
-            self._validated[earlier.iteration] = file
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Writes a checkpoint, in the first of several processes. A failure only prints a warning."""
@@ -98,16 +92,14 @@ class CheckpointFolder:
         if path != wanted:
             tell(f"warning: {wanted} already exists; writing {path.name} instead")
         self.last = Saved(checkpoint.iteration, path)
-        self._mine.add(path)
+        self._files[path] = checkpoint.iteration
         if checkpoint.iteration in checkpoint.val_losses:
             log(f"saving checkpoint to {path}")
-            self._validated[checkpoint.iteration] = path
         self._delete_superseded(checkpoint, path)
 
-    def path_at(self, iteration: int) -> Path | None:
-        """Returns this run's checkpoint of a validation, if it is known and still there."""
-        path = self._validated.get(iteration)
-        return path if path and path.exists() else None
+    def path_of(self, loss: float) -> Path | None:
+        """Returns the run's checkpoint with a validation loss, as its name tells, if it is still there."""
+        return next((file for folder in self._folders for file in folder.glob(f"lm_*_{loss:.4f}.pt")), None)
 
     def _path(self, checkpoint: Checkpoint, number: int = 1) -> Path:
         """Returns a checkpoint's path; with a number above 1 a different one, for when the first is taken."""
@@ -119,12 +111,12 @@ class CheckpointFolder:
 
     def _delete_superseded(self, checkpoint: Checkpoint, newest: Path) -> None:
         """Deletes this run's files but for the newest and the best."""
-        by_loss = sorted(self._validated, key=lambda at: (checkpoint.val_losses[at], at))
-        kept = [file for at in by_loss if (file := self._validated[at]) in self._mine]
-        for old in self._mine.difference(kept[: self.keep or None], [newest]):
-            self._mine.discard(old)
+        losses = {path: (checkpoint.val_losses.get(at, math.inf), at) for path, at in self._files.items()}
+        validated = sorted((path for path in losses if path.name.startswith("lm_")), key=lambda path: losses[path])
+        for superseded in self._files.keys() - {*validated[: self.keep or None], newest}:
+            del self._files[superseded]
             with suppress(OSError):
-                old.unlink()
+                superseded.unlink()
 
 
 def run_options(checkpoint: Checkpoint) -> dict[str, str | int | float]:

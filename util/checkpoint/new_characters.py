@@ -11,10 +11,8 @@ from util.checkpoint.content import Checkpoint
 from util.text.vocabulary import Vocabulary
 from util.torch7_random import Torch7Random
 
-SHARE = 0.001
-"""The most probability that all new characters together are given."""
-RANGE = 0.08
-"""New input rows are uniform between minus and plus this, like all parameters of a new model."""
+SHARE = 0.001  # the most probability that all new characters together are given
+RANGE = 0.08  # new input rows are uniform between minus and plus this, like all parameters of a new model
 
 
 def add_characters(checkpoint: Checkpoint, new: str, seed: int) -> Checkpoint:

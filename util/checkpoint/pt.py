@@ -10,40 +10,37 @@ from __future__ import annotations
 import math
 import pickletools
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-STORAGES = {
-    f"torch {kind}Storage": np.dtype(code) for kind, code in (("Double", "<f8"), ("Float", "<f4"), ("Long", "<i8"))
-}
-"""The kinds of numbers in our checkpoints."""
+STORAGES = {"torch DoubleStorage": "<f8", "torch FloatStorage": "<f4", "torch LongStorage": "<i8"}
+"""The kinds of numbers in our checkpoints, with numpy's codes."""
+TENSOR, DICTIONARY = "torch._utils _rebuild_tensor_v2", "collections OrderedDict"
+"""The two calls that plain data needs. Like STORAGES, these names are only compared, never looked up."""
 LITERALS = {"BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
 CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-INCONSISTENT = "its parts are inconsistent"
 LONGEST_PICKLE = 1 << 24  # its values can take some seventy times as much memory
 TENSOR_BYTES = 64
 """The least that a tensor takes in a file and in memory, on top of its elements."""
+MAX_DIMENSIONS = 32
+MISFIT = "a tensor does not fit its storage"
 
 
 def read_pt(path: Path) -> Any:
     """Returns the object in a .pt file, with its tensors as read-only numpy arrays.
 
-    Raises ValueError with the reason if the file is damaged or holds anything but plain values and tensors, and
-    OSError if it cannot be read.
+    Raises ValueError with the reason if it holds anything but plain values and tensors, OSError if it cannot be read,
+    and whatever zipfile and Python raise if it is damaged; load_checkpoint knows what that can be.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return unpickle(Storages(archive, path.stat().st_size))
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(str(error) or "it is truncated") from error
-    except (KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError(INCONSISTENT) from error
+    with zipfile.ZipFile(path) as archive:
+        return unpickle(Members(archive, path.stat().st_size))
 
 
-class Storages:
-    """The members of a .pt file."""
+class Members:
+    """The members of a .pt file: the pickle, and storages of which tensors are views."""
 
     def __init__(self, archive: zipfile.ZipFile, file_size: int) -> None:
         members = archive.infolist()
@@ -51,72 +48,50 @@ class Storages:
             raise ValueError("it has compressed members")
         if sum(m.file_size for m in members) > file_size or any(not 0 <= m.header_offset < file_size for m in members):
             raise ValueError("its members are larger than the file")
-        self._archive = archive
+        self._archive, self._bytes_left = archive, file_size
         self._folder = members[0].filename.partition("/")[0]
-        self._arrays: dict[str, np.ndarray] = {}
-        self._bytes_left = file_size
+        self._storages: dict[str, np.ndarray] = {}
 
-    def member(self, name: str) -> bytes:
+    def read(self, name: str) -> bytes:
         """Returns a member's content, checked against the zip file's checksum."""
         return self._archive.read(f"{self._folder}/{name}")
 
-    def pickle(self) -> bytes:
-        """Returns data.pkl. Raises ValueError if it is longer than any description of plain values."""
-        content = self.member("data.pkl")
-        if len(content) > LONGEST_PICKLE:
-            raise ValueError("its description is too long")
-        return content
+    def storage(self, kind: Any, name: Any, key: Any, _location: Any, count: Any) -> np.ndarray:
+        """Returns the storage that a persistent id names."""
+        if kind != "storage" or type(name) is not str or type(key) is not str:
+            raise TypeError
+        if key not in self._storages:
+            self._storages[key] = np.frombuffer(self.read(f"data/{key}"), STORAGES[name])
+        storage = self._storages[key]
+        if storage.dtype != STORAGES[name] or len(storage) != count:
+            raise ValueError(MISFIT)
+        return storage
 
-    def tensor(self, storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> np.ndarray:
+    def tensor(self, storage: Any, offset: Any, sizes: Any, strides: Any, _gradient: Any, _hooks: Any) -> np.ndarray:
         """Returns a view of a storage. All tensors together are never larger than the file."""
-        key, dtype, count = storage
-        numbers = (offset, *size, *stride)
-        if not isinstance(dtype, np.dtype) or any(type(n) is not int or not 0 <= n < 2**63 for n in numbers):
-            raise ValueError("a tensor does not fit its storage")
-        if key not in self._arrays:
-            self._arrays[key] = np.frombuffer(self.member(f"data/{key}"), dtype)
-        array, elements = self._arrays[key], math.prod(size)
-        self._bytes_left -= elements * dtype.itemsize + TENSOR_BYTES
-        last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-        fits = array.dtype == dtype and len(array) == count and self._bytes_left >= 0
-        if not fits or (elements and last >= count):
-            raise ValueError("a tensor does not fit its storage")
-        if not elements:
-            return np.empty(size, dtype)
-        strides = [step * dtype.itemsize for step in stride]
-        return np.lib.stride_tricks.as_strided(array[offset:], size, strides, writeable=False)
+        tensor = view(storage, offset, sizes, strides)
+        self._bytes_left -= tensor.nbytes + TENSOR_BYTES
+        if self._bytes_left < 0:
+            raise ValueError("its tensors are larger than the file")
+        return tensor
 
 
-class Name(str):
-    """A global that the pickle refers to, as `module name`; it is only compared, never looked up."""
-
-    def refusal(self) -> ValueError:
-        """Returns an error that names it, safely: short and without control codes."""
-        return ValueError(f"it holds a {ascii(self.replace(' ', '.'))[1:-1][:80]}, which is never allowed")
-
-
-def storage(kind: Any, storage_type: Any, key: Any, _location: Any, count: Any) -> tuple[str, np.dtype, int]:
-    """Returns which storage a persistent id names. Raises ValueError for anything else."""
-    if kind != "storage" or not isinstance(storage_type, Name) or not isinstance(key, str):
-        raise ValueError(INCONSISTENT)
-    if storage_type not in STORAGES:
-        raise storage_type.refusal()
-    return key, STORAGES[storage_type], count
+def view(storage: np.ndarray, offset: int, sizes: Sequence[int], strides: Sequence[int]) -> np.ndarray:
+    """Returns a view of an array, read-only as that is and never larger. Raises ValueError if it does not fit."""
+    if any(type(n) is not int or n < 0 for n in (offset, *sizes, *strides)) or len(sizes) > MAX_DIMENSIONS:
+        raise ValueError(MISFIT)
+    if 0 in sizes:
+        return np.empty(sizes, storage.dtype)
+    # The stride of a dimension of size 1 means nothing and can be any number.
+    steps = [step if n > 1 else 0 for n, step in zip(sizes, strides, strict=True)]
+    last = offset + sum((n - 1) * step for n, step in zip(sizes, steps))
+    if max(last + 1, math.prod(sizes)) > len(storage):
+        raise ValueError(MISFIT)
+    width = storage.dtype.itemsize
+    return np.ndarray(sizes, storage.dtype, storage, offset * width, [step * width for step in steps])
 
 
-def result(name: Any, arguments: Any, storages: Storages) -> Any:
-    """Returns what one of the two calls that plain data needs would give. Raises ValueError for any other."""
-    if not isinstance(name, Name):
-        raise ValueError(INCONSISTENT)
-    # A seventh argument would say that the tensor's numbers are to be negated.
-    if name == "torch._utils _rebuild_tensor_v2" and len(arguments) == 6:
-        return storages.tensor(*arguments)
-    if name == "collections OrderedDict" and arguments == ():
-        return {}
-    raise name.refusal()
-
-
-def unpickle(storages: Storages) -> Any:
+def unpickle(members: Members) -> Any:
     """Interprets data.pkl on a stack machine like that of Python's pickle, without everything that runs code."""
     stack: list[Any] = []
     marks: list[int] = []
@@ -129,8 +104,11 @@ def unpickle(storages: Storages) -> Any:
         del stack[start:]
         return items
 
+    program = members.read("data.pkl")
+    if len(program) > LONGEST_PICKLE:
+        raise ValueError("its description is too long")
     argument: Any
-    for opcode, argument, _ in pickletools.genops(storages.pickle()):
+    for opcode, argument, _ in pickletools.genops(program):
         match opcode.name:
             case "PROTO":
                 pass
@@ -147,21 +125,23 @@ def unpickle(storages: Storages) -> Any:
             case "SETITEM" | "SETITEMS" as name:
                 items = pop(2 * (name == "SETITEM"))
                 if any(type(key) not in (str, int) for key in items[::2]):  # other keys could hash forever
-                    raise ValueError(INCONSISTENT)
+                    raise TypeError
                 stack[-1].update(zip(items[::2], items[1::2], strict=True))
             case "BINPUT" | "LONG_BINPUT":
                 memo[argument] = stack[-1]
             case "BINGET" | "LONG_BINGET":
                 stack.append(memo[argument])
             case "GLOBAL":
-                stack.append(Name(argument))
+                if argument not in (TENSOR, DICTIONARY, *STORAGES):
+                    raise ValueError(f"it holds a {argument.replace(' ', '.')!a:.80}, which is never allowed")
+                stack.append(argument)
             case "BINPERSID":
-                stack.append(storage(*stack.pop()))
+                stack.append(members.storage(*stack.pop()))
             case "REDUCE":
-                arguments, name = stack.pop(), stack.pop()
-                stack.append(result(name, arguments, storages))
+                name, arguments = pop(2)
+                stack.append({} if (name, arguments) == (DICTIONARY, ()) else members.tensor(*arguments))
             case "STOP":
                 return stack.pop()
             case other:
                 raise ValueError(f"it holds more than plain values and tensors ({other})")
-    raise ValueError("it is truncated")
+    raise EOFError

@@ -8,13 +8,14 @@ from __future__ import annotations
 import difflib
 import io
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from util.checkpoint.content import Checkpoint, from_content, to_content
+from util.checkpoint.content import FORMAT, VERSION, Checkpoint, from_content
 from util.checkpoint.pt import read_pt
 from util.cli.files import replacing
 from util.errors import UserError, reason
@@ -38,52 +39,43 @@ def to_bytes(checkpoint: Checkpoint) -> memoryview:
             return {key: with_tensors(item) for key, item in value.items()}
         return torch.tensor(value) if isinstance(value, np.ndarray) else value
 
+    names = {"vocabulary": checkpoint.vocabulary.characters, "encoding": checkpoint.vocabulary.encoding}
+    content = vars(checkpoint) | names | {"format": FORMAT, "version": VERSION}
     archive = io.BytesIO()  # since torch's writer hides file system errors behind its own
-    torch.save(with_tensors(to_content(checkpoint)), archive)
+    torch.save(with_tensors(content), archive)
     return archive.getbuffer()
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
-    """Reads and checks a checkpoint. Raises UserError if there is no valid one at `path`."""
+    """Reads and checks a .pt file, or a .t7 file of char-rnn or torch-rnn. Raises UserError if it is no checkpoint."""
     path = Path(path)
     if path.exists() and not path.is_file():  # a device may be endless
         found = "a folder" if path.is_dir() else "not a regular file"
         raise UserError(f"{path} is {found}; give the name of a checkpoint, such as lm_lstm_epoch1.00_1.5000.pt")
+    wrong = "it is neither a .pt nor a .t7 file"
     try:
-        return read_checkpoint(path)
+        with path.open("rb") as file:
+            start = file.read(2)
+        if start == b"PK":
+            return from_content(read_pt(path))
+        if start[:1] in (b"\3", b"\4"):  # a table or an object
+            from util.checkpoint.torch7 import from_t7  # sample.py on a .pt starts sooner without
+
+            return from_t7(path)
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}{instead_of(path)}") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
     except ValueError as error:
-        raise UserError(f"{path} is not a valid char-rnn checkpoint: {error}") from error
+        wrong = str(error)
+    except (zipfile.BadZipFile, EOFError, LookupError, TypeError, AttributeError, OverflowError, RuntimeError):
+        wrong = "it is damaged or incomplete"
+    raise UserError(f"{path} is not a valid char-rnn checkpoint: {wrong}")
 
 
 def instead_of(path: Path) -> str:
     """Returns what the name of a missing checkpoint may have meant, as the end of a sentence."""
-    same_name = Path("cv") / path.name
-    if same_name.exists():
-        return f"; did you mean {same_name}?"
     for folder in (path.parent, Path("cv")):
         if names := [file.name for file in folder.glob("*") if file.suffix in SUFFIXES]:
             return f"; {folder} has {', '.join(difflib.get_close_matches(path.name, names, 3, cutoff=0))}"
     return ""
-
-
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Reads a .pt file, or a .t7 file of char-rnn or torch-rnn. Raises ValueError with the reason, and OSError."""
-    with path.open("rb") as file:
-        start = file.read(2)
-    if start == b"PK":
-        return from_content(read_pt(path))
-    if start in (b"3\n", b"4\n"):
-        raise ValueError("it is in Torch's ASCII format; save it in Torch again, with torch.save's binary format")
-    if start[:1] in (b"\3", b"\4"):  # a table or an object
-        # Imported where it is needed: sample.py on a .pt starts sooner.
-        from util.checkpoint.char_rnn_t7 import from_char_rnn
-        from util.checkpoint.t7 import read_t7
-        from util.checkpoint.torch_rnn_t7 import from_torch_rnn, is_torch_rnn
-
-        root = read_t7(path)
-        return from_torch_rnn(root) if is_torch_rnn(root) else from_char_rnn(root)
-    raise ValueError("it is neither a .pt nor a .t7 file")

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from util.checkpoint.content import Checkpoint
 from util.cli.console import tell
-from util.cli.files import is_stream
+from util.cli.files import is_stream, read_input
 from util.cli.flags import STRING, Flags, choice
-from util.errors import UserError, reason
+from util.errors import UserError
 from util.text.batches import SPLITS, Batches
 from util.text.cache import Text, load_text
 from util.text.loading import batches_of_run
-from util.text.source import CHUNK_BYTES, JOINING, Source, find_text, text_of_run
+from util.text.source import JOINING, Source, find_text, text_of_run
 
 
 def add_text_flags(flags: Flags, verb: str, file_help: str) -> Callable[..., None]:
@@ -42,23 +39,19 @@ def find_text_of(checkpoint: Checkpoint, data_dir: str) -> Source | None:
 
     Raises UserError if nothing in -data_dir matches the run's -files.
     """
-    options = checkpoint.options
     if not data_dir:
-        return text_of_run(options)
-    return find_text(Path(data_dir), *(str(options.get(name, "")) for name in JOINING))
+        return text_of_run(checkpoint.options)
+    return find_text(Path(data_dir), *(str(checkpoint.options.get(name, "")) for name in JOINING))
 
 
 def text_of(checkpoint: Checkpoint, options: Namespace) -> Source:
     """Returns the checkpoint's text. Raises UserError if it has moved and -data_dir does not say where."""
     source = find_text_of(checkpoint, options.data_dir)
     if not source:
-        stored = str(checkpoint.options.get("data_dir", ""))
-        gone = f"no longer in {stored!r}" if "data_dir" in checkpoint.options else "unknown"
-        # Without its splits, -novelty can use a text, and a loss cannot.
-        folder = "its folder with -data_dir" if options.novelty or "train_frac" in checkpoint.options else ""
-        other = "" if options.novelty else "another text with -file"
-        give = ", or ".join(filter(None, (folder, other)))
-        raise UserError(f"the text of {options.checkpoint} is {gone}; give {give}")
+        stored = checkpoint.options.get("data_dir")
+        gone = "unknown" if stored is None else f"no longer in {str(stored)!r}"
+        other = "" if options.novelty else ", or another text with -file"
+        raise UserError(f"the text of {options.checkpoint} is {gone}; give its folder with -data_dir{other}")
     return source
 
 
@@ -88,28 +81,22 @@ def batches_of_split(
     return batches, split
 
 
-class CopiedSource(Source):
-    """A text that can be read only once, such as a pipe, as it lies in a temporary file."""
+class StreamSource(Source):
+    """A text that can be read only once, such as a pipe, as it lies in memory."""
 
     def __init__(self, name: str) -> None:
         super().__init__(Path("standard input" if name == "-" else name))
-        self._copy = tempfile.TemporaryFile()  # noqa: SIM115
-        with open(0 if name == "-" else name, "rb", closefd=name != "-") as file:
-            try:
-                shutil.copyfileobj(file, self._copy)
-            except OSError as error:
-                raise UserError(f"cannot copy {self}: {reason(error)} in the temporary folder") from error
+        self._content = read_input(name)
 
     def read(self, task: str) -> Iterator[tuple[Path, Iterator[bytes]]]:
-        self._copy.seek(0)
-        yield self.files[0], iter(partial(self._copy.read, CHUNK_BYTES), b"")
+        yield self.files[0], iter([self._content])
 
 
 def source_of_file(name: str) -> Source:
-    """Returns the text that -file names; `-` is standard input. Raises UserError if there is none, or OSError."""
+    """Returns the text that -file names; `-` is standard input. Raises UserError if there is none."""
     path = Path(name)
     if name == "-" or (is_stream(path) and not path.is_dir()):
-        return CopiedSource(name)
+        return StreamSource(name)
     if not path.is_file():
         raise UserError(f"there is no file {path}; -file takes the name of a text file")
     return Source(path)

@@ -64,7 +64,6 @@ def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int) -> N
     elif last.path and not trainer.options.val_frac:
         tell(f"sample from the last checkpoint with: {how_to_sample(last.path)}")
     elif trainer.val_losses:
-        iteration, loss = min(trainer.val_losses.items(), key=lambda item: item[1])
-        best = folder.path_at(iteration)
-        sampling = f"sample from it with: {how_to_sample(best)}" if best else "its checkpoint no longer exists"
-        tell(f"best validation loss: {loss:.4f}; {sampling}")
+        loss = min(trainer.val_losses.values())
+        best = folder.path_of(loss)
+        tell(f"best validation loss: {loss:.4f}" + (f"; sample from it with: {how_to_sample(best)}" if best else ""))

@@ -69,7 +69,7 @@ def init_from(options: Namespace) -> Start:
     path, checkpoint = best_checkpoint(Path(options.init_from))
     options.init_from = str(path)
     log(f"loading a model from checkpoint {path}")
-    if checkpoint.options.get("batchnorm"):  # see util.checkpoint.torch_rnn_t7
+    if checkpoint.options.get("batchnorm"):  # see util.checkpoint.torch7
         log("the checkpoint's batch normalization is now part of its weights, and will not be trained separately")
     stored = checkpoint.options | {"dtype": checkpoint.precision, "encoding": canonical(checkpoint.vocabulary.encoding)}
     for name in ("model", "rnn_size", "num_layers", *sorted({"dropout", "dtype", "encoding"} - options.given)):
