@@ -19,6 +19,7 @@ from tests.helpers.runs import finish, signals_at
 from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint
 from util.sampling.growing import GrowingText, sample_text
+from util.text.vocabulary import Vocabulary
 
 FLAGS = [*SMALL, "-num_layers=1", r"-document_end=\n", "-shuffle=1", "-dropout=0.2", "-dtype=float64", "-max_epochs=2"]
 
@@ -127,10 +128,11 @@ def test_separators_that_begin_again_within_themselves(separator):
     """What was held back is written once it turns out to be none, and where the text ends otherwise."""
     for seed in range(200):
         whole, file = "".join(random.Random(seed).choices("ab\n", k=15)), io.BytesIO()
-        text = GrowingText(file, lambda index, log_probs: bytes([index]), [], [], list(separator.encode()))
-        for index in whole.encode():
-            text.add(index, np.zeros(256))
-        text.end()
+        text = GrowingText(file, Vocabulary("ab\n", "utf-8"), [], [], ["ab\n".index(c) for c in separator])
+        for c in whole:
+            if not text.ended:
+                text.add("ab\n".index(c), np.zeros(3))
+        text.complete()
         assert file.getvalue().decode() == whole.partition(separator)[0]
 
 

@@ -110,10 +110,12 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
     # First their number: the shapes of a stranger's L layers could fill the memory.
     require(is_dict(parameters, str, np.ndarray) and len(parameters) == 4 * L + 2, "parameters")
     require(checkpoint.dtype in ("float32", "float64"), "parameters' type")
-    for name, shape in parameter_shapes(*checkpoint.model_shape).items():
+    shapes = parameter_shapes(*checkpoint.model_shape)
+    for name, shape in shapes.items():
         require(is_array(parameters.get(name), shape, checkpoint.dtype), f"parameter {name}")
         if not np.isfinite(parameters[name]).all():
             raise ValueError(f"its parameter {name} has values that are not finite")
+    checkpoint.parameters = {name: parameters[name] for name in shapes}  # in CharRNN's order
     if checkpoint.training is not None:
         check_training(checkpoint.training, checkpoint)
     return checkpoint

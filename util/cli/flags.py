@@ -140,9 +140,10 @@ class Flags(argparse.ArgumentParser):
                     self.error(f"there is no flag {name}" + (f" (did you mean {near[0]}?)" if near else first))
                 given.add(known[name].dest)
                 if known[name].nargs is None and not equals and words:
-                    if split_flag(words[0])[0] in known:
+                    if split_flag(words[0])[0] not in known:
+                        equals, value = "=", words.pop(0)  # joined, so that a value may start with a dash, as -1 does
+                    elif self.accepts(known[name].dest, words[0]):
                         self.error(f"{name} has no value; if {words[0]} was meant as one, write {name}='{words[0]}'")
-                    equals, value = "=", words.pop(0)  # joined, so that a value may start with a dash, as -1 does
                 word = name + equals + value
             arguments.append(word)
         options = self.parse_args(arguments)
