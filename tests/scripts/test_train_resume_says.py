@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from tests.helpers.folders import folder_in, names
-from tests.helpers.inputs import SMALL, numbers
+from tests.helpers.inputs import SMALL
 from tests.helpers.logs import log, saved
 from tests.helpers.refusals import refused_to_train, told
 from tests.helpers.runs import Run, finish, signals_at
@@ -102,11 +102,3 @@ def test_empty_flags_are_said_in_words(trained, stopped):
     told(finish(trained, "-resume=cv", "-init_from", stopped).done, "-init_from", "nothing")
     going_on = finish(trained, "-resume=cv", "-max_epochs=2", "-log_csv=log.csv")
     assert re.search(r"log_csv=log\.csv instead of \S+$", going_on.out, re.M), going_on.out
-
-
-def test_hints_about_texts(tmp_path):
-    text = numbers(140).decode()
-    (tmp_path / "input.txt").write_text(text, encoding="utf-16")
-    refused_to_train(finish(tmp_path, *SMALL, "-data_dir=.").done, "-encoding utf-16")
-    run = finish(tmp_path, *SMALL, "-data_dir=.", "-max_epochs=1", "-encoding=utf-16", r"-separator=\n")
-    assert run.status == 0 and "-separator" in run.err and "-files" in run.err
