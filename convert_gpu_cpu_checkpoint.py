@@ -27,8 +27,9 @@ def flags() -> Flags:
 def main() -> None:
     source, checkpoint = best_checkpoint(flags().parse().checkpoint)
     target = source.with_name(source.name + "_cpu.pt")
+    content = to_bytes(checkpoint)
     with output(target, reads=[source], kind="checkpoint") as file:
-        file.write(to_bytes(checkpoint))
+        file.write(content)
     print(f"saved {target}")
 
 

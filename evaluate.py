@@ -113,7 +113,7 @@ def predict_split(checkpoint: Checkpoint, options: Namespace) -> Task:
     Raises UserError if there is no text or the split is empty.
     """
     source = text_of(checkpoint, options)
-    text = load_text_of(checkpoint, source)
+    text = load_text_of(checkpoint, source, options)
     translation = checkpoint.vocabulary.translation_from(text.vocabulary, str(source))
     batches, split = batches_of_split(checkpoint, text, source, options, translation)
     B, S, count = checkpoint.options["batch_size"], checkpoint.options["seq_length"], batches.split_sizes[split]

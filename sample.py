@@ -79,11 +79,16 @@ def main() -> int:
     choose = draw if options.sample else most_likely
     sampled = sample(stepper(checkpoint, device, N), choose, N, V, prime or opening, options.length)
     reads = [options.checkpoint, *([Path(options.primetext_file)] if options.primetext_file else [])]
+    if options.output:
+        from util.text.source import text_of_run  # which would slow the start of all others
+
+        text = text_of_run(checkpoint.options)
+        reads += text.files if text else ()
     with output(options.output or "-", "-output", reads) as file, StopSignals(silent=True) as signals:
         # A single text is written as it grows; several are held until all are complete.
         held = [io.BytesIO() for _ in range(N)] if N > 1 or options.json else []
         color = bool(options.color)
-        texts = [GrowingText(text, vocabulary, prime, stop, stop_before, color) for text in held or (file,)]
+        texts = [GrowingText(one, vocabulary, prime, stop, stop_before, color) for one in held or (file,)]
         grow(texts, sampled, lambda: bool(signals.received))
         contents = [text.getvalue() for text in held]
         if options.json:

@@ -27,10 +27,10 @@ from util.text.batches import TRAIN
 from util.text.cache import load_text
 from util.text.loading import make_batches
 from util.training.log import RunLog, open_tables
-from util.training.processes import Processes
+from util.training.processes import LostProcess, Processes
 from util.training.record import WrongLoss
-from util.training.report import how_to_continue, preview, report_end, tell_sizes
-from util.training.start import find_input, make_trainer, model_vocabulary, saved_options, starting_point
+from util.training.report import how_to_continue, last_good, preview, report_end, tell_sizes
+from util.training.start import find_input, make_trainer, model_vocabulary, must_agree, saved_options, starting_point
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
@@ -106,10 +106,8 @@ def main() -> int:
         batches = make_batches(text, vocabulary, options, processes.share(options.batch_size))
         trainer = make_trainer(vocabulary, batches, device, processes, start)
         if start.checkpoint and start.resumed_from:
-            folder.continue_from(start.resumed_from, start.checkpoint)
-        same = [getattr(options, n) for n, r in parser.roles.items() if r in (Role.RUN, Role.COURSE, Role.PACE)]
-        mine = {"text": text.sha256, "flags": same, "starting checkpoint": trainer.flat.values.double().sum().item()}
-        processes.connect(device, mine, options.threads)
+            folder.continue_from(start.resumed_from, start.checkpoint, start.forked)
+        processes.connect(device, lambda: must_agree(options, parser, text.sha256, trainer), options.threads)
 
         def save() -> None:
             content = trainer.state_dict(text.sha256)
@@ -127,8 +125,10 @@ def main() -> int:
                 learn(trainer, iterations, save, run_log)
                 if trainer.stopping and folder.tried < trainer.iteration:
                     save()
-            except UserError as error:
-                raise type(error)(f"{error}; {how_to_continue(folder)}") from error
+            except LostProcess as error:
+                raise LostProcess(f"{error}; {how_to_continue(folder)}") from error
+            except UserError as error:  # to resume as it was would end the same way
+                raise UserError(f"{error}; {last_good(folder)}") from error
             report_end(trainer, folder, iterations)
     return stop.exit_status
 
@@ -159,8 +159,7 @@ def learn(trainer: Trainer, iterations: int, save: Callable[[], None], run_log: 
         try:
             record = trainer.fetch()
         except WrongLoss as error:
-            if error.record:
-                run_log.add(error.record, to_print=True, to_tables=True)
+            run_log.add(error.record, to_print=True, to_tables=True)
             raise
         if validation_is_due():
             trainer.validate()

@@ -15,7 +15,6 @@ dh is the gradient of the loss with respect to h, and d_i that with respect to t
 from __future__ import annotations
 
 import sys
-from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -66,23 +65,23 @@ class Layer(nn.Module):
         """Returns W_h2h or its transpose, whose `axis` is G·H long, in the parts that a step multiplies by."""
         return [weight]
 
-    @abstractmethod
     def forward_step(self, s: Step, *weights: Tensor) -> None:
         """Computes the states of a step, given what the input adds to its gates; weights are the parts of W_h2h."""
+        raise NotImplementedError
 
-    @abstractmethod
     def slopes(self, s: Step) -> None:
         """Computes for all steps at once what the backward loop multiplies by a gradient, from the forward pass alone.
 
         A slope is needed only once, so it may lie in `d_gates`, where the loop turns it into the gradient.
         """
+        raise NotImplementedError
 
-    @abstractmethod
     def backward_step(self, s: Step, *weights: Tensor) -> None:
         """Computes `d_gates` and `dc_prev` from `dh` and `dc`, and adds to `dh_prev`, where what comes from above is.
 
         weights are the parts of W_h2h^T.
         """
+        raise NotImplementedError
 
     def h2h_gradient(self, s: Step, out: Tensor) -> None:
         """Fills out (H, G·H) with the gradient of W_h2h, from all steps."""

@@ -64,7 +64,7 @@ def test_names_that_do_not_tell_damaged_files_and_others(here):
     old = folder_in(here, "old")
     shutil.copy(GOLDEN / "lstm.t7", old / "lm_lstm_epoch1.00_2.5000.t7")
     assert "using old/lm_lstm_epoch1.00_2.5000.t7" in run("sample.py", "old", "-length=5", cwd=here).stderr
-    refused_to_train(finish(here, "-resume=old").done, "there is no .pt in old to resume", "-init_from")
+    refused_to_train(finish(here, "-resume=old").done, "there is no run to resume in old", "-init_from")
     empty = folder_in(here, "empty")
     for script in ("sample.py", "inspect_checkpoint.py"):
         refused(run(script, empty, cwd=here), f"there is no checkpoint in {empty}; train.py makes one")

@@ -54,7 +54,7 @@ def test_a_folder_stands_for_its_newest_whole_checkpoint(finished, tmp_path):
 
 
 def test_a_run_that_is_complete_has_nothing_to_do(finished, tmp_path):
-    refused_to_train(finish(tmp_path, "-resume", ".").done, "there is no .pt in . to resume", "leave out -resume")
+    refused_to_train(finish(tmp_path, "-resume", ".").done, "there is no run to resume in .", "leave out -resume")
     before = names(finished / "cv")
     run = finish(finished, "-resume", "cv")
     assert (run.status, progress(run.out), run.err) == (0, [], "")

@@ -131,9 +131,9 @@ def test_an_explosion_that_nobody_has_looked_at_is_not_saved(signals, folder):
     explosion = all_of(another_device, before_steps(scales_the_loss), signals_at(8, *signals))
     run = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 20, "-save_every", 5, prepare=explosion)
     assert run.status == 1
-    assert re.search("^error: the loss is exploding, from .* -resume cv/resume_s_iteration5.pt$", run.err, re.M), (
-        run.err
-    )
+    assert re.search(
+        "^error: the loss is exploding, from .* the last good checkpoint is cv/resume_s_iteration5.pt$", run.err, re.M
+    ), run.err
     assert os.listdir(folder / "cv") == ["resume_s_iteration5.pt"]
 
 

@@ -25,7 +25,7 @@ def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
         return path, load_checkpoint(path)
     found: tuple[Path, Checkpoint] | None = None
     ours = (file for file in files_in(path) if file.suffix == ".pt")
-    missing = f"there is no .pt in {path} to resume; leave out -resume, or start from a .t7 with -init_from"
+    missing = f"there is no run to resume in {path}; leave out -resume, or start from a model with -init_from"
     for file, checkpoint in sound((file for file in ours if not found or promises_more(file, found[1])), missing):
         if not found or is_earlier(found[1], checkpoint):
             found = file, checkpoint

@@ -7,6 +7,7 @@ Letters: V characters, H outputs of a layer, L layers, B streams.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -97,6 +98,7 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
     require(isinstance(encoding, str) and checkpoint.vocabulary.fits_encoding, "encoding")
     require(is_dict(options, str, str, int, float), "options")
     require(all(abs(value) <= LARGEST for value in options.values() if type(value) is int), "options")
+    require(not re.search("[\ud800-\udc7f\udd00-\udfff]", "".join(map(str, options.values()))), "options")
     require(options.get("model") in GATES, "model")
     for name in ("rnn_size", "num_layers", "batch_size", "seq_length"):
         require(type(options.get(name)) is int and options[name] > 0, name)

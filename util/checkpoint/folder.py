@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 import os
 from contextlib import suppress
@@ -60,12 +61,17 @@ class CheckpointFolder:
             what_to_do = "choose another -checkpoint_dir (or a shorter -savefile, if the name is too long)"
             raise UserError(f"cannot write checkpoints to {self.folder}: {reason(error)}; {what_to_do}") from error
 
-    def continue_from(self, path: Path, checkpoint: Checkpoint) -> None:
-        """Takes over the files of the run that is resumed from `checkpoint`, which was loaded from `path`."""
+    def continue_from(self, path: Path, checkpoint: Checkpoint, forked: bool = False) -> None:
+        """Takes over the files of the run that is resumed from `checkpoint`, which was loaded from `path`.
+
+        Those of a run that is `forked`, to go on in another way, stay.
+        """
         self.last, self.tried = Saved(checkpoint.iteration, path), checkpoint.iteration
         if not rank().first:
             return
         self._folders.append(path.parent)
+        if forked:
+            return
         for file in self.folder.glob("*.pt" if self.keep else "resume_*.pt"):
             with suppress(UserError):
                 earlier = load_checkpoint(file)
@@ -99,7 +105,9 @@ class CheckpointFolder:
 
     def path_of(self, loss: float) -> Path | None:
         """Returns the run's checkpoint with a validation loss, as its name tells, if it is still there."""
-        return next((file for folder in self._folders for file in folder.glob(f"lm_*_{loss:.4f}.pt")), None)
+        name = f"lm_{glob.escape(self.savefile)}_epoch*_{loss:.4f}.pt"
+        own = (file for file in self._files if file.match(name))
+        return next(own, None) or next((file for folder in self._folders for file in folder.glob(name)), None)
 
     def _path(self, checkpoint: Checkpoint, number: int = 1) -> Path:
         """Returns a checkpoint's path; with a number above 1 a different one, for when the first is taken."""

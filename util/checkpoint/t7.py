@@ -23,6 +23,7 @@ ELEMENTS = {"Byte": "u1", "Char": "i1", "Short": "<i2", "Int": "<i4", "Long": "<
 ELEMENTS |= {"Half": "<f2", "Float": "<f4", "Double": "<f8", "Cuda": "<f4", "Cl": "<f4"}
 KINDS = {gpu + kind: np.dtype(code) for gpu in ("", "Cuda", "Cl") for kind, code in ELEMENTS.items()}
 """numpy's type for each of Torch's kinds of numbers."""
+MOST_OBJECTS = 1_000_000  # each of which can take some 600 bytes of memory for 20 of the file
 
 
 class Table(dict):
@@ -84,6 +85,8 @@ class Reader:
         if tag not in (TABLE, TORCH):
             raise ValueError(f"it has the unknown type tag {tag}")
         index = self.int32()
+        if len(self.objects) > MOST_OBJECTS:
+            raise ValueError("it has too many objects")
         if index not in self.objects:
             self.objects[index] = self.begin_table(Table()) if tag == TABLE else self.begin_torch_object()
         return self.objects[index]

@@ -55,10 +55,14 @@ def text_of(checkpoint: Checkpoint, options: Namespace) -> Source:
     return source
 
 
-def load_text_of(checkpoint: Checkpoint, source: Source) -> Text:
-    """Loads the checkpoint's text, and warns if it has changed. Raises UserError like `load_text`."""
-    text = load_text(source, checkpoint.vocabulary.encoding)
-    if checkpoint.training and checkpoint.training["text_sha256"] != text.sha256:
+def load_text_of(checkpoint: Checkpoint, source: Source, options: Namespace) -> Text:
+    """Loads the checkpoint's text. Raises UserError like `load_text`, and if the text has changed.
+
+    If the user has named it, that costs only a warning: a stranger's checkpoint must not choose what is read.
+    """
+    expected = checkpoint.training["text_sha256"] if checkpoint.training else None
+    text = load_text(source, checkpoint.vocabulary.encoding, None if options.data_dir else expected)
+    if expected not in (None, text.sha256):
         tell(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
     return text
 

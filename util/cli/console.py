@@ -118,5 +118,5 @@ def run(main: Callable[[], int | None]) -> None:
     except (MemoryError, RuntimeError, ImportError) as error:
         if not is_out_of_memory(error):
             raise
-        tell("error: out of memory; try a smaller -rnn_size, -batch_size or -seq_length", everywhere=True)
+        tell("error: out of memory; a smaller model, batch or number of texts needs less", everywhere=True)
     sys.exit(status)

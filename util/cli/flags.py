@@ -155,7 +155,9 @@ class Flags(argparse.ArgumentParser):
         if names:  # the shell may have made thousands of a pattern
             why = "does not belong to any flag (quote a pattern like '*.txt' or text with spaces)"
             if names.endswith((".pt", ".t7")):
+                one = any(action.dest == "checkpoint" for action in self._actions)
                 why = "cannot be taken as well: one CHECKPOINT is enough (a folder such as cv stands for its best)"
+                why = why if one else "needs a flag: -resume continues its run, and -init_from starts a new one with it"
             names = names if len(names) < 100 else f"{names[:60]}..."
             message = f"{names} {why}"
         tell(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")

@@ -75,7 +75,7 @@ def beginning(passages: list[str], length: int) -> list[str]:
 
 def passages_of_split(checkpoint: Checkpoint, options: Namespace, source: Source, length: int) -> tuple[str, list[str]]:
     """Returns a split's name and its passages, one per stream, of about `length` characters. Raises UserError."""
-    text = load_text_of(checkpoint, source)
+    text = load_text_of(checkpoint, source, options)
     batches, split = batches_of_split(checkpoint, text, source, options)
     count = min(batches.split_sizes[split], -(-length // checkpoint.options["seq_length"]))
     rows = np.concatenate([batches.batch(split, number)[0] for number in range(count)])

@@ -36,7 +36,7 @@ def print_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
     unit = checkpoint.vocabulary.unit
     samples = read_samples(options, checkpoint.vocabulary)
     source = text_of(checkpoint, options)
-    text = load_text_of(checkpoint, source)
+    text = load_text_of(checkpoint, source, options)
     training, validation = [(0, len(text.indices))], list[Span]()
     batches = batches_of_run(text, checkpoint.options)
     if batches and batches.split_sizes[TRAIN]:

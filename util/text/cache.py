@@ -61,14 +61,20 @@ def load_text(source: Source, encoding: str, expected_sha256: str | None = None)
                 if fcntl and os.access(source.folder, os.W_OK):  # one process at a time; the others then find the cache
                     with suppress(OSError):  # not every file system has locks
                         fcntl.flock(file, fcntl.LOCK_EX)
-                text = read_cache(source, encoding) or make_cache(source, encoding)
+                text = read_cache(source, encoding) or make_cache(source, encoding, expected_sha256)
     except OSError as error:
         raise UserError(f"cannot read or index {error.filename or source}: {reason(error)}") from error
-    if expected_sha256 not in (None, text.sha256):
-        raise UserError(
-            f"{source} is not the text that the run was trained on; to train on it, start a new run with -init_from"
-        )
+    check_identity(source, text.sha256, expected_sha256)
     return text
+
+
+def check_identity(source: Source, sha256: str, expected_sha256: str | None) -> None:
+    """Raises UserError if a text is not the one that is expected, if one is."""
+    if expected_sha256 not in (None, sha256):
+        raise UserError(
+            f"{source} is not the text that the run was trained on; "
+            "give that one's folder with -data_dir, or train on this one with -init_from"
+        )
 
 
 def read_cache(source: Source, encoding: str) -> Text | None:
@@ -93,7 +99,7 @@ def read_cache(source: Source, encoding: str) -> Text | None:
     return None
 
 
-def make_cache(source: Source, encoding: str) -> Text:
+def make_cache(source: Source, encoding: str, expected_sha256: str | None = None) -> Text:
     """Reads the text twice, once for its vocabulary and once for its indices, and writes both to its folder.
 
     If the folder is not writable, or has other files of these names, warns and uses a temporary file.
@@ -101,6 +107,7 @@ def make_cache(source: Source, encoding: str) -> Text:
     vocabulary, length = read_vocabulary(source, encoding)
     if not length:
         raise UserError(f"{source} is empty; put your text there")
+    check_identity(source, source.sha256, expected_sha256)  # a checkpoint must not choose where a cache is written
     if "\r" in vocabulary and "\n" not in vocabulary:
         tell(rf"warning: {source}: its lines end with a carriage return alone; tr '\r' '\n' makes that a newline")
     if "\0" in vocabulary and not re.search("bytes|16|32", encoding):
@@ -130,7 +137,10 @@ def make_cache(source: Source, encoding: str) -> Text:
 
 def is_ours(header_path: Path) -> bool:
     """Whether a vocab.json is one that make_cache wrote."""
-    return header_path.is_file() and bool(CACHE_START.match(header_path.read_bytes()))
+    if not header_path.is_file():
+        return False
+    with open(header_path, "rb") as file:
+        return bool(CACHE_START.match(file.read(100)))
 
 
 def text_from(source: Source, header: dict[str, Any], file: BinaryIO) -> Text:

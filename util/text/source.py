@@ -119,21 +119,19 @@ def text_of_run(options: Mapping[str, Any]) -> Source | None:
     """Returns the text that a run's options name, or None if it is gone; a relative folder may be in the program's."""
     stored, *how = (str(options.get(name, "")) for name in ("data_dir", *JOINING))
     for folder in (Path(stored), ROOT / stored):
-        if stored and folder.is_dir():
-            with suppress(UserError):
-                source = find_text(folder, *how)
-                if source.files[0].is_file():
-                    return source
+        with suppress(UserError, OSError):
+            if stored and folder.is_dir() and (source := find_text(folder, *how)).files[0].is_file():
+                return source
     return None
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """Returns the files in a folder that match a pattern, in name order, without hidden ones and the cache."""
+    """Returns the files in a folder that match, in name order, without hidden ones, checkpoints and the cache."""
     try:
         names = sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern) if path.is_file())
     except (ValueError, NotImplementedError, IndexError) as error:
         raise UserError(f"-files '{pattern}' is not a valid pattern inside {folder}; try '*.txt'") from error
-    return [folder / name for name in names if not re.search(r"(^|/)\.", name) and name not in CACHE_FILES]
+    return [folder / name for name in names if not re.search(r"(^|/)\.|\.pt$", name) and name not in CACHE_FILES]
 
 
 def suggestion(folder: Path) -> str:

@@ -32,8 +32,7 @@ def streams_predictor(checkpoint: Checkpoint, batch_size: int, device: str) -> P
 
     from model.char_rnn import CharRNN
 
-    if checkpoint.precision == "bfloat16":
-        torch.set_float32_matmul_precision("medium")
+    torch.set_float32_matmul_precision("medium" if checkpoint.precision == "bfloat16" else "highest")
     model = CharRNN.from_arrays(checkpoint.model_shape, checkpoint.parameters).to(device)
     state = model.zero_state(batch_size)
 

@@ -172,7 +172,7 @@ def end_of_rows(path: Path, train_losses: np.ndarray) -> int:
         ours = False
     if not ours or end == len(header) < path.stat().st_size:
         raise UserError(
-            f"{path} exists and is not the log of this run so far; choose another file for -log_csv, or continue its "
-            "run with -resume"
+            f"{path} exists and is not the log of this run up to its checkpoint; "
+            "choose another file for -log_csv, or continue its run with -resume"
         )
     return end

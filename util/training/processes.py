@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +48,11 @@ class Processes:
             raise UserError(f"{self.size} processes need a -batch_size of at least {self.size}; it is {batch_size}")
         return slice(self.rank * batch_size // self.size, (self.rank + 1) * batch_size // self.size)
 
-    def connect(self, device: str, mine: dict[str, Any], threads: int = 0) -> None:
+    def connect(self, device: str, must_agree: Callable[[], dict[str, Any]], threads: int) -> None:
         """Joins the other processes, and takes so many threads or, with 0, this one's share of the machine's cores.
 
-        Raises UserError, which names the first difference, unless `mine`, the code and the versions are the same in all
-        of them, and if two of them have the same GPU as their device.
+        Raises UserError, which names the first difference, unless what `must_agree` returns, the code and the versions
+        are the same in all of them, and if two of them have the same GPU as their device.
         """
         import torch
         from torch import distributed
@@ -64,9 +65,13 @@ class Processes:
         if self.size == 1:
             return
         # Joining may take long, since one process may still be indexing the text. After that, none should be late.
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        try:
+            distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        except (ValueError, RuntimeError) as error:
+            why = str(error).splitlines()[0]
+            raise UserError(f"cannot join the other processes, which torchrun starts: {why}") from error
         code = sorted([*ROOT.glob("*.py"), *ROOT.glob("model/**/*.py"), *ROOT.glob("util/**/*.py")])
-        mine = mine | {
+        mine = must_agree() | {
             "source code": hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest(),
             "torch version": torch.__version__,
             "kind of device": device.partition(":")[0],

@@ -16,6 +16,6 @@ class Record(NamedTuple):
 class WrongLoss(UserError):
     """The loss is not a number, or exploded, in the iteration that `record` is of."""
 
-    def __init__(self, sentence: str, record: Record | None = None) -> None:
+    def __init__(self, sentence: str, record: Record) -> None:
         super().__init__(sentence)
         self.record = record

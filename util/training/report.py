@@ -44,6 +44,12 @@ def how_to_continue(folder: CheckpointFolder) -> str:
     return f"resume with: {launcher} train.py -resume {shlex.quote(str(folder.last.path))}"
 
 
+def last_good(folder: CheckpointFolder) -> str:
+    """Returns which checkpoint is left of a run that has gone wrong."""
+    path = folder.last.path
+    return f"the last good checkpoint is {path}" if path else "there is no checkpoint yet"
+
+
 def how_to_sample(path: Path) -> str:
     """Returns the command that samples from a checkpoint."""
     return f"python sample.py {shlex.quote(str(path))}"

@@ -6,7 +6,7 @@ import runpy
 import shlex
 import sys
 from argparse import Namespace
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +40,19 @@ class Start:
     """The checkpoint whose model the run starts from or continues with."""
     resumed_from: Path | None = None
     """The checkpoint's file, if the run continues with it."""
+    forked: bool = False
+    """Whether it continues in another way, such as with another learning rate."""
 
-    train_losses: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    """Those of the iterations that the run has already done."""
-    text_sha256: str | None = None
-    """The identity of the text that the run must continue with; None if any text will do."""
+    @property
+    def train_losses(self) -> np.ndarray:
+        """Those of the iterations that the run has already done."""
+        return self.checkpoint.train_losses if self.checkpoint and self.resumed_from else np.zeros(0)
+
+    @property
+    def text_sha256(self) -> str | None:
+        """The identity of the text that the run must continue with; None if any text will do."""
+        training = self.checkpoint.training if self.checkpoint and self.resumed_from else None
+        return training["text_sha256"] if training else None
 
 
 def starting_point(options: Namespace, flags: Flags) -> Start:
@@ -96,7 +104,7 @@ def resume(given: Namespace, flags: Flags) -> Start:
     # The run continues in the checkpoint's own folder: nothing is ever written to a path that comes out of a file.
     options.checkpoint_dir, options.given = path.parent, given.given
     # The flag is the learning rate that the run began with; what matters is the current one.
-    before = vars(options) | {"learning_rate": training["learning_rate"]}
+    before, forked = vars(options) | {"learning_rate": training["learning_rate"]}, False
     for name in sorted(given.given - {"resume"}):
         old, new = before[name], getattr(given, name)
         if old == new:
@@ -108,10 +116,11 @@ def resume(given: Namespace, flags: Flags) -> Start:
                 f"leave it out, or start a new run with -init_from {path}"
             )
         log(f"continuing with {name}={becomes} instead of {was}")
+        forked = forked or flags.roles[name] is Role.COURSE
         setattr(options, name, new)
         if name == "learning_rate":
             training[name] = new
-    return Start(options, checkpoint, path, checkpoint.train_losses, training["text_sha256"])
+    return Start(options, checkpoint, path, forked)
 
 
 def stored_options(path: Path, checkpoint: Checkpoint, flags: Flags) -> dict[str, Any]:
@@ -132,12 +141,20 @@ def saved_options(options: Namespace, flags: Flags) -> dict[str, str | int | flo
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
+def must_agree(options: Namespace, flags: Flags, text_sha256: str, trainer: Trainer) -> dict[str, Any]:
+    """Returns what all processes that train one model must have the same."""
+    same = [getattr(options, n) for n, r in flags.roles.items() if r in (Role.RUN, Role.COURSE, Role.PACE)]
+    return {"text": text_sha256, "flags": same, "starting checkpoint": trainer.flat.values.double().sum().item()}
+
+
 def find_input(start: Start) -> Source:
     """Finds the run's text; the example text is made if it is missing. Raises UserError if a run's text has moved."""
     options, example = start.options, ROOT / "data" / "tinyshakespeare"
     if options.separator and not options.files:
         tell("warning: -separator has no effect without -files")
     if found := text_of_run(vars(options)):
+        if options.log_csv and any(Path(options.log_csv).resolve() == file.resolve() for file in found.files):
+            raise UserError(f"-files matches {options.log_csv}, which -log_csv writes; put it into another folder")
         return found
     if start.resumed_from and "data_dir" not in options.given:
         raise UserError(f"the text of this run is no longer in {options.data_dir}; give its folder with -data_dir")
@@ -188,9 +205,9 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
         torch.set_float32_matmul_precision("medium")
     random = Torch7Random(options.seed)
     model = CharRNN(*shape).to(device=device, dtype=torch.float64 if options.dtype == "float64" else torch.float32)
-    if checkpoint:
+    if checkpoint and not start.resumed_from:
         model.load_arrays(checkpoint.parameters)
-    else:
+    elif not checkpoint:
         random.skip(size)  # the original initializes twice and keeps the second draw
         model.initialize(lambda count: torch.from_numpy(random.uniform(count, -0.08, 0.08)))
     log(f"number of parameters in the model: {size}")

@@ -37,14 +37,14 @@ LONG = 2.0  # a validation of more seconds than this shows its progress, and can
 
 
 class Trainer:
-    """A model in training. `options` are the flags of train.py; only those about optimization are used."""
+    """A model in training. `options` are the flags of train.py."""
 
     def __init__(
         self, model: CharRNN, batches: Batches, random: Torch7Random, processes: Processes, options: Namespace
     ) -> None:
         self.model, self.batches, self.random, self.processes = model, batches, random, processes
         self.options = options
-        self.interrupted: Callable[[], object] = bool  # returns something true once this process has been asked to stop
+        self.interrupted: Callable[[], object] = lambda: False  # whether this process has been asked to stop
         self.flat = FlatParameters(model)
         self.device = self.flat.values.device
         self.optimizer = OPTIMIZERS[options.optim](self.flat.values, self.flat.gradient, options.decay_rate)
@@ -64,9 +64,10 @@ class Trainer:
         if options.dropout:
             # The original draws step by step, and in each step layer by layer; each process draws for all streams.
             shape = options.seq_length, model.num_layers, options.batch_size, model.rnn_size
-            self._draws = Draws(random, shape, 1 - options.dropout)
             if self.device.type == "cuda":
                 self._draws = GPUDraws(random, shape, 1 - options.dropout, self.device, options.seed)
+            else:
+                self._draws = Draws(random, shape, 1 - options.dropout)
 
     @property
     def epoch(self) -> float:
