@@ -2,11 +2,13 @@
 
 import os
 import stat
+from pathlib import Path
 
 from tests.campaigns.outputs import campaign
 from tests.helpers.folders import names
 from tests.helpers.refusals import refused
 from tests.helpers.scripts import become_nobody, run, run_here
+from util.checkpoint.store import load_checkpoint
 
 
 def test_nothing_that_is_read_is_written_over(tmp_path):
@@ -23,6 +25,12 @@ def test_a_text_is_replaced_and_keeps_its_mode(checkpoint, tmp_path):
     assert run_here("sample.py", checkpoint, "-length=20", "-output", tmp_path / "link").returncode == 0
     assert poem.read_bytes() == printed and len(printed) == 21 and stat.S_IMODE(poem.stat().st_mode) == 0o600
     assert os.readlink(tmp_path / "link") == "poem.txt" and names(tmp_path) == {"link", "poem.txt"}
+
+
+def test_the_training_text_is_not_replaced(checkpoint):
+    folder = Path(load_checkpoint(checkpoint).options["data_dir"])
+    done = run_here("sample.py", checkpoint, "-verbose=0", "-output", folder / "input.txt")
+    refused(done, "input.txt", "-output")
 
 
 def test_where_the_user_may_not_write(checkpoint, read_only_dir):

@@ -18,9 +18,11 @@ import train
 from model.stepper import Stepper
 from tests.helpers.checkpoints import rewrite
 from tests.helpers.folders import folder_in, names
+from tests.helpers.inputs import numbers
 from tests.helpers.logs import saved
-from tests.helpers.refusals import refused_to_train
+from tests.helpers.refusals import refused, refused_to_train
 from tests.helpers.runs import finish
+from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
 from util.training.trainer import Trainer
@@ -49,6 +51,16 @@ def test_a_checkpoint_does_not_say_where_to_write(halfway, tmp_path):
     rewrite(halfway, here / "x.pt", options=options | {"savefile": "../elsewhere/x"})
     refused_to_train(finish(tmp_path, "-resume", here / "x.pt").done, "-savefile", "cannot be part of a file name")
     assert names(elsewhere) == set()
+
+
+def test_a_checkpoint_does_not_say_what_to_read(halfway, tmp_path):
+    secret = folder_in(tmp_path, "secret")
+    (secret / "input.txt").write_bytes(numbers(140)[1:])
+    rewrite(halfway, tmp_path / "x.pt", options=load_checkpoint(halfway).options | {"data_dir": str(secret)})
+    for script, *flags in (("evaluate.py", "-gpuid=-1"), ("visualize.py",)):
+        refused(run(script, "x.pt", *flags, cwd=tmp_path), "is not the text that the run was trained on", "-data_dir")
+    assert names(secret) == {"input.txt"} and "x.html" not in names(tmp_path)
+    assert run("evaluate.py", "x.pt", "-data_dir", secret, cwd=tmp_path).returncode == 0
 
 
 def test_a_run_does_not_go_on_in_another_precision(halfway, tmp_path):
