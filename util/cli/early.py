@@ -12,7 +12,7 @@ from util.errors import is_out_of_memory
 # numpy multiplies matrices by vectors here, which is bound by memory: a second thread gains nothing.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # OpenMP's threads spin while they wait: on a busy machine they starve other programs, and each other.
-os.environ.setdefault("GOMP_SPINCOUNT", "4000")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
