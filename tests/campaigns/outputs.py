@@ -50,6 +50,7 @@ OUTPUTS = [
     Output(
         "train.py -resume x.pt -data_dir text -max_epochs 2 -checkpoint_dir cv -log_csv {}",
         (*TEXT, *CHECKPOINTS, *TABLES),
+        replaces=False,  # its rows are of after the checkpoint, so nothing shows whose they are
     ),
     Output(f"train.py {TRAIN} -checkpoint_dir {{}}", (*TEXT, *CHECKPOINTS, *TABLES), folder=True),
     Output("sample.py x.pt -length 9 -primetext_file prime.txt -output {}", ("prime.txt", *CHECKPOINTS)),
