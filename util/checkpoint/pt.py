@@ -56,6 +56,13 @@ class Members:
         """Returns a member's content, checked against the zip file's checksum."""
         return self._archive.read(f"{self._folder}/{name}")
 
+    def pickle(self) -> bytes:
+        """Returns the pickle, unless it is so long that its values would fill the memory."""
+        program = self.read("data.pkl")
+        if len(program) > LONGEST_PICKLE:
+            raise ValueError("its description is too long")
+        return program
+
     def storage(self, kind: Any, name: Any, key: Any, _location: Any, count: Any) -> np.ndarray:
         """Returns the storage that a persistent id names."""
         if kind != "storage" or type(name) is not str or type(key) is not str:
@@ -104,11 +111,8 @@ def unpickle(members: Members) -> Any:
         del stack[start:]
         return items
 
-    program = members.read("data.pkl")
-    if len(program) > LONGEST_PICKLE:
-        raise ValueError("its description is too long")
     argument: Any
-    for opcode, argument, _ in pickletools.genops(program):
+    for opcode, argument, _ in pickletools.genops(members.pickle()):
         match opcode.name:
             case "PROTO":
                 pass
