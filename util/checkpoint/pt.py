@@ -118,10 +118,8 @@ def unpickle(members: Members) -> Any:
                 pass
             case "MARK":
                 marks.append(len(stack))
-            case name if name in LITERALS:
-                stack.append(argument)
-            case name if name in CONSTANTS:
-                stack.append(CONSTANTS[name])
+            case name if name in LITERALS or name in CONSTANTS:
+                stack.append(CONSTANTS.get(name, argument))
             case "EMPTY_DICT":
                 stack.append({})
             case "TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3" as name:
