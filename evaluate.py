@@ -36,6 +36,7 @@ from util.cli.flags import STRING, SWITCH, Flags
 from util.errors import UserError
 from util.sampling.copied import print_novelty
 from util.text.batches import SPLITS
+from util.text.cache import index_type
 from util.text.source import Source, code_points
 from util.training.evaluation import numpy_predictor, streams_predictor
 
@@ -127,8 +128,8 @@ def predict_file(checkpoint: Checkpoint, source: Source) -> Task:
     Raises UserError if it is not text, or has characters that the model does not know.
     """
     vocabulary = checkpoint.vocabulary
-    chunks = source.characters(vocabulary.encoding, "reading the text")
-    indices = np.concatenate([vocabulary.indices_of(chunk, str(source)).astype(np.int32) for chunk in chunks])
+    chunks, smallest = source.characters(vocabulary.encoding, "reading the text"), index_type(vocabulary)
+    indices = np.concatenate([vocabulary.indices_of(chunk, str(source)).astype(smallest) for chunk in chunks])
     if len(indices) < 2:
         raise UserError(f"{source} is too short: predicting takes at least two characters")
     windows = (indices[start : start + PIECE + 1, None].astype(int) for start in range(0, len(indices) - 1, PIECE))

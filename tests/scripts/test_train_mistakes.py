@@ -72,6 +72,12 @@ def test_a_small_text_costs_a_warning(train):
     assert "the text is short" not in train(*sizes, "-max_epochs", "1").stderr
 
 
+def test_fractions_that_leave_too_little_for_a_split_cost_a_warning(train):
+    done = train("-batch_size", "5", "-train_frac", "0.97", "-max_epochs", "1")
+    assert re.search(r"^warning: -train_frac 0.97 and -val_frac \S+ leave \d+ batches for training", done.stderr, re.M)
+    assert "-train_frac" not in train("-batch_size", "5", "-max_epochs", "1").stderr
+
+
 # Flags
 
 

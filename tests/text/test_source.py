@@ -74,6 +74,8 @@ WINDOWS = "It\u2019s \u201cthe best\u201d of times \u2013 or so, in the caf\xe9 
         (gzip.compress(b"text " * 100, mtime=0), "compressed by gzip; give it a name that ends in .gz"),
         (b"PK\x03\x04\x14\0\0\0\x08\0\xb4\x52\xff", "a zip archive, as .docx and .epub files are; unpack it"),
         (b"%PDF-1.5\n%\xd0\xd4\xc5\xd8\n", "a PDF; save its text"),
+        (b"\x89PNG\r\n\x1a\n", "it seems to be a picture"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "it seems to be a picture"),
     ],
 )
 def test_what_to_do_about_what_is_not_utf_8(content, words, tmp_path):
@@ -87,6 +89,7 @@ def test_what_to_do_about_what_is_not_utf_8(content, words, tmp_path):
     [
         ("plain".encode("utf-16-be"), "utf-8", "-encoding utf-16-le or utf-16-be"),
         (WINDOWS.encode("cp1252"), "latin-1", "-encoding cp1252"),
+        (b"one\rtwo\r", "utf-8", "its lines end with a carriage return alone"),
         (bytes(range(256)), "bytes", ""),
         (LATIN.encode("latin-1"), "latin-1", ""),
         ("\0\n".encode("utf-16"), "utf-16", ""),
