@@ -1,36 +1,32 @@
-"""What each cell is made of: its gates, its states, and the shapes of its parameters.
+"""The shapes of a model's parameters, without torch, so that a checkpoint can be checked and sampled from without it.
 
-Without torch, so that a checkpoint can be read, checked and sampled from without it.
-
-Letters: V characters in the vocabulary, H outputs of a layer, L layers, G gates.
+Letters: V characters in the vocabulary, H units of a layer, L layers.
 """
 
 from __future__ import annotations
 
 import math
 
-GATES = {"lstm": ("i", "f", "o", "g"), "gru": ("z", "r", "n"), "rnn": ("h",)}
-"""A cell's gates, in the order of their blocks in its weights (inputs, G·H)."""
-STATES = {"lstm": ("c", "h"), "gru": ("h",), "rnn": ("h",)}
-"""What a cell carries from one step to the next, in the order of the state (L, states, B, H); the output h is last."""
+from model.cells import CELLS, Shapes
 
 
-def parameter_shapes(V: int, H: int, L: int, model: str) -> dict[str, tuple[int, ...]]:
+def parameter_shapes(V: int, H: int, L: int, model: str) -> Shapes:
     """Returns the shape of each of CharRNN's parameters, by its name there.
 
     Weights are (inputs, outputs), except for the decoder's, which is torch's own (outputs, inputs).
     """
-    width = len(GATES[model]) * H
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes: Shapes = {}
     for layer in range(L):
-        shapes[f"layers.{layer}.i2h_weight"] = (V if layer == 0 else H, width)
-        shapes[f"layers.{layer}.i2h_bias"] = (width,)
-        shapes[f"layers.{layer}.h2h_weight"] = (H, width)
-        shapes[f"layers.{layer}.h2h_bias"] = (width,)
+        of_layer = CELLS[model].shapes(H if layer else V, H)
+        shapes |= {f"layers.{layer}.{name}": shape for name, shape in of_layer.items()}
     return shapes | {"decoder.weight": (V, H), "decoder.bias": (V,)}
 
 
 def count_parameters(V: int, H: int, L: int, model: str) -> int:
     """Returns how many parameters a CharRNN has, without making a list as long as its layers."""
-    one, two = (sum(math.prod(shape) for shape in parameter_shapes(V, H, layers, model).values()) for layers in (1, 2))
+    one, two = (sum(map(math.prod, parameter_shapes(V, H, layers, model).values())) for layers in (1, 2))
     return one + (L - 1) * (two - one)
+
+
+GATES = {name: cell.gates for name, cell in CELLS.items()}
+STATES = {name: cell.states for name, cell in CELLS.items()}

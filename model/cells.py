@@ -1,0 +1,105 @@
+"""The cells: each one once, as its equations, for numpy and torch alike.
+
+All that the program knows of a cell follows from its class here: what `-model` may be, the parameters and how they
+start, what a checkpoint must hold, sampling (stepper.py) and training (layer.py). To add a cell, write its class and
+name it in CELLS.
+
+Letters: I inputs, H units of a layer, G gates. Arrays are (..., H), where ... may be several streams or nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Shapes = dict[str, tuple[int, ...]]
+
+INITIAL_RANGE = 0.08
+"""The parameters of a new model are drawn from between minus and plus this."""
+
+
+class Cell:
+    """What all cells have. `step` returns the states after a step, given those before it.
+
+    xp has the functions sigmoid and tanh: it is torch, or stepper.py's Numpy. a (..., G·H) is what the input x adds to
+    the gates, W_i2h x + b_i2h + b_h2h: i2h is from input to hidden, h2h from hidden to hidden. p has the layer's
+    parameters as attributes; weights are (inputs, outputs), so W_h2h h is h @ p.h2h_weight.
+    """
+
+    gates: tuple[str, ...]  # in the order of their blocks in a and in the weights (inputs, G·H)
+    states: tuple[str, ...]  # what one step leaves to the next, (..., H) each; the output h is last
+    start_open: tuple[str, ...] = ()  # gates whose i2h biases start at 1
+    linear_maps: tuple[tuple[str, str | None], ...] = (("i2h", None), ("h2h", None))
+    """The original's linear maps, in the order of its parameters: to one gate, or with None to all."""
+
+    @staticmethod
+    def step(xp: Any, a: Any, p: Any, *states: Any) -> tuple[Any, ...]:
+        raise NotImplementedError
+
+    @staticmethod
+    def more(H: int) -> Shapes:
+        """Returns the shapes of the parameters that the cell has beyond the four of every layer."""
+        return {}
+
+    @classmethod
+    def shapes(cls, I: int, H: int) -> Shapes:  # noqa: E741
+        """Returns the shapes of all parameters of a layer, by name."""
+        GH = len(cls.gates) * H
+        return {"i2h_weight": (I, GH), "i2h_bias": (GH,), "h2h_weight": (H, GH), "h2h_bias": (GH,)} | cls.more(H)
+
+
+class LSTM(Cell):
+    """Long short-term memory: Hochreiter and Schmidhuber (1997), Gers, Schmidhuber and Cummins (2000).
+
+    i, the input gate, says how much of the candidate is written to the memory c.
+    f, the forget gate, says how much of the memory is kept.
+    o, the output gate, says how much of the memory is shown, to the layer above and to the next step.
+    g, the candidate, is what may be written.
+    """
+
+    gates, states, start_open = ("i", "f", "o", "g"), ("c", "h"), ("f",)
+
+    @staticmethod
+    def step(xp, a, p, c, h):
+        H = h.shape[-1]
+        a = a + h @ p.h2h_weight
+        i, f, o = split(xp.sigmoid(a[..., : 3 * H]), H)
+        g = xp.tanh(a[..., 3 * H :])
+        c = f * c + i * g
+        return c, o * xp.tanh(c)
+
+
+class GRU(Cell):
+    """Gated recurrent unit: Cho et al. (2014), as the original has it. In torch.nn's, r multiplies W h + b, z weighs h.
+
+    z, the update gate, says how much of the output is replaced.
+    r, the reset gate, says how much of the output the candidate is made from.
+    n, the candidate, is what replaces it.
+    """
+
+    gates, states = ("z", "r", "n"), ("h",)
+    linear_maps = (("i2h", "z"), ("h2h", "z"), ("i2h", "n"), ("i2h", "r"), ("h2h", "r"), ("h2h", "n"))
+
+    @staticmethod
+    def step(xp, a, p, h):
+        H, W = h.shape[-1], p.h2h_weight
+        z, r = split(xp.sigmoid(a[..., : 2 * H] + h @ W[:, : 2 * H]), H)
+        n = xp.tanh(a[..., 2 * H :] + (r * h) @ W[:, 2 * H :])
+        return (h + z * (n - h),)
+
+
+class RNN(Cell):
+    """The plain recurrent cell: Elman (1990). Its only gate is the new output itself."""
+
+    gates, states = ("h",), ("h",)
+
+    @staticmethod
+    def step(xp, a, p, h):
+        return (xp.tanh(a + h @ p.h2h_weight),)
+
+
+def split(x: Any, H: int) -> list[Any]:
+    """Returns views (..., H) of the blocks that lie side by side in x."""
+    return [x[..., start : start + H] for start in range(0, x.shape[-1], H)]
+
+
+CELLS: dict[str, type[Cell]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
