@@ -52,7 +52,7 @@ def trainer(rnn_size: int, dropout: float) -> Trainer:
     indices = np.random.default_rng(1).integers(0, VOCABULARY, 1_000_000).astype(np.uint8)
     batches = Batches(indices, options.batch_size, options.seq_length, options.train_frac, options.val_frac)
     model = CharRNN(VOCABULARY, rnn_size, options.num_layers)
-    model.initialize(lambda count: torch.rand(count) * 0.16 - 0.08)
+    model.initialize(Torch7Random(1).uniform)
     return Trainer(model, batches, Torch7Random(1), Processes(), options)
 
 

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from model.char_rnn import CharRNN
-from model.fused import why_not
+from model.fast.launch import why_not
 from train import flags
 from util.text.batches import Batches
 from util.torch7_random import Torch7Random
@@ -108,7 +108,7 @@ def trainer(model: str, rnn_size: int, dropout: float, given: Namespace) -> Trai
     indices = np.random.default_rng(1).integers(0, VOCABULARY, 1_000_000).astype(np.uint8)
     batches = Batches(indices, options.batch_size, options.seq_length, options.train_frac, options.val_frac)
     network = CharRNN(VOCABULARY, rnn_size, LAYERS, model).cuda()
-    network.initialize(lambda count: torch.rand(count) * 0.16 - 0.08)
+    network.initialize(Torch7Random(1).uniform)
     return Trainer(network, batches, Torch7Random(1), Processes(), options)
 
 

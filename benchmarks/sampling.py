@@ -18,17 +18,18 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as sample.py does
 
 import numpy as np
-import torch
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from model.char_rnn import CELLS, CharRNN
+from model.cells import CELLS
+from model.char_rnn import CharRNN
 from model.stepper import Stepper
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import save_checkpoint
 from util.sampling.drawing import drawing, sample
 from util.text.vocabulary import Vocabulary
+from util.torch7_random import Torch7Random
 
 
 def main() -> None:
@@ -70,7 +71,7 @@ def main() -> None:
 def write_checkpoint(path: Path, model: str, rnn_size: int, options: Namespace) -> Checkpoint:
     """Writes a checkpoint of an untrained model, and returns it."""
     network = CharRNN(options.vocab_size, rnn_size, options.num_layers, model)
-    network.initialize(lambda count: torch.rand(count) * 0.16 - 0.08)
+    network.initialize(Torch7Random(1).uniform)
     flags = {"model": model, "rnn_size": rnn_size, "num_layers": options.num_layers}
     checkpoint = Checkpoint(
         options=flags | {"batch_size": 1, "seq_length": 1, "dropout": 0.0},

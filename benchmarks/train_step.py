@@ -23,8 +23,9 @@ from torch.nn.functional import nll_loss, one_hot
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from model.cells import CELLS
 from model.char_rnn import CharRNN
-from model.shapes import GATES
+from util.torch7_random import Torch7Random
 from util.training.optimizer import FlatParameters, RMSprop
 
 Step = Callable[[Tensor, Tensor], None]
@@ -32,7 +33,7 @@ Step = Callable[[Tensor, Tensor], None]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Times a training step.")
-    parser.add_argument("-model", nargs="+", default=list(GATES), choices=GATES)
+    parser.add_argument("-model", nargs="+", default=list(CELLS), choices=CELLS)
     parser.add_argument("-rnn_size", type=int, nargs="+", default=[128, 512])
     parser.add_argument("-num_layers", type=int, default=2)
     parser.add_argument("-vocab_size", type=int, default=65)
@@ -84,7 +85,7 @@ def compare(model: str, rnn_size: int, options: argparse.Namespace) -> None:
 def ours(vocab_size: int, rnn_size: int, num_layers: int, model: str, batch_size: int, dtype: str) -> Step:
     """Returns a step like that of util.training.trainer, without reading the text."""
     network = CharRNN(vocab_size, rnn_size, num_layers, model)
-    network.initialize(lambda count: torch.rand(count) * 0.16 - 0.08)
+    network.initialize(Torch7Random(1).uniform)
     flat = FlatParameters(network)
     optimizer = RMSprop(flat.values, flat.gradient, 0.95)
     state = network.zero_state(batch_size)
@@ -168,7 +169,7 @@ def detached(state: object) -> object:
 
 def bare_products(V: int, H: int, L: int, model: str, B: int, S: int) -> Step:
     """Returns only the matrix products of a step, forward and backward, over all time steps at once if possible."""
-    width = len(GATES[model]) * H
+    width = len(CELLS[model].gates) * H
     h, gates, weight = torch.randn(S * B, H), torch.randn(S * B, width), torch.randn(H, width)
     out_h, out_gates, out_weight = torch.empty_like(h), torch.empty_like(gates), torch.empty_like(weight)
     logits, decoder = torch.randn(S * B, V), torch.randn(H, V)

@@ -1,6 +1,6 @@
 """The character-level language model: one-hot input, recurrent layers with dropout between, a linear decoder.
 
-Letters: S time steps, B streams, V characters in the vocabulary, H outputs of a layer, L layers.
+Letters: S time steps, B streams, V characters in the vocabulary, H units of a layer, L layers.
 """
 
 from __future__ import annotations
@@ -11,13 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.gru import GRU
+from model.cells import CELLS, INITIAL_RANGE
+from model.fast.unrolled import FAST, Unrolled
 from model.layer import Layer
-from model.lstm import LSTM
-from model.rnn import RNN
-from model.shapes import STATES
-
-CELLS: dict[str, type[Layer]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 
 
 class CharRNN(nn.Module):
@@ -25,11 +21,10 @@ class CharRNN(nn.Module):
 
     def __init__(self, vocab_size: int, rnn_size: int, num_layers: int, model: str = "lstm") -> None:
         super().__init__()
-        self.rnn_size, self.num_layers = rnn_size, num_layers
-        self.num_states = len(STATES[model])
-        self.layers = nn.ModuleList(
-            CELLS[model](vocab_size if layer == 0 else rnn_size, rnn_size) for layer in range(num_layers)
-        )
+        self.rnn_size, self.num_layers, self.num_states = rnn_size, num_layers, len(CELLS[model].states)
+        make = Unrolled if model in FAST else Layer
+        sizes = [vocab_size] + [rnn_size] * (num_layers - 1)
+        self.layers: Sequence[Layer] = nn.ModuleList(make(model, size, rnn_size) for size in sizes)  # type: ignore[assignment]
         self.decoder = nn.Linear(rnn_size, vocab_size)  # skip_init would import sympy, a third of a second
         nn.init.zeros_(self.decoder.weight)
         nn.init.zeros_(self.decoder.bias)
@@ -41,11 +36,11 @@ class CharRNN(nn.Module):
         of factors for the output of each layer. No gradient goes into the state.
         """
         h, states = x, []
-        for layer, (cell, layer_state) in enumerate(zip(self.layers, state)):
-            h, last_state = cell(h, layer_state)
-            states.append(last_state)
+        for number, (layer, before) in enumerate(zip(self.layers, state, strict=True)):
+            h, after = layer(h, before)
+            states.append(after)
             if masks is not None:
-                h = h * masks[layer]
+                h = h * masks[number]
         return torch.log_softmax(self.decoder(h), dim=-1), torch.stack(states)
 
     def zero_state(self, batch: int) -> Tensor:
@@ -53,22 +48,20 @@ class CharRNN(nn.Module):
         return self.decoder.weight.new_zeros(self.num_layers, self.num_states, batch, self.rnn_size)
 
     def torch7_parameters(self) -> Iterator[Tensor]:
-        """Yields views of the parameters in the flat order of the reference, weights as (outputs, inputs)."""
-        layer: Layer
-        for layer in self.layers:  # type: ignore[assignment]
+        """Yields views of the parameters in the original's flat order, weights as (outputs, inputs)."""
+        for layer in self.layers:
             yield from layer.torch7_parameters()
         yield self.decoder.weight
         yield self.decoder.bias
 
     @torch.no_grad()
-    def initialize(self, uniform: Callable[[int], Tensor]) -> None:
-        """Draws all parameters from `uniform`, which returns as many numbers as asked; LSTM forget gates start open."""
+    def initialize(self, uniform: Callable[[int, float, float], np.ndarray]) -> None:
+        """Draws all parameters; `uniform(count, low, high)` returns so many numbers. Then some gates start open."""
         for parameter in self.torch7_parameters():
-            parameter.copy_(uniform(parameter.numel()).view(parameter.shape))
+            drawn = uniform(parameter.numel(), -INITIAL_RANGE, INITIAL_RANGE)
+            parameter.copy_(torch.from_numpy(drawn).view(parameter.shape))
         for layer in self.layers:
-            if isinstance(layer, LSTM):
-                _, forget, _, _ = layer.i2h_bias.split(self.rnn_size)
-                forget.fill_(1)
+            layer.open_gates()
 
     @torch.no_grad()
     def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:

@@ -33,7 +33,7 @@ def stepper(checkpoint: Checkpoint) -> Stepper:
 def log_probs(checkpoint: Checkpoint, indices: Iterable[int]) -> np.ndarray:
     """After each of the indices, (T, V)."""
     step = stepper(checkpoint)
-    return np.array([step(np.array([index]))[0].copy() for index in indices])
+    return np.array([step(np.array([index]))[0] for index in indices])
 
 
 def rewrite(source: Path, target: Path, **changes: Any) -> Path:

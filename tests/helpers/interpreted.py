@@ -14,13 +14,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from model import fused
-from model.char_rnn import CELLS
+from model.fast import launch
+from model.fast.unrolled import FAST, Unrolled
 from tests.helpers.fake_gpu import trainer
 
 SIZES = ((3, 1, 20, 3), (1, 50, 12, 20), (1, 17, 140, 5))
 LARGE = (1, 3, 520, 2)
-"""Steps, streams, units and inputs: no multiples of a tile, more units than one BK, and in each row of fused.TILES."""
+"""Steps, streams, units and inputs: no multiples of a tile, more units than one BK, and some for each tile."""
 
 
 def error(found: Tensor, expected: Tensor) -> float:
@@ -32,36 +32,37 @@ def layer_results(cell: str, S: int, B: int, H: int, inputs: int, use_kernels: b
     generator = torch.Generator().manual_seed(S + B + H)
     numbers = [torch.randn(shape, generator=generator) for shape in ((S, B, inputs), (2, B, H), (S, B, H))]
     x, state, d_outputs = (values if use_kernels else values.double() for values in numbers)
-    layer = CELLS[cell](inputs, H).to(x.dtype)
+    layer = Unrolled(cell, inputs, H).to(x.dtype)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) / H**0.5)
     x.requires_grad_()
-    outputs, last = layer(x, state[: 2 if cell == "lstm" else 1])
+    outputs, last = layer(x, state[: len(layer.cell.states)])
     outputs.backward(d_outputs)
-    assert bool(next(iter(layer._buffers_for.values())).kernels) == use_kernels
+    assert layer._learning.all_steps.in_kernels == use_kernels
     yield from (outputs, last, x.grad, *(parameter.grad for parameter in layer.parameters()))
 
 
 def trainer_results(cell: str, use_kernels: bool) -> Iterator[Tensor]:
     """Loss, gradient and state of an iteration."""
-    fused.why_not = lambda device: "" if use_kernels else "for comparison"
+    launch.why_not = lambda device: "" if use_kernels else "for comparison"
     found = trainer(cell, device="cpu", dropout=0.3)
-    found.model.initialize(lambda count: torch.rand(count, generator=torch.Generator().manual_seed(count)) - 0.5)
+    random = torch.Generator()
+    found.model.initialize(lambda n, *_: torch.rand(n, generator=random.manual_seed(n)).numpy() - 0.5)
     found.step()
-    assert bool(next(iter(found.model.layers[1]._buffers_for.values())).kernels) == use_kernels
+    assert found.model.layers[1]._learning.all_steps.in_kernels == use_kernels
     yield from (found._outcomes[0], found.flat.gradient, found.state)
 
 
 def main() -> None:
     os.environ["TRITON_INTERPRET"] = "1"
-    fused.why_not = lambda device: ""
+    launch.why_not = lambda device: ""
     errors = {}
-    for cell in CELLS:
+    for cell in FAST:
         for sizes in (*SIZES, LARGE) if cell == "lstm" else SIZES:
             both = (layer_results(cell, *sizes, use_kernels=use_kernels) for use_kernels in (True, False))
             errors[f"{cell} {sizes}"] = max(error(*pair) for pair in zip(*both, strict=True))
-    for cell in CELLS:
+    for cell in FAST:
         both = (trainer_results(cell, use_kernels) for use_kernels in (True, False))
         errors[f"{cell} trainer"] = max(error(*pair) for pair in zip(*both, strict=True))
     json.dump(errors, sys.stdout)

@@ -1,35 +1,36 @@
-"""Each cell, unrolled by hand, against its obvious version under autograd."""
+"""Each cell by hand against its equations under autograd, and the equations against themselves."""
 
+import copy
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from model.char_rnn import CELLS, CharRNN
-from model.shapes import STATES
-from tests.helpers.slow_cells import SLOW
+from model.cells import CELLS
+from model.char_rnn import CharRNN
+from model.fast.unrolled import FAST, Unrolled
+from model.layer import Layer
 
 torch.set_num_threads(1)  # tensors this small only wait for a second one
 
 S, B, I, H = 5, 3, 4, 6  # noqa: E741
 
-
-@pytest.fixture(params=CELLS)
-def name(request):
-    return request.param
+fast = pytest.mark.parametrize("name", FAST)
+every = pytest.mark.parametrize("name", CELLS)
 
 
-def random_layer(name, dtype=torch.float64):
+def random_layer(name, dtype=torch.float64, kind=None):
     torch.manual_seed(1)
-    layer = CELLS[name](I, H).to(dtype)
+    layer = (kind or (Unrolled if name in FAST else Layer))(name, I, H).to(dtype)
     for parameter in layer.parameters():
         parameter.data.uniform_(-1, 1)
     return layer
 
 
 def random_state(layer):
-    return torch.rand(len(STATES[layer.cell]), B, H, dtype=torch.float64) - 0.5
+    return torch.rand(len(layer.cell.states), B, H, dtype=torch.float64) - 0.5
 
 
 @pytest.fixture
@@ -39,23 +40,49 @@ def made(name):
     return layer, torch.randint(0, I, (S, B)), random_state(layer)
 
 
+@pytest.fixture
+def plain(name):
+    """The same layer as its equations."""
+    return random_layer(name, kind=Layer)
+
+
 def gradients(outputs, layer, *inputs):
     weights = torch.linspace(-1, 1, outputs.numel(), dtype=outputs.dtype).view(outputs.shape)
     return torch.autograd.grad((outputs * weights).sum(), [*layer.parameters(), *inputs])
 
 
-def test_equals_the_slow_cell_on_vectors_and_an_index_is_a_one_hot_one(name, made):
+@fast
+def test_the_steps_by_hand_equal_the_equations_and_an_index_is_a_one_hot_vector(made, plain):
     layer, indices, state = made
     vectors = torch.randn(S, B, I, dtype=torch.float64, requires_grad=True)
     for x, as_vectors, inputs in ((vectors, vectors, [vectors]), (indices, one_hot(indices, I).double(), [])):
-        expected, expected_state = SLOW[name](as_vectors, state, layer)
+        expected, expected_state = plain(as_vectors, state)
         outputs, last_state = layer(x, state)
         torch.testing.assert_close(outputs, expected, rtol=1e-12, atol=1e-13)
         torch.testing.assert_close(last_state, expected_state, rtol=1e-12, atol=1e-13)
-        for ours, slow in zip(gradients(outputs, layer, *inputs), gradients(expected, layer, *inputs), strict=True):
-            torch.testing.assert_close(ours, slow, rtol=1e-11, atol=1e-12)
+        for ours, autograds in zip(
+            gradients(outputs, layer, *inputs), gradients(expected, plain, *inputs), strict=True
+        ):
+            torch.testing.assert_close(ours, autograds, rtol=1e-11, atol=1e-12)
 
 
+@every
+def test_the_equations_read_indices_as_one_hot_vectors_and_have_true_gradients(made, plain):
+    _, indices, state = made
+    outputs, _ = plain(indices, state)
+    torch.testing.assert_close(outputs, plain(one_hot(indices, I).double(), state)[0], rtol=1e-12, atol=1e-13)
+
+    def outputs_from(*parameters):
+        changed = copy.deepcopy(plain)
+        for name, parameter in zip([name for name, _ in plain.named_parameters()], parameters):
+            delattr(changed, name)
+            setattr(changed, name, parameter)
+        return changed(indices, state)[0]
+
+    assert torch.autograd.gradcheck(outputs_from, [*plain.parameters()])
+
+
+@every
 def test_float32_is_float64_but_for_rounding(name, made):
     double, x, state = made
     single = random_layer(name, torch.float32)
@@ -68,17 +95,19 @@ def test_float32_is_float64_but_for_rounding(name, made):
         torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5)
 
 
+@fast
 @pytest.mark.parametrize("size", [20.0, 400.0])
-def test_saturated_gates_stay_numbers(name, size, made):
+def test_saturated_gates_stay_numbers(size, made, plain):
     layer, x, state = made
-    for parameter in layer.parameters():
+    for parameter in (*layer.parameters(), *plain.parameters()):
         parameter.data.mul_(size)
-    expected, _ = SLOW[name](one_hot(x, I).double(), state, layer)
+    expected, _ = plain(x, state)
     outputs, _ = layer(x, state)
     torch.testing.assert_close(outputs, expected, rtol=1e-11, atol=1e-12)
     assert all(g.isfinite().all() for g in gradients(outputs, layer))
 
 
+@every
 def test_steps_can_be_split_between_calls(made):
     layer, x, state = made
     with torch.no_grad():
@@ -89,14 +118,16 @@ def test_steps_can_be_split_between_calls(made):
     torch.testing.assert_close(end, last, rtol=0, atol=1e-14)
 
 
+@fast
 def test_backward_after_another_forward_is_refused(made):
     layer, x, state = made
-    outputs, _ = layer(x, state)
+    loss = layer(x, state)[0].sum()
     layer(x, state)
-    with pytest.raises(RuntimeError):
-        outputs.sum().backward()
+    with pytest.raises(RuntimeError, match="ran forward again"):
+        loss.backward()
 
 
+@every
 @pytest.mark.parametrize("learning", [True, False])
 def test_a_forward_of_another_shape_disturbs_no_backward(made, learning):
     layer, x, state = made
@@ -108,6 +139,7 @@ def test_a_forward_of_another_shape_disturbs_no_backward(made, learning):
     assert all(torch.equal(a, b) for a, b in zip(gradients(outputs, layer), expected, strict=True))
 
 
+@fast
 @pytest.mark.parametrize("validates_first", [True, False])
 def test_reading_another_text_leaves_the_buffers_of_learning_where_they_are(made, validates_first):
     """A captured CUDA graph goes on writing to them."""
@@ -123,6 +155,15 @@ def test_reading_another_text_leaves_the_buffers_of_learning_where_they_are(made
     assert layer(x, state)[0].data_ptr() == place
 
 
+@fast
+def test_another_precision_takes_other_buffers(made):
+    layer, x, state = made
+    expected = layer(x, state)[0].clone()
+    single, _ = layer.float()(x, state.float())
+    torch.testing.assert_close(single.double(), expected, rtol=0, atol=2e-6)
+
+
+@every
 def test_gradients_are_the_parameters_own(name):
     """So any optimizer can train a model, and what was learned before is not overwritten by the next pass."""
     layer = random_layer(name)
@@ -155,11 +196,11 @@ def test_number_of_parameters(model, layers, size, vocabulary, count):
 def drawn(model):
     """The model with the numbers 0, 1, 2, ... for the random ones."""
     numbers = itertools.count()
-    model.initialize(lambda n: torch.tensor([float(next(numbers)) for _ in range(n)]))
+    model.initialize(lambda n, low, high: np.array([float(next(numbers)) for _ in range(n)]))
     return model
 
 
-def test_parameters_are_drawn_in_the_reference_order():
+def test_parameters_are_drawn_in_the_original_s_order():
     """Weights out x in, row by row, with their bias after them; then the forget gate's i2h biases are 1."""
     V, size = 3, 2
     model = drawn(CharRNN(V, size, 1, "lstm"))

@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from model import fused
-from model.char_rnn import CELLS
+from model.fast import launch
+from model.fast.unrolled import FAST, Unrolled
 from tests.helpers.inputs import ROOT
 
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("triton"), reason="there is no Triton for this system")
@@ -55,15 +55,15 @@ def test_the_kernels_compile_and_fit_the_shared_memory_of_small_gpus(tmp_path, m
 
     if not triton.__version__.startswith("3.6."):
         pytest.skip("how to compile without a GPU differs between versions")
-    from model import kernels
+    from model.fast import kernels
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(fused, "why_not", lambda device: "")
+    monkeypatch.setattr(launch, "why_not", lambda device: "")
     for name, kernel in vars(kernels).items():
         if "forward" in name or "backward" in name:
             monkeypatch.setattr(kernels, name, Compiled(kernel))
-    for cell in CELLS.values():
-        layer = cell(1, 1030)
+    for cell in FAST:
+        layer = Unrolled(cell, 1, 1030)
         outputs, _ = layer(torch.zeros(1, 1, 1), torch.zeros(2, 1, 1030))
         outputs.sum().backward()
     assert len(Compiled.shared_memory) == 8

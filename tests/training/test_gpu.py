@@ -9,12 +9,13 @@ import sys
 import pytest
 import torch
 
-from model import fused
 from model.char_rnn import CharRNN
+from model.fast import launch, unrolled
 from tests.helpers.checkpoints import checkpoints, same
 from tests.helpers.golden import RUNS
 from tests.helpers.inputs import GOLDEN, ROOT, SMALL, numbers
 from util.checkpoint.store import load_checkpoint
+from util.torch7_random import Torch7Random
 
 pytestmark = [
     pytest.mark.gpu,
@@ -62,18 +63,16 @@ def test_single_precision_equals_the_cpu_but_for_rounding(model, tmp_path):
 @pytest.mark.parametrize(("rnn_size", "batch_size"), [(128, 50), (130, 17), (512, 1), (1030, 50)])
 def test_the_kernels_compute_what_the_plain_cells_compute(model, rnn_size, batch_size, monkeypatch):
     device = torch.device("cuda:0")
-    assert not fused.why_not(device)
+    assert not launch.why_not(device)
     generator = torch.Generator(device).manual_seed(1)
     x = torch.randint(0, 65, (7, batch_size), generator=generator, device=device)
     found = []
-    for kernels_for in (fused.kernels_for, lambda *_: None):
-        monkeypatch.setattr(fused, "kernels_for", kernels_for)
+    for kernel_steps in (unrolled.kernel_steps, lambda *_: None):
+        monkeypatch.setattr(unrolled, "kernel_steps", kernel_steps)
         network = CharRNN(65, rnn_size, 2, model).to(device)
-        network.initialize(
-            lambda count: torch.rand(count, generator=torch.Generator().manual_seed(count)) * 0.16 - 0.08
-        )
+        network.initialize(Torch7Random(1).uniform)
         log_probs, state = network(x, network.zero_state(batch_size))
-        assert bool(next(iter(network.layers[0]._buffers_for.values())).kernels) == (not found)
+        assert network.layers[0]._learning.all_steps.in_kernels == (not found)
         (log_probs[..., 3].sum() / batch_size).backward()
         found.append([log_probs.detach().clone(), state, *(p.grad.clone() for p in network.parameters())])
     for ours, plain in zip(*found, strict=True):

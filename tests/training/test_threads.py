@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from model.char_rnn import CELLS
+from model.fast.unrolled import Unrolled
 from util.training.log import RunLog
 
 
@@ -16,7 +16,7 @@ def test_the_steps_of_a_small_model_use_fewer_threads(cell, rnn_size, number, mo
     chosen = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
-    outputs, _ = CELLS[cell](3, rnn_size)(torch.zeros(1, 50, 3), torch.zeros(2, 50, rnn_size))
+    outputs, _ = Unrolled(cell, 3, rnn_size)(torch.zeros(1, 50, 3), torch.zeros(2, 50, rnn_size))
     outputs.sum().backward()
     assert chosen == [number, 8, number, 8]
 

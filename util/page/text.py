@@ -102,9 +102,14 @@ def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequ
         if t:
             total -= float(log_probs[np.arange(N), indices][lengths > t].sum())
         log_probs = step(indices)
-        cells[:, t] = np.concatenate([layer.shown.reshape(N, H) for layer in step.layers], axis=1)
+        cells[:, t] = np.concatenate([shown(states).reshape(N, H) for states in step.states], axis=1)
     loss = total / max(1, int(lengths.sum()) - N)
     return loss, np.concatenate([rows[:length] for rows, length in zip(cells, lengths)])
+
+
+def shown(states: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns what the page shows of a layer's states: tanh c of an LSTM's (c, h), and h of the others."""
+    return np.tanh(states[0]) if len(states) > 1 else states[0]
 
 
 def written_texts(checkpoint: Checkpoint, length: int, seed: int, texts: int) -> list[str]:

@@ -191,7 +191,7 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
     import torch  # takes seconds, so not before flags and data have been checked
 
     from model.char_rnn import CharRNN
-    from model.fused import why_not
+    from model.fast.launch import why_not
     from util.training.trainer import Trainer
 
     options, checkpoint = start.options, start.checkpoint
@@ -209,7 +209,7 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
         model.load_arrays(checkpoint.parameters)
     elif not checkpoint:
         random.skip(size)  # the original initializes twice and keeps the second draw
-        model.initialize(lambda count: torch.from_numpy(random.uniform(count, -0.08, 0.08)))
+        model.initialize(random.uniform)
     log(f"number of parameters in the model: {size}")
     trainer = Trainer(model, batches, random, processes, options)
     if checkpoint and start.resumed_from:
