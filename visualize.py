@@ -11,20 +11,21 @@ if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
 from util.checkpoint.choice import best_checkpoint
-from util.checkpoint.text_of_checkpoint import add_text_flags, check_text_flags
 from util.cli import console
 from util.cli.console import tell
 from util.cli.files import check_output, output
-from util.cli.flags import STRING, SWITCH, Flags, whole
+from util.cli.flags import STRING, SWITCH, Flags, check_text_flags, whole
 from util.page.findings import find_cells
 from util.page.page import page_bytes
-from util.page.text import read_passages, text_for_page
+from util.page.reading import check_model, read_passages
+from util.page.text import text_for_page
+from util.text.batches import SPLITS
 
 
 def flags() -> Flags:
     flags = Flags("Makes a page that shows what a network does.", "python visualize.py CHECKPOINT -file other.txt")
     flags.add_checkpoint()
-    add = add_text_flags(flags, "show", "another text file to show instead; - = standard input")
+    add = flags.add_text("show", SPLITS, "another text file to show instead; - = standard input")
     add("length", whole(1, 100_000), 5000, "number of characters to show")
     add = flags.group("output")
     add("output", STRING, "", "file to write the page to; by default it lies beside the checkpoint, with .html")
@@ -35,21 +36,22 @@ def flags() -> Flags:
 
 def main() -> None:
     options = flags().parse()
-    check_text_flags(options)
-    options.checkpoint, checkpoint = best_checkpoint(options.checkpoint)
-    text = text_for_page(checkpoint, options)
-    target = options.output or options.checkpoint.with_suffix(".html")
-    reads = (options.checkpoint, *text.files)
+    check_text_flags(options.file, options.given)
+    path, checkpoint = best_checkpoint(options.checkpoint)
+    check_model(checkpoint.options["model"])
+    split = options.split if "split" in options.given else ""
+    text = text_for_page(checkpoint, path, options.file, options.data_dir, split, options.length)
+    target, reads = options.output or path.with_suffix(".html"), (path, *text.files)
     check_output(target, "-output", reads, "page")
 
-    parameters = checkpoint.parameters
+    parameters, unit = checkpoint.parameters, checkpoint.vocabulary.unit
     loss, cells = read_passages(checkpoint, parameters, text.searched)
     findings = find_cells(text.searched, cells)
     if options.half:
         parameters = {name: array.astype("float16") for name, array in parameters.items()}
         rounded, _ = read_passages(checkpoint, parameters, text.searched)
-        tell(f"loss on {len(cells):,} characters: {loss:.5f} nats per character, with 16-bit weights {rounded:.5f}")
-    page = page_bytes(checkpoint, options.checkpoint.stem, parameters, text, findings)
+        tell(f"loss on {len(cells):,} {unit}s: {loss:.5f} nats per {unit}, with 16-bit weights {rounded:.5f}")
+    page = page_bytes(checkpoint, path.stem, parameters, text, findings)
     with output(target, "-output", reads, "page") as file:
         file.write(page)
     if options.output != "-":

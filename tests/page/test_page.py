@@ -14,6 +14,7 @@ from tests.helpers.checkpoints import stepper
 from tests.helpers.inputs import GOLDEN, numbers
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint, save_checkpoint
+from util.page.reading import SHOWN
 from util.sampling.growing import sample_text
 from util.text.vocabulary import Vocabulary
 
@@ -31,13 +32,15 @@ def figures():
     checkpoint = load_checkpoint(LSTM)
     step = stepper(checkpoint)
     log_probs = np.full(len(checkpoint.vocabulary), -math.log(len(checkpoint.vocabulary)))
-    bits, cells, gates = [], [], []
+    bits, cells, gates, opened = [], [], [], []
+    sigmoid = step.xp.sigmoid
+    step.xp.sigmoid = lambda x: opened.append(sigmoid(x)) or opened[-1]  # i, f and o of each layer in turn
     for c in TEXT[:1500]:
         index = checkpoint.vocabulary.index[c]
         bits.append(-log_probs[index] / math.log(2))
         log_probs = step(np.array([index]))[0]
-        cells.append(np.concatenate([layer.shown for layer in step.layers]))
-        gates.append([np.concatenate([layer.i, layer.f, layer.o]) for layer in step.layers])
+        cells.append(np.concatenate([SHOWN["lstm"](*states) for states in step.states]))
+        gates.append(opened[-len(step.states) :])
     return np.array(bits), np.array(cells), np.array(gates)
 
 

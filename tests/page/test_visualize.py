@@ -16,7 +16,7 @@ from tests.helpers.refusals import refused
 from tests.helpers.runs import finish
 from tests.helpers.scripts import run, run_here
 from util.checkpoint.store import load_checkpoint
-from util.page.text import read_passages
+from util.page.reading import SHOWN, read_passages
 
 LSTM = GOLDEN / "lstm.t7"
 TEXT = numbers(140).decode()
@@ -150,6 +150,13 @@ def test_flags_and_texts_that_make_no_sense(trained, tmp_path):
     rewrite(trained, tmp_path / "x.pt", options={name: options[name] for name in options if name != "val_frac"})
     refused(run_here("visualize.py", tmp_path / "x.pt"), "x.pt does not say", "-file")
     assert names(tmp_path) == {"empty.txt", "broken.txt", "x.pt"}
+
+
+def test_a_cell_that_the_page_does_not_have(tmp_path, monkeypatch):
+    monkeypatch.delitem(SHOWN, "gru")
+    done = run_here("visualize.py", GOLDEN / "gru.t7", f"-output={tmp_path / 'x.html'}")
+    refused(done, "cannot compute", "'gru'", "lstm, rnn", "model.js")
+    assert names(tmp_path) == set()
 
 
 def test_what_the_docs_show():

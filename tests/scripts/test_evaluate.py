@@ -4,14 +4,12 @@ import csv
 import math
 import re
 import shutil
-from argparse import Namespace
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 
-import evaluate
 from tests.helpers.checkpoints import log_probs, rewrite
 from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN, SMALL, numbers
@@ -19,6 +17,8 @@ from tests.helpers.refusals import refused
 from tests.helpers.runs import finish
 from tests.helpers.scripts import imported, run, run_here
 from util.checkpoint.store import load_checkpoint
+from util.checkpoint.text_of_checkpoint import find_text_of
+from util.evaluation.loss import predict_file
 from util.text.batches import SPLITS, split_sizes
 from util.text.source import Source
 
@@ -135,7 +135,7 @@ def test_the_text_is_looked_for_here_and_beside_the_script(trained, tmp_path, mo
     for place in (tmp_path / "program/x", Path("x")):
         place.mkdir(parents=True)
         (place / "input.txt").touch()
-        assert evaluate.text_of(checkpoint, Namespace(data_dir="")).files == (place / "input.txt",)
+        assert find_text_of(checkpoint, "").files == (place / "input.txt",)
 
 
 def test_a_text_that_is_gone_or_was_split_nobody_knows_how(trained, tmp_path):
@@ -213,14 +213,15 @@ def test_a_row_for_each_line_of_a_file(model, trained, tmp_path, monkeypatch):
     path, file = trained[model], tmp_path / "x.txt"
     lines = ["one", "für Bücher - 道", "", "t", *numbers(20).decode().splitlines()]
     file.write_text("\r\n".join(lines) + "\n", "utf-8", newline="")
-    monkeypatch.setattr("evaluate.SIDE_BY_SIDE", 7)
+    monkeypatch.setattr("util.evaluation.lines.SIDE_BY_SIDE", 7)
     done = run_here("evaluate.py", path, "-file", file, "-lines=1", "-gpuid=-1")
     rows = rows_of(CompletedProcess([], done.returncode, done.stdout.decode(), done.stderr.decode()))
     assert [(row["line"], row["text"]) for row in rows] == [(str(n), line) for n, line in enumerate(lines, 1)]
     for line, row in zip(lines, rows):
         symbols = decoded(path, line.encode())
         nats = expected_loss(path, [symbols]) if len(symbols) > 1 else math.nan
-        found = [float(row[name]) for name in ("characters", "nats", "bits", "perplexity")]
+        unit = load_checkpoint(path).vocabulary.unit
+        found = [float(row[name]) for name in (f"{unit}s", "nats", "bits", "perplexity")]
         expected = [max(0, len(symbols) - 1), nats, nats / math.log(2), math.exp(nats)]
         assert found == pytest.approx(expected, rel=1e-4, nan_ok=True)
     file.write_text("one\nZ\n")
@@ -230,10 +231,10 @@ def test_a_row_for_each_line_of_a_file(model, trained, tmp_path, monkeypatch):
 
 def test_a_file_in_pieces_is_one_stream(trained, tmp_path, monkeypatch):
     monkeypatch.setattr("util.text.source.CHUNK_BYTES", 41)
-    monkeypatch.setattr(evaluate, "PIECE", 40)
+    monkeypatch.setattr("util.evaluation.loss.PIECE", 40)
     (tmp_path / "other.txt").write_bytes(TEXT.encode()[:200])
     checkpoint = load_checkpoint(trained["lstm"])
-    task = evaluate.predict_file(checkpoint, Source(tmp_path / "other.txt"))
+    task = predict_file(checkpoint, Source(tmp_path / "other.txt"))
     pieces = list(task.batches)
     x, y = (np.concatenate(parts)[:, 0] for parts in zip(*pieces))
     assert task.length == 199 and [len(x) for x, _ in pieces] == [40, 40, 40, 40, 39]

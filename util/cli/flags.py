@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from util.cli.console import tell
+from util.errors import UserError
 
 
 class Role(Enum):
@@ -116,6 +117,14 @@ class Flags(argparse.ArgumentParser):
         help = f"checkpoint of train.py (.pt), of the original or of torch-rnn (.t7); of a folder, {of_folder}"
         self.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", nargs="+" if several else None, help=help)
 
+    def add_text(self, verb: str, splits: Sequence[str], file_help: str) -> Callable[..., None]:
+        """Adds the flags that say which text to `verb`, in a group; returns a function that adds more to it."""
+        add = self.group("text")
+        add("split", choice(*splits), "val", f"which split of the checkpoint's own text to {verb}")
+        add("data_dir", STRING, "", "folder with the checkpoint's text, if it has moved")
+        add("file", STRING, "", file_help)
+        return add
+
     def add_machine(self, gpuid: int = 0, help: str = "GPU to use; -1 = CPU", used: bool = True) -> Callable[..., None]:
         """Adds -gpuid and -opencl, `used` or not, in a group of their own; returns a function that adds more to it."""
         add = self.group("machine" if used else "accepted as in the original, but no GPU is needed")
@@ -162,6 +171,12 @@ class Flags(argparse.ArgumentParser):
             message = f"{names} {why}"
         tell(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
         raise SystemExit(2)
+
+
+def check_text_flags(file: str, given: set[str]) -> None:
+    """Raises UserError if the flags of `Flags.add_text` name two texts."""
+    if file and given & {"split", "data_dir"}:
+        raise UserError("-file cannot be combined with -split or -data_dir; leave one or the other out")
 
 
 def split_flag(word: str) -> tuple[str, str, str]:

@@ -1,16 +1,14 @@
-// The network in double precision, one character at a time. The equations are those of model/stepper.py.
+// The network in double precision, one character at a time. The equations are those of model/cells.py.
 // Letters: V characters, L layers of H cells, G gates. A matrix lies row by row in one array, a row for each output.
-
-const GATES = { lstm: ["i", "f", "o", "g"], gru: ["z", "r", "n"], rnn: ["h"] };
 
 /** What never changes: the weights, which all networks share. */
 class Model {
   /** `numbers` holds all parameters one after the other, in the order of model/shapes.py. */
-  constructor({ cell, layers, size, vocabulary }, numbers) {
-    const V = vocabulary.length, H = size, width = GATES[cell].length * H;
+  constructor({ cell, gates, layers, size, vocabulary }, numbers) {
+    const V = vocabulary.length, H = size, width = gates.length * H;
     let position = 0;
     const take = (count) => numbers.subarray(position, position += count);
-    Object.assign(this, { cell, vocabulary, V, H, L: layers });
+    Object.assign(this, { cell, gates, vocabulary, V, H, L: layers });
     this.layers = Array.from({ length: layers }, (_, layer) => {
       const i2h = take((layer ? H : V) * width), bias = take(width), h2h = take(H * width);
       take(width).forEach((more, k) => { bias[k] += more; });

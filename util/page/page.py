@@ -17,6 +17,7 @@ from string import Template
 
 import numpy as np
 
+from model.cells import CELLS
 from model.stepper import Parameters
 from util.checkpoint.content import Checkpoint
 from util.page.findings import Finding
@@ -35,7 +36,7 @@ def page_bytes(
     _, H, L, model = checkpoint.model_shape
     content = {
         "name": name, "about": about(checkpoint),
-        "cell": model, "layers": L, "size": H,
+        "cell": model, "gates": CELLS[model].gates, "layers": L, "size": H,
         "vocabulary": list(checkpoint.vocabulary.characters), "bytes": checkpoint.vocabulary.is_bytes,
         "opening": document_end(checkpoint),  # fed to the model before a text that has no beginning of its own
         "stored": str(next(iter(parameters.values())).dtype),

@@ -103,12 +103,12 @@ const SIDE = 240; // of the square in which the gates are drawn
 /** A dot for each cell: the share of time that a gate was below 0.1 (x) and above 0.9 (y). */
 class Saturation {
   /** Calls `go(by, layer)` when an arrow key is pressed. */
-  constructor(plot, layer, gate, { L, H, cell }, go) {
-    Object.assign(this, { plot, layer, gate, H, gates: GATES[cell] });
+  constructor(plot, layer, gate, { L, H, gates }, go) {
+    Object.assign(this, { plot, layer, gate, H, gates });
     for (let l = 1; l <= L; l++) layer.append(make("option", { value: l - 1 }, `layer ${l}`));
     this.gates.forEach((name, g) => gate.append(make("option", { value: g }, GATE_NAMES[name])));
     layer.value = L - 1;
-    gate.value = cell === "lstm" ? 1 : 0;
+    gate.value = Math.max(0, gates.indexOf("f"));
     for (const select of [layer, gate]) select.addEventListener("change", () => this.draw(this.reading, this.cell));
     onArrows(plot, () => 1, () => -1, (by) => go(by, Number(layer.value)));
   }

@@ -8,7 +8,7 @@ const MEMORY = 1 << 28; // bytes that the figures of one text may take
 class Reading {
   /** Starts as an empty text of up to `size` characters. Those that are not added it draws, with `choose`, if given. */
   constructor(model, size, choose = null) {
-    const network = new Network(model), gates = model.L * GATES[model.cell].length * model.H;
+    const network = new Network(model), gates = model.L * model.gates.length * model.H;
     Object.assign(this, { model, size, choose, network });
     this.characters = [];
     this.indices = []; // -1 for a character that the model does not know

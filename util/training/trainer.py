@@ -19,11 +19,11 @@ from tqdm import tqdm
 
 from util.cli.console import log, shows_bars
 from util.errors import UserError
+from util.evaluation.predictors import batch_loss
 from util.text.batches import TRAIN, VALIDATION, Batches
 from util.torch7_random import Torch7Random
 from util.training.cuda_graph import Graphed
 from util.training.dropout import Draws, GPUDraws
-from util.training.evaluation import batch_loss
 from util.training.optimizer import OPTIMIZERS, FlatParameters
 from util.training.processes import Processes
 from util.training.record import Record, WrongLoss

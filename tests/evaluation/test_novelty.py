@@ -12,7 +12,7 @@ from tests.helpers.refusals import told
 from tests.helpers.runs import finish
 from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint
-from util.sampling.copied import LENGTHS, find, locate, longest_copy, share
+from util.evaluation.novelty import LENGTHS, find, locate, longest_copy, share
 from util.text import batches
 from util.text.cache import load_text
 from util.text.loading import batches_of_run

@@ -5,7 +5,6 @@ Passages are compared by 64-bit hashes. The training text is read in chunks, so 
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,12 +30,15 @@ BASE = np.uint64(0x9E3779B97F4A7C15)
 INVERSE = np.uint64(pow(int(BASE), -1, 2**64))
 
 
-def print_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
-    """Prints how much of a sampled text is copied word for word from the training text. Raises UserError."""
+def print_novelty(name: str, primetext: str, checkpoint: Checkpoint, path: Path, data_dir: str) -> None:
+    """Prints how much of the sampled text in the file `name` is word for word in the training text.
+
+    `path` is where the checkpoint lies, and `data_dir` where its text does, if the user says so. Raises UserError.
+    """
     unit = checkpoint.vocabulary.unit
-    samples = read_samples(options, checkpoint.vocabulary)
-    source = text_of(checkpoint, options)
-    text = load_text_of(checkpoint, source, options)
+    samples = read_samples(name, primetext, checkpoint.vocabulary)
+    source = text_of(checkpoint, path, data_dir)
+    text = load_text_of(checkpoint, source, named=bool(data_dir))
     training, validation = [(0, len(text.indices))], list[Span]()
     batches = batches_of_run(text, checkpoint.options)
     if batches and batches.split_sizes[TRAIN]:
@@ -48,7 +50,7 @@ def print_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
     yardstick = [text.indices[start : min(stop, start + most)].astype(int) for start, stop in validation]
     found = {length: find([*sampled, *yardstick], length, text.indices, training) for length in LENGTHS}
 
-    print(f"{options.novelty}: {sum(map(len, samples))} {unit}s in {len(samples)} text{'s' * (len(samples) != 1)}")
+    print(f"{name}: {sum(map(len, samples))} {unit}s in {len(samples)} text{'s' * (len(samples) != 1)}")
     print(f"{source}: {sum(stop - start for start, stop in training)} {unit}s for training")
     print("passages in the training text: of the sample, of the validation text")
     for length, places in found.items():
@@ -68,13 +70,13 @@ def print_novelty(checkpoint: Checkpoint, options: Namespace) -> None:
         print(f"text {number}: {len(indices)} {unit}s, {where}: {passage[:200]!r}" + " ..." * (len(passage) > 200))
 
 
-def read_samples(options: Namespace, vocabulary: Vocabulary) -> list[str]:
-    """Returns the texts in the file that -novelty names, without the primetext in front. Raises UserError."""
+def read_samples(name: str, primetext: str, vocabulary: Vocabulary) -> list[str]:
+    """Returns the texts in a file that sample.py wrote, without the primetext in front. Raises UserError."""
     try:
-        content = read_input(options.novelty).decode("latin-1" if vocabulary.is_bytes else "utf-8")
+        content = read_input(name).decode("latin-1" if vocabulary.is_bytes else "utf-8")
     except UnicodeError as error:
-        raise UserError(f"{options.novelty} is not UTF-8 text, which sample.py writes for this model") from error
-    samples, prime = texts_in(content), vocabulary.primetext(options.primetext)
+        raise UserError(f"{name} is not UTF-8 text, which sample.py writes for this model") from error
+    samples, prime = texts_in(content), vocabulary.primetext(primetext)
     start = as_bytes(prime) if vocabulary.is_bytes else prime
     for number, sample in enumerate(samples, 1):
         if not sample.startswith(start):
@@ -84,7 +86,10 @@ def read_samples(options: Namespace, vocabulary: Vocabulary) -> list[str]:
 
 
 def find(texts: list[np.ndarray], length: int, training_text: np.ndarray, training: list[Span]) -> list[np.ndarray]:
-    """Returns where each passage of this length of each text is first in the training text; -1 if it is not there."""
+    """Returns where each passage of this length of each text is first in the training text; -1 if it is not there.
+
+    `training_text` holds the indices of the whole text (N,), of which the spans `training` count.
+    """
     hashes = [hashes_of(text, length) for text in texts]
     known = np.unique(np.concatenate([[np.uint64(0)], *hashes]))
     first = np.full(len(known), -1)

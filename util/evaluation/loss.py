@@ -1,0 +1,104 @@
+"""Measures how well a model predicts a text as a whole: a split of its own, or a file.
+
+Letters: S time steps, B streams.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from util.checkpoint.content import Checkpoint
+from util.checkpoint.text_of_checkpoint import batches_of_split, load_text_of, text_of
+from util.errors import UserError
+from util.evaluation.predictors import numpy_predictor, streams_predictor
+from util.text.batches import SPLITS
+from util.text.cache import index_type
+from util.text.source import Source
+
+COLUMNS = ("file", "model", "layers", "size", "parameters", "characters", "nats", "bits", "perplexity", "epochs")
+PIECE = 1000  # characters of a file to feed to the model at once
+
+
+class Task(NamedTuple):
+    """A text to predict: batches of inputs and targets, (S, B) indices each, with `length` targets in all."""
+
+    name: str
+    batch_size: int
+    """B, as the run had it; 0 for a file, which is one stream."""
+    length: int
+    batches: Iterator[tuple[np.ndarray, np.ndarray]]
+
+
+def predict_split(checkpoint: Checkpoint, path: Path, data_dir: str, split: str) -> Task:
+    """Returns a split of the text of the checkpoint at `path` in the run's own batches, so the loss equals the run's.
+
+    Its text is in `data_dir`, if that is not empty. Raises UserError if there is no text or the split is empty.
+    """
+    source = text_of(checkpoint, path, data_dir, ", or another text with -file")
+    text = load_text_of(checkpoint, source, named=bool(data_dir))
+    translation = checkpoint.vocabulary.translation_from(text.vocabulary, str(source))
+    batches, chosen = batches_of_split(checkpoint, path, text, source, split, translation)
+    B, S, count = checkpoint.options["batch_size"], checkpoint.options["seq_length"], batches.split_sizes[chosen]
+    name = f"{source}, {SPLITS[chosen]} split, {count} batches of {B} x {S}"
+    return Task(name, B, count * B * S, (batches.batch(chosen, number) for number in range(count)))
+
+
+def predict_file(checkpoint: Checkpoint, source: Source) -> Task:
+    """Returns a file as one stream, starting from a zero state; every character after the first is predicted.
+
+    Raises UserError if it is not text, or has characters that the model does not know.
+    """
+    vocabulary = checkpoint.vocabulary
+    chunks, smallest = source.characters(vocabulary.encoding, "reading the text"), index_type(vocabulary)
+    indices = np.concatenate([vocabulary.indices_of(chunk, str(source)).astype(smallest) for chunk in chunks])
+    if len(indices) < 2:
+        raise UserError(f"{source} is too short: predicting takes at least two {vocabulary.unit}s")
+    windows = (indices[start : start + PIECE + 1, None].astype(int) for start in range(0, len(indices) - 1, PIECE))
+    return Task(str(source), 0, len(indices) - 1, ((window[:-1], window[1:]) for window in windows))
+
+
+def measure(checkpoint: Checkpoint, task: Task, device: str) -> tuple[float, int]:
+    """Predicts a text. Returns the mean loss in nats, and how many characters the targets are.
+
+    A character of a model of bytes is counted at its first byte, as UTF-8 has it.
+    """
+    if task.batch_size or device != "cpu":
+        predict = streams_predictor(checkpoint, task.batch_size or 1, device)
+    else:
+        predict = numpy_predictor(checkpoint)
+    begins = np.array([not "\x80" <= c < "\xc0" for c in checkpoint.vocabulary.characters])
+    total, characters, unit = 0.0, 0, f" {checkpoint.vocabulary.unit}s"
+    with tqdm(total=task.length, unit=unit, unit_scale=True, leave=False, disable=None) as bar:
+        for x, y in task.batches:
+            total += float(np.sum(predict(x, y), dtype=float))
+            characters += int(begins[y].sum())
+            bar.update(y.size)
+    return total / task.length, characters
+
+
+def print_loss(checkpoint: Checkpoint, task: Task, loss: float, characters: int) -> None:
+    """Prints the loss; that of bytes also for each of the `characters`."""
+    unit, (nats, bits, perplexity) = checkpoint.vocabulary.unit, figures(loss)
+    print(f"{task.name}: {task.length} {unit}s\nloss per {unit}: {nats} nats\nbits per {unit}: {bits}")
+    if checkpoint.vocabulary.is_bytes and characters:
+        bits = f"{loss / math.log(2) * task.length / characters:.6f}"
+        print(f"bits per character: {bits} ({characters} characters, if the bytes are UTF-8)")
+    print(f"perplexity:         {perplexity}")
+
+
+def print_row(checkpoint: Checkpoint, path: Path, task: Task, loss: float) -> None:
+    """Prints a row of a table with these COLUMNS."""
+    _, H, L, model = checkpoint.model_shape
+    epochs = f"{checkpoint.epoch:.2f}" if checkpoint.epoch_is_known else ""
+    print(path, model, L, H, checkpoint.size, task.length, *figures(loss), epochs, sep="\t", flush=True)
+
+
+def figures(loss: float) -> tuple[str, str, str]:
+    """Returns a mean loss in nats and in bits, and the perplexity."""
+    return repr(loss), f"{loss / math.log(2):.6f}", f"{math.inf if loss > 700 else math.exp(loss):.6f}"

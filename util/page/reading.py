@@ -1,0 +1,52 @@
+"""Reads a text for the page: the loss, and all cells after each character.
+
+On the page a unit of a layer is a cell, as its readers know it. Letters: N texts side by side, each from a zero state,
+T characters in a text, V in the vocabulary, L layers of H cells, C = L·H cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from model.stepper import Parameters, Stepper
+from util.checkpoint.content import Checkpoint
+from util.errors import UserError
+
+SHOWN: dict[str, Callable[..., np.ndarray]] = {"lstm": lambda c, h: np.tanh(c), "gru": lambda h: h, "rnn": lambda h: h}
+"""What the page shows of a layer's states, from -1 to 1, for each kind of model that model.js has."""
+
+
+def check_model(name: str) -> None:
+    """Raises UserError if model.js does not have this kind of model."""
+    if name not in SHOWN:
+        known = ", ".join(SHOWN)
+        raise UserError(
+            f"the page cannot compute a model of the kind {name!r}, only {known}; add it to util/page/model.js"
+        )
+
+
+def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequence[str]) -> tuple[float, np.ndarray]:
+    """Returns the mean loss in nats, without each passage's first character, and all cells after each one, (T, C).
+
+    No passage is empty, and the model knows all of their characters. `parameters` are its own in any precision.
+    """
+    V, H, L, model = checkpoint.model_shape
+    index, N, lengths = checkpoint.vocabulary.index, len(passages), np.array([len(passage) for passage in passages])
+    if not passages:
+        return 0.0, np.zeros((0, L * H))
+    window = np.zeros((max(lengths), N), int)  # what follows a shorter passage is ignored
+    for column, passage in zip(window.T, passages):
+        column[: len(passage)] = [index[c] for c in passage]
+    step = Stepper({name: array.astype(checkpoint.dtype) for name, array in parameters.items()}, L, model, N)
+    cells = np.empty((N, len(window), L * H), checkpoint.dtype)
+    log_probs, total = np.zeros((N, V)), 0.0
+    for t, indices in enumerate(tqdm(window, "reading", leave=False, delay=2, disable=None)):
+        if t:
+            total -= float(log_probs[np.arange(N), indices][lengths > t].sum())
+        log_probs = step(indices)
+        cells[:, t] = np.concatenate([SHOWN[model](*states).reshape(N, H) for states in step.states], axis=1)
+    loss = total / max(1, int(lengths.sum()) - N)
+    return loss, np.concatenate([rows[:length] for rows, length in zip(cells, lengths)])
