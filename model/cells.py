@@ -20,9 +20,10 @@ INITIAL_RANGE = 0.08
 class Cell:
     """What all cells have. `step` returns the states after a step, given those before it.
 
-    xp has the functions sigmoid and tanh: it is torch, or stepper.py's Numpy. a (..., G·H) is what the input x adds to
-    the gates, W_i2h x + b_i2h + b_h2h: i2h is from input to hidden, h2h from hidden to hidden. p has the layer's
-    parameters as attributes; weights are (inputs, outputs), so W_h2h h is h @ p.h2h_weight.
+    xp has the functions sigmoid, tanh and split(x, H, -1), which returns the blocks (..., H) that lie side by side in x:
+    it is torch, or stepper.py's Numpy. a (..., G·H) is what the input x adds to the gates, W_i2h x + b_i2h + b_h2h; i2h
+    is from input to hidden, h2h from hidden to hidden. p has the layer's parameters as attributes; weights are
+    (inputs, outputs), so W_h2h h is h @ p.h2h_weight.
     """
 
     gates: tuple[str, ...]  # in the order of their blocks in a and in the weights (inputs, G·H)
@@ -62,7 +63,7 @@ class LSTM(Cell):
     def step(xp, a, p, c, h):
         H = h.shape[-1]
         a = a + h @ p.h2h_weight
-        i, f, o = split(xp.sigmoid(a[..., : 3 * H]), H)
+        i, f, o = xp.split(xp.sigmoid(a[..., : 3 * H]), H, -1)
         g = xp.tanh(a[..., 3 * H :])
         c = f * c + i * g
         return c, o * xp.tanh(c)
@@ -82,7 +83,7 @@ class GRU(Cell):
     @staticmethod
     def step(xp, a, p, h):
         H, W = h.shape[-1], p.h2h_weight
-        z, r = split(xp.sigmoid(a[..., : 2 * H] + h @ W[:, : 2 * H]), H)
+        z, r = xp.split(xp.sigmoid(a[..., : 2 * H] + h @ W[:, : 2 * H]), H, -1)
         n = xp.tanh(a[..., 2 * H :] + (r * h) @ W[:, 2 * H :])
         return (h + z * (n - h),)
 
@@ -95,11 +96,6 @@ class RNN(Cell):
     @staticmethod
     def step(xp, a, p, h):
         return (xp.tanh(a + h @ p.h2h_weight),)
-
-
-def split(x: Any, H: int) -> list[Any]:
-    """Returns views (..., H) of the blocks that lie side by side in x."""
-    return [x[..., start : start + H] for start in range(0, x.shape[-1], H)]
 
 
 CELLS: dict[str, type[Cell]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}

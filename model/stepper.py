@@ -53,6 +53,11 @@ class Numpy:
     def __init__(self, dtype: np.dtype) -> None:
         self.half = np.array(0.5, dtype)  # an array, since numpy is slower with a number
 
+    @staticmethod
+    def split(x: np.ndarray, size: int, axis: int) -> list[np.ndarray]:
+        """Returns views of the blocks of a size that lie side by side along the last axis, -1."""
+        return [x[..., start : start + size] for start in range(0, x.shape[-1], size)]
+
     def sigmoid(self, x: np.ndarray) -> np.ndarray:
         """Returns 1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2, which cannot overflow."""
         y = x * self.half
@@ -65,6 +70,7 @@ class Numpy:
 def layer_of(parameters: Parameters, layer: int) -> SimpleNamespace:
     """Returns a layer's parameters as attributes, and `bias`, which is both in one."""
     prefix = f"layers.{layer}."
-    p = SimpleNamespace(**{n.removeprefix(prefix): array for n, array in parameters.items() if n.startswith(prefix)})
+    own = {n.removeprefix(prefix): array for n, array in parameters.items() if n.startswith(prefix)}
+    p = SimpleNamespace(**{name: array.copy() for name, array in own.items()})  # a file's bytes may not be aligned
     p.bias = p.i2h_bias + p.h2h_bias
     return p

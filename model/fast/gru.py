@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from model.cells import Cell, split
+from model.cells import Cell
 from model.fast.step import Step
 
 
 class GRUStep(Step):
     def __init__(self, cell: type[Cell], S: int, B: int, H: int, new: Callable[..., Tensor]) -> None:
         super().__init__(cell, S, B, H, new)
-        self.z, self.r, self.n = split(self.gates, H)
-        self.d_z, self.d_r, self.d_n = split(self.d_gates, H)
+        self.z, self.r, self.n = self.gates.split(H, -1)
+        self.d_z, self.d_r, self.d_n = self.d_gates.split(H, -1)
         self.zr, self.d_zr = self.gates[..., : 2 * H], self.d_gates[..., : 2 * H]
         self.rh, self.d_rh, self.dh_dh = self.room(), self.room(), self.room()
 

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from model.cells import Cell, split
+from model.cells import Cell
 from model.fast.step import Step, before_and_after
 
 
 class LSTMStep(Step):
     def __init__(self, cell: type[Cell], S: int, B: int, H: int, new: Callable[..., Tensor]) -> None:
         super().__init__(cell, S, B, H, new)
-        self.i, self.f, self.o, self.g = split(self.gates, H)
+        self.i, self.f, self.o, self.g = self.gates.split(H, -1)
         self.ifo = self.gates[..., : 3 * H]
-        self.d_i, self.d_f, self.d_o, self.d_g = split(self.d_gates, H)
+        self.d_i, self.d_f, self.d_o, self.d_g = self.d_gates.split(H, -1)
         self.c_prev, self.c = before_and_after(self.states["c"])
         self.dc_prev, self.dc = before_and_after(self.d_states["c"])
         self.tanh_c, self.dh_dc = self.room(), self.room()
