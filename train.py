@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model.cells import CELLS
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
 from util.cli import console
@@ -53,7 +54,7 @@ def flags() -> Flags:
     add("document_end", STRING, "", r"what ends each document of a text made of many, such as '\n\n'", role=RUN)
     add("shuffle", SWITCH, 0, "1 = read the training documents in a new order in each epoch", role=RUN)
     add = flags.group("model")
-    add("model", choice("lstm", "gru", "rnn"), "lstm", "recurrent cell", role=RUN)
+    add("model", choice(*CELLS), "lstm", "recurrent cell", role=RUN)
     add("rnn_size", whole(1), 128, "size of each hidden layer", role=RUN)
     add("num_layers", whole(1), 2, "number of hidden layers", role=RUN)
     add("dropout", DROPPED, 0.0, "probability of dropping an output of a hidden layer while training", role=RUN)

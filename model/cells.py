@@ -20,10 +20,10 @@ INITIAL_RANGE = 0.08
 class Cell:
     """What all cells have. `step` returns the states after a step, given those before it.
 
-    xp has the functions sigmoid, tanh and split(x, H, -1), which returns the blocks (..., H) that lie side by side in x:
-    it is torch, or stepper.py's Numpy. a (..., G·H) is what the input x adds to the gates, W_i2h x + b_i2h + b_h2h; i2h
-    is from input to hidden, h2h from hidden to hidden. p has the layer's parameters as attributes; weights are
-    (inputs, outputs), so W_h2h h is h @ p.h2h_weight.
+    xp is torch, or stepper.py's Numpy; both have sigmoid, tanh, and split(x, H, -1), which returns the blocks (..., H)
+    that lie side by side in x. a (..., G·H) is what the input x adds to the gates, W_i2h x + b_i2h + b_h2h; i2h is from
+    input to hidden, h2h from hidden to hidden. p has the layer's parameters as attributes; weights are (inputs,
+    outputs), so W_h2h h is h @ p.h2h_weight.
     """
 
     gates: tuple[str, ...]  # in the order of their blocks in a and in the weights (inputs, G·H)
