@@ -16,22 +16,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.cells import CELLS
-from util.checkpoint.content import Checkpoint
+from util.checkpoint.content import OPTIMIZER_STATE, Checkpoint
 from util.checkpoint.folder import CheckpointFolder
 from util.cli import console
 from util.cli.console import log
 from util.cli.device import choose_device
 from util.cli.flags import FRACTION, PATH, POSITIVE, SEED, STRING, SWITCH, Flags, Role, choice, real, whole
-from util.cli.signals import StopSignals
 from util.errors import UserError
 from util.text.batches import TRAIN
 from util.text.cache import load_text
 from util.text.loading import make_batches
-from util.training.log import RunLog, open_tables
+from util.torch7_random import DEFAULT_SEED
+from util.training.build import find_input, make_trainer, must_agree
+from util.training.log import RunLog
 from util.training.processes import LostProcess, Processes
 from util.training.record import WrongLoss
 from util.training.report import how_to_continue, last_good, preview, report_end, tell_sizes
-from util.training.start import find_input, make_trainer, model_vocabulary, must_agree, saved_options, starting_point
+from util.training.resume import saved_options, starting_point
+from util.training.tables import tables_of
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
@@ -68,14 +70,14 @@ def flags() -> Flags:
     add("learning_rate_decay", POSITIVE, 0.97, "multiply the learning rate by this after each epoch", role=COURSE)
     add("learning_rate_decay_after", whole(0), 10, "number of epochs before the decay starts", role=COURSE)
     add("decay_rate", FRACTION, 0.95, "how much of its running mean RMSprop keeps in each iteration", role=RUN)
-    add("optim", choice("rmsprop", "adam"), "rmsprop", "optimizer", role=RUN)
+    add("optim", choice(*OPTIMIZER_STATE), "rmsprop", "optimizer", role=RUN)
     add("seq_length", whole(1), 50, "number of time steps to backpropagate through", role=RUN)
     add("batch_size", whole(1), 50, "number of streams of text to train on in parallel", role=RUN)
     add("max_epochs", whole(1), 50, "number of passes over the training text", role=PACE)
     add("grad_clip", POSITIVE, 5.0, "clamp each element of the gradient to plus or minus this", role=RUN)
     add("max_loss_ratio", RATIO, 3.0, "stop if the loss exceeds this many times the first one; 0 = never", role=PACE)
     add("early_stop", whole(0), 0, "stop after this many validations without a lower loss; 0 = never", role=PACE)
-    add("seed", SEED, 123, "seed for the random numbers", role=RUN)
+    add("seed", SEED, DEFAULT_SEED, "seed for the random numbers", role=RUN)
     add = flags.group("output")
     add("print_every", whole(1), 1, "iterations between log lines", role=PACE)
     add("eval_val_every", whole(1), 1000, "iterations between validations, each followed by a checkpoint", role=PACE)
@@ -96,21 +98,25 @@ def flags() -> Flags:
 def main() -> int:
     console.join_torchrun()
     parser = flags()
-    start = starting_point(parser.parse(), parser)
-    options, tables = start.options, open_tables(start.options, start.train_losses)
+    start = starting_point(parser)
+    options = start.options
+    tables = tables_of(options, start.train_losses)
     with closing(Processes()) as processes:
         device = choose_device(options.gpuid, options.opencl, log)
-        folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep)
-        folder.check_writable()
-        text = load_text(find_input(start), options.encoding, start.text_sha256)
-        vocabulary = model_vocabulary(start, text.vocabulary)
+        source = find_input(options, resumed=bool(options.resume))
+        text = load_text(source, options.encoding, start.text_sha256)
+        vocabulary = start.vocabulary(text.vocabulary)
         batches = make_batches(text, vocabulary, options, processes.share(options.batch_size))
         trainer = make_trainer(vocabulary, batches, device, processes, start)
-        if start.checkpoint and start.resumed_from:
-            folder.continue_from(start.resumed_from, start.checkpoint, start.forked)
-        processes.connect(device, lambda: must_agree(options, parser, text.sha256, trainer), options.threads)
+        processes.connect(device, options.threads)
+        processes.compare(must_agree(options, parser, text.sha256, trainer))
+        # Nothing can refuse the run any more; from here on it writes.
+        folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep)
+        folder.check_writable()
+        start.take_over(folder)
 
         def save() -> None:
+            trainer.check_finite()
             content = trainer.state_dict(text.sha256)
             checkpoint = Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **content)
             folder.save(checkpoint)
@@ -120,15 +126,14 @@ def main() -> int:
         if trainer.iteration >= iterations:
             log(f"the run is already complete after {trainer.iteration} iterations; a higher -max_epochs adds more")
         tell_sizes(len(text.indices), trainer.flat.values.numel())
-        with StopSignals(silent=processes.rank > 0) as stop, closing(RunLog(trainer, iterations, tables)) as run_log:
-            trainer.interrupted = lambda: stop.received
+        with trainer.stop as stop, closing(RunLog(trainer, iterations, tables)) as run_log:
             try:
                 learn(trainer, iterations, save, run_log)
                 if trainer.stopping and folder.tried < trainer.iteration:
                     save()
             except LostProcess as error:
                 raise LostProcess(f"{error}; {how_to_continue(folder)}") from error
-            except UserError as error:  # to resume as it was would end the same way
+            except UserError as error:  # resumed as it was, the run would end the same way
                 raise UserError(f"{error}; {last_good(folder)}") from error
             report_end(trainer, folder, iterations)
     return stop.exit_status
@@ -138,25 +143,23 @@ def learn(trainer: Trainer, iterations: int, save: Callable[[], None], run_log: 
     """Runs the loop: an iteration, then whatever is due after it. Raises WrongLoss if the loss goes wrong."""
     options = trainer.options
 
-    def validation_is_due() -> bool:
-        return trainer.iteration % options.eval_val_every == 0 or trainer.iteration == iterations
+    def due(every: int) -> bool:
+        return every > 0 and trainer.iteration % every == 0
 
-    if trainer.iteration not in (0, *trainer.val_losses) and validation_is_due():
-        trainer.validate()  # which was cut short when the run stopped
+    def validation_is_due() -> bool:
+        return due(options.eval_val_every) or trainer.iteration == iterations
+
+    was_cut_short = trainer.iteration > 0 and not trainer.validated and validation_is_due()
+    if was_cut_short:  # by the end of the run that is resumed
+        trainer.validate()
         save()
     while trainer.iteration < iterations and not trainer.stopping:
-        losses = list(trainer.val_losses.values())
-        if losses and 0 < options.early_stop < len(losses) - losses.index(min(losses)):
+        if is_out_of_patience(trainer):
             log(f"no improvement in the last {options.early_stop} validations; stopping early")
             break
         trainer.step()
         if trainer.decay_learning_rate():
             log(f"decayed learning rate by a factor {options.learning_rate_decay} to {trainer.learning_rate}")
-        line = trainer.iteration % options.print_every == 0
-        rolling = options.save_every > 0 and trainer.iteration % options.save_every == 0
-        due = line or rolling or validation_is_due()
-        if trainer.may_run_ahead and not due:
-            continue
         try:
             record = trainer.fetch()
         except WrongLoss as error:
@@ -164,9 +167,16 @@ def learn(trainer: Trainer, iterations: int, save: Callable[[], None], run_log: 
             raise
         if validation_is_due():
             trainer.validate()
-        if rolling or trainer.iteration in trainer.val_losses:
+        is_saved, is_printed = trainer.validated or due(options.save_every), due(options.print_every)
+        if is_saved:
             save()
-        run_log.add(record, to_print=line, to_tables=due)
+        run_log.add(record, to_print=is_printed, to_tables=is_printed or is_saved)
+
+
+def is_out_of_patience(trainer: Trainer) -> bool:
+    """Whether the last -early_stop validations have all been no better than one before them."""
+    losses, patience = list(trainer.val_losses.values()), trainer.options.early_stop
+    return bool(losses) and 0 < patience < len(losses) - losses.index(min(losses))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from model.cells import CELLS
 from model.char_rnn import CharRNN
 from util.torch7_random import Torch7Random
-from util.training.optimizer import FlatParameters, RMSprop
+from util.training.flat import FlatParameters
+from util.training.optimizer import RMSprop
 
 Step = Callable[[Tensor, Tensor], None]
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+DEFAULT_SEED = 123
+"""The original's, for training and for sampling."""
+
 
 class Torch7Random:
     """Reproduces Torch7's random numbers for a seed from 0 to 2**32 - 1, an array at a time."""

@@ -47,7 +47,7 @@ def fault(model: str, dropout: float, optim: str, dtype: torch.dtype, V: int) ->
             found = trainer(model, V=V, dropout=dropout, optim=optim)
             for _ in range(2):
                 found.step()
-            tensors = [found.flat.values, found.flat.bucket, found.state, *found._outcomes]
+            tensors = [found.flat.values, found.flat.summed, found.state]
             tensors += [*found.optimizer.state.values(), *(p.grad for p in found.model.parameters())]
             strays = {t.device.type for t in tensors if t is not None} - {"gpu"}
             return f"a tensor is on {strays}" if strays else None

@@ -78,21 +78,7 @@ def finish(cwd: Path, *flags: object, prepare: Prepare | None = None) -> Run:
     return Run(cwd, *flags, prepare=prepare).wait()
 
 
-PREPARATIONS: dict[str, Callable] = {}
-
-
-def preparation(function: Callable) -> Callable[..., Prepare]:
-    """Lets a call of the function return what calls it in the process of a run, which multiprocessing can pickle."""
-    PREPARATIONS[function.__name__] = function
-    return partial(partial, _prepare, function.__name__)
-
-
-def _prepare(name: str, *arguments: Any, **more: Any) -> None:
-    PREPARATIONS[name](*arguments, **more)
-
-
-@preparation
-def before_steps(call: Callable[[int], None]) -> None:
+def call_before_steps(call: Callable[[int], None]) -> None:
     """Calls `call` with the number of each iteration before it."""
     from util.training.trainer import Trainer
 
@@ -105,19 +91,17 @@ def before_steps(call: Callable[[int], None]) -> None:
     Trainer.step = call_and_step  # type: ignore[method-assign]
 
 
-@preparation
-def signals_at(wanted: int, *numbers: int) -> None:
+def send_at(wanted: int, *numbers: int) -> None:
     """The run gets these signals during that iteration."""
 
     def strike(iteration: int) -> None:
         for number in numbers if iteration == wanted else ():
             signal.raise_signal(number)
 
-    before_steps(strike)()
+    call_before_steps(strike)
 
 
-@preparation
-def validates_as(losses: dict[int, float], otherwise: float) -> None:
+def validate_as(losses: dict[int, float], otherwise: float) -> None:
     """The run has these validation losses, by iteration, whatever the model has learned."""
     from util.training.trainer import Trainer
 
@@ -127,20 +111,17 @@ def validates_as(losses: dict[int, float], otherwise: float) -> None:
     Trainer.validate = validate  # type: ignore[method-assign]
 
 
-@preparation
-def all_of(*prepare: Prepare) -> None:
+def do_all(*prepare: Prepare) -> None:
     for call in prepare:
         call()
 
 
-@preparation
-def lists_folder(folder: Path) -> None:
+def list_folder(folder: Path) -> None:
     """Prints the names in a folder on standard error before each iteration."""
-    before_steps(lambda iteration: print(iteration, *sorted(names(folder)), file=sys.stderr, flush=True))()
+    call_before_steps(lambda iteration: print(iteration, *sorted(names(folder)), file=sys.stderr, flush=True))
 
 
-@preparation
-def fails_saves(operation: str, number: int, which: Collection[int]) -> None:
+def fail_saves(operation: str, number: int, which: Collection[int]) -> None:
     """An operation fails while the run saves some of its checkpoints, counted from 0."""
     save, calls = CheckpointFolder.save, itertools.count()
 
@@ -151,3 +132,12 @@ def fails_saves(operation: str, number: int, which: Collection[int]) -> None:
             return save(*args)
 
     CheckpointFolder.save = failing_save  # type: ignore[method-assign]
+
+
+# A call of one of these returns what prepares the process of a run, which multiprocessing can pickle.
+before_steps = partial(partial, call_before_steps)
+signals_at = partial(partial, send_at)
+validates_as = partial(partial, validate_as)
+all_of = partial(partial, do_all)
+lists_folder = partial(partial, list_folder)
+fails_saves = partial(partial, fail_saves)

@@ -9,16 +9,13 @@ import pytest
 import torch
 from torch.nn.functional import nll_loss
 
-from tests.helpers.checkpoints import checkpoints
 from tests.helpers.inputs import SMALL, numbers
 from tests.helpers.logs import log
 from tests.helpers.runs import all_of, before_steps, finish, signals_at, validates_as
 from tests.helpers.scripts import run
-from util.checkpoint.store import load_checkpoint
 from util.text.loading import smaller_batches
 from util.training import trainer as training
 from util.training.optimizer import Adam, RMSprop
-from util.training.trainer import Trainer
 
 FLAGS = (*SMALL, "-data_dir", ".")
 
@@ -101,34 +98,10 @@ def test_the_end_names_the_best_checkpoint(folder):
     assert len(run("sample.py", folder / told[2], "-verbose=0", "-length=5").stdout) == 6
 
 
-def test_losses_are_looked_at_only_when_due_on_another_device(folder):
-    """As on a GPU, where reading a loss means waiting for it; here the CPU stands in for such a device."""
-    flags = [*FLAGS, "-eval_val_every", 20, "-max_epochs", 1]
-    always = finish(folder, *flags, "-checkpoint_dir", "a")
-    seldom = finish(folder, *flags, "-checkpoint_dir", "b", "-print_every", 7, prepare=another_device)
-    assert seldom.status == 0, seldom.err
-    printed = re.findall(r"^(\d+)/57 .*train_loss = (\S+),", seldom.out, flags=re.MULTILINE)
-    losses = dict(re.findall(r"^(\d+)/57 .*train_loss = (\S+),", always.out, flags=re.MULTILINE))
-    assert [int(i) for i, _ in printed] == list(range(7, 57, 7)) and all(losses[i] == loss for i, loss in printed)
-    last = [load_checkpoint(max((folder / cv).iterdir(), key=os.path.getmtime)) for cv in ("a", "b")]
-    assert len(last[0].train_losses) == 57 and (last[0].train_losses == last[1].train_losses).all()
-
-
-def test_a_run_interrupted_before_its_losses_were_looked_at_keeps_them(folder):
-    ahead = all_of(another_device, signals_at(7, signal.SIGINT))
-    stopped = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 10, prepare=ahead)
-    assert stopped.status == 130 and "stopped at iteration 7; resume with" in stopped.out
-    resumed = finish(folder, "-resume", "cv", "-print_every", 1)
-    assert resumed.status == 0, resumed.err
-    undisturbed = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 1, "-checkpoint_dir", "b")
-    last = [max(checkpoints(folder / cv).values(), key=lambda found: found.iteration) for cv in ("cv", "b")]
-    assert undisturbed.status == 0 and (last[0].train_losses == last[1].train_losses).all()
-
-
 @pytest.mark.parametrize("signals", [(), (signal.SIGINT,)])
-def test_an_explosion_that_nobody_has_looked_at_is_not_saved(signals, folder):
-    """Neither by a signal nor because the loss has come down again by the next log line."""
-    explosion = all_of(another_device, before_steps(scales_the_loss), signals_at(8, *signals))
+def test_an_explosion_is_not_saved(signals, folder):
+    """Neither by a signal nor because it would have come down again by the next log line."""
+    explosion = all_of(before_steps(scales_the_loss), signals_at(7, *signals))
     run = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 20, "-save_every", 5, prepare=explosion)
     assert run.status == 1
     assert re.search(
@@ -141,10 +114,6 @@ def scales_the_loss(iteration):
     """The 7th iteration has a thousand times its loss."""
     factor = 1000 if iteration == 7 else 1
     training.nll_loss = lambda *args, **options: nll_loss(*args, **options) * factor
-
-
-def another_device():
-    Trainer.may_run_ahead = property(lambda self: len(self._outcomes) < 10)
 
 
 @pytest.mark.parametrize("characters", [50, 99, 12345])

@@ -14,12 +14,12 @@ from util.torch7_random import Torch7Random
 
 
 class Draws:
-    """Draws which outputs to keep, each with probability `keep`, as booleans of the given shape, true for those.
+    """Draws which outputs dropout spares, each with probability `keep`: booleans of the shape (S, L, B, H).
 
     The next ones are drawn in a separate thread while the model computes.
     """
 
-    def __init__(self, random: Torch7Random, shape: tuple[int, ...], keep: float) -> None:
+    def __init__(self, random: Torch7Random, shape: tuple[int, int, int, int], keep: float) -> None:
         self._random, self._shape, self._keep = random, shape, keep
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._ahead: Future[tuple[dict[str, Any], np.ndarray]] | None = None
@@ -27,9 +27,9 @@ class Draws:
     def next(self, iteration: int) -> np.ndarray | Tensor:
         """Returns the next booleans; on a GPU those of an iteration, which the next call overwrites."""
         ahead = self._ahead or self._thread.submit(self._draw)
-        _, kept = ahead.result()
+        _, spared = ahead.result()
         self._ahead = self._thread.submit(self._draw)
-        return kept
+        return spared
 
     def state(self) -> dict[str, Any]:
         """Returns the position in the stream after what `next` has returned, like Torch7Random.state."""
@@ -47,12 +47,12 @@ class GPUDraws(Draws):
     """
 
     def __init__(
-        self, random: Torch7Random, shape: tuple[int, ...], keep: float, device: torch.device, seed: int
+        self, random: Torch7Random, shape: tuple[int, int, int, int], keep: float, device: torch.device, seed: int
     ) -> None:
         super().__init__(random, shape, keep)
         self._generator, self._seed = torch.Generator(device), seed
-        self._kept = torch.empty(shape, dtype=torch.bool, device=device)
+        self._spared = torch.empty(shape, dtype=torch.bool, device=device)
 
     def next(self, iteration: int) -> Tensor:
         self._generator.manual_seed((self._seed << 32) + iteration)
-        return self._kept.bernoulli_(self._keep, generator=self._generator)
+        return self._spared.bernoulli_(self._keep, generator=self._generator)

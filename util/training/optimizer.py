@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from util.checkpoint.content import OPTIMIZER_STATE
 
 EPSILON = 1e-8
 
 
-class FlatParameters:
-    """Moves a model's parameters into one vector, `values`, and their gradients into `gradient`; its own become views.
-
-    So the optimizer, a norm, and the sum over processes are one operation each. `bucket` is the gradient plus two
-    extra numbers, `extra`, to be summed over processes along with it. The model must be on its device and in its
-    precision already: .to() would give the parameters new memory.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        parameters = list(model.parameters())
-        sizes = [parameter.numel() for parameter in parameters]
-        self.values = torch.cat([parameter.detach().flatten() for parameter in parameters])
-        self.bucket = self.values.new_zeros(sum(sizes) + 2)
-        self.gradient, self.extra = self.bucket[:-2], self.bucket[-2:]
-        for parameter, values, gradient in zip(parameters, self.values.split(sizes), self.gradient.split(sizes)):
-            parameter.data = values.view_as(parameter)
-            parameter.grad = gradient.view_as(parameter)
-
-
 class Optimizer:
-    """Keeps running means of the gradient g, as long as the parameters p, by the names in `means`."""
+    """Updates the parameters p (P,) by their gradient g (P,); keeps running means (P,), by name, in `state`."""
 
-    means: tuple[str, ...]
+    name: str
 
     def __init__(self, parameters: Tensor, gradient: Tensor, decay_rate: float) -> None:
         self.p, self.g, self.decay_rate = parameters, gradient, decay_rate
-        self.state = {name: torch.zeros_like(parameters) for name in self.means}
-        self.root = torch.empty_like(parameters)  # space for the square roots, which need not be asked for in each step
+        self.state = {mean: torch.zeros_like(parameters) for mean in sorted(OPTIMIZER_STATE[self.name])}
+        self.root = torch.empty_like(parameters)  # room for the square roots, which need not be asked for in each step
 
     def step(self, iteration: int, learning_rate: float) -> None:
         """Updates the parameters; iterations count from 1."""
@@ -51,7 +34,7 @@ class RMSprop(Optimizer):
     Tieleman and Hinton (2012), in Torch7's form, with -decay_rate as alpha; torch.optim.RMSprop computes the same.
     """
 
-    means = ("square_avg",)
+    name = "rmsprop"
 
     def step(self, iteration: int, learning_rate: float) -> None:
         m, alpha = self.state["square_avg"], self.decay_rate
@@ -69,7 +52,7 @@ class Adam(Optimizer):
     Kingma and Ba (2015), with their constants.
     """
 
-    means = ("avg", "square_avg")
+    name = "adam"
     beta1, beta2 = 0.9, 0.999
 
     def step(self, iteration: int, learning_rate: float) -> None:
@@ -80,4 +63,4 @@ class Adam(Optimizer):
         self.p.addcdiv_(a, root, value=-learning_rate / (1 - self.beta1**iteration))
 
 
-OPTIMIZERS = {"rmsprop": RMSprop, "adam": Adam}
+OPTIMIZERS = {optimizer.name: optimizer for optimizer in (RMSprop, Adam)}

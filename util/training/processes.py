@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +47,10 @@ class Processes:
             raise UserError(f"{self.size} processes need a -batch_size of at least {self.size}; it is {batch_size}")
         return slice(self.rank * batch_size // self.size, (self.rank + 1) * batch_size // self.size)
 
-    def connect(self, device: str, must_agree: Callable[[], dict[str, Any]], threads: int) -> None:
+    def connect(self, device: str, threads: int) -> None:
         """Joins the other processes, and takes so many threads or, with 0, this one's share of the machine's cores.
 
-        Raises UserError, which names the first difference, unless what `must_agree` returns, the code and the versions
-        are the same in all of them, and if two of them have the same GPU as their device.
+        Raises UserError if that fails, or if two of them have the same GPU as their device.
         """
         import torch
         from torch import distributed
@@ -70,22 +68,39 @@ class Processes:
         except (ValueError, RuntimeError) as error:
             why = str(error).splitlines()[0]
             raise UserError(f"cannot join the other processes, which torchrun starts: {why}") from error
-        code = sorted([*ROOT.glob("*.py"), *ROOT.glob("model/**/*.py"), *ROOT.glob("util/**/*.py")])
-        mine = must_agree() | {
-            "source code": hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest(),
-            "torch version": torch.__version__,
-            "kind of device": device.partition(":")[0],
-        }
-        everyones: list[Any] = [None] * self.size
-        distributed.all_gather_object(everyones, (mine, identity_of(device)))
-        first, gpus = everyones[0][0], [gpu for _, gpu in everyones if gpu]
-        for number, (theirs, _) in enumerate(everyones):
-            for name in first:
-                if theirs[name] != first[name]:
-                    raise UserError(f"process {number} differs from process 0 in its {name}; all must have the same")
+        gpus = [gpu for gpu in self._everyones(identity_of(device)) if gpu]
         if len(set(gpus)) < len(gpus):
             raise UserError("two processes would use the same GPU; start as many as there are, or use -gpuid -1")
+
+    def compare(self, mine: dict[str, Any]) -> None:
+        """Begins the work together, if all processes have the same of everything that is named, the code included.
+
+        Raises UserError, which names the first difference.
+        """
+        if self.size == 1:
+            return
+        import torch
+        from torch import distributed
+
+        code = sorted([*ROOT.glob("*.py"), *ROOT.glob("model/**/*.py"), *ROOT.glob("util/**/*.py")])
+        mine |= {
+            "source code": hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest(),
+            "torch version": torch.__version__,
+        }
+        everyones = self._everyones(mine)
+        for number, theirs in enumerate(everyones):
+            for name, expected in everyones[0].items():
+                if theirs[name] != expected:
+                    raise UserError(f"process {number} differs from process 0 in its {name}; all must have the same")
         self._group = distributed.new_group(timeout=PATIENCE)
+
+    def _everyones(self, mine: Any) -> list[Any]:
+        """Returns what each process has given, by their numbers."""
+        from torch import distributed
+
+        found: list[Any] = [None] * self.size
+        distributed.all_gather_object(found, mine)
+        return found
 
     def close(self) -> None:
         """Leaves the group, so that none of its threads is still running when the interpreter shuts down."""

@@ -1,6 +1,6 @@
 """Truncated backpropagation through time: the state of a training run, and one iteration of it.
 
-Letters: S time steps, B streams, V characters, H units of a layer, L layers.
+Letters: S time steps, B streams, V characters, H units of a layer, L layers, P parameters.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import time
 from argparse import Namespace
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +17,15 @@ from torch.nn.functional import nll_loss
 from tqdm import tqdm
 
 from util.cli.console import log, shows_bars
+from util.cli.signals import StopSignals
 from util.errors import UserError
 from util.evaluation.predictors import batch_loss
 from util.text.batches import TRAIN, VALIDATION, Batches
 from util.torch7_random import Torch7Random
 from util.training.cuda_graph import Graphed
 from util.training.dropout import Draws, GPUDraws
-from util.training.optimizer import OPTIMIZERS, FlatParameters
+from util.training.flat import FlatParameters
+from util.training.optimizer import OPTIMIZERS
 from util.training.processes import Processes
 from util.training.record import Record, WrongLoss
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from model.char_rnn import CharRNN
 
 ADVICE = "try a lower -learning_rate or -grad_clip"
-AHEAD = 10  # how many iterations a GPU may be ahead of what is known of them
 LONG = 2.0  # a validation of more seconds than this shows its progress, and can be cut short
 
 
@@ -44,16 +44,15 @@ class Trainer:
     ) -> None:
         self.model, self.batches, self.random, self.processes = model, batches, random, processes
         self.options = options
-        self.interrupted: Callable[[], object] = lambda: False  # whether this process has been asked to stop
+        self.stop = StopSignals(silent=processes.rank > 0)  # whether this process has been asked to stop
         self.flat = FlatParameters(model)
         self.device = self.flat.values.device
         self.optimizer = OPTIMIZERS[options.optim](self.flat.values, self.flat.gradient, options.decay_rate)
         self.learning_rate: float = options.learning_rate
         self.iteration = 0
-        self.train_losses: list[float] = []  # per character, before each iteration's update; up to the last `fetch`
+        self.train_losses: list[float] = []  # per character, of each iteration before its update
         self.val_losses: dict[int, float] = {}
-        self._outcomes: list[Tensor] = []  # of iterations not fetched yet: loss, and how many processes asked to stop
-        self._began = 0.0  # when the first of those began
+        self._began = 0.0  # when the last iteration began
         self._all_stop = False
         compute = self._forward_and_backward
         self._compute = Graphed(compute) if self.device.type == "cuda" else compute
@@ -75,52 +74,45 @@ class Trainer:
         return self.iteration / self.batches.split_sizes[TRAIN]
 
     @property
-    def may_run_ahead(self) -> bool:
-        """Whether the next iteration may start before the outcome of the last one is known, as on a GPU."""
-        waits = self.device.type == "cpu" or self.options.accurate_gpu_timing
-        return not waits and len(self._outcomes) < AHEAD
-
-    @property
     def stopping(self) -> bool:
         """Whether to stop now; several processes do once all of them know that one was asked to."""
-        return self._all_stop or (self.processes.size == 1 and bool(self.interrupted()))
+        return self._all_stop or (self.processes.size == 1 and bool(self.stop.received))
+
+    @property
+    def validated(self) -> bool:
+        """Whether the model of now has a validation loss."""
+        return self.iteration in self.val_losses
 
     def step(self) -> None:
-        """Starts to learn from the next batch."""
-        if not self._outcomes:
-            self._began = time.perf_counter()
+        """Learns from the next batch; on a GPU that goes on until `fetch` waits for it."""
+        self._began = time.perf_counter()
         epoch, number = divmod(self.iteration, self.batches.split_sizes[TRAIN])
         inputs: list[np.ndarray | Tensor] = [*self.batches.batch(TRAIN, number, epoch)]
         if self._draws:
             inputs.append(self._draws.next(self.iteration)[:, :, self.streams])
         self.iteration += 1
-        outcome = self.flat.extra
-        outcome[0] = self._compute(*map(self._send, inputs))
-        outcome[1].fill_(bool(self.interrupted()))
-        self.processes.sum(self.flat.bucket)
+        self.flat.loss.copy_(self._compute(*map(self._send, inputs)))
+        self.flat.stop.fill_(bool(self.stop.received))
+        self.processes.sum(self.flat.summed)
         self.flat.gradient.clamp_(-self.options.grad_clip, self.options.grad_clip)
         self.optimizer.step(self.iteration, self.learning_rate)
-        self._outcomes.append(outcome.clone())
 
     def fetch(self) -> Record:
-        """Waits for the iterations that were started, and returns what is known of them.
+        """Waits for the iteration, and returns what is known of it.
 
         Raises WrongLoss at a loss that is not a number, or more than -max_loss_ratio times the first one.
         """
-        count = len(self._outcomes)
         norm_ratio = self.flat.gradient.norm() / self.flat.values.norm()
-        numbers = torch.cat([*self._outcomes, norm_ratio[None]]).tolist()  # a GPU makes us wait only once
-        seconds = (time.perf_counter() - self._began) / count
-        self._outcomes.clear()
-        self._all_stop = any(numbers[1 : 2 * count : 2])
-        losses = [loss / self.options.seq_length for loss in numbers[: 2 * count : 2]]
-        self.train_losses += losses
-        record = Record(losses[-1], numbers[-1], seconds)
-        first, worst, ratio = self.train_losses[0], max(losses), self.options.max_loss_ratio
-        if not all(map(math.isfinite, losses)):
+        numbers = torch.stack([self.flat.loss, self.flat.stop, norm_ratio]).tolist()  # a GPU makes us wait only once
+        seconds = time.perf_counter() - self._began
+        loss, self._all_stop = numbers[0] / self.options.seq_length, bool(numbers[1])
+        self.train_losses.append(loss)
+        record = Record(loss, numbers[2], seconds)
+        first, ratio = self.train_losses[0], self.options.max_loss_ratio
+        if not math.isfinite(loss):
             raise WrongLoss(f"the loss is not a number any more; {ADVICE}", record)
-        if ratio and worst > ratio * first:
-            what = f"the loss is exploding, from {first:.4g} to {worst:.4g}"
+        if ratio and loss > ratio * first:
+            what = f"the loss is exploding, from {first:.4g} to {loss:.4g}"
             raise WrongLoss(f"{what}; {ADVICE}, or allow it with a -max_loss_ratio above {ratio:g}", record)
         return record
 
@@ -134,10 +126,10 @@ class Trainer:
         return due
 
     def validate(self) -> None:
-        """Adds the loss per character on the validation split to `val_losses`; it starts from a zero state.
+        """Adds the loss per character on the validation split, from a zero state, to `val_losses`.
 
         Without such a split that is the mean of the training losses over the last epoch. If it takes long, it shows its
-        progress, and an interruption ends it without a loss; several processes go on.
+        progress, and a request to stop ends it without a loss; several processes go on.
         """
         train, count, _ = self.batches.split_sizes
         if not count:
@@ -147,7 +139,7 @@ class Trainer:
         began, state = time.perf_counter(), torch.zeros_like(self.state)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for number in tqdm(range(count), "validation", leave=False, delay=LONG, disable=not shows_bars()):
-            if self.processes.size == 1 and self.interrupted() and time.perf_counter() - began > LONG:
+            if self.processes.size == 1 and self.stop.received and time.perf_counter() - began > LONG:
                 return
             x, y = map(self._send, self.batches.batch(VALIDATION, number))
             loss, state = batch_loss(self.model, x, y, state)
@@ -155,12 +147,12 @@ class Trainer:
         characters = count * self.options.batch_size * self.options.seq_length
         self.val_losses[self.iteration] = self.processes.sum(total).item() / characters
 
-    def _forward_and_backward(self, x: Tensor, y: Tensor, kept: Tensor | None = None) -> Tensor:
+    def _forward_and_backward(self, x: Tensor, y: Tensor, spared: Tensor | None = None) -> Tensor:
         """Reads a batch, x and y (S, B), and fills the gradient; returns the loss, summed over the steps.
 
-        `kept` (S, L, B, H) says which outputs dropout keeps; those are scaled by 1 / (1 - dropout).
+        `spared` (S, L, B, H) says which outputs dropout does not drop; those are scaled by 1 / (1 - dropout).
         """
-        masks = None if kept is None else (kept.to(self.state.dtype) / (1 - self.options.dropout)).unbind(1)
+        masks = None if spared is None else (spared.to(self.state.dtype) / (1 - self.options.dropout)).unbind(1)
         log_probs, state = self.model(x, self.state, masks)
         self.state.copy_(state)
         # The mean over streams, summed over steps, so that the gradient's size, and grad_clip, are the original's.
@@ -170,26 +162,20 @@ class Trainer:
         return loss.detach()
 
     def _send(self, values: np.ndarray | Tensor) -> Tensor:
-        """Returns a tensor on the device; a GPU copies it when it gets there."""
+        """Returns a tensor on the device; a GPU copies it when it gets to it."""
         tensor = torch.as_tensor(values)
         if self.device.type == "cuda" and tensor.is_cpu:
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
 
-    def state_dict(self, text_sha256: str) -> dict[str, Any]:
-        """Returns what a `Checkpoint` holds of the run. All processes must call it, and get the same.
-
-        Raises UserError if the loss or the model has gone wrong.
-        """
-        if self._outcomes:
-            self.fetch()
-        # After too large an update neither may be finite.
+    def check_finite(self) -> None:
+        """Raises UserError if too large an update has made the model, or what it predicts, anything but numbers."""
         if not (math.isfinite(self.val_losses.get(self.iteration, 0.0)) and self.flat.values.isfinite().all()):
             raise UserError(f"the model is not a number any more; {ADVICE}")
+
+    def state_dict(self, text_sha256: str) -> dict[str, Any]:
+        """Returns what a `Checkpoint` holds of the run. All processes must call it, and get the same."""
         random = (self._draws or self.random).state()
-        L, num_states, _, H = self.state.shape
-        state = self.state.new_zeros(L, num_states, self.options.batch_size, H)  # of all streams
-        state[:, :, self.streams] = self.state
         return {
             "parameters": {name: as_array(tensor) for name, tensor in self.model.named_parameters()},
             "iteration": self.iteration,
@@ -199,12 +185,19 @@ class Trainer:
             "training": {
                 "learning_rate": self.learning_rate,
                 "optimizer": {name: as_array(tensor) for name, tensor in self.optimizer.state.items()},
-                "state": as_array(self.processes.sum(state)),
+                "state": as_array(self._state_of_all_streams()),
                 "random": {"key": random["key"].astype(np.int64), "pos": random["pos"]},
                 "text_sha256": text_sha256,
                 "device": self.device.type,
             },
         }
+
+    def _state_of_all_streams(self) -> Tensor:
+        """Returns the state (L, states, B, H) of the streams of all processes."""
+        L, states, _, H = self.state.shape
+        state = self.state.new_zeros(L, states, self.options.batch_size, H)
+        state[:, :, self.streams] = self.state
+        return self.processes.sum(state)
 
     def load_state_dict(self, content: dict[str, Any]) -> None:
         """Restores what `state_dict` returned."""

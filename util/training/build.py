@@ -1,0 +1,89 @@
+"""Builds what a run needs: finds its text, and makes its model and trainer."""
+
+from __future__ import annotations
+
+import hashlib
+import runpy
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model.shapes import count_parameters
+from util import ROOT
+from util.cli.console import log, tell
+from util.cli.device import memory_of
+from util.cli.flags import Flags, Role
+from util.errors import UserError
+from util.text.batches import Batches
+from util.text.source import Source, find_text, text_of_run
+from util.text.vocabulary import Vocabulary
+from util.torch7_random import Torch7Random
+from util.training.processes import Processes
+from util.training.resume import Start
+
+if TYPE_CHECKING:
+    from util.training.trainer import Trainer
+
+
+def find_input(options: Namespace, resumed: bool) -> Source:
+    """Finds the run's text; the example text is made if it is missing. Raises UserError if a run's text has moved."""
+    example = ROOT / "data" / "tinyshakespeare"
+    if options.separator and not options.files:
+        tell("warning: -separator has no effect without -files")
+    if found := text_of_run(vars(options)):
+        if options.log_csv and any(Path(options.log_csv).resolve() == file.resolve() for file in found.files):
+            raise UserError(f"-files matches {options.log_csv}, which -log_csv writes; put it into another folder")
+        return found
+    if resumed and "data_dir" not in options.given:
+        raise UserError(f"the text of this run is no longer in {options.data_dir}; give its folder with -data_dir")
+    if options.files or (options.data_dir.resolve() != example and "data_dir" in options.given):
+        return find_text(options.data_dir, options.files, options.separator, options.document_end)
+    return make_example(example / "input.txt")
+
+
+def make_example(path: Path) -> Source:
+    """Makes the example text. Raises UserError."""
+    log(f"{path} does not exist yet; making it")
+    script = runpy.run_path(str(path.with_name("prepare.py")))
+    try:
+        log(script["prepare"](path))
+    except script["PrepareError"] as error:
+        raise UserError(str(error)) from error
+    return find_text(path.parent)
+
+
+def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processes: Processes, start: Start) -> Trainer:
+    """Returns a trainer, with a model of this vocabulary on its device, where the run starts.
+
+    Raises UserError if the model is too large.
+    """
+    import torch  # takes seconds, so not before flags and data have been checked
+
+    from model.char_rnn import CharRNN
+    from model.fast.launch import why_not
+    from util.training.trainer import Trainer
+
+    options = start.options
+    shape = len(vocabulary), options.rnn_size, options.num_layers, options.model
+    size, memory = count_parameters(*shape), memory_of(device)
+    if 8 * size > memory:  # the system would end the run without a word
+        needed, there = 8 * size >> 30, memory >> 30
+        raise UserError(f"the model needs more than {needed} GB of memory, of {there} GB; try a smaller -rnn_size")
+    log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
+    if options.dtype == "bfloat16":
+        torch.set_float32_matmul_precision("medium")
+    model = CharRNN(*shape).to(device=device, dtype=torch.float64 if options.dtype == "float64" else torch.float32)
+    log(f"number of parameters in the model: {size}")
+    trainer = Trainer(model, batches, Torch7Random(options.seed), processes, options)
+    start.begin(trainer, vocabulary)
+    if device.startswith("cuda") and options.dtype != "float64" and why_not(trainer.device):
+        tell(f"warning: training will be slower than it could be: {why_not(trainer.device)}")
+    return trainer
+
+
+def must_agree(options: Namespace, flags: Flags, text_sha256: str, trainer: Trainer) -> dict[str, Any]:
+    """Returns what all processes that train one model must have the same, by name."""
+    same = [getattr(options, n) for n, r in flags.roles.items() if r in (Role.RUN, Role.COURSE, Role.PACE)]
+    start = hashlib.sha256(trainer.flat.values.cpu().numpy().tobytes()).hexdigest()
+    kind = trainer.device.type
+    return {"text": text_sha256, "flags": same, "starting checkpoint": start, "kind of device": kind}

@@ -1,0 +1,175 @@
+"""Where a run starts: from scratch, from a model (-init_from), or where another run stopped (-resume)."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from util.checkpoint.choice import best_checkpoint, newest_checkpoint
+from util.checkpoint.content import Checkpoint
+from util.checkpoint.folder import CheckpointFolder
+from util.checkpoint.new_characters import add_characters
+from util.cli.console import log
+from util.cli.flags import Flags, Role
+from util.errors import UserError
+from util.text.source import canonical
+from util.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from util.training.trainer import Trainer
+
+
+class Start:
+    """A run that starts from scratch. `options` are its flags."""
+
+    text_sha256: str | None = None
+    """The identity of the text that the run must go on with; None if any text will do."""
+    train_losses = np.zeros(0)
+    """Those of the iterations that the run has already done."""
+
+    def __init__(self, options: Namespace) -> None:
+        self.options = options
+
+    def vocabulary(self, text: Vocabulary) -> Vocabulary:
+        """Returns that of the run's model, given that of its text."""
+        return text
+
+    def begin(self, trainer: Trainer, vocabulary: Vocabulary) -> None:
+        """Brings a new trainer, whose model has this vocabulary, to where the run starts."""
+        trainer.random.skip(trainer.flat.values.numel())  # the original initializes twice and keeps the second draw
+        trainer.model.initialize(trainer.random.uniform)
+
+    def take_over(self, folder: CheckpointFolder) -> None:
+        """Takes over the files of the run, if it has any."""
+
+
+class FromModel(Start):
+    """A new run from the model of a checkpoint."""
+
+    def __init__(self, options: Namespace, checkpoint: Checkpoint) -> None:
+        super().__init__(options)
+        self.checkpoint = checkpoint
+
+    def vocabulary(self, text: Vocabulary) -> Vocabulary:
+        """Returns the checkpoint's in the run's encoding; with -new_chars add, the text's new characters come last."""
+        known = self.checkpoint.vocabulary
+        new = known.unknown(text.characters) if self.options.new_chars == "add" else ""
+        if new:
+            characters = "1 character" if len(new) == 1 else f"{len(new)} characters"
+            log(f"added {characters} that the checkpoint does not know: {text.named(new, most=20)}")
+        return Vocabulary(known.characters + new, self.options.encoding)
+
+    def begin(self, trainer: Trainer, vocabulary: Vocabulary) -> None:
+        new = vocabulary.characters[len(self.checkpoint.vocabulary) :]
+        trainer.model.load_arrays(add_characters(self.checkpoint, new, self.options.seed).parameters)
+
+
+class Resumed(Start):
+    """A run that goes on where its checkpoint left it, at this learning rate; `forked`: in another way than before."""
+
+    def __init__(
+        self, options: Namespace, path: Path, checkpoint: Checkpoint, learning_rate: float, forked: bool
+    ) -> None:
+        super().__init__(options)
+        assert checkpoint.training
+        self.path, self.checkpoint, self.learning_rate, self.forked = path, checkpoint, learning_rate, forked
+        self.train_losses, self.text_sha256 = checkpoint.train_losses, checkpoint.training["text_sha256"]
+
+    def vocabulary(self, text: Vocabulary) -> Vocabulary:
+        return Vocabulary(self.checkpoint.vocabulary.characters, self.options.encoding)
+
+    def begin(self, trainer: Trainer, vocabulary: Vocabulary) -> None:
+        trainer.load_state_dict(vars(self.checkpoint))
+        trainer.learning_rate = self.learning_rate
+
+    def take_over(self, folder: CheckpointFolder) -> None:
+        folder.continue_from(self.path, self.checkpoint, self.forked)
+
+
+def starting_point(flags: Flags) -> Start:
+    """Reads the command line, and returns the start that it asks for; logs what differs. Raises UserError."""
+    given = flags.parse()
+    if given.log_csv == "-":
+        sys.stdout = sys.stderr  # standard output is for the table
+    everything = {"train_frac": 1.0} if not given.val_frac and "train_frac" not in given.given else {}
+    given = changed(given, encoding=canonical(given.encoding), **everything)
+    start = resume(given, flags) if given.resume else init_from(given) if given.init_from else Start(given)
+    options = start.options = changed(start.options, savefile=start.options.savefile or start.options.model)
+    if options.shuffle and not options.document_end:
+        raise UserError("-shuffle 1 shuffles documents; say with -document_end what ends one, or leave it out")
+    if options.early_stop and not options.val_frac:
+        raise UserError("-early_stop counts validations, and with -val_frac 0 there are none; leave one of them out")
+    return start
+
+
+def changed(options: Namespace, **values: Any) -> Namespace:
+    """Returns the options with other values for some."""
+    return Namespace(**vars(options) | values)
+
+
+def init_from(options: Namespace) -> FromModel:
+    """Takes the model's options from the checkpoint, and logs those that differ from the flags."""
+    path, checkpoint = best_checkpoint(Path(options.init_from))
+    log(f"loading a model from checkpoint {path}")
+    if checkpoint.options.get("batchnorm"):  # see util.checkpoint.torch7
+        log("the checkpoint's batch normalization is now part of its weights, and will not be trained separately")
+    stored = checkpoint.options | {"dtype": checkpoint.precision, "encoding": canonical(checkpoint.vocabulary.encoding)}
+    names = ("model", "rnn_size", "num_layers", *sorted({"dropout", "dtype", "encoding"} - options.given))
+    other = {name: stored[name] for name in names if stored[name] != getattr(options, name)}
+    for name, value in other.items():
+        log(f"overwriting {name}={getattr(options, name)} with {value}, based on the checkpoint")
+    options = changed(options, init_from=str(path), **other)
+    if not Vocabulary(checkpoint.vocabulary.characters, options.encoding).fits_encoding:
+        raise UserError(f"{path} knows characters that are not bytes; leave out -encoding bytes")
+    document_end = checkpoint.options.get("document_end")
+    if document_end and "document_end" not in options.given:
+        log(f"that model's text had -document_end {shlex.quote(str(document_end))}; give it again if this one has, too")
+    return FromModel(options, checkpoint)
+
+
+def resume(given: Namespace, flags: Flags) -> Resumed:
+    """Continues a run with the checkpoint's flags, except for those that the user gives and that may change."""
+    path, checkpoint = newest_checkpoint(Path(given.resume))
+    if checkpoint.training is None:
+        raise UserError(f"{path} holds a model but not the state of its run; start a new run from it with -init_from")
+    log(f"resuming from {path}, iteration {checkpoint.iteration}")
+    # The run continues in the checkpoint's own folder: nothing is ever written to a path that comes out of a file.
+    defaults = vars(flags.parse([])) | {"checkpoint_dir": path.parent, "given": given.given}
+    options = defaults | stored_options(path, checkpoint, flags)
+    # The flag is the learning rate that the run began with; what matters is the present one.
+    present = options | {"learning_rate": checkpoint.training["learning_rate"]}
+    new = {name: getattr(given, name) for name in sorted(given.given - {"resume"})}
+    new = {name: value for name, value in new.items() if value != present[name]}
+    for name, value in new.items():
+        was, becomes = ("nothing" if shown == "" else shown for shown in (present[name], value))
+        if flags.roles[name] is Role.RUN:
+            raise UserError(
+                f"-{name} {value} cannot be combined with -resume, since the run has {was}; "
+                f"leave it out, or start a new run with -init_from {path}"
+            )
+        log(f"continuing with {name}={becomes} instead of {was}")
+    forked = any(flags.roles[name] is Role.COURSE for name in new)
+    return Resumed(Namespace(**options | new), path, checkpoint, (present | new)["learning_rate"], forked)
+
+
+def stored_options(path: Path, checkpoint: Checkpoint, flags: Flags) -> dict[str, Any]:
+    """Returns the flags of a checkpoint's run that may be taken from a checkpoint. Raises UserError."""
+    stored = {}
+    for name, value in checkpoint.options.items():
+        if name not in flags.roles or flags.roles[name] is Role.CALL:
+            continue
+        if not flags.accepts(name, value):
+            raise UserError(f"{path} is not a valid char-rnn checkpoint: it has -{name} {ascii(value)[:50]}")
+        stored[name] = Path(value) if isinstance(flags.get_default(name), Path) else value
+    return stored | {"encoding": canonical(str(stored.get("encoding", "utf-8")))}
+
+
+def saved_options(options: Namespace, flags: Flags) -> dict[str, str | int | float]:
+    """Returns the flags as a checkpoint stores them: all but those for one command only."""
+    values = {name: getattr(options, name) for name, role in flags.roles.items() if role is not Role.CALL}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}

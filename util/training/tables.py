@@ -1,0 +1,158 @@
+"""Writes the figures of a run to tables: a CSV file, TensorBoard."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from argparse import Namespace
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Protocol, TextIO
+
+import numpy as np
+
+from util.cli.console import rank
+from util.cli.files import check_output, is_stream
+from util.errors import UserError, reason
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+class Row(NamedTuple):
+    """The figures of an iteration."""
+
+    iteration: int
+    epoch: float
+    train_loss: float
+    val_loss: float | None
+    learning_rate: float
+    grad_param_norm: float
+    seconds: float
+
+
+class Table(Protocol):
+    """Where rows go. Making one changes nothing; `open` is called when nothing can refuse the run any more."""
+
+    path: str
+
+    def open(self) -> None: ...
+
+    def write(self, row: Row) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def tables_of(options: Namespace, train_losses: np.ndarray) -> list[Table]:
+    """Returns what -log_csv and -tensorboard name, in the first of several processes.
+
+    `train_losses` (iterations,) are those of a resumed run so far. Raises UserError if one cannot be such a table.
+    """
+    if not rank().first:
+        return []
+    kinds: dict[str, type[CSVFile | TensorBoard]] = {"log_csv": CSVFile, "tensorboard": TensorBoard}
+    return [kind(path, train_losses) for flag, kind in kinds.items() if (path := getattr(options, flag))]
+
+
+class TensorBoard:
+    """The same figures for TensorBoard, where they take the place of those after the checkpoint."""
+
+    def __init__(self, path: str, train_losses: np.ndarray) -> None:
+        if not importlib.util.find_spec("tensorboard"):
+            raise UserError("-tensorboard needs the package tensorboard; run: pip install -e '.[tensorboard]'")
+        self.path, self._first = path, len(train_losses) + 1
+
+    def open(self) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        try:
+            self._writer = SummaryWriter(self.path, purge_step=self._first)
+        except OSError as error:
+            raise UserError(f"cannot write {self.path}: {reason(error)}; choose another -tensorboard") from error
+
+    def write(self, row: Row) -> None:
+        figures = row._asdict()
+        for name in figures.keys() - {"iteration", "epoch"}:
+            if figures[name] is not None:
+                self._writer.add_scalar(name, figures[name], row.iteration)
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class CSVFile:
+    """A table with a row for each log line and checkpoint.
+
+    A new run takes only a new or empty file, a resumed one its own log as well, without the rows after its checkpoint.
+    Devices and pipes are written to as they are, and so is standard output, `-`.
+    """
+
+    def __init__(self, path: str, train_losses: np.ndarray) -> None:
+        check_output(path, "-log_csv")
+        self.path, self._losses = path, train_losses
+        self._is_file = path != "-" and not is_stream(Path(path))
+        if self._is_file and Path(path).exists():
+            end_of_rows(Path(path), train_losses)
+        elif self._is_file:
+            parent = next(parent for parent in Path(path).absolute().parents if parent.exists())
+            if not (parent.is_dir() and os.access(parent, os.W_OK)):
+                raise UserError(f"cannot write {path}: {parent} is no folder to write to; choose another -log_csv")
+
+    def open(self) -> None:
+        """Opens the file for this run alone; another one that would write to it is refused. Raises UserError."""
+        path = Path(self.path)
+        try:
+            if self._is_file:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: TextIO = open(os.dup(1) if self.path == "-" else path, "a", newline="\n")  # noqa: SIM115
+            if self._is_file and fcntl:
+                try:
+                    fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise UserError(f"another run writes to {path}; choose another file for -log_csv") from None
+                except OSError:  # not every file system has locks
+                    pass
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {reason(error)}; choose another -log_csv") from error
+        end = end_of_rows(path, self._losses) if self._is_file else 0
+        if self._is_file:
+            self._file.truncate(end)
+        if not end:
+            print(*Row._fields, sep=",", file=self._file, flush=True)
+
+    def write(self, row: Row) -> None:
+        print(*("" if value is None else value for value in row), sep=",", file=self._file, flush=True)
+
+    def close(self) -> None:
+        with suppress(OSError):  # of which a row has told already
+            self._file.close()
+
+
+def end_of_rows(path: Path, train_losses: np.ndarray) -> int:
+    """Returns where a log's rows up to the checkpoint of a run with these losses end, in bytes; 0 if it is empty.
+
+    Raises UserError if it is not the log of that run.
+    """
+    header, *rows = path.read_bytes().splitlines(keepends=True) or [b""]
+    end = len(header)
+    try:
+        ours = header.decode().strip() == ",".join(Row._fields)
+        for line in rows:
+            if not line.endswith(b"\n"):
+                break  # it was cut off, as by a full disk
+            figures = dict(zip(Row._fields, line.decode().split(",")))
+            if int(figures["iteration"]) > len(train_losses):
+                break
+            ours = ours and float(figures["train_loss"]) == train_losses[int(figures["iteration"]) - 1]
+            end += len(line)
+    except (ValueError, LookupError):
+        ours = False
+    if header and (not ours or end == len(header) < path.stat().st_size):
+        raise UserError(
+            f"{path} exists and is not the log of this run up to its checkpoint; "
+            "choose another file for -log_csv, or continue its run with -resume"
+        )
+    return end
