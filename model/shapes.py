@@ -22,11 +22,12 @@ def parameter_shapes(V: int, H: int, L: int, model: str) -> Shapes:
     return shapes | {"decoder.weight": (V, H), "decoder.bias": (V,)}
 
 
+def count_arrays(L: int, model: str) -> int:
+    """Returns how many parameter arrays a CharRNN of L layers has."""
+    return L * len(CELLS[model].shapes(1, 1)) + 2
+
+
 def count_parameters(V: int, H: int, L: int, model: str) -> int:
     """Returns how many parameters a CharRNN has, without making a list as long as its layers."""
     one, two = (sum(map(math.prod, parameter_shapes(V, H, layers, model).values())) for layers in (1, 2))
     return one + (L - 1) * (two - one)
-
-
-GATES = {name: cell.gates for name, cell in CELLS.items()}
-STATES = {name: cell.states for name, cell in CELLS.items()}

@@ -18,6 +18,10 @@ class UserError(Exception):
     """Whether every process of a run prints it, not just the first on each machine."""
 
 
+class InvalidFile(ValueError):
+    """What is wrong with a file, in words for the user; Python's own errors have other words."""
+
+
 def reason(error: OSError) -> str:
     """Returns the system's own words for an error, without its number and path."""
     return (error.strerror or str(error)).lower()

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from model.shapes import GATES, STATES, parameter_shapes
+from model.cells import CELLS
+from model.shapes import count_arrays, parameter_shapes
 from util.cli.flags import LARGEST
+from util.errors import InvalidFile
 from util.text.vocabulary import Vocabulary
 
 FORMAT, VERSION = "char-rnn checkpoint", 1
@@ -84,9 +86,9 @@ def from_content(content: Any) -> Checkpoint:
     Where a value has another type or is missing, the error can also be a TypeError, AttributeError or LookupError.
     """
     if not isinstance(content, dict) or not same(content.get("format"), FORMAT):
-        raise ValueError("it was written by another program")
+        raise InvalidFile("it was written by another program")
     if not same(content.get("version"), VERSION):
-        raise ValueError(f"its version of the format is not {VERSION}, the only one that this program reads")
+        raise InvalidFile(f"its version of the format is not {VERSION}, the only one that this program reads")
     values = {field.name: content[field.name] for field in fields(Checkpoint)}
     return checked(Checkpoint(**values | {"vocabulary": Vocabulary(content["vocabulary"], content["encoding"])}))
 
@@ -99,7 +101,10 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
     require(is_dict(options, str, str, int, float), "options")
     require(all(abs(value) <= LARGEST for value in options.values() if type(value) is int), "options")
     require(not re.search("[\ud800-\udc7f\udd00-\udfff]", "".join(map(str, options.values()))), "options")
-    require(options.get("model") in GATES, "model")
+    model = options.get("model")
+    require(type(model) is str, "model")
+    if model not in CELLS:
+        raise InvalidFile(f"its model is {model!a:.50}, a cell that this copy of the program does not have")
     for name in ("rnn_size", "num_layers", "batch_size", "seq_length"):
         require(type(options.get(name)) is int and options[name] > 0, name)
     require(type(options.get("dropout")) in (int, float) and 0 <= options["dropout"] < 1, "dropout")
@@ -108,15 +113,16 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
     require(is_array(checkpoint.train_losses, (checkpoint.iteration,), np.float64), "train_losses")
     require(is_dict(checkpoint.val_losses, int, float), "val_losses")
     require(all(0 < iteration <= checkpoint.iteration for iteration in checkpoint.val_losses), "val_losses")
-    parameters, (*_, L, _) = checkpoint.parameters, checkpoint.model_shape
-    # First their number: the shapes of a stranger's L layers could fill the memory.
-    require(is_dict(parameters, str, np.ndarray) and len(parameters) == 4 * L + 2, "parameters")
+    parameters = checkpoint.parameters
+    # First their number: the shapes of a stranger's layers could fill the memory.
+    count = count_arrays(options["num_layers"], model)
+    require(is_dict(parameters, str, np.ndarray) and len(parameters) == count, "parameters")
     require(checkpoint.dtype in ("float32", "float64"), "parameters' type")
     shapes = parameter_shapes(*checkpoint.model_shape)
     for name, shape in shapes.items():
         require(is_array(parameters.get(name), shape, checkpoint.dtype), f"parameter {name}")
         if not np.isfinite(parameters[name]).all():
-            raise ValueError(f"its parameter {name} has values that are not finite")
+            raise InvalidFile(f"its parameter {name} has values that are not finite")
     checkpoint.parameters = {name: parameters[name] for name in shapes}  # in CharRNN's order
     if checkpoint.training is not None:
         check_training(checkpoint.training, checkpoint)
@@ -141,14 +147,14 @@ def check_training(training: Any, checkpoint: Checkpoint) -> None:
     require(type(training["device"]) is str and training["device"] in DEVICES, "device")
     require(optimizer.keys() == OPTIMIZER_STATE.get(options.get("optim", "rmsprop")), "optimizer")
     require(all(is_array(array, (size,), dtype) for array in optimizer.values()), "optimizer")
-    require(is_array(training["state"], (L, len(STATES[model]), options["batch_size"], H), dtype), "state")
+    require(is_array(training["state"], (L, len(CELLS[model].states), options["batch_size"], H), dtype), "state")
     require(is_array(key, (624,), np.int64) and ((key >= 0) & (key < 2**32)).all(), "random")
     require(type(pos) is int and 0 <= pos <= 624, "random")
 
 
 def require(condition: Any, what: str) -> None:
     if not condition:
-        raise ValueError(f"its {what} cannot be right")
+        raise InvalidFile(f"its {what} cannot be right")
 
 
 def is_dict(value: Any, key_type: type, *value_types: type) -> bool:

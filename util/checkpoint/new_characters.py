@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from model.cells import INITIAL_RANGE
 from util.checkpoint.content import Checkpoint
 from util.text.vocabulary import Vocabulary
 from util.torch7_random import Torch7Random
 
 SHARE = 0.001  # the most probability that all new characters together are given
-RANGE = 0.08  # new input rows are uniform between minus and plus this, like all parameters of a new model
 
 
 def add_characters(checkpoint: Checkpoint, new: str, seed: int) -> Checkpoint:
@@ -32,7 +32,7 @@ def add_characters(checkpoint: Checkpoint, new: str, seed: int) -> Checkpoint:
     row = old["decoder.weight"].mean(axis=0, dtype=np.float64)
     bias = old["decoder.bias"].mean(dtype=np.float64) + math.log(SHARE * V / n)
     added = {
-        "layers.0.i2h_weight": Torch7Random(seed).uniform(n * width, -RANGE, RANGE).reshape(n, width),
+        "layers.0.i2h_weight": Torch7Random(seed).uniform(n * width, -INITIAL_RANGE, INITIAL_RANGE).reshape(n, width),
         "decoder.weight": np.tile(row, (n, 1)),
         "decoder.bias": np.full(n, bias),
     }

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from util.errors import InvalidFile
+
 STORAGES = {"torch DoubleStorage": "<f8", "torch FloatStorage": "<f4", "torch LongStorage": "<i8"}
 """The kinds of numbers in our checkpoints, with numpy's codes."""
 TENSOR, DICTIONARY = "torch._utils _rebuild_tensor_v2", "collections OrderedDict"
@@ -45,9 +47,9 @@ class Members:
     def __init__(self, archive: zipfile.ZipFile, file_size: int) -> None:
         members = archive.infolist()
         if any(m.compress_type != zipfile.ZIP_STORED or m.compress_size != m.file_size for m in members):
-            raise ValueError("it has compressed members")
+            raise InvalidFile("it has compressed members")
         if sum(m.file_size for m in members) > file_size or any(not 0 <= m.header_offset < file_size for m in members):
-            raise ValueError("its members are larger than the file")
+            raise InvalidFile("its members are larger than the file")
         self._archive, self._bytes_left = archive, file_size
         self._folder = members[0].filename.partition("/")[0]
         self._storages: dict[str, np.ndarray] = {}
@@ -60,7 +62,7 @@ class Members:
         """Returns the pickle, unless it is so long that its values would fill the memory."""
         program = self.read("data.pkl")
         if len(program) > LONGEST_PICKLE:
-            raise ValueError("its description is too long")
+            raise InvalidFile("its description is too long")
         return program
 
     def storage(self, kind: Any, name: Any, key: Any, _location: Any, count: Any) -> np.ndarray:
@@ -71,7 +73,7 @@ class Members:
             self._storages[key] = np.frombuffer(self.read(f"data/{key}"), STORAGES[name])
         storage = self._storages[key]
         if storage.dtype != STORAGES[name] or len(storage) != count:
-            raise ValueError(MISFIT)
+            raise InvalidFile(MISFIT)
         return storage
 
     def tensor(self, storage: Any, offset: Any, sizes: Any, strides: Any, _gradient: Any, _hooks: Any) -> np.ndarray:
@@ -79,21 +81,21 @@ class Members:
         tensor = view(storage, offset, sizes, strides)
         self._bytes_left -= tensor.nbytes + TENSOR_BYTES
         if self._bytes_left < 0:
-            raise ValueError("its tensors are larger than the file")
+            raise InvalidFile("its tensors are larger than the file")
         return tensor
 
 
 def view(storage: np.ndarray, offset: int, sizes: Sequence[int], strides: Sequence[int]) -> np.ndarray:
     """Returns a view of an array, read-only as that is and never larger. Raises ValueError if it does not fit."""
     if any(type(n) is not int or n < 0 for n in (offset, *sizes, *strides)) or len(sizes) > MAX_DIMENSIONS:
-        raise ValueError(MISFIT)
+        raise InvalidFile(MISFIT)
     if 0 in sizes:
         return np.empty(sizes, storage.dtype)
     # The stride of a dimension of size 1 means nothing and can be any number.
     steps = [step if n > 1 else 0 for n, step in zip(sizes, strides, strict=True)]
     last = offset + sum((n - 1) * step for n, step in zip(sizes, steps))
     if max(last + 1, math.prod(sizes)) > len(storage):
-        raise ValueError(MISFIT)
+        raise InvalidFile(MISFIT)
     width = storage.dtype.itemsize
     return np.ndarray(sizes, storage.dtype, storage, offset * width, [step * width for step in steps])
 
@@ -135,7 +137,7 @@ def unpickle(members: Members) -> Any:
                 stack.append(memo[argument])
             case "GLOBAL":
                 if argument not in (TENSOR, DICTIONARY, *STORAGES):
-                    raise ValueError(f"it holds a {argument.replace(' ', '.')!a:.80}, which is never allowed")
+                    raise InvalidFile(f"it holds a {argument.replace(' ', '.')!a:.80}, which is never allowed")
                 stack.append(argument)
             case "BINPERSID":
                 stack.append(members.storage(*stack.pop()))
@@ -145,5 +147,5 @@ def unpickle(members: Members) -> Any:
             case "STOP":
                 return stack.pop()
             case other:
-                raise ValueError(f"it holds more than plain values and tensors ({other})")
+                raise InvalidFile(f"it holds more than plain values and tensors ({other})")
     raise EOFError

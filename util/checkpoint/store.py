@@ -18,7 +18,7 @@ import numpy as np
 from util.checkpoint.content import FORMAT, VERSION, Checkpoint, from_content
 from util.checkpoint.pt import read_pt
 from util.cli.files import replacing
-from util.errors import UserError, reason
+from util.errors import InvalidFile, UserError, reason
 
 SUFFIXES = (".pt", ".t7")
 
@@ -66,9 +66,18 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         raise UserError(f"there is no checkpoint {path}{instead_of(path)}") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
-    except ValueError as error:
+    except InvalidFile as error:
         wrong = str(error)
-    except (zipfile.BadZipFile, EOFError, LookupError, TypeError, AttributeError, OverflowError, RuntimeError):
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+    ):
         wrong = "it is damaged or incomplete"
     raise UserError(f"{path} is not a valid char-rnn checkpoint: {wrong}")
 

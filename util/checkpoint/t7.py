@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from util.checkpoint.pt import view
+from util.errors import InvalidFile
 
 NIL, NUMBER, STRING, TABLE, TORCH, BOOLEAN = range(6)
 ELEMENTS = {"Byte": "u1", "Char": "i1", "Short": "<i2", "Int": "<i4", "Long": "<i8"}
@@ -68,7 +69,7 @@ class Reader:
             if next(self.unfinished[-1], self) is self:
                 self.unfinished.pop()
         if self.at < len(self.data):
-            raise ValueError("it goes on after its end")
+            raise InvalidFile("it goes on after its end")
         return root
 
     def begin_object(self) -> Any:
@@ -83,10 +84,10 @@ class Reader:
         if tag == BOOLEAN:
             return self.int32() == 1
         if tag not in (TABLE, TORCH):
-            raise ValueError(f"it has the unknown type tag {tag}")
+            raise InvalidFile(f"it has the unknown type tag {tag}")
         index = self.int32()
         if len(self.objects) > MOST_OBJECTS:
-            raise ValueError("it has too many objects")
+            raise InvalidFile("it has too many objects")
         if index not in self.objects:
             self.objects[index] = self.begin_table(Table()) if tag == TABLE else self.begin_torch_object()
         return self.objects[index]
@@ -111,7 +112,7 @@ class Reader:
             return self.tensor(dtype) if found[2] == "Tensor" else self.array(self.longs(1)[0], dtype)
         tag, content = self.int32(), self.int32()
         if tag != TABLE or content in self.objects:
-            raise ValueError("it has an object without a table for its content")
+            raise InvalidFile("it has an object without a table for its content")
         self.objects[content] = self.begin_table(Table(name))
         return self.objects[content]
 
@@ -123,7 +124,7 @@ class Reader:
         if not dimensions or storage is None:
             return np.empty(0, dtype)
         if not isinstance(storage, np.ndarray) or storage.dtype != dtype:
-            raise ValueError("it has a tensor without a storage of its type")
+            raise InvalidFile("it has a tensor without a storage of its type")
         return view(storage, offset - 1, numbers[:dimensions], numbers[dimensions:])
 
     def string(self) -> str:
@@ -143,6 +144,6 @@ class Reader:
         """Skips `size` bytes and returns the position of the first."""
         start = self.at
         if not 0 <= size <= len(self.data) - start:
-            raise ValueError(f"it should go on for {size} bytes, but {len(self.data) - start} are left")
+            raise InvalidFile(f"it should go on for {size} bytes, but {len(self.data) - start} are left")
         self.at += size
         return start

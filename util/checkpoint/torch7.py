@@ -11,34 +11,34 @@ from __future__ import annotations
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from model.shapes import GATES
+from model.cells import CELLS, Cell
 from util.checkpoint.content import Checkpoint, checked, is_dict, require
 from util.checkpoint.t7 import Table, read_t7
+from util.errors import InvalidFile
 from util.text.vocabulary import Vocabulary
 
-LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
-    "lstm": {"i2h": (0,), "h2h": (1,)},
-    "gru": {"i2h": (0, 3, 2), "h2h": (1, 4, 5)},
-    "rnn": {"i2h": (0,), "h2h": (1,)},
-}
-"""The linear maps of a layer of char-rnn that side by side make our i2h and h2h, numbered as in its graph.
-
-A GRU has six: x to z, h to z, x to n, x to r, h to r, r h to n.
-"""
-CELLS = {"nn.LSTM": "lstm", "nn.VanillaRNN": "rnn"}
-ARRAYS = dict.fromkeys(("nn.LSTM", "nn.VanillaRNN", "nn.Linear"), ("weight", "bias")) | {
+TORCH_RNN = {"nn.LSTM": "lstm", "nn.VanillaRNN": "rnn"}
+"""torch-rnn's modules that are layers, and the cells of these."""
+ARRAYS = dict.fromkeys((*TORCH_RNN, "nn.Linear"), ("weight", "bias")) | {
     "nn.LookupTable": ("weight",),
     "nn.BatchNormalization": ("weight", "bias", "running_mean", "running_var"),
 }
 """The modules with parameters of torch-rnn's networks, and the fields that determine their output."""
 OPTIONS = ("batch_size", "seq_length", "max_epochs", "print_every", "learning_rate", "grad_clip")
 """torch-rnn's flags that mean the same here. Those of the model are left out: after -init_from they are wrong."""
-Module = tuple[str, list[np.ndarray], Any]
-"""A module's class, the arrays that determine its output and, for most batch normalizations, eps."""
+
+
+class Module(NamedTuple):
+    """One of a network's modules, with the arrays that determine its output, by field."""
+
+    torch_class: str
+    arrays: dict[str, np.ndarray]
+    eps: float | None
+    """Of a batch normalization; the oldest ones have none, and hold 1 / sqrt(variance + eps) instead."""
 
 
 def from_t7(path: Path) -> Checkpoint:
@@ -49,7 +49,7 @@ def from_t7(path: Path) -> Checkpoint:
             return from_torch_rnn(root, size)
         if {"opt", "vocab", "protos", "i", "train_losses"} <= root.keys():
             return from_char_rnn(root, size)
-    raise ValueError("it is a file of Torch, but not a checkpoint of char-rnn or torch-rnn")
+    raise InvalidFile("it is a file of Torch, but not a checkpoint of char-rnn or torch-rnn")
 
 
 def from_char_rnn(root: Table, size: int) -> Checkpoint:
@@ -65,14 +65,14 @@ def from_char_rnn(root: Table, size: int) -> Checkpoint:
             options[name] = value.encode("latin-1").decode("utf-8", "replace")
         elif isinstance(value, float):
             options[name] = as_number(value)
-    require(options["model"] in LAYERS, "model")
+    require(options["model"] in ("lstm", "gru", "rnn"), "model")
     require(all(len(character) == 1 for character in root["vocab"]), "vocabulary of bytes")
     numbered = {as_number(index): character for character, index in root["vocab"].items()}
     return checked(
         Checkpoint(
             options=options,
             vocabulary=Vocabulary("".join(listed(numbered)), "bytes"),
-            parameters=read_parameters(root["protos"], LAYERS[options["model"]], size),
+            parameters=read_parameters(root["protos"], CELLS[options["model"]], size),
             iteration=iteration,
             epoch=root["epoch"],
             train_losses=read_train_losses(root["train_losses"], iteration),
@@ -82,20 +82,22 @@ def from_char_rnn(root: Table, size: int) -> Checkpoint:
     )
 
 
-def read_parameters(protos: Table, layer: dict[str, tuple[int, ...]], size: int) -> dict[str, np.ndarray]:
-    """Returns CharRNN's parameters by name, weights as (inputs, outputs) and a GRU's gates in the order z, r, n."""
+def read_parameters(protos: Table, cell: type[Cell], size: int) -> dict[str, np.ndarray]:
+    """Returns CharRNN's parameters by name, weights as (inputs, outputs) and the gates in our order."""
     modules = [node["data"].get("module") for node in listed(protos["rnn"]["forwardnodes"])]
     linears = [module for module in modules if isinstance(module, Table) and module.torch_class == "nn.Linear"]
     # Linear maps that share memory could make a small file a large model.
     require(sum(linear[field].nbytes for linear in linears for field in ("weight", "bias")) <= size, "parameters")
     *linears, decoder = linears
     parameters = {"decoder.weight": decoder["weight"], "decoder.bias": decoder["bias"]}
-    per_layer = sum(map(len, layer.values()))
-    for start in range(0, len(linears), per_layer):
-        for part, numbers in layer.items():
-            weights, biases = zip(*((linears[start + n]["weight"], linears[start + n]["bias"]) for n in numbers))
-            name = f"layers.{start // per_layer}.{part}"
-            parameters |= {f"{name}_weight": np.concatenate(weights).T, f"{name}_bias": np.concatenate(biases)}
+    maps = cell.linear_maps
+    require(len(linears) % len(maps) == 0, "parameters")
+    for layer in range(len(linears) // len(maps)):
+        of_layer = dict(zip(maps, linears[layer * len(maps) :]))
+        for part in ("i2h", "h2h"):
+            of_part = [of_layer[part, gate] for gate in (None, *cell.gates) if (part, gate) in of_layer]
+            parameters[f"layers.{layer}.{part}_weight"] = np.concatenate([linear["weight"] for linear in of_part]).T
+            parameters[f"layers.{layer}.{part}_bias"] = np.concatenate([linear["bias"] for linear in of_part])
     return {name: np.array(array, order="C") for name, array in parameters.items()}
 
 
@@ -106,12 +108,13 @@ def from_torch_rnn(root: Table, size: int) -> Checkpoint:
     """
     model, opt, losses = root["model"], root["opt"], root["train_loss_history"]
     modules, vocabulary = find_modules(model), read_tokens(model)
-    cells, H = [CELLS[name] for name, *_ in modules if name in CELLS], modules[-1][1][0].shape[-1]
-    require(sum(array.nbytes for _, arrays, _ in modules for array in arrays) <= size, "parameters")
-    check_shapes(modules, len(vocabulary), H, len(GATES[cells[0]]))
+    layers = [TORCH_RNN[module.torch_class] for module in modules if module.torch_class in TORCH_RNN]
+    H = modules[-1].arrays["weight"].shape[-1]  # of the decoder
+    require(sum(array.nbytes for module in modules for array in module.arrays.values()) <= size, "parameters")
+    check_shapes(modules, len(vocabulary), H, len(CELLS[layers[0]].gates))
     options = {name: as_number(opt[name]) for name in OPTIONS if name in opt}
-    options |= {"model": cells[0], "rnn_size": H, "num_layers": len(cells), "dropout": model.get("dropout", 0.0)}
-    options["batchnorm"] = int(len(modules) > len(cells) + 2)
+    options |= {"model": layers[0], "rnn_size": H, "num_layers": len(layers), "dropout": model.get("dropout", 0.0)}
+    options["batchnorm"] = int(any(module.torch_class == "nn.BatchNormalization" for module in modules))
     # The oldest files have no counts, and their runs began at 0.
     iteration, validated = as_number(root.get("i", float(len(losses)))), root.get("val_loss_history_it", {})
     return checked(
@@ -136,11 +139,11 @@ def find_modules(model: Table) -> list[Module]:
         if name in ("nn.View", "nn.Dropout"):  # which change nothing outside training
             continue
         require(name in ARRAYS, f"net with {name!a:.50}")
-        old = "running_std" in module  # which is the mean of 1 / sqrt(variance + eps)
-        arrays = [module[field.replace("var", "std") if old else field] for field in ARRAYS[name]]
-        modules.append((name, arrays, None if old else module.get("eps")))
-    if not re.fullmatch("Lo(LS(Ba)?)+Li|Lo(Va(Ba)?)+Li", "".join(name[3:5] for name, *_ in modules)):
-        raise ValueError("its net is not an embedding, layers of one kind and a decoder, as torch-rnn's are")
+        old = "running_std" in module
+        arrays = {field: module[field.replace("var", "std") if old else field] for field in ARRAYS[name]}
+        modules.append(Module(name, arrays, None if old else module.get("eps")))
+    if not re.fullmatch("Lo(LS(Ba)?)+Li|Lo(Va(Ba)?)+Li", "".join(module.torch_class[3:5] for module in modules)):
+        raise InvalidFile("its net is not an embedding, layers of one kind and a decoder, as torch-rnn's are")
     return modules
 
 
@@ -163,12 +166,13 @@ def check_shapes(modules: list[Module], V: int, H: int, G: int) -> None:
     If they fit, the first layer's weight with the embedding folded in, (V, G·H), is G times the size of the decoder's
     (V, H), which the file holds: a small file cannot ask for much memory.
     """
-    D = inputs = modules[0][1][0].shape[-1]
+    D = inputs = modules[0].arrays["weight"].shape[-1]
     shapes = {"nn.LookupTable": [(V, D)], "nn.BatchNormalization": [(H,)] * 4, "nn.Linear": [(V, H), (V,)]}
     for name, arrays, eps in modules:
         expected = shapes.get(name, [(inputs + H, G * H), (G * H,)])
-        require([array.shape for array in arrays] == expected and (eps is None or type(eps) is float), name)
-        inputs = H if name in CELLS else inputs
+        fits = [array.shape for array in arrays.values()] == expected
+        require(fits and (eps is None or type(eps) is float), name)
+        inputs = H if name in TORCH_RNN else inputs
 
 
 def fold(modules: list[Module], H: int) -> dict[str, np.ndarray]:
@@ -177,20 +181,21 @@ def fold(modules: list[Module], H: int) -> dict[str, np.ndarray]:
     A layer computes x·W + b. In the first one x is a row of the embedding, so a character adds a row of
     embedding·W; above it x is scale·h + shift, which makes it h·(scale·W) + (b + shift·W).
     """
-    (_, (embedding,), _), *layers, (_, (weight, bias), _) = modules
+    embedding, *layers, decoder = modules
+    table, weight, bias = embedding.arrays["weight"], decoder.arrays["weight"], decoder.arrays["bias"]
     store = partial(np.array, dtype=weight.dtype, order="C")
     parameters: dict[str, np.ndarray] = {}
     scale, shift, layer = np.ones(H), np.zeros(H), 0
     with np.errstate(all="ignore"):  # `checked` refuses values that are not finite
         for name, arrays, eps in layers:
-            if name not in CELLS:
-                gain, offset, mean, spread = (array.astype(np.float64) for array in arrays)
+            if name == "nn.BatchNormalization":
+                gain, offset, mean, spread = (array.astype(np.float64) for array in arrays.values())
                 scale = gain * spread if eps is None else gain / np.sqrt(spread + eps)
                 shift = offset - mean * scale
                 continue
-            W, h2h = np.split(arrays[0], [len(arrays[0]) - H])
-            W, b = W.astype(np.float64), arrays[1]
-            i2h, i2h_bias = (scale[:, None] * W, b + shift @ W) if layer else (embedding.astype(np.float64) @ W, b)
+            both, b = arrays["weight"], arrays["bias"]
+            W, h2h = both[: len(both) - H].astype(np.float64), both[len(both) - H :]
+            i2h, i2h_bias = (scale[:, None] * W, b + shift @ W) if layer else (table.astype(np.float64) @ W, b)
             # torch-rnn has one bias for both.
             own = {"i2h_weight": i2h, "i2h_bias": i2h_bias, "h2h_weight": h2h, "h2h_bias": np.zeros(len(b))}
             parameters |= {f"layers.{layer}.{name}": store(array) for name, array in own.items()}
@@ -216,7 +221,7 @@ def read_train_losses(table: Any, iteration: Any, start: int = 0) -> np.ndarray:
     require(is_dict(table, int, float) and type(iteration) is int, "training losses")
     # A file may hold the loss of every hundredth iteration only, but a few numbers must not make us allocate gigabytes.
     if not 0 <= start <= iteration <= 100 * len(table) + 100_000:
-        raise ValueError(f"its {len(table)} training losses do not match its iteration")
+        raise InvalidFile(f"its {len(table)} training losses do not match its iteration")
     losses = np.full(iteration, np.nan)
     losses[np.array([*table], int) + start - 1] = [*table.values()]
     return losses
