@@ -10,30 +10,30 @@ if __name__ == "__main__":
 
 import io
 import json
-from argparse import Namespace
 from itertools import count
 from pathlib import Path
 
-from model.stepper import Stepper
 from util.checkpoint.choice import best_checkpoint
 from util.checkpoint.content import Checkpoint
 from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
 from util.cli.files import output, read_input
-from util.cli.flags import POSITIVE, SEED, STRING, SWITCH, Flags, choice, real, whole
+from util.cli.flags import POSITIVE, SEED, STRING, SWITCH, Flags, choice, real, unescape, whole
 from util.cli.signals import StopSignals
 from util.errors import UserError
-from util.sampling.drawing import Step, drawing, most_likely, sample
-from util.sampling.growing import GrowingText, document_end, grow, numbered
+from util.sampling.drawing import Step
+from util.sampling.growing import GrowingText, grow, numbered
+from util.sampling.writing import document_end, encode_primetext, primetext, written
 from util.text.vocabulary import Vocabulary
+from util.torch7_random import DEFAULT_SEED
 
 
 def flags() -> Flags:
     flags = Flags("Samples text from a checkpoint.", 'python sample.py CHECKPOINT -length 500 -primetext "The "')
     flags.add_checkpoint()
     add = flags.group("sampling")
-    add("seed", SEED, 123, "seed for the random numbers")
+    add("seed", SEED, DEFAULT_SEED, "seed for the random numbers")
     add("sample", SWITCH, 1, "1 = draw each character at random; 0 = always take the most likely")
     add("length", whole(0), 2000, "number of characters to sample")
     add("temperature", POSITIVE, 1.0, "below 1 = safer text, above 1 = wilder text")
@@ -63,22 +63,25 @@ def main() -> int:
         raise UserError("-color is for a terminal; leave it out with -json")
     say = tell if options.verbose else lambda sentence: None
     device = choose_device(options.gpuid, options.opencl, say)
-    options.checkpoint, checkpoint = best_checkpoint(options.checkpoint, say)
+    path, checkpoint = best_checkpoint(options.checkpoint, say)
     vocabulary, N = checkpoint.vocabulary, options.num_samples
-    prime = vocabulary.encode(primetext(options, vocabulary), options.unknown_chars)
-    stop, opening = vocabulary.encode_flag(options.stop, "-stop"), document_end(checkpoint)
+    start = read_primetext(options.primetext, options.primetext_file, vocabulary)
+    prime = encode_primetext(vocabulary, start, options.unknown_chars)
+    stop = vocabulary.encode(unescape(options.stop), what="-stop")
     stop_before = document_end(checkpoint, needed=True) if options.stop_document else []
-    V, H, L, model = checkpoint.model_shape
-    say(f"sampling from {model} with {L} layers of {H}, trained for {checkpoint.trained}")
+    _, H, L, model = checkpoint.model_shape
+    say(f"sampling from {model} with {L} layer{'s' * (L > 1)} of {H}, trained for {checkpoint.trained}")
     if not prime:
-        first = "the text begins with a new document" if opening else "the first character is drawn uniformly"
-        why = "the model knows no character of the primetext" if options.primetext else "no -primetext given"
+        documents = document_end(checkpoint)
+        first = (
+            "the text begins with a new document" if documents else f"the first {vocabulary.unit} is drawn uniformly"
+        )
+        why = f"the model knows no {vocabulary.unit} of the primetext" if start else "no -primetext given"
         say(f"{why}: {first}")
 
-    draw = drawing(options.seed, N, options.temperature, options.top_k, options.top_p)
-    choose = draw if options.sample else most_likely
-    sampled = sample(stepper(checkpoint, device, N), choose, N, V, prime or opening, options.length)
-    reads = [options.checkpoint, *([Path(options.primetext_file)] if options.primetext_file else [])]
+    draw = options.seed, bool(options.sample), options.temperature, options.top_k, options.top_p
+    sampled = written(checkpoint, options.length, prime, N, *draw, step=stepper(checkpoint, device, N))
+    reads = [path, *([Path(options.primetext_file)] if options.primetext_file else [])]
     if options.output:
         from util.text.source import text_of_run  # which would slow the start of all others
 
@@ -105,23 +108,27 @@ def json_line(text: GrowingText, content: bytes, seed: int) -> bytes:
     return json.dumps(about, ensure_ascii=False).encode() + b"\n"
 
 
-def primetext(options: Namespace, vocabulary: Vocabulary) -> str:
-    """Returns the text of -primetext or -primetext_file. Raises UserError if it cannot be read."""
-    path = options.primetext_file
+def read_primetext(text: str, path: str, vocabulary: Vocabulary) -> str:
+    """Returns what -primetext says, or what is in the file that -primetext_file names. Raises UserError."""
     if not path:
-        return vocabulary.primetext(options.primetext)
-    if options.primetext:
+        return primetext(vocabulary, text)
+    if text:
         raise UserError("-primetext and -primetext_file cannot be combined; leave one out")
+    content = read_input(path)
     try:
-        return vocabulary.from_file(read_input(path))
+        if vocabulary.is_bytes:
+            return content.decode("utf-8", "surrogateescape")
+        from util.text.source import new_decoder  # which would slow the start of all others
+
+        return new_decoder(vocabulary.encoding).decode(content, True)
     except UnicodeError as error:
         raise UserError(f"{path} is not {vocabulary.encoding} text, which is what the model was trained on") from error
 
 
-def stepper(checkpoint: Checkpoint, device: str, texts: int) -> Step:
-    """Returns the model as a Step. On a CPU it needs only numpy."""
+def stepper(checkpoint: Checkpoint, device: str, texts: int) -> Step | None:
+    """Returns what computes the model on a GPU; on a CPU nothing, since that needs only numpy."""
     if device == "cpu":
-        return Stepper(checkpoint.parameters, checkpoint.options["num_layers"], checkpoint.options["model"], texts)
+        return None
     from model.char_rnn import CharRNN
 
     return CharRNN.from_arrays(checkpoint.model_shape, checkpoint.parameters).to(device).stepper(texts)

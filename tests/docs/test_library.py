@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.helpers.inputs import ROOT
-from util.sampling.growing import sample_text
+from util.sampling.writing import sample_text
 
 
 def test_the_examples(checkpoint, run_script, capsys):

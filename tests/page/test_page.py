@@ -15,7 +15,7 @@ from tests.helpers.inputs import GOLDEN, numbers
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint, save_checkpoint
 from util.page.reading import SHOWN
-from util.sampling.growing import sample_text
+from util.sampling.writing import sample_text
 from util.text.vocabulary import Vocabulary
 
 LSTM = GOLDEN / "lstm.t7"

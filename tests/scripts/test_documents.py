@@ -18,7 +18,8 @@ from tests.helpers.refusals import refused, refused_to_train
 from tests.helpers.runs import finish, signals_at
 from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint
-from util.sampling.growing import GrowingText, sample_text
+from util.sampling.growing import GrowingText
+from util.sampling.writing import sample_text
 from util.text.vocabulary import Vocabulary
 
 FLAGS = [*SMALL, "-num_layers=1", r"-document_end=\n", "-shuffle=1", "-dropout=0.2", "-dtype=float64", "-max_epochs=2"]

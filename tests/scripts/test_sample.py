@@ -126,7 +126,7 @@ def test_unknown_characters():
     refused(run(*flags, "-unknown_chars=nearest"), "contains '‘'", "nor anything close to it")  # noqa: RUF001
     assert written("-length=0", "-primetext=ONE – Éé", "-unknown_chars=nearest") == "one - ee\n"  # noqa: RUF001
     done = run("-verbose=1", "-length=10", "-primetext=ÜÖ", "-unknown_chars=skip")
-    assert b"\nthe model knows no character of the primetext: the first character is drawn uniformly\n" in done.stderr
+    assert b"\nthe model knows no byte of the primetext: the first byte is drawn uniformly\n" in done.stderr
 
 
 def test_a_newline_in_the_primetext(unicode_checkpoint, tmp_path):
@@ -224,7 +224,7 @@ def test_ctrl_c_keeps_the_text_so_far():
 
 def test_messages_go_to_standard_error_only():
     done = run("-verbose=1", "-length=10")
-    said = b"sampling from lstm with 2 layers of 24, trained for 2.00 epochs\nno -primetext given: the first character"
+    said = b"sampling from lstm with 2 layers of 24, trained for 2.00 epochs\nno -primetext given: the first byte"
     assert len(done.stdout) == 11 and done.stderr.startswith(said)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from util.checkpoint.content import Checkpoint, same
@@ -24,12 +24,16 @@ def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
     if not path.is_dir():
         return path, load_checkpoint(path)
     found: tuple[Path, Checkpoint] | None = None
-    ours = (file for file in files_in(path) if file.suffix == ".pt")
-    missing = f"there is no run to resume in {path}; leave out -resume, or start from a model with -init_from"
-    for file, checkpoint in sound((file for file in ours if not found or promises_more(file, found[1])), missing):
-        if not found or is_earlier(found[1], checkpoint):
+    for file in files_in(path):
+        if file.suffix != ".pt" or (found and not promises_more(file, found[1])):
+            continue
+        checkpoint = load_if_sound(file)
+        if checkpoint and (not found or is_earlier(found[1], checkpoint)):
             found = file, checkpoint
-    assert found
+    if not found:
+        raise UserError(
+            f"there is no run to resume in {path}; leave out -resume, or start from a model with -init_from"
+        )
     return found
 
 
@@ -40,17 +44,26 @@ def best_checkpoint(path: Path, say: Callable[[str], object] = tell) -> tuple[Pa
     """
     if not path.is_dir():
         return path, load_checkpoint(path)
-    file, checkpoint = next(sound(sorted(files_in(path), key=promised_loss), MISSING.format(path)))
-    validated = promised_loss(file) < math.inf and checkpoint.iteration in checkpoint.validations
-    say(f"using {file}" + ", the checkpoint with the lowest validation loss" * validated)
-    return file, checkpoint
+    for file in sorted(files_in(path), key=promised_loss):
+        if checkpoint := load_if_sound(file):
+            validated = promised_loss(file) < math.inf and checkpoint.iteration in checkpoint.validations
+            say(f"using {file}" + ", the checkpoint with the lowest validation loss" * validated)
+            return file, checkpoint
+    raise UserError(MISSING.format(path))
 
 
 def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
     """Yields the checkpoint at `path` or, if that is a folder, all that are there, the oldest first."""
     if not path.is_dir():
-        return iter([(path, load_checkpoint(path))])
-    return sound(reversed(files_in(path)), MISSING.format(path))
+        yield path, load_checkpoint(path)
+        return
+    found = False
+    for file in reversed(files_in(path)):
+        if checkpoint := load_if_sound(file):
+            found = True
+            yield file, checkpoint
+    if not found:
+        raise UserError(MISSING.format(path))
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -62,17 +75,13 @@ def files_in(folder: Path) -> list[Path]:
         raise UserError(f"cannot read {folder}: {reason(error)}") from error
 
 
-def sound(files: Iterable[Path], missing: str) -> Iterator[tuple[Path, Checkpoint]]:
-    """Yields the checkpoints among the files; warns about others. Raises UserError, `missing`, if there is none."""
-    found = False
-    for file in files:
-        try:
-            yield file, load_checkpoint(file)
-            found = True
-        except UserError as error:
-            tell(f"warning: {error}")
-    if not found:
-        raise UserError(missing)
+def load_if_sound(file: Path) -> Checkpoint | None:
+    """Returns a checkpoint, or None after a warning if the file is none."""
+    try:
+        return load_checkpoint(file)
+    except UserError as error:
+        tell(f"warning: {error}")
+        return None
 
 
 def promised_loss(path: Path) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import math
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -77,7 +78,7 @@ class CheckpointFolder:
                 earlier = load_checkpoint(file)
                 same_run = is_earlier(earlier, checkpoint) and same(run_options(earlier), run_options(checkpoint))
                 # Under any other name it is the user's copy.
-                if same_run and file in (self._path(earlier, number) for number in range(1, 10)):
+                if same_run and re.fullmatch(self._names_of(earlier), file.name):
                     self._files[file] = earlier.iteration
         self._delete_superseded(checkpoint, path)
 
@@ -111,11 +112,17 @@ class CheckpointFolder:
 
     def _path(self, checkpoint: Checkpoint, number: int = 1) -> Path:
         """Returns a checkpoint's path; with a number above 1 a different one, for when the first is taken."""
-        numbered = f"_{number}" if number > 1 else ""
+        return self.folder / self._name(checkpoint, f"_{number}" if number > 1 else "")
+
+    def _names_of(self, checkpoint: Checkpoint) -> str:
+        """Returns a pattern for all names that a checkpoint can get."""
+        return re.escape(self._name(checkpoint, "\0")).replace("\0", r"(_\d+)?")
+
+    def _name(self, checkpoint: Checkpoint, number: str) -> str:
         loss = checkpoint.val_losses.get(checkpoint.iteration)
         if loss is None:
-            return self.folder / f"resume_{self.savefile}_iteration{checkpoint.iteration}{numbered}.pt"
-        return self.folder / f"lm_{self.savefile}_epoch{checkpoint.epoch:.2f}{numbered}_{loss:.4f}.pt"
+            return f"resume_{self.savefile}_iteration{checkpoint.iteration}{number}.pt"
+        return f"lm_{self.savefile}_epoch{checkpoint.epoch:.2f}{number}_{loss:.4f}.pt"
 
     def _delete_superseded(self, checkpoint: Checkpoint, newest: Path) -> None:
         """Deletes this run's files but for the newest and the best."""

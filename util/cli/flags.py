@@ -80,11 +80,6 @@ def unescape(value: str) -> str:
     return re.sub(r"\\([ntr\\])", lambda escape: {"n": "\n", "t": "\t", "r": "\r"}.get(escape[1], "\\"), value)
 
 
-def as_bytes(text: str) -> str:
-    """Returns what was typed for a model of bytes: the bytes of its UTF-8, each as the character of its number."""
-    return text.encode("utf-8", "surrogateescape").decode("latin-1")
-
-
 class Flags(argparse.ArgumentParser):
     """The flags of one script. A bad flag prints one sentence on standard error and exits with status 2."""
 

@@ -14,13 +14,13 @@ from util.checkpoint.content import Checkpoint
 from util.checkpoint.text_of_checkpoint import load_text_of, text_of
 from util.cli.console import tell
 from util.cli.files import read_input
-from util.cli.flags import as_bytes
 from util.errors import UserError
 from util.sampling.growing import texts_in
+from util.sampling.writing import primetext as written_primetext
 from util.text.batches import TRAIN, VALIDATION, Span, chunks
 from util.text.loading import batches_of_run
 from util.text.source import Source, code_points, progress_bar
-from util.text.vocabulary import Vocabulary
+from util.text.vocabulary import Vocabulary, as_bytes
 
 LENGTHS = (10, 20, 30, 50)
 """The lengths in characters of the passages to count, ascending."""
@@ -76,7 +76,7 @@ def read_samples(name: str, primetext: str, vocabulary: Vocabulary) -> list[str]
         content = read_input(name).decode("latin-1" if vocabulary.is_bytes else "utf-8")
     except UnicodeError as error:
         raise UserError(f"{name} is not UTF-8 text, which sample.py writes for this model") from error
-    samples, prime = texts_in(content), vocabulary.primetext(primetext)
+    samples, prime = texts_in(content), written_primetext(vocabulary, primetext)
     start = as_bytes(prime) if vocabulary.is_bytes else prime
     for number, sample in enumerate(samples, 1):
         if not sample.startswith(start):

@@ -22,7 +22,7 @@ from model.stepper import Parameters
 from util.checkpoint.content import Checkpoint
 from util.page.findings import Finding
 from util.page.text import PageText
-from util.sampling.growing import document_end
+from util.sampling.writing import document_end
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("random", "drawing", "model", "alphabet", "reading", "colors", "text", "panels", "view")

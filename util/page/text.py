@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.text_of_checkpoint import batches_of_split, find_text_of, load_text_of
 from util.cli.console import tell
 from util.errors import UserError
-from util.page.writing import written_texts
+from util.sampling.writing import written
 from util.text.batches import Batches
 from util.text.file import source_of_file
 from util.text.source import Source
+from util.torch7_random import DEFAULT_SEED
 
-SEED = 123  # for what the model writes if its text is gone
 SEARCHED, PIECE = 30_000, 1000  # characters to search for cells that follow a fact, in passages of at most so many
 NAMES = "Training text", "Validation text", "Test text"
 
@@ -41,8 +42,8 @@ def text_for_page(checkpoint: Checkpoint, path: Path, file: str, data_dir: str, 
     if not source:
         moved = f"the text of {path} has moved, so the page shows what the model writes itself"
         tell(f"{moved}; give its folder with -data_dir, or another text with -file")
-        tab, passages = "A sample", written_texts(checkpoint, PIECE, SEED, -(-wanted // PIECE))
-        sentence = f"The model's text is gone; this is what it writes itself (seed {SEED}, temperature 1)."
+        tab, passages = "A sample", written_passages(checkpoint, -(-wanted // PIECE))
+        sentence = f"The model's text is gone; this is what it writes itself (seed {DEFAULT_SEED}, temperature 1)."
     elif file:
         tab, passages = source.files[0].name, [beginning_of_file(source, checkpoint.vocabulary.encoding, wanted)]
         sentence = f"{tab}."
@@ -84,3 +85,10 @@ def streams_of(batches: Batches, split: int, length: int) -> np.ndarray:
     count = min(batches.split_sizes[split], -(-length // batches.seq_length))
     rows = np.concatenate([batches.batch(split, number)[0] for number in range(count)])
     return rows.T[: -(-length // len(rows))]
+
+
+def written_passages(checkpoint: Checkpoint, count: int) -> list[str]:
+    """Returns what the model writes by itself: what sample.py prints with the default seed and those that follow."""
+    characters = tqdm(written(checkpoint, PIECE, [], count), "writing", PIECE, leave=False, delay=2, disable=None)
+    drawn = np.array([indices for indices, _ in characters])
+    return ["".join(checkpoint.vocabulary.characters[index] for index in column) for column in drawn.T]

@@ -1,8 +1,7 @@
-"""Texts that grow from a model, character by character, into files or into a string."""
+"""Texts that grow character by character, in files, and files of several texts."""
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from collections import deque
@@ -11,10 +10,6 @@ from typing import BinaryIO
 
 import numpy as np
 
-from model.stepper import Stepper
-from util.checkpoint.content import Checkpoint
-from util.errors import UserError
-from util.sampling.drawing import Step, drawing, sample
 from util.text.vocabulary import Vocabulary
 
 # Colors, of the terminal's 256, for characters below these probabilities.
@@ -102,42 +97,3 @@ def texts_in(content: str) -> list[str]:
     if parts[0] or parts[1::2] != [str(number) for number in range(1, len(parts) // 2 + 1)]:
         parts = ["", "1", content]
     return [part.removesuffix("\n") for part in parts[2::2]]
-
-
-def document_end(checkpoint: Checkpoint, needed: bool = False) -> list[int]:
-    """Returns the indices that end a document in the model's own text; none if it was not made of documents.
-
-    Raises UserError if the model does not know them, or if there are none and they are `needed`, for -stop_document.
-    """
-    ends = checkpoint.options.get("document_end")
-    indices = checkpoint.vocabulary.encode_flag(ends, "the model's -document_end") if isinstance(ends, str) else []
-    if needed and not indices:
-        raise UserError("this model was not trained with -document_end; leave out -stop_document, or try -stop")
-    return indices
-
-
-def sample_text(
-    checkpoint: Checkpoint,
-    length: int = 2000,
-    primetext: str = "",
-    temperature: float = 1.0,
-    seed: int = 123,
-    top_k: int = 0,
-    top_p: float = 1.0,
-    stop_document: bool = False,
-    step: Step | None = None,
-) -> str:
-    """Returns the text that sample.py prints with these flags, from a zero state.
-
-    `step` computes it: by default a Stepper of the checkpoint, in numpy, otherwise a new one from CharRNN.stepper.
-    Raises UserError if the model does not know a character of the primetext, or no documents.
-    """
-    V, _, L, model = checkpoint.model_shape
-    prime = checkpoint.vocabulary.encode(primetext)
-    stop_before = document_end(checkpoint, needed=True) if stop_document else []
-    step = step or Stepper(checkpoint.parameters, L, model)
-    choose = drawing(seed, 1, temperature, top_k, top_p)
-    text = io.BytesIO()
-    growing = GrowingText(text, checkpoint.vocabulary, prime, [], stop_before)
-    grow([growing], sample(step, choose, 1, V, prime or document_end(checkpoint), length), lambda: False)
-    return text.getvalue().decode(errors="replace")

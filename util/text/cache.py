@@ -21,7 +21,7 @@ import numpy as np
 from util.cli.console import tell
 from util.cli.files import replacing
 from util.errors import UserError, reason
-from util.text.source import CACHE_FILES, Source, canonical, check_there, pieces_of, progress_bar
+from util.text.source import CACHE_FILES, Digest, Source, canonical, check_there, pieces_of, progress_bar
 from util.text.vocabulary import UNICODE_SIZE, Vocabulary
 
 try:
@@ -104,17 +104,17 @@ def make_cache(source: Source, encoding: str, expected_sha256: str | None = None
 
     If the folder is not writable, or has other files of these names, warns and uses a temporary file.
     """
-    vocabulary, length = read_vocabulary(source, encoding)
+    vocabulary, length, sha256 = read_vocabulary(source, encoding)
     if not length:
         raise UserError(f"{source} is empty; put your text there")
-    check_identity(source, source.sha256, expected_sha256)  # a checkpoint must not choose where a cache is written
+    check_identity(source, sha256, expected_sha256)  # a checkpoint must not choose where a cache is written
     if "\r" in vocabulary and "\n" not in vocabulary:
         tell(rf"warning: {source}: its lines end with a carriage return alone; tr '\r' '\n' makes that a newline")
     if "\0" in vocabulary and not re.search("bytes|16|32", encoding):
         tell(f"warning: {source}: it has NUL characters; if it is UTF-16, say so with -encoding utf-16-le or utf-16-be")
     if encoding == "iso8859-1" and re.search("[\x80-\x9f]", vocabulary):
         tell(f"warning: {source}: bytes 0x80 to 0x9f are quotes and dashes on Windows; for those, use -encoding cp1252")
-    header = {"format": CACHE_FORMAT, "encoding": encoding, "sha256": source.sha256, "vocabulary": vocabulary}
+    header = {"format": CACHE_FORMAT, "encoding": encoding, "sha256": sha256, "vocabulary": vocabulary}
     header_path, data_path = (source.folder / name for name in CACHE_FILES)
     try:
         if not is_ours(header_path) and (os.path.lexists(header_path) or os.path.lexists(data_path)):
@@ -159,17 +159,17 @@ def index_type(vocabulary: Vocabulary) -> np.dtype:
     return np.min_scalar_type(len(vocabulary) - 1).newbyteorder("<")
 
 
-def read_vocabulary(source: Source, encoding: str) -> tuple[str, int]:
-    """Returns the distinct characters of a text, sorted, and how many characters it has."""
-    length, seen, seen_bytes = 0, np.zeros(UNICODE_SIZE, bool), b""
-    for chunk in source.characters(encoding, "reading the text"):
+def read_vocabulary(source: Source, encoding: str) -> tuple[str, int, str]:
+    """Returns the distinct characters of a text, sorted, how many characters it has, and its SHA-256."""
+    length, seen, seen_bytes, digest = 0, np.zeros(UNICODE_SIZE, bool), b"", Digest()
+    for chunk in source.characters(encoding, "reading the text", digest):
         length += len(chunk)
         if chunk.dtype == np.uint8:  # usual, and several times faster this way
             seen_bytes += bytes(set(chunk.tobytes().translate(None, seen_bytes)))
         else:
             seen[chunk] = True
     seen[list(seen_bytes)] = True
-    return "".join(map(chr, np.flatnonzero(seen))), length
+    return "".join(map(chr, np.flatnonzero(seen))), length, digest.sha256
 
 
 def write_indices(source: Source, header: dict[str, Any], file: BinaryIO) -> int:
@@ -178,14 +178,14 @@ def write_indices(source: Source, header: dict[str, Any], file: BinaryIO) -> int
     Raises UserError if the text has changed.
     """
     vocabulary = Vocabulary(header["vocabulary"], header["encoding"])
-    rank, checksum = vocabulary.by_code.astype(index_type(vocabulary)), checksum_of(header)
-    for chunk in source.characters(vocabulary.encoding, "indexing the text"):
+    rank, checksum, digest = vocabulary.by_code.astype(index_type(vocabulary)), checksum_of(header), Digest()
+    for chunk in source.characters(vocabulary.encoding, "indexing the text", digest):
         in_bytes = chunk.dtype == rank.dtype == np.uint8  # several times faster
         indices = chunk.tobytes().translate(rank[:256].tobytes()) if in_bytes else rank[chunk]
         checksum = zlib.crc32(indices, checksum)
         file.write(indices)
     file.flush()
     # Before the cache is in place: under the name of this text it must not hold another.
-    if source.sha256 != header["sha256"]:
+    if digest.sha256 != header["sha256"]:
         raise UserError(f"{source} changed while it was being read; start again")
     return checksum

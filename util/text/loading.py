@@ -36,7 +36,7 @@ def batches_of_run(
     how = options["batch_size"], options["seq_length"], train_frac, val_frac, translation, streams
     seed = options.get("seed") if options.get("shuffle") else None
     with suppress(UserError):  # a character of it is not in the text
-        separator = text.vocabulary.encode_flag(document_end, "-document_end")
+        separator = text.vocabulary.encode(unescape(document_end), what="-document_end")
         batches = Batches(text.indices, *how, separator, seed)
         if not separator or sum(batches.documents) > 1:
             return batches

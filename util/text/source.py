@@ -19,8 +19,9 @@ import numpy as np
 from tqdm import tqdm
 
 from util import ROOT
-from util.cli.flags import as_bytes, unescape
+from util.cli.flags import unescape
 from util.errors import UserError
+from util.text.vocabulary import as_bytes
 
 CHUNK_BYTES = 1 << 22
 CACHE_FILES = ("vocab.json", "data.bin")
@@ -38,17 +39,33 @@ SIGNATURES = {  # how files begin that are not in the encoding that they were ta
 }
 
 
+class Digest:
+    """The identity of a text, which grows as the text is read to its end: the SHA-256 of its decompressed content.
+
+    For several files it is the SHA-256 of all of their digests, the separator and, if a file got it, the end.
+    """
+
+    def __init__(self) -> None:
+        self._files, self._separator, self._end = list[str](), "", ""
+
+    def add(self, sha256: str, separator: str, end: str) -> None:
+        """Adds a file; `end` is what it lacked and got."""
+        self._files.append(sha256)
+        self._separator, self._end = separator, self._end or end
+
+    @property
+    def sha256(self) -> str:
+        if len(self._files) == 1 and not self._end:
+            return self._files[0]
+        several = self._separator, self._files, *[self._end] * bool(self._end)
+        return hashlib.sha256(repr(several).encode()).hexdigest()
+
+
 class Source:
     """One or more files that are read in order, with a separator between them; *.gz files are decompressed.
 
     A file that does not end with `end`, by itself or by the separator, gets it. `folder` is where the cache goes; by
     default the first file's folder.
-    """
-
-    sha256 = ""
-    """The identity of the text as it was last read to its end: the SHA-256 of the file's decompressed content.
-
-    For several files it is the SHA-256 of all of their digests, the separator and, if a file got it, the end.
     """
 
     def __init__(self, *files: Path, separator: str = "", end: str = "", folder: Path | None = None) -> None:
@@ -65,39 +82,38 @@ class Source:
                 with open(path, "rb") as file:
                     yield path, pieces_of(file, path, bar)
 
-    def texts(self, encoding: str, task: str = "") -> Iterator[tuple[Path, str]]:
+    def texts(self, encoding: str, task: str = "", digest: Digest | None = None) -> Iterator[tuple[Path, str]]:
         """Yields the text in large pieces, each with its file; a separator belongs to the file before it.
 
-        Each file is decoded separately, with its own byte order mark. Raises UserError if one is not text in this
-        encoding.
+        Each file is decoded separately, with its own byte order mark. What is read is added to the `digest`. Raises
+        UserError if a file is not text in this encoding.
         """
         typed = as_bytes if encoding == "bytes" else str
         between, end = typed(self.separator), typed(self.end)
-        digests, completed = list[str](), False
+        before: Path | None = None
         for path, pieces in self.read(task):
-            if digests and between:
-                yield self.files[len(digests) - 1], between
-            digest, last = hashlib.sha256(), ""
-            for text in decoded(pieces, path, encoding, digest):
+            if before and between:
+                yield before, between
+            before, content, last = path, hashlib.sha256(), ""
+            for text in decoded(pieces, path, encoding, content):
                 last = (last + text[-len(end) :])[-len(end) :] if end else ""
                 yield path, text
-            if last and not last.endswith(end) and not (last + between).endswith(end):
-                completed = True
+            lacks_end = bool(last) and not last.endswith(end) and not (last + between).endswith(end)
+            if lacks_end:
                 yield path, end
-            digests.append(digest.hexdigest())
-        several = repr((self.separator, digests, *[self.end] * completed))
-        one = len(digests) == 1 and not completed
-        self.sha256 = digests[0] if one else hashlib.sha256(several.encode()).hexdigest()
+            if digest:
+                digest.add(content.hexdigest(), self.separator, self.end if lacks_end else "")
 
-    def characters(self, encoding: str, task: str = "") -> Iterator[np.ndarray]:
+    def characters(self, encoding: str, task: str = "", digest: Digest | None = None) -> Iterator[np.ndarray]:
         """Yields the code points of `texts`: as uint8 if all of a piece are below 256, else as uint32."""
-        return (code_points(text) for _, text in self.texts(encoding, task))
+        return (code_points(text) for _, text in self.texts(encoding, task, digest))
 
     def identity(self, encoding: str) -> str:
-        """Reads the text to check it, and returns its `sha256`; only to look for ends must it be decoded."""
-        for _ in self.texts(encoding if self.end else "bytes", "checking the text"):
+        """Reads the text to check it, and returns its SHA-256; only to look for ends must it be decoded."""
+        digest = Digest()
+        for _ in self.texts(encoding if self.end else "bytes", "checking the text", digest):
             pass
-        return self.sha256
+        return digest.sha256
 
 
 def find_text(folder: Path, pattern: str = "", separator: str = "", document_end: str = "") -> Source:

@@ -13,7 +13,6 @@ from functools import cached_property
 
 import numpy as np
 
-from util.cli.flags import as_bytes, unescape
 from util.errors import UserError
 
 UNICODE_SIZE = 0x110000
@@ -71,24 +70,17 @@ class Vocabulary:
         text = "".join(self.characters[index] for index in indices)
         return text.encode("latin-1").decode("utf-8", "replace") if self.is_bytes else text
 
-    def from_file(self, content: bytes) -> str:
-        """Returns the content of a file, decoded like the model's text. Raises UnicodeError."""
-        if self.is_bytes:
-            return content.decode("utf-8", "surrogateescape")
-        from util.text.source import new_decoder  # slow to import
-
-        return new_decoder(self.encoding).decode(content, True)
-
-    def encode(self, text: str, unknown: str = "error", what: str = "the primetext") -> list[int]:
+    def encode(
+        self, text: str, unknown: str = "error", what: str = "the text", advice: str = "leave it out"
+    ) -> list[int]:
         """Returns the indices of a text.
 
         `unknown` says what to do with a character that the model has never seen: `error` raises UserError, `skip`
         leaves it out, and `nearest` takes one that differs only in case, accents or the shape of quotes and dashes, or
-        raises UserError if there is none. `what` names the text in the error.
+        raises UserError if there is none. `what` names the text in the error, and `advice` says what to do.
         """
         encoded: list[int] = []
         close = "" if unknown == "error" else ", nor anything close to it"
-        skip = ", or use -unknown_chars skip" if what == "the primetext" else ""
         for c in text:
             for candidate in (c, *(alike(c) if unknown == "nearest" else [])):
                 symbols = as_bytes(candidate) if self.is_bytes else candidate
@@ -97,16 +89,8 @@ class Vocabulary:
                     break
             else:
                 if unknown != "skip":
-                    raise UserError(f"{what} contains {c!r}, which the model has never seen{close}; leave it out{skip}")
+                    raise UserError(f"{what} contains {c!r}, which the model has never seen{close}; {advice}")
         return encoded
-
-    def encode_flag(self, value: str, flag: str) -> list[int]:
-        r"""Returns the indices of a flag's value, in which \n, \t, \r and \\ are escapes. Raises UserError."""
-        return self.encode(unescape(value), what=flag)
-
-    def primetext(self, value: str) -> str:
-        r"""Returns what -primetext means: \n, \t, \r and \\ are escapes, unless the model knows the backslash."""
-        return value if "\\" in self.index else unescape(value)
 
     def named(self, characters: str, most: int = 5) -> str:
         """Returns a list of characters for a message, as Python writes them, cut off after `most` of them."""
@@ -134,6 +118,11 @@ class Vocabulary:
         if other.characters == self.characters:
             return None
         return self.indices_of(np.array([ord(c) for c in other.characters]), what, advice)
+
+
+def as_bytes(text: str) -> str:
+    """Returns what a model of bytes reads of a text: the bytes of its UTF-8, each as the character of its number."""
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def alike(c: str) -> list[str]:

@@ -12,7 +12,7 @@ from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
 from util.cli.console import log, rank, tell
 from util.errors import UserError
-from util.sampling.growing import sample_text
+from util.sampling.writing import sample_text
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer

@@ -1,0 +1,88 @@
+"""Lets a model write: what a text begins with, the characters that follow, and the text that becomes of them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+
+from model.stepper import Stepper
+from util.checkpoint.content import Checkpoint
+from util.cli.flags import unescape
+from util.errors import UserError
+from util.sampling.drawing import Step, drawing, most_likely, sample
+from util.sampling.growing import GrowingText, grow
+from util.text.vocabulary import Vocabulary
+from util.torch7_random import DEFAULT_SEED
+
+
+def primetext(vocabulary: Vocabulary, value: str) -> str:
+    r"""Returns what -primetext means: \n, \t, \r and \\ are escapes, unless the model knows the backslash."""
+    return value if "\\" in vocabulary.index else unescape(value)
+
+
+def encode_primetext(vocabulary: Vocabulary, text: str, unknown: str = "error") -> list[int]:
+    """Returns the indices of a primetext; `unknown` is -unknown_chars. Raises UserError."""
+    return vocabulary.encode(text, unknown, "the primetext", "leave it out, or use -unknown_chars skip")
+
+
+def document_end(checkpoint: Checkpoint, needed: bool = False) -> list[int]:
+    """Returns the indices that end a document in the model's own text; none if it was not made of documents.
+
+    Raises UserError if the model does not know them, or if there are none and they are `needed`, for -stop_document.
+    """
+    end = checkpoint.options.get("document_end")
+    known = checkpoint.vocabulary
+    indices = known.encode(unescape(end), what="the model's -document_end") if isinstance(end, str) else []
+    if needed and not indices:
+        raise UserError("this model was not trained with -document_end; leave out -stop_document, or try -stop")
+    return indices
+
+
+def written(
+    checkpoint: Checkpoint,
+    length: int,
+    prime: list[int],
+    texts: int = 1,
+    seed: int = DEFAULT_SEED,
+    at_random: bool = True,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    step: Step | None = None,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields so many characters of N texts, indices (N,), each with the log-probabilities (N, V) it was drawn from.
+
+    They follow `prime` or, if that is empty, the end of a document, if the model knows documents. Text k, counted from
+    0, is drawn with the seed + k, or each character is the most likely one. `step` computes them: by default a Stepper
+    of the checkpoint, in numpy, otherwise a new one from CharRNN.stepper.
+    """
+    V, _, L, model = checkpoint.model_shape
+    choose = drawing(seed, texts, temperature, top_k, top_p) if at_random else most_likely
+    step = step or Stepper(checkpoint.parameters, L, model, texts)
+    return sample(step, choose, texts, V, prime or document_end(checkpoint), length)
+
+
+def sample_text(
+    checkpoint: Checkpoint,
+    length: int = 2000,
+    primetext: str = "",
+    temperature: float = 1.0,
+    seed: int = DEFAULT_SEED,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    stop_document: bool = False,
+    step: Step | None = None,
+) -> str:
+    """Returns the text that sample.py prints with these flags, from a zero state; `step` is as in `written`.
+
+    Raises UserError if the model does not know a character of the primetext, or no documents.
+    """
+    prime = encode_primetext(checkpoint.vocabulary, primetext)
+    stop_before = document_end(checkpoint, needed=True) if stop_document else []
+    text = io.BytesIO()
+    growing = GrowingText(text, checkpoint.vocabulary, prime, [], stop_before)
+    sampled = written(checkpoint, length, prime, 1, seed, True, temperature, top_k, top_p, step)
+    grow([growing], sampled, lambda: False)
+    return text.getvalue().decode(errors="replace")
