@@ -22,16 +22,15 @@ from util.cli import console
 from util.cli.console import log
 from util.cli.device import choose_device
 from util.cli.flags import FRACTION, PATH, POSITIVE, SEED, STRING, SWITCH, Flags, Role, choice, real, whole
-from util.errors import UserError
 from util.text.batches import TRAIN
 from util.text.cache import load_text
 from util.text.loading import make_batches
 from util.torch7_random import DEFAULT_SEED
 from util.training.build import find_input, make_trainer, must_agree
 from util.training.log import RunLog
-from util.training.processes import LostProcess, Processes
+from util.training.processes import Processes
 from util.training.record import WrongLoss
-from util.training.report import how_to_continue, last_good, preview, report_end, tell_sizes
+from util.training.report import preview, report_end, tell_sizes, telling_what_is_left
 from util.training.resume import saved_options, starting_point
 from util.training.tables import tables_of
 
@@ -39,13 +38,10 @@ if TYPE_CHECKING:
     from util.training.trainer import Trainer
 
 
-DROPPED = real(lambda x: 0 <= x < 1, "a number of at least 0 and below 1")
-RATIO = real(lambda x: x >= 0, "a number of at least 0")
-
-
 def flags() -> Flags:
     flags = Flags("Trains a character-level language model.", "python train.py -data_dir data/mytext -rnn_size 256")
     RUN, COURSE, PACE, TEXT, MACHINE, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.MACHINE, Role.CALL
+    DROPPED, RATIO = real(lambda x: 0 <= x < 1, "a number from 0 to below 1"), real(lambda x: x >= 0, "a number from 0")
     add = flags.group("data")
     add("data_dir", PATH, Path("data/tinyshakespeare"), "folder that holds input.txt or input.txt.gz", role=TEXT)
     add("files", STRING, "", "pattern in quotes, such as '*.txt': train on all such files, in name order", role=TEXT)
@@ -103,8 +99,7 @@ def main() -> int:
     tables = tables_of(options, start.train_losses)
     with closing(Processes()) as processes:
         device = choose_device(options.gpuid, options.opencl, log)
-        source = find_input(options, resumed=bool(options.resume))
-        text = load_text(source, options.encoding, start.text_sha256)
+        text = load_text(find_input(options), options.encoding, start.text_sha256)
         vocabulary = start.vocabulary(text.vocabulary)
         batches = make_batches(text, vocabulary, options, processes.share(options.batch_size))
         trainer = make_trainer(vocabulary, batches, device, processes, start)
@@ -112,29 +107,22 @@ def main() -> int:
         processes.compare(must_agree(options, parser, text.sha256, trainer))
         # Nothing can refuse the run any more; from here on it writes.
         folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep)
-        folder.check_writable()
         start.take_over(folder)
 
         def save() -> None:
             trainer.check_finite()
-            content = trainer.state_dict(text.sha256)
-            checkpoint = Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **content)
+            saved = saved_options(options, parser)
+            checkpoint = Checkpoint(options=saved, vocabulary=vocabulary, **trainer.state_dict(text.sha256))
             folder.save(checkpoint)
             preview(checkpoint, options)
 
         iterations = options.max_epochs * batches.split_sizes[TRAIN]
-        if trainer.iteration >= iterations:
-            log(f"the run is already complete after {trainer.iteration} iterations; a higher -max_epochs adds more")
-        tell_sizes(len(text.indices), trainer.flat.values.numel())
+        tell_sizes(len(text.indices), trainer, iterations)
         with trainer.stop as stop, closing(RunLog(trainer, iterations, tables)) as run_log:
-            try:
+            with telling_what_is_left(folder):
                 learn(trainer, iterations, save, run_log)
                 if trainer.stopping and folder.tried < trainer.iteration:
                     save()
-            except LostProcess as error:
-                raise LostProcess(f"{error}; {how_to_continue(folder)}") from error
-            except UserError as error:  # resumed as it was, the run would end the same way
-                raise UserError(f"{error}; {last_good(folder)}") from error
             report_end(trainer, folder, iterations)
     return stop.exit_status
 
@@ -149,12 +137,11 @@ def learn(trainer: Trainer, iterations: int, save: Callable[[], None], run_log: 
     def validation_is_due() -> bool:
         return due(options.eval_val_every) or trainer.iteration == iterations
 
-    was_cut_short = trainer.iteration > 0 and not trainer.validated and validation_is_due()
-    if was_cut_short:  # by the end of the run that is resumed
+    if trainer.lacks_validation and validation_is_due():  # which was cut short when the run stopped
         trainer.validate()
         save()
     while trainer.iteration < iterations and not trainer.stopping:
-        if is_out_of_patience(trainer):
+        if trainer.is_out_of_patience:
             log(f"no improvement in the last {options.early_stop} validations; stopping early")
             break
         trainer.step()
@@ -171,12 +158,6 @@ def learn(trainer: Trainer, iterations: int, save: Callable[[], None], run_log: 
         if is_saved:
             save()
         run_log.add(record, to_print=is_printed, to_tables=is_printed or is_saved)
-
-
-def is_out_of_patience(trainer: Trainer) -> bool:
-    """Whether the last -early_stop validations have all been no better than one before them."""
-    losses, patience = list(trainer.val_losses.values()), trainer.options.early_stop
-    return bool(losses) and 0 < patience < len(losses) - losses.index(min(losses))
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ NOT_WHOLE = ["0", "-1", "1.5", "", "x", "nan", "inf", "1e3", "9" * 5000, str(2**
         ("keep", ["-1", "1.5", str(2**63)], "a whole number of at least 0"),
         ("gpuid", ["-2", "a"], "a whole number of at least -1"),
         ("seed", ["0.5", "one", "1e3"], "a whole number"),
-        ("dropout", ["1", "-0.1", "1.1"], "a number of at least 0 and below 1"),
+        ("dropout", ["1", "-0.1", "1.1"], "a number from 0 to below 1"),
         ("train_frac", ["-0.1", "1.01", "nan", "inf", "-inf", "one", ""], "a number from 0 to 1"),
         ("learning_rate", ["0", "-1", "1e-400", "1e38"], "a number above 0"),
         ("model", ["LSTM", ""], "one of lstm, gru, rnn"),

@@ -12,7 +12,7 @@ import torch
 from tests.campaigns.kill import campaign as kills
 from tests.helpers.checkpoints import checkpoints
 from tests.helpers.folders import folder_in, names
-from tests.helpers.inputs import EPOCH, SMALL
+from tests.helpers.inputs import EPOCH, ROOT, SMALL
 from tests.helpers.logs import log, saved
 from tests.helpers.runs import all_of, before_steps, finish, signals_at
 from tests.helpers.scripts import command, environment
@@ -21,7 +21,7 @@ from util.training.optimizer import RMSprop
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_with_a_checkpoint_and_the_command_to_resume(number, small_text, tmp_path):
-    """As a user types it; the printed command is run as well."""
+    """As a user types it from another folder; the printed command is run as well."""
     here = folder_in(tmp_path, "a folder's name")
     flags = [*SMALL, "-data_dir", small_text, "-max_epochs", 1000, "-checkpoint_dir", here]
     printed, told = tmp_path / "out", tmp_path / "err"
@@ -34,11 +34,13 @@ def test_a_signal_stops_with_a_checkpoint_and_the_command_to_resume(number, smal
     assert run.wait(60) == 128 + number
     out = printed.read_text()
     iteration = max(log([out]))
-    sampling = f"sample from it with: python sample.py {shlex.quote(f'{here}/resume_s_iteration{iteration}.pt')}\n"
+    sampling = (
+        f"sample from it with: python {ROOT / 'sample.py'} {shlex.quote(f'{here}/resume_s_iteration{iteration}.pt')}\n"
+    )
     stopping = "stopping after this iteration; interrupt again to stop at once, without saving\n"
     assert told.read_text() == stopping + sampling
     assert names(here) == {f"resume_s_iteration{iteration}.pt"}
-    words = re.search(rf"stopped at iteration {iteration}; resume with: python (train.py .*)\n$", out)[1]
+    words = re.search(rf"stopped at iteration {iteration}; resume with: python ({ROOT}/train.py .*)\n$", out)[1]
     last_epoch = iteration // EPOCH + 1
     resumed = finish(tmp_path, *shlex.split(words)[1:], "-max_epochs", last_epoch, "-print_every", 1)
     assert resumed.status == 0, resumed.err

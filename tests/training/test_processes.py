@@ -72,7 +72,7 @@ def test_a_signal_to_torchrun_saves_and_another_number_of_processes_resumes(fold
     process.wait(60)
     out, err = ((folder / name).read_text() for name in ("out", "err"))
     (stopped,) = re.findall(
-        r"^stopped at iteration (\d+); resume with: torchrun --nproc_per_node=2 train.py -resume .*\.pt$", out, re.M
+        r"^stopped at iteration (\d+); resume with: torchrun --nproc_per_node=2 \S+/train.py -resume .*\.pt$", out, re.M
     )
     assert err.count("stopping after this iteration") == 1, err
     epochs = int(stopped) // EPOCH + 2

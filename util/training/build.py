@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from util.training.trainer import Trainer
 
 
-def find_input(options: Namespace, resumed: bool) -> Source:
+def find_input(options: Namespace) -> Source:
     """Finds the run's text; the example text is made if it is missing. Raises UserError if a run's text has moved."""
     example = ROOT / "data" / "tinyshakespeare"
     if options.separator and not options.files:
@@ -34,7 +34,7 @@ def find_input(options: Namespace, resumed: bool) -> Source:
         if options.log_csv and any(Path(options.log_csv).resolve() == file.resolve() for file in found.files):
             raise UserError(f"-files matches {options.log_csv}, which -log_csv writes; put it into another folder")
         return found
-    if resumed and "data_dir" not in options.given:
+    if options.resume and "data_dir" not in options.given:
         raise UserError(f"the text of this run is no longer in {options.data_dir}; give its folder with -data_dir")
     if options.files or (options.data_dir.resolve() != example and "data_dir" in options.given):
         return find_text(options.data_dir, options.files, options.separator, options.document_end)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +15,20 @@ from util.checkpoint.folder import CheckpointFolder
 from util.cli.console import log, rank, tell
 from util.errors import UserError
 from util.sampling.writing import sample_text
+from util.training.processes import LostProcess
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
 
 
-def tell_sizes(characters: int, parameters: int) -> None:
-    """Reports the two numbers that should be of the same order of magnitude; see docs/training.md."""
+def tell_sizes(characters: int, trainer: Trainer, iterations: int) -> None:
+    """Reports the two numbers that should be of the same order of magnitude, and whether nothing is left to do.
+
+    See docs/training.md.
+    """
+    parameters = trainer.flat.values.numel()
+    if trainer.iteration >= iterations:
+        log(f"the run is already complete after {trainer.iteration} iterations; a higher -max_epochs adds more")
     if sys.stderr.isatty():
         tell(f"the text has {characters:,} characters and the model {parameters:,} parameters")
     if parameters > 100 * characters:
@@ -36,39 +45,55 @@ def preview(checkpoint: Checkpoint, options: Namespace) -> None:
         tell(f"----- at epoch {checkpoint.epoch:.2f} it writes -----\n{text}\n-----")
 
 
+@contextmanager
+def telling_what_is_left(folder: CheckpointFolder) -> Iterator[None]:
+    """Adds to an error that ends a run how to continue it, or which checkpoint is good."""
+    try:
+        yield
+    except LostProcess as error:
+        raise LostProcess(f"{error}; {how_to_continue(folder)}") from error
+    except UserError as error:  # resumed as it was, the run would end the same way
+        good = there(folder)
+        left = f"the last good checkpoint is {good}" if good else "there is no checkpoint yet"
+        raise UserError(f"{error}; {left}") from error
+
+
+def there(folder: CheckpointFolder) -> Path | None:
+    """Returns the run's last checkpoint, if it has one and nobody has deleted it."""
+    path = folder.last.path
+    return path if path and (path.exists() or not rank().first) else None
+
+
 def how_to_continue(folder: CheckpointFolder) -> str:
     """Returns how to continue a run that has ended early."""
-    if not folder.last.path:
+    path, processes = there(folder), rank()
+    if not path:
         return "there is no checkpoint yet, so start again"
-    launcher = "python" if rank().total == 1 else f"torchrun --nproc_per_node={rank().local_total}"
-    return f"resume with: {launcher} train.py -resume {shlex.quote(str(folder.last.path))}"
-
-
-def last_good(folder: CheckpointFolder) -> str:
-    """Returns which checkpoint is left of a run that has gone wrong."""
-    path = folder.last.path
-    return f"the last good checkpoint is {path}" if path else "there is no checkpoint yet"
+    launcher = "python" if processes.total == 1 else f"torchrun --nproc_per_node={processes.local_total}"
+    if processes.total > processes.local_total:
+        launcher = "your torchrun command on each machine, with"
+    return f"resume with: {launcher} {shlex.quote(sys.argv[0])} -resume {shlex.quote(str(path))}"
 
 
 def how_to_sample(path: Path) -> str:
-    """Returns the command that samples from a checkpoint."""
-    return f"python sample.py {shlex.quote(str(path))}"
+    """Returns the command that samples from a checkpoint; sample.py lies beside the script that runs."""
+    return f"python {shlex.quote(str(Path(sys.argv[0]).with_name('sample.py')))} {shlex.quote(str(path))}"
 
 
 def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int) -> None:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
-    last, stopping = folder.last, trainer.stopping
-    if last.iteration < trainer.iteration:
+    path, stopping = there(folder), trainer.stopping
+    if folder.last.iteration < trainer.iteration:
         lost = f"the last checkpoint could not be written; {how_to_continue(folder)}"
         if not stopping:
             raise UserError(lost)
         tell(f"warning: {lost}")
-    elif stopping and (trainer.iteration < iterations or trainer.iteration not in trainer.val_losses):
+    elif stopping and (trainer.iteration < iterations or not trainer.validated):
         log(f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}")
-        if last.path:
-            tell(f"sample from it with: {how_to_sample(last.path)}")
-    elif last.path and not trainer.options.val_frac:
-        tell(f"sample from the last checkpoint with: {how_to_sample(last.path)}")
+        if path:
+            tell(f"sample from it with: {how_to_sample(path)}")
+    elif path and not trainer.options.val_frac:
+        tell(f"sample from the last checkpoint with: {how_to_sample(path)}")
     elif trainer.val_losses:
         loss = min(trainer.val_losses.values())
         best = folder.path_of(loss)

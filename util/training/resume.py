@@ -45,7 +45,8 @@ class Start:
         trainer.model.initialize(trainer.random.uniform)
 
     def take_over(self, folder: CheckpointFolder) -> None:
-        """Takes over the files of the run, if it has any."""
+        """Makes sure that the run can write its checkpoints, and takes over those that it has. Raises UserError."""
+        folder.check_writable()
 
 
 class FromModel(Start):
@@ -88,6 +89,7 @@ class Resumed(Start):
         trainer.learning_rate = self.learning_rate
 
     def take_over(self, folder: CheckpointFolder) -> None:
+        super().take_over(folder)
         folder.continue_from(self.path, self.checkpoint, self.forked)
 
 
@@ -139,7 +141,7 @@ def resume(given: Namespace, flags: Flags) -> Resumed:
         raise UserError(f"{path} holds a model but not the state of its run; start a new run from it with -init_from")
     log(f"resuming from {path}, iteration {checkpoint.iteration}")
     # The run continues in the checkpoint's own folder: nothing is ever written to a path that comes out of a file.
-    defaults = vars(flags.parse([])) | {"checkpoint_dir": path.parent, "given": given.given}
+    defaults = vars(flags.parse([])) | {"checkpoint_dir": path.parent, "given": given.given, "resume": str(path)}
     options = defaults | stored_options(path, checkpoint, flags)
     # The flag is the learning rate that the run began with; what matters is the present one.
     present = options | {"learning_rate": checkpoint.training["learning_rate"]}

@@ -83,6 +83,17 @@ class Trainer:
         """Whether the model of now has a validation loss."""
         return self.iteration in self.val_losses
 
+    @property
+    def is_out_of_patience(self) -> bool:
+        """Whether the last -early_stop validations have all been no better than one before them."""
+        losses, patience = list(self.val_losses.values()), self.options.early_stop
+        return bool(losses) and 0 < patience < len(losses) - losses.index(min(losses))
+
+    @property
+    def lacks_validation(self) -> bool:
+        """Whether it has learned since it was last validated."""
+        return self.iteration > 0 and not self.validated
+
     def step(self) -> None:
         """Learns from the next batch; on a GPU that goes on until `fetch` waits for it."""
         self._began = time.perf_counter()
