@@ -114,7 +114,7 @@ def main() -> int:
             saved = saved_options(options, parser)
             checkpoint = Checkpoint(options=saved, vocabulary=vocabulary, **trainer.state_dict(text.sha256))
             folder.save(checkpoint)
-            preview(checkpoint, options)
+            preview(checkpoint, options, trainer.stop)
 
         iterations = options.max_epochs * batches.split_sizes[TRAIN]
         tell_sizes(len(text.indices), trainer, iterations)

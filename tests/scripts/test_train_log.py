@@ -6,6 +6,7 @@ import re
 import resource
 import signal
 import sys
+import time
 from functools import partial
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from tests.helpers.folders import folder_in, names
 from tests.helpers.inputs import EPOCH, SMALL, numbers
 from tests.helpers.refusals import refused_to_train
-from tests.helpers.runs import before_steps, finish, signals_at
+from tests.helpers.runs import Run, before_steps, finish, signals_at
 from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint
 
@@ -146,3 +147,43 @@ def close(wanted, signals, descriptor, iteration):
         for number in signals:
             signal.raise_signal(number)
         os.close(descriptor)
+
+
+def test_a_refused_command_changes_nothing(stopped, tmp_path):
+    """Neither the log of the run that it would have gone on with, nor does it leave anything new."""
+    (tmp_path / "input.txt").write_bytes(numbers(140))
+    flags = [*SMALL, "-data_dir", ".", "-max_epochs", 1, "-log_csv", "log.csv"]
+    assert finish(tmp_path, *flags, prepare=signals_at(25, signal.SIGINT)).status == 130
+    assert finish(tmp_path, "-resume", "cv", "-log_csv", "log.csv", prepare=signals_at(50, signal.SIGINT)).status == 130
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.suffix not in (".out", ".err", "")}
+    earlier = min((tmp_path / "cv").iterdir(), key=lambda path: path.stat().st_mtime)
+    refused_to_train(finish(tmp_path, "-resume", earlier, "-log_csv", "log.csv", "-data_dir", "nope").done, "nope")
+    refused_to_train(finish(tmp_path, *SMALL, "-data_dir", "nope", "-log_csv", "new/log.csv").done, "nope")
+    assert not (tmp_path / "new").exists()
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_two_runs_do_not_share_a_log(tmp_path):
+    """The second is refused, whether the file is there already or not."""
+    (tmp_path / "input.txt").write_bytes(numbers(140))
+    flags = [*SMALL, "-data_dir", ".", "-max_epochs", 1000]
+    first = Run(tmp_path, *flags, "-log_csv", "log.csv", "-checkpoint_dir", "a")
+    first.wait_for("\n3/")
+    second = finish(tmp_path, *flags, "-log_csv", "log.csv", "-checkpoint_dir", "b")
+    refused_to_train(second.done, "log.csv")
+    both = [Run(tmp_path, *flags, "-log_csv", "new.csv", "-checkpoint_dir", name) for name in "cd"]
+    while all(one.running for one in both):
+        time.sleep(0.01)
+    first.send(signal.SIGINT)
+    (winner,) = (one for one in both if one.running)
+    winner.send(signal.SIGINT)
+    assert sorted(one.wait(30).status for one in both) == [1, 130] and first.wait(30).status == 130
+
+
+def test_a_long_preview_ends_with_a_signal(tmp_path):
+    (tmp_path / "input.txt").write_bytes(numbers(140))
+    flags = [*SMALL, "-data_dir", ".", "-max_epochs", 1, "-eval_val_every", 10, "-preview", 100_000_000]
+    run = Run(tmp_path, *flags)
+    run.wait_for("saving checkpoint")
+    run.send(signal.SIGINT)
+    assert run.wait(10).status == 130 and "----- at epoch" in run.err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -74,15 +74,17 @@ def sample_text(
     top_p: float = 1.0,
     stop_document: bool = False,
     step: Step | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> str:
     """Returns the text that sample.py prints with these flags, from a zero state; `step` is as in `written`.
 
-    Raises UserError if the model does not know a character of the primetext, or no documents.
+    It ends early once `interrupted()` is true. Raises UserError if the model does not know a character of the
+    primetext, or no documents.
     """
     prime = encode_primetext(checkpoint.vocabulary, primetext)
     stop_before = document_end(checkpoint, needed=True) if stop_document else []
     text = io.BytesIO()
     growing = GrowingText(text, checkpoint.vocabulary, prime, [], stop_before)
     sampled = written(checkpoint, length, prime, 1, seed, True, temperature, top_k, top_p, step)
-    grow([growing], sampled, lambda: False)
+    grow([growing], sampled, interrupted)
     return text.getvalue().decode(errors="replace")

@@ -7,12 +7,17 @@ They are left alone unless vocab.json is ours.
 from __future__ import annotations
 
 import json
+import operator
 import os
 import re
+import stat
 import tempfile
+import time
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -58,9 +63,8 @@ def load_text(source: Source, encoding: str, expected_sha256: str | None = None)
         text = read_cache(source, encoding)
         if not text:
             with open(source.files[0], "rb") as file:
-                if fcntl and os.access(source.folder, os.W_OK):  # one process at a time; the others then find the cache
-                    with suppress(OSError):  # not every file system has locks
-                        fcntl.flock(file, fcntl.LOCK_EX)
+                if os.access(source.folder, os.W_OK):  # one process at a time; the others then find the cache
+                    lock(file, source)
                 text = read_cache(source, encoding) or make_cache(source, encoding, expected_sha256)
     except OSError as error:
         raise UserError(f"cannot read or index {error.filename or source}: {reason(error)}") from error
@@ -68,11 +72,29 @@ def load_text(source: Source, encoding: str, expected_sha256: str | None = None)
     return text
 
 
+def lock(file: BinaryIO, source: Source) -> None:
+    """Waits until no other process holds the lock of a file, and says after two seconds what it waits for."""
+    if not fcntl:
+        return
+    for attempt in count():
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if attempt == 20:
+                tell(f"waiting for another process, which is indexing {source}; Ctrl-C ends this one")
+            time.sleep(0.1)
+        except OSError:  # not every file system has locks
+            return
+
+
 def check_identity(source: Source, sha256: str, expected_sha256: str | None) -> None:
     """Raises UserError if a text is not the one that is expected, if one is."""
     if expected_sha256 not in (None, sha256):
+        newest = max(source.files, key=lambda path: path.stat().st_mtime)
+        which = f" (the newest of its files is {newest.name})" if len(source.files) > 1 else ""
         raise UserError(
-            f"{source} is not the text that the run was trained on; "
+            f"{source} is not the text that the run was trained on{which}; "
             "give that one's folder with -data_dir, or train on this one with -init_from"
         )
 
@@ -87,6 +109,8 @@ def read_cache(source: Source, encoding: str) -> Text | None:
         expected = header.pop("crc32")
         ours = (header["format"], header["encoding"]) == (CACHE_FORMAT, encoding)
         if not ours or header["sha256"] != source.identity(encoding):
+            return None
+        if not data_path.is_file():  # a pipe, or a device without end
             return None
         # The file stays open from the check to the last batch: another run may replace it meanwhile.
         with open(data_path, "rb") as file:
@@ -121,8 +145,10 @@ def make_cache(source: Source, encoding: str, expected_sha256: str | None = None
             raise FileExistsError("the vocab.json or data.bin there may be somebody's; move or delete it")
         # vocab.json comes first: alone it is a cache to be made again, but data.bin alone could be anybody's.
         with replacing(data_path) as file:
+            hide(file, source)
             checksum = write_indices(source, header, file)
             with replacing(header_path) as header_file:
+                hide(header_file, source)
                 header_file.write(json.dumps(header | {"crc32": checksum}).encode())
             return text_from(source, header, file)
     except OSError as error:
@@ -133,6 +159,13 @@ def make_cache(source: Source, encoding: str, expected_sha256: str | None = None
     with tempfile.TemporaryFile() as file:
         write_indices(source, header, file)
         return text_from(source, header, file)
+
+
+def hide(file: BinaryIO, source: Source) -> None:
+    """Lets nobody read a file of the cache who cannot read all of the text."""
+    with suppress(OSError, AttributeError):  # the file system has no permissions, or Windows
+        modes = [stat.S_IMODE(path.stat().st_mode) for path in source.files]
+        os.fchmod(file.fileno(), reduce(operator.and_, modes) | stat.S_IRUSR | stat.S_IWUSR)
 
 
 def is_ours(header_path: Path) -> bool:

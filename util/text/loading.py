@@ -40,10 +40,11 @@ def batches_of_run(
         batches = Batches(text.indices, *how, separator, seed)
         if not separator or sum(batches.documents) > 1:
             return batches
-    raise UserError(
-        f"the text does not contain {unescape(document_end)!r} between documents, which -document_end says ends one; "
-        r"in that flag \n is a newline"
-    )
+    end, advice = unescape(document_end), r"in that flag \n is a newline"
+    if "\r" in text.vocabulary.index and "\r" not in end:
+        with_returns = end.replace("\n", "\r\n")
+        advice = rf"if its lines end in \r\n, write -document_end {with_returns!r}"
+    raise UserError(f"the text does not contain {end!r} between documents, which -document_end says ends one; {advice}")
 
 
 def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams: slice) -> Batches:
@@ -74,8 +75,10 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
     log(f"data load done. Number of data batches in train: {train}, val: {val}, test: {test}")
     if batches.documents:
         log("number of documents in train: {}, val: {}, test: {}".format(*batches.documents))
-        if text.files > 1:
-            log(f"{text.files:,} files, {sum(batches.documents):,} documents")
+        if options.document_end.startswith(r"\n") and "\r" in vocabulary.index:
+            tell(r"warning: this text has \r before its newlines, and so do its documents; '\r\n' would end both")
+    if text.files > 1:
+        log(f"{text.files:,} files" + (f", {sum(batches.documents):,} documents" if batches.documents else ""))
     if not options.val_frac:
         log("no validation split: checkpoints are named by the mean training loss over the last epoch")
     log(f"vocab size: {len(vocabulary)}")

@@ -20,14 +20,18 @@ from tqdm import tqdm
 
 from util import ROOT
 from util.cli.flags import unescape
-from util.errors import UserError
+from util.errors import UserError, reason
 from util.text.vocabulary import as_bytes
 
 CHUNK_BYTES = 1 << 22
 CACHE_FILES = ("vocab.json", "data.bin")
 """What util.text.cache keeps in a text's folder."""
 JOINING = ("files", "separator", "document_end")  # the flags that say how files are joined, as find_text takes them
+OUR_PAGE = re.compile(rb"<!doctype html>\s<html.*>\s<meta charset.*>\s<meta http-equiv.* script-src 'sha256-")
+"""How the pages of visualize.py begin."""
 SIGNATURES = {  # how files begin that are not in the encoding that they were taken for, and what to do with them
+    b"\xff\xfe\0\0": "it seems to be UTF-32; convert it or, for a new model, try -encoding utf-32",
+    b"\0\0\xfe\xff": "it seems to be UTF-32; convert it or, for a new model, try -encoding utf-32",
     b"\xff\xfe": "it seems to be UTF-16; convert it or, for a new model, try -encoding utf-16",
     b"\xfe\xff": "it seems to be UTF-16; convert it or, for a new model, try -encoding utf-16",
     b"\x1f\x8b": "it seems to be compressed by gzip; give it a name that ends in .gz",
@@ -128,13 +132,19 @@ def find_text(folder: Path, pattern: str = "", separator: str = "", document_end
             raise UserError(f"no file in {folder} matches -files '{pattern}'; {suggestion(folder)}")
         return Source(*files, separator=unescape(separator), end=unescape(document_end), folder=folder)
     path, packed = folder / "input.txt", folder / "input.txt.gz"
-    return Source(packed if packed.is_file() and not path.is_file() else path)
+    try:
+        return Source(packed if packed.is_file() and not path.is_file() else path)
+    except OSError as error:
+        raise UserError(f"cannot read {folder}: {reason(error)}") from error
 
 
-def text_of_run(options: Mapping[str, Any]) -> Source | None:
-    """Returns the text that a run's options name, or None if it is gone; a relative folder may be in the program's."""
+def text_of_run(options: Mapping[str, Any], by_user: bool = False) -> Source | None:
+    """Returns the text that a run's options name, or None if it is gone.
+
+    A relative folder may be in the program's own, unless the user has named it just now.
+    """
     stored, *how = (str(options.get(name, "")) for name in ("data_dir", *JOINING))
-    for folder in (Path(stored), ROOT / stored):
+    for folder in (Path(stored),) if by_user else (Path(stored), ROOT / stored):
         with suppress(UserError, OSError):
             if stored and folder.is_dir() and (source := find_text(folder, *how)).files[0].is_file():
                 return source
@@ -142,12 +152,20 @@ def text_of_run(options: Mapping[str, Any]) -> Source | None:
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """Returns the files in a folder that match, in name order, without hidden ones, checkpoints and the cache."""
+    """Returns the files in a folder that match, in name order, without hidden ones and what our scripts write."""
     try:
         names = sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern) if path.is_file())
     except (ValueError, NotImplementedError, IndexError) as error:
         raise UserError(f"-files '{pattern}' is not a valid pattern inside {folder}; try '*.txt'") from error
-    return [folder / name for name in names if not re.search(r"(^|/)\.|\.pt$", name) and name not in CACHE_FILES]
+    names = [name for name in names if not re.search(r"(^|/)\.|\.(pt|t7)$", name) and name not in CACHE_FILES]
+    return [folder / name for name in names if not (name.endswith(".html") and is_our_page(folder / name))]
+
+
+def is_our_page(path: Path) -> bool:
+    """Whether a file is a page that visualize.py made."""
+    with suppress(OSError), path.open("rb") as file:
+        return bool(OUR_PAGE.match(file.read(500)))
+    return False
 
 
 def suggestion(folder: Path) -> str:
@@ -162,8 +180,14 @@ def check_there(path: Path) -> None:
     """Raises UserError, with advice, if there is no such text."""
     if path.parent.is_file():
         raise UserError(f"{path.parent} is a file; -data_dir takes the folder that holds {path.name}")
-    if not path.is_file():
-        raise UserError(f"there is no {path}; {suggestion(path.parent)}")
+    if path.is_file():
+        return
+    if path.is_symlink() and not path.exists():
+        raise UserError(f"{path} is a link to a file that is not there; put your text there")
+    if path.exists():
+        kind = "a folder" if path.is_dir() else "not a regular file"
+        raise UserError(f"{path} is {kind}; put your text there as a file, or give its folder with -data_dir")
+    raise UserError(f"there is no {path}; {suggestion(path.parent)}")
 
 
 def pieces_of(file: BinaryIO, path: Path, bar: tqdm) -> Iterator[bytes]:
@@ -191,6 +215,10 @@ def decoded(pieces: Iterator[bytes], path: Path, encoding: str, digest: hashlib.
                 # Counted from the end of the decoded bytes, since utf-8-sig strips the BOM from the front first.
                 bad += len(piece) - len(error.object) + error.start
             advice = next(advice for start, advice in SIGNATURES.items() if piece.startswith(start))
+            if path.suffix == ".gz" and piece.startswith(b"\x1f\x8b"):
+                advice = "it was compressed twice; unpack it once"
+            elif b"\r" in piece and b"\n" not in piece:
+                advice = "its lines end as on old Macs; convert it or, for a new model, try -encoding mac-roman"
             raise UserError(f"{path} is not {encoding} text (first bad byte at offset {bad}); {advice}") from error
         offset += len(piece)
 

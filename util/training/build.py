@@ -30,7 +30,7 @@ def find_input(options: Namespace) -> Source:
     example = ROOT / "data" / "tinyshakespeare"
     if options.separator and not options.files:
         tell("warning: -separator has no effect without -files")
-    if found := text_of_run(vars(options)):
+    if found := text_of_run(vars(options), by_user="data_dir" in options.given):
         if options.log_csv and any(Path(options.log_csv).resolve() == file.resolve() for file in found.files):
             raise UserError(f"-files matches {options.log_csv}, which -log_csv writes; put it into another folder")
         return found

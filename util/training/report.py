@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
 from util.cli.console import log, rank, tell
+from util.cli.signals import StopSignals
 from util.errors import UserError
 from util.sampling.writing import sample_text
 from util.training.processes import LostProcess
@@ -37,11 +38,11 @@ def tell_sizes(characters: int, trainer: Trainer, iterations: int) -> None:
         tell("warning: the text is much larger than the model, which will underfit; try a larger -rnn_size")
 
 
-def preview(checkpoint: Checkpoint, options: Namespace) -> None:
+def preview(checkpoint: Checkpoint, options: Namespace, stop: StopSignals) -> None:
     """Shows what the model writes by now, on a terminal or if asked to: what sample.py writes from its checkpoint."""
     validated = checkpoint.iteration in checkpoint.val_losses
     if rank().first and validated and options.preview and (sys.stderr.isatty() or "preview" in options.given):
-        text = sample_text(checkpoint, options.preview)
+        text = sample_text(checkpoint, options.preview, interrupted=lambda: bool(stop.received))
         tell(f"----- at epoch {checkpoint.epoch:.2f} it writes -----\n{text}\n-----")
 
 
