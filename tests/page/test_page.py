@@ -209,9 +209,10 @@ def test_a_long_text_is_cut_and_the_page_answers_while_it_reads(page):
     still_reads, prediction = page.evaluate("""async () => {
         document.querySelector("#form-paste button").click();
         document.querySelectorAll("#text span")[30].click();
-        await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-        const progress = document.getElementById("progress");
-        return [!progress.hidden && progress.value > 30, document.getElementById("prediction").textContent];
+        const progress = document.getElementById("progress"), prediction = document.getElementById("prediction");
+        const answered = () => progress.value > 30 && prediction.textContent.includes("likely");
+        while (!answered() && !progress.hidden) await new Promise(requestAnimationFrame);
+        return [!progress.hidden, prediction.textContent];
     }""")
     assert still_reads and "likely" in prediction and cursor(page) == 30
     assert text_of(page) == (TEXT * 50)[:100_000]

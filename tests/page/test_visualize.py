@@ -72,7 +72,7 @@ def test_a_text_that_is_gone(tmp_path):
     """The page shows what the model writes itself, which is what sample.py prints."""
     shutil.copy(LSTM, tmp_path / "x.t7")
     done = run("visualize.py", "x.t7", "-length=1150", cwd=tmp_path)
-    assert done.stderr.startswith("the text of x.t7 has moved") and "-file" in done.stderr
+    assert done.stderr.startswith("the text of x.t7 is not known or has moved") and "-file" in done.stderr
     sampled = [run_here("sample.py", LSTM, "-verbose=0", "-length=1000", f"-seed={seed}").stdout for seed in (123, 124)]
     found = content(tmp_path / "x.html")
     assert found["passages"] == [sampled[0].decode()[:-1], sampled[1].decode()[:150]]
@@ -80,6 +80,22 @@ def test_a_text_that_is_gone(tmp_path):
     (tmp_path / "input.txt").write_bytes(numbers(1500))
     assert run("visualize.py", "x.t7", "-data_dir=.", cwd=tmp_path).stderr == ""
     assert content(tmp_path / "x.html")["tab"] == "Validation text"
+
+
+def test_a_file_that_only_a_checkpoint_names_is_not_read(trained, tmp_path):
+    """Nor is anything written beside it, whether the checkpoint has a digest or not."""
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "passwd").write_bytes(TEXT.encode())
+    options = load_checkpoint(trained).options | {"data_dir": str(secret), "files": "passwd"}
+    for changes in ({"training": None}, {}):
+        rewrite(trained, tmp_path / "x.pt", options=options, **changes)
+        done = run("visualize.py", "x.pt", "-output=x.html", cwd=tmp_path)
+        assert done.returncode == 0 and "give its folder with -data_dir" in done.stderr
+        assert content(tmp_path / "x.html")["tab"] == "A sample"
+        refused(run("evaluate.py", "x.pt", "-gpuid=-1", cwd=tmp_path), "the text of x.pt", "-data_dir", "-file")
+        assert names(secret) == {"passwd"}
+    assert run("evaluate.py", "x.pt", "-data_dir=secret", "-gpuid=-1", cwd=tmp_path).returncode == 0
 
 
 def test_half_precision_and_what_it_costs(trained, tmp_path):

@@ -16,9 +16,12 @@ from tests.helpers.inputs import GOLDEN, SMALL, numbers
 from tests.helpers.refusals import refused
 from tests.helpers.runs import finish
 from tests.helpers.scripts import imported, run, run_here
+from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
 from util.checkpoint.text_of_checkpoint import find_text_of
+from util.evaluation.lines import line_losses
 from util.evaluation.loss import predict_file
+from util.evaluation.predictors import numpy_predictor
 from util.text.batches import SPLITS, split_sizes
 from util.text.source import Source
 
@@ -111,7 +114,7 @@ def test_every_character_of_a_split_in_the_order_of_the_text(model, split, train
     start, stop = ends[SPLITS.index(split) :][:2]
     done = score(path, f"-split={split}", cwd=tmp_path)
     if start == stop:
-        refused(done, "the test split is empty", "-split", "-file")
+        refused(done, "the test split is empty", "-train_frac", "leave it nothing", "-split", "-file")
         return
     # After a stream's last character comes the next one's first, and after the last stream's the text's first.
     around = characters[: count * B * S] + characters[0]
@@ -224,9 +227,23 @@ def test_a_row_for_each_line_of_a_file(model, trained, tmp_path, monkeypatch):
         found = [float(row[name]) for name in (f"{unit}s", "nats", "bits", "perplexity")]
         expected = [max(0, len(symbols) - 1), nats, nats / math.log(2), math.exp(nats)]
         assert found == pytest.approx(expected, rel=1e-4, nan_ok=True)
-    file.write_text("one\nZ\n")
-    done = run_here("evaluate.py", path, "-file", file, "-lines=1", "-gpuid=-1")
-    refused(done, "x.txt contains characters", "'Z'", "never seen")
+    for text, words in (("one\nZ\nQ\n", ("never seen, first in line 2: ", "'Q', ", "'Z'")), ("", ("x.txt is empty",))):
+        file.write_text(text)
+        refused(run_here("evaluate.py", path, "-file", file, "-lines=1", "-gpuid=-1"), "x.txt", *words)
+
+
+def test_a_long_line_is_not_computed_for_the_short_ones(trained, monkeypatch):
+    computed, checkpoint = [], load_checkpoint(trained["rnn"])
+
+    def counting(checkpoint: Checkpoint, streams: int):
+        predict = numpy_predictor(checkpoint, streams)
+        return lambda x, y: (computed.append(x.size), predict(x, y))[1]
+
+    monkeypatch.setattr("util.evaluation.lines.numpy_predictor", counting)
+    passages = [np.arange(length) % 7 for length in (16, 300, 16, 2, 0, 16, 200, 1) * 3]
+    found = line_losses(checkpoint, passages)
+    assert found == pytest.approx([line_losses(checkpoint, [passage])[0] for passage in passages], rel=1e-6)
+    assert computed[0] < 30 and sum(computed[:8]) < 2 * sum(map(len, passages))
 
 
 def test_a_file_in_pieces_is_one_stream(trained, tmp_path, monkeypatch):

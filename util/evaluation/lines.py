@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
+from tqdm import tqdm
 
 from util.checkpoint.content import Checkpoint
+from util.errors import UserError
 from util.evaluation.loss import figures
 from util.evaluation.predictors import numpy_predictor
 from util.text.source import Source, code_points
@@ -15,25 +19,49 @@ SIDE_BY_SIDE = 256  # lines to predict at once
 
 
 def print_lines(checkpoint: Checkpoint, source: Source) -> None:
-    """Prints a row for each line of a text: the loss on its characters after the first, from a zero state."""
+    """Prints a row for each line of a text: the loss on its characters after the first, from a zero state.
+
+    Raises UserError if the text is empty, or has characters that the model does not know.
+    """
     vocabulary = checkpoint.vocabulary
     text = "".join(piece for _, piece in source.texts(vocabulary.encoding))
+    if not text:
+        raise UserError(f"{source} is empty; -file takes the name of a text file")
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-    passages = [vocabulary.indices_of(code_points(line), str(source)) for line in lines]
+    if unknown := vocabulary.unknown("".join(lines)):
+        first = next(number for number, line in enumerate(lines, 1) if not set(unknown).isdisjoint(line))
+        some = vocabulary.named(unknown, len(unknown))
+        raise UserError(f"{source} contains characters that the model has never seen, first in line {first}: {some}")
+    passages = [vocabulary.by_code[code_points(line)] for line in lines]
+    totals = line_losses(checkpoint, passages)
     print("line", f"{vocabulary.unit}s", "nats", "bits", "perplexity", "text", sep="\t")
-    for first in range(0, len(passages), SIDE_BY_SIDE):
-        some = passages[first : first + SIDE_BY_SIDE]
-        for number, (passage, total) in enumerate(zip(some, line_losses(checkpoint, some)), first + 1):
-            count = max(0, len(passage) - 1)
-            print(number, count, *figures(total / count if count else math.nan), vocabulary.decode(passage), sep="\t")
+    for number, (passage, total) in enumerate(zip(passages, totals), 1):
+        count, shown = max(0, len(passage) - 1), vocabulary.decode(passage).replace("\t", "\\t")
+        print(number, count, *figures(total / count if count else math.nan), shown, sep="\t")
 
 
-def line_losses(checkpoint: Checkpoint, passages: list[np.ndarray]) -> list[float]:
-    """Returns the sum of the losses in nats on each passage, given by its indices; all are predicted side by side."""
-    window = np.full(
-        (max(2, *map(len, passages)), len(passages)), -1
-    )  # -1 after a passage: what comes there is left out
+def line_losses(checkpoint: Checkpoint, passages: Sequence[np.ndarray]) -> list[float]:
+    """Returns the sum of the losses in nats on each passage, given by its indices.
+
+    Those of like length are predicted side by side: at most half of what is computed is for the longest one's sake.
+    """
+    totals = np.zeros(len(passages))
+    order = sorted(range(len(passages)), key=lambda number: len(passages[number]))
+    with tqdm(total=sum(map(len, passages)), unit_scale=True, leave=False, disable=None) as bar:
+        for _, alike in groupby(order, key=lambda number: len(passages[number]).bit_length()):
+            numbers = list(alike)
+            for start in range(0, len(numbers), SIDE_BY_SIDE):
+                some = numbers[start : start + SIDE_BY_SIDE]
+                totals[some] = side_by_side(checkpoint, [passages[number] for number in some])
+                bar.update(sum(len(passages[number]) for number in some))
+    return totals.tolist()
+
+
+def side_by_side(checkpoint: Checkpoint, passages: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns the sums of the losses on passages, which are padded to the length of the longest, (N,)."""
+    longest = max(map(len, passages))
+    window = np.full((max(2, longest), len(passages)), -1)  # -1 after a passage: what comes there is left out
     for column, passage in zip(window.T, passages):
         column[: len(passage)] = passage
     losses = numpy_predictor(checkpoint, len(passages))(window[:-1], window[1:])
-    return np.where(window[1:] < 0, 0, losses).sum(axis=0, dtype=float).tolist()
+    return np.where(window[1:] < 0, 0, losses).sum(axis=0, dtype=float)

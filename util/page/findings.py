@@ -53,26 +53,40 @@ def find_cells(passages: Sequence[str], cells: np.ndarray) -> list[Finding]:
         return []
     ends = np.cumsum([len(passage) for passage in passages])
     middle = int(ends[np.abs(ends[:-1] - ends[-1] / 2).argmin()])
-    first, second = halves = slice(0, middle), slice(middle, None)
+    halves = slice(0, middle), slice(middle, None)
     ranks = [centered_ranks(cells[half]) for half in halves]
     pairs = [pair for passage in passages for pair in zip("\0" + passage, passage)]
     findings = []
     for name, fact in (NUMBERS | CONDITIONS).items():
         values = np.concatenate([fact(passage) for passage in passages]).astype(np.float32)
-        if not all(is_common(values[half]) for half in halves):
-            continue
-        is_number = name in NUMBERS
-        chosen_by, scored_by = (strengths(r, shifted(values[h]), is_number) for r, h in zip(ranks, halves))
-        best, versions = np.abs(chosen_by).argmax(axis=0), np.arange(1 + SHIFTS)
-        signs = np.sign(chosen_by[best, versions])
-        own, *others = signs * scored_by[best, versions]
-        guess = centered_ranks(guesses(pairs[first], values[first], pairs[second])[:, None])
-        pair, chance = strengths(guess, values[second][:, None], is_number)[0, 0], max(0.0, *others)
-        scores = (own * signs[0], chance, pair) if is_number else ((1 + s) / 2 for s in (own, chance, pair))
-        rises, found = bool(signs[0] > 0), bool(own > max(chance, pair) + MARGIN)
-        base = float(values.mean(dtype=float))
-        findings.append(Finding(name, is_number, int(best[0]), rises, base, found, *map(float, scores)))
+        if all(is_common(values[half]) for half in halves):
+            findings.append(find_cell(name, values, ranks, pairs, halves))
     return sorted(findings, key=lambda finding: (not finding.found, -finding.strength))
+
+
+def find_cell(
+    name: str,
+    values: np.ndarray,
+    ranks: Sequence[np.ndarray],
+    pairs: list[tuple[str, str]],
+    halves: tuple[slice, slice],
+) -> Finding:
+    """Chooses the cell that follows a fact, with these values (T,), on the first half, and scores it on the second.
+
+    `ranks` are the cells' centered ranks in each half, `pairs` each character with the one before it.
+    """
+    is_number, (first, second) = name in NUMBERS, halves
+    chosen_by = strengths(ranks[0], shifted(values[first]), is_number)
+    scored_by = strengths(ranks[1], shifted(values[second]), is_number)
+    best, versions = np.abs(chosen_by).argmax(axis=0), np.arange(1 + SHIFTS)
+    signs = np.sign(chosen_by[best, versions])  # a cell that is low when the fact is true follows it as well
+    own, *others = (signs * scored_by[best, versions]).tolist()
+    chance = max(0.0, *others)
+    guess = centered_ranks(guesses(pairs[first], values[first], pairs[second])[:, None])
+    pair = float(strengths(guess, values[second][:, None], is_number)[0, 0])
+    found, base, sign = own > max(chance, pair) + MARGIN, float(values.mean(dtype=float)), float(signs[0])
+    scores = (own * sign, chance, pair) if is_number else ((1 + strength) / 2 for strength in (own, chance, pair))
+    return Finding(name, is_number, int(best[0]), sign > 0, base, found, *scores)
 
 
 def is_common(values: np.ndarray) -> bool:

@@ -40,7 +40,7 @@ def text_for_page(checkpoint: Checkpoint, path: Path, file: str, data_dir: str, 
     wanted = max(SEARCHED, length)
     source = source_of_file(file) if file else find_text_of(checkpoint, data_dir)
     if not source:
-        moved = f"the text of {path} has moved, so the page shows what the model writes itself"
+        moved = f"the text of {path} is not known or has moved, so the page shows what the model writes itself"
         tell(f"{moved}; give its folder with -data_dir, or another text with -file")
         tab, passages = "A sample", written_passages(checkpoint, -(-wanted // PIECE))
         sentence = f"The model's text is gone; this is what it writes itself (seed {DEFAULT_SEED}, temperature 1)."
