@@ -10,6 +10,7 @@ import sample
 import train
 from docs.flags import SCRIPTS
 from tests.helpers.refusals import refused
+from util.cli import console
 
 CHECKPOINT = "x.pt"
 
@@ -37,7 +38,7 @@ def test_any_whole_number_is_a_seed_and_its_last_32_bits_count():
         assert sampling("-seed", word).seed == seed == train.flags().parse([f"-seed={word}"]).seed
 
 
-@pytest.mark.parametrize("value", ["-", "-5", "-- x", "-nonsense", "a=b", "-a=b", "", "two words"])
+@pytest.mark.parametrize("value", ["-", "--", "-5", "-- x", "-nonsense", "a=b", "-a=b", "", "two words"])
 def test_any_text_is_a_value(value):
     assert sampling("-primetext", value).primetext == sampling(f"-primetext={value}").primetext == value
 
@@ -81,11 +82,20 @@ def test_an_unknown_flag_names_the_one_that_was_meant(wrong, said, capsys):
         (sample, "-temp", "did you mean -temperature?"),
         (train, "-rnn_type", "did you mean -model?"),
         (train, "-checkpoint", "did you mean -init_from?"),
+        (train, "-max_iters", "did you mean -max_epochs?"),
+        (train, "-losslog", "did you mean -log_csv?"),
         (sample, "-checkpoint", "the checkpoint is the first argument"),
+        (sample, "-stop_on_newline", r"did you mean -stop '\n'?"),
+        (sample, "-read_start_text", "did you mean -primetext_file?"),
     ],
 )
 def test_flags_of_other_programs_are_known_by_what_they_mean(script, theirs, words, capsys):
     assert f"there is no flag {theirs} ({words})" in refused_flags(script.flags().parse, theirs, "x", capsys=capsys)
+
+
+def test_a_flag_that_has_no_like_here_gets_no_advice(capsys):
+    for script, theirs in ((train, "-min_freq"), (sample, "-hide_start_text")):
+        assert f"there is no flag {theirs}; " in refused_flags(script.flags().parse, theirs, "1", capsys=capsys)
 
 
 def test_several_gpus_need_torchrun(capsys):
@@ -112,7 +122,7 @@ NOT_WHOLE = ["0", "-1", "1.5", "", "x", "nan", "inf", "1e3", "9" * 5000, str(2**
         ("train_frac", ["-0.1", "1.01", "nan", "inf", "-inf", "one", ""], "a number from 0 to 1"),
         ("learning_rate", ["0", "-1", "1e-400", "1e38"], "a number above 0"),
         ("model", ["LSTM", ""], "one of lstm, gru, rnn"),
-        ("temperature", ["0", "-1", "nan", "inf"], "a number above 0"),
+        ("temperature", ["0", "-1", "nan", "inf"], "a number above 0 and below 1e38; -sample 0 always takes the most"),
         ("sample", ["2", "-1"], "a whole number from 0 to 1"),
     ],
 )
@@ -120,7 +130,7 @@ def test_values_that_a_flag_cannot_have(flag, values, wanted, capsys):
     script = train if flag in train.flags().actions else sample
     for value in values:
         sentence = refused_flags(script.flags().parse, f"-{flag}", value, capsys=capsys)
-        assert f"-{flag}: {value!r} is not {wanted}" in sentence
+        assert f"-{flag}: {console.shown(repr(value))} is not {wanted}" in sentence and len(sentence) < 250
 
 
 def test_the_borders_themselves_are_accepted():

@@ -15,7 +15,7 @@ import numpy as np
 
 from model.cells import CELLS
 from model.shapes import count_arrays, parameter_shapes
-from util.cli.flags import LARGEST
+from util.cli.flags import LARGEST_WHOLE
 from util.errors import InvalidFile
 from util.text.vocabulary import Vocabulary
 
@@ -99,7 +99,7 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
     require(isinstance(characters, str) and 0 < len(characters) == len(set(characters)), "vocabulary")
     require(isinstance(encoding, str) and checkpoint.vocabulary.fits_encoding, "encoding")
     require(is_dict(options, str, str, int, float), "options")
-    require(all(abs(value) <= LARGEST for value in options.values() if type(value) is int), "options")
+    require(all(abs(value) <= LARGEST_WHOLE for value in options.values() if type(value) is int), "options")
     require(not re.search("[\ud800-\udc7f\udd00-\udfff]", "".join(map(str, options.values()))), "options")
     model = options.get("model")
     require(type(model) is str, "model")

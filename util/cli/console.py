@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import sys
@@ -61,7 +62,7 @@ def log(sentence: str) -> None:
     from tqdm import tqdm  # it would only slow down sample.py
 
     try:
-        tqdm.write(sentence, sys.stdout)
+        tqdm.write(shown(sentence), sys.stdout)
         sys.stdout.flush()
     except OSError as error:
         unhandled = hasattr(signal, "SIGPIPE") and signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN
@@ -69,7 +70,8 @@ def log(sentence: str) -> None:
             raise
         drop_output()
         sys.stdout = sys.stderr
-        tell(f"warning: cannot write the log ({reason(error)}); it goes on here\n{sentence}")
+        tell(f"warning: cannot write the log ({reason(error)}); it goes on here")
+        tell(sentence)
 
 
 def tell(sentence: str, everywhere: bool = False) -> None:
@@ -77,14 +79,20 @@ def tell(sentence: str, everywhere: bool = False) -> None:
     if everywhere or rank().local == 0:
         with suppress(OSError):
             if "tqdm" in sys.modules:  # there may be a bar
-                sys.modules["tqdm"].tqdm.write(sentence, sys.stderr)
+                sys.modules["tqdm"].tqdm.write(shown(sentence), sys.stderr)
             else:
-                print(sentence, file=sys.stderr)
+                print(shown(sentence), file=sys.stderr)
             sys.stderr.flush()
 
 
+def shown(sentence: str) -> str:
+    """Returns it as one line that a terminal only shows, whatever is in it of a stranger's; endless numbers are cut."""
+    sentence = re.sub(r"(\d{20})\d{80,}", r"\1...", sentence)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence)
+
+
 def shows_bars() -> bool:
-    """Whether a progress bar would stand on a terminal alone, without the log that comes there through `| tee`."""
+    """Whether to draw a progress bar: on a terminal, unless the log may come there as well, through `| tee`."""
     return rank().first and sys.stderr.isatty() and not stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
 
 

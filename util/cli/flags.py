@@ -29,7 +29,7 @@ class Role(Enum):
     CALL = "give it again"  # what one command writes or shows, and where, which is never taken from a checkpoint
 
 
-LARGEST = 2**63 - 1  # the largest whole number that a flag, and so a checkpoint's option, may have
+LARGEST_WHOLE = 2**63 - 1  # that a flag, and so a checkpoint's option, may have
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Kind:
         raise argparse.ArgumentTypeError(f"{word!r} is not {self.wanted}")
 
 
-def whole(low: int, high: int = LARGEST) -> Kind:
-    wanted = f"a whole number of at least {low}" if high == LARGEST else f"a whole number from {low} to {high}"
+def whole(low: int, high: int = LARGEST_WHOLE) -> Kind:
+    wanted = f"a whole number of at least {low}" if high == LARGEST_WHOLE else f"a whole number from {low} to {high}"
     return Kind(int, lambda x: type(x) is int and low <= x <= high, wanted, "N")
 
 
@@ -69,9 +69,11 @@ FRACTION = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
 SWITCH = whole(0, 1)
 SEED = Kind(lambda word: int(word) % 2**32, lambda x: type(x) is int and 0 <= x < 2**32, "a whole number", "N")
 GPU = Kind(int, whole(-1).accepts, "a whole number of at least -1; for several GPUs, start it with torchrun", "N")
-MEANT = {  # flags of other programs, and ours that mean the same
+MEANT = {  # flags of other programs, and ours that mean the same, if there is one
     "-temp": "-temperature", "-rnn_type": "-model", "-checkpoint_every": "-eval_val_every", "-input_h5": "-data_dir",
     "-start_text": "-primetext", "-n": "-length", "-lr": "-learning_rate", "-checkpoint": "-init_from",
+    "-read_start_text": "-primetext_file", "-hide_start_text": "", "-stop_on_newline": r"-stop '\n'",
+    "-losslog": "-log_csv", "-max_iters": "-max_epochs", "-min_freq": "",
 }  # fmt: skip
 
 
@@ -139,9 +141,11 @@ class Flags(argparse.ArgumentParser):
             name, equals, value = split_flag(word := words.pop(0))
             if name:
                 if name not in known:
-                    near = [MEANT[name]] if MEANT.get(name) in known else difflib.get_close_matches(name, known, n=1)
+                    (near,) = difflib.get_close_matches(name, known, n=1) or [""]
+                    meant = MEANT.get(name, near)
+                    hint = f" (did you mean {meant}?)" if meant.split(" ")[0] in known else ""
                     first = " (the checkpoint is the first argument)" * (name == "-checkpoint")
-                    self.error(f"there is no flag {name}" + (f" (did you mean {near[0]}?)" if near else first))
+                    self.error(f"there is no flag {name}{hint or first}")
                 given.add(known[name].dest)
                 if known[name].nargs is None and not equals and words:
                     if split_flag(words[0])[0] not in known:
@@ -153,6 +157,11 @@ class Flags(argparse.ArgumentParser):
         options = self.parse_args(arguments)
         options.given = given
         return options
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """Returns the value of a flag; argparse itself drops `--` before Python 3.13."""
+        is_flag = action.nargs is None and action.option_strings
+        return self._get_value(action, *arg_strings) if is_flag else super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:
         _, _, names = message.partition("unrecognized arguments: ")

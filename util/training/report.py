@@ -43,7 +43,8 @@ def preview(checkpoint: Checkpoint, options: Namespace, stop: StopSignals) -> No
     validated = checkpoint.iteration in checkpoint.val_losses
     if rank().first and validated and options.preview and (sys.stderr.isatty() or "preview" in options.given):
         text = sample_text(checkpoint, options.preview, interrupted=lambda: bool(stop.received))
-        tell(f"----- at epoch {checkpoint.epoch:.2f} it writes -----\n{text}\n-----")
+        for line in (f"----- at epoch {checkpoint.epoch:.2f} it writes -----", *text.split("\n"), "-----"):
+            tell(line)
 
 
 @contextmanager
