@@ -22,7 +22,7 @@ from util.cli.files import output, read_input
 from util.cli.flags import POSITIVE, SEED, STRING, SWITCH, Flags, choice, real, unescape, whole
 from util.cli.signals import StopSignals
 from util.errors import UserError
-from util.sampling.drawing import Step
+from util.sampling.drawing import Predict, drawing, most_likely
 from util.sampling.growing import GrowingText, grow, numbered
 from util.sampling.writing import document_end, encode_primetext, primetext, written
 from util.text.vocabulary import Vocabulary
@@ -66,6 +66,7 @@ def main() -> int:
     device = choose_device(options.gpuid, options.opencl, say)
     path, checkpoint = best_checkpoint(options.checkpoint, say)
     vocabulary, N = checkpoint.vocabulary, options.num_samples
+    unit = vocabulary.unit
     start = read_primetext(options.primetext, options.primetext_file, vocabulary)
     prime = encode_primetext(vocabulary, start, options.unknown_chars)
     stop = vocabulary.encode(unescape(options.stop), what="-stop")
@@ -73,15 +74,13 @@ def main() -> int:
     _, H, L, model = checkpoint.model_shape
     say(f"sampling from {model} with {L} layer{'s' * (L > 1)} of {H}, trained for {checkpoint.trained}")
     if not prime:
-        documents = document_end(checkpoint)
-        first = (
-            "the text begins with a new document" if documents else f"the first {vocabulary.unit} is drawn uniformly"
-        )
-        why = f"the model knows no {vocabulary.unit} of the primetext" if start else "no -primetext given"
-        say(f"{why}: {first}")
+        why = f"the model knows no {unit} of the primetext" if start else "no -primetext given"
+        uniform = f"the first {unit} is drawn uniformly"
+        say(f"{why}: {'the text begins with a new document' if document_end(checkpoint) else uniform}")
 
-    draw = options.seed, bool(options.sample), options.temperature, options.top_k, options.top_p
-    sampled = written(checkpoint, options.length, prime, N, *draw, step=stepper(checkpoint, device, N))
+    draw = drawing(options.seed, N, options.temperature, options.top_k, options.top_p)
+    choose = draw if options.sample else most_likely
+    sampled = written(checkpoint, options.length, prime, N, choose, stepper(checkpoint, device, N))
     reads = [path, *([Path(options.primetext_file)] if options.primetext_file else [])]
     if options.output:
         from util.text.source import text_of_run  # which would slow the start of all others
@@ -126,7 +125,7 @@ def read_primetext(text: str, path: str, vocabulary: Vocabulary) -> str:
         raise UserError(f"{path} is not {vocabulary.encoding} text, which is what the model was trained on") from error
 
 
-def stepper(checkpoint: Checkpoint, device: str, texts: int) -> Step | None:
+def stepper(checkpoint: Checkpoint, device: str, texts: int) -> Predict | None:
     """Returns what computes the model on a GPU; on a CPU nothing, since that needs only numpy."""
     if device == "cpu":
         return None

@@ -14,14 +14,14 @@ from util.torch7_random import Torch7Random
 TINY = float(np.finfo(np.float32).tiny)  # the smallest float32 of full precision
 BLOCK = 256  # numbers to draw at once from each text's stream
 
-Step = Callable[[np.ndarray], np.ndarray]
+Predict = Callable[[np.ndarray], np.ndarray]
 """Feeds a character to each text, indices (N,), and returns the log-probabilities of the next ones, (N, V)."""
 Choice = Callable[[np.ndarray], np.ndarray]
 """Chooses a character for each text, indices (N,), from log-probabilities (N, V)."""
 
 
 def sample(
-    step: Step, choose: Choice, texts: int, vocab_size: int, prime: list[int], length: int
+    step: Predict, choose: Choice, texts: int, vocab_size: int, prime: list[int], length: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields `length` indices (N,) that follow `prime`, each chosen from the model's prediction.
 

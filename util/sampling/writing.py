@@ -11,7 +11,7 @@ from model.stepper import Stepper
 from util.checkpoint.content import Checkpoint
 from util.cli.flags import unescape
 from util.errors import UserError
-from util.sampling.drawing import Step, drawing, most_likely, sample
+from util.sampling.drawing import Choice, Predict, drawing, sample
 from util.sampling.growing import GrowingText, grow
 from util.text.vocabulary import Vocabulary
 from util.torch7_random import DEFAULT_SEED
@@ -45,22 +45,17 @@ def written(
     length: int,
     prime: list[int],
     texts: int = 1,
-    seed: int = DEFAULT_SEED,
-    at_random: bool = True,
-    temperature: float = 1.0,
-    top_k: int = 0,
-    top_p: float = 1.0,
-    step: Step | None = None,
+    choose: Choice | None = None,
+    step: Predict | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields so many characters of N texts, indices (N,), each with the log-probabilities (N, V) it was drawn from.
 
-    They follow `prime` or, if that is empty, the end of a document, if the model knows documents. Text k, counted from
-    0, is drawn with the seed + k, or each character is the most likely one. `step` computes them: by default a Stepper
-    of the checkpoint, in numpy, otherwise a new one from CharRNN.stepper.
+    They follow `prime` or, if that is empty, the end of a document, if the model knows documents. By default they are
+    drawn as `drawing` does from the default seed, and computed by a Stepper, in numpy; another `step` must be new.
     """
     V, _, L, model = checkpoint.model_shape
-    choose = drawing(seed, texts, temperature, top_k, top_p) if at_random else most_likely
     step = step or Stepper(checkpoint.parameters, L, model, texts)
+    choose = choose or drawing(DEFAULT_SEED, texts)
     return sample(step, choose, texts, V, prime or document_end(checkpoint), length)
 
 
@@ -73,7 +68,7 @@ def sample_text(
     top_k: int = 0,
     top_p: float = 1.0,
     stop_document: bool = False,
-    step: Step | None = None,
+    step: Predict | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> str:
     """Returns the text that sample.py prints with these flags, from a zero state; `step` is as in `written`.
@@ -85,6 +80,6 @@ def sample_text(
     stop_before = document_end(checkpoint, needed=True) if stop_document else []
     text = io.BytesIO()
     growing = GrowingText(text, checkpoint.vocabulary, prime, [], stop_before)
-    sampled = written(checkpoint, length, prime, 1, seed, True, temperature, top_k, top_p, step)
-    grow([growing], sampled, interrupted)
+    choose = drawing(seed, 1, temperature, top_k, top_p)
+    grow([growing], written(checkpoint, length, prime, 1, choose, step), interrupted)
     return text.getvalue().decode(errors="replace")

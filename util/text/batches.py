@@ -45,10 +45,11 @@ class Batches:
         separator: Sequence[int] = (),
         seed: int | None = None,
     ) -> None:
-        """`translation`, if given, maps an index of the text's vocabulary to the model's.
+        """`indices` (characters,) is the text, of any integer type.
 
-        `streams` selects which of the B streams `batch` returns. `separator` ends each document, except perhaps the
-        last, if there are documents; `seed`, if given, shuffles those for training.
+        `translation` (vocabulary,), if given, maps an index of the text to the model's. `streams` selects which of the
+        B streams `batch` returns. `separator`, the indices that end each document but perhaps the last, is empty if
+        there are no documents; `seed`, if given, shuffles those for training.
         """
         self.indices, self.translation = indices, translation
         self.batch_size, self.seq_length, self.streams = batch_size, seq_length, streams
@@ -100,7 +101,10 @@ class Batches:
         return positions
 
     def spans(self, split: int) -> list[Span]:
-        """Returns a split's parts of the text, one in each stream; all of it if each epoch leaves out another rest."""
+        """Returns the parts of the text that a split reads, one for each stream.
+
+        Shuffled, they are its whole part: what does not fill a batch is left out, and differs from epoch to epoch.
+        """
         if self._shuffled and split == TRAIN:
             return [self.parts[split][0]]
         length = self.split_sizes[split] * self.seq_length
@@ -119,7 +123,7 @@ class Shuffled:
         self._starts, self._shuffled_starts = starts, np.zeros_like(starts)
 
     def positions(self, positions: np.ndarray, epoch: int) -> np.ndarray:
-        """Returns the positions in the text of positions in the epoch's shuffled text."""
+        """Returns the positions in the text, of any shape, of positions in the epoch's shuffled text."""
         if epoch != self._epoch:
             draws = np.random.RandomState([self._seed, epoch]).random_sample(len(self._starts))
             order = np.argsort(draws, kind="stable")
