@@ -12,15 +12,17 @@ if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
 from argparse import Namespace
+from pathlib import Path
 
 from util.checkpoint.choice import all_checkpoints, best_checkpoint
+from util.checkpoint.content import Checkpoint
 from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
-from util.cli.flags import STRING, SWITCH, Flags, check_text_flags
+from util.cli.flags import STRING, SWITCH, Flags, check_text_flags, choice
 from util.errors import UserError
 from util.evaluation.lines import print_lines
-from util.evaluation.loss import COLUMNS, measure, predict_file, predict_split, print_loss, print_row
+from util.evaluation.loss import COLUMNS, Task, measure, predict_file, predict_split, print_loss, print_row
 from util.evaluation.novelty import print_novelty
 from util.text.batches import SPLITS
 from util.text.file import source_of_file
@@ -31,6 +33,8 @@ def flags() -> Flags:
     flags.add_checkpoint("the best, and with -table 1 all of them")
     add = flags.add_text("predict", SPLITS, "another text file to predict instead, as one stream; - = standard input")
     add("lines", SWITCH, 0, "1 = predict each line of this file by itself, and print a row for each")
+    unseen = "what to do with a character of these lines that the model has never seen"
+    add("unknown_chars", choice("error", "skip", "nearest"), "error", unseen)
     add = flags.group("novelty")
     add("novelty", STRING, "", "text written by sample.py; find what it copies from the training text instead")
     add("primetext", STRING, "", "primetext at the front of that text, which is not counted")
@@ -53,18 +57,31 @@ def main() -> None:
         print_novelty(options.novelty, options.primetext, checkpoint, path, options.data_dir)
         return
     if source and options.lines:
-        print_lines(next(found)[1], source)
+        print_lines(next(found)[1], source, options.unknown_chars)
         return
     device = choose_device(options.gpuid, options.opencl, tell)
-    for number, (path, checkpoint) in enumerate(found):
+
+    def predict(path: Path, checkpoint: Checkpoint) -> tuple[Task, float, int]:
         task = predict_file(checkpoint, source) if source else predict_split(checkpoint, path, options.data_dir, split)
-        loss, characters = measure(checkpoint, task, device)
-        if several:
-            if not number:
-                print(*COLUMNS, sep="\t")
-            print_row(checkpoint, path, task, loss)
-        else:
-            print_loss(checkpoint, task, loss, characters)
+        return task, *measure(checkpoint, task, device)
+
+    if not several:
+        path, checkpoint = next(found)
+        print_loss(checkpoint, *predict(path, checkpoint))
+        return
+    rows = 0
+    for path, checkpoint in found:
+        try:
+            task, loss, _ = predict(path, checkpoint)
+        except UserError as error:
+            tell(f"warning: {path} has no row: {error}")
+            continue
+        if not rows:
+            print(*COLUMNS, sep="\t")
+        rows += 1
+        print_row(checkpoint, path, task, loss)
+    if not rows:
+        raise UserError("none of these checkpoints predicts this text")
 
 
 def check_flags(options: Namespace, several: bool) -> None:
@@ -74,6 +91,8 @@ def check_flags(options: Namespace, several: bool) -> None:
         raise UserError("-primetext is for -novelty; leave it out, or name a sampled text with -novelty")
     if options.novelty and (several or options.given & {"file", "split", "lines"}):
         raise UserError("-novelty takes one checkpoint, and no -file, -split, -lines or -table; leave out the others")
+    if "unknown_chars" in options.given and not options.lines:
+        raise UserError("-unknown_chars is for -lines; leave it out")
     if options.lines and (several or not options.file):
         raise UserError("-lines takes one checkpoint and the lines of a -file; name one, and leave out -table")
 

@@ -83,9 +83,9 @@ def main() -> int:
     sampled = written(checkpoint, options.length, prime, N, choose, stepper(checkpoint, device, N))
     reads = [path, *([Path(options.primetext_file)] if options.primetext_file else [])]
     if options.output:
-        from util.text.source import text_of_run  # which would slow the start of all others
+        from util.checkpoint.text_of_checkpoint import find_text_of  # which would slow the start of all others
 
-        text = text_of_run(checkpoint.options)
+        text = find_text_of(checkpoint, "")
         reads += text.files if text else ()
     with output(options.output or "-", "-output", reads) as file, StopSignals(silent=True) as signals:
         # A single text is written as it grows; several are held until all are complete.

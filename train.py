@@ -56,7 +56,9 @@ def flags() -> Flags:
     add("rnn_size", whole(1), 128, "size of each hidden layer", role=RUN)
     add("num_layers", whole(1), 2, "number of hidden layers", role=RUN)
     add("dropout", DROPPED, 0.0, "probability of dropping an output of a hidden layer while training", role=RUN)
-    precision = "floating-point precision; bfloat16 = float32 with faster, rougher products, where there are any"
+    precision = (
+        "floating-point precision; bfloat16 = float32 with rougher products, which some processors compute faster"
+    )
     add("dtype", choice("float32", "float64", "bfloat16"), "float32", precision, role=RUN)
     add("init_from", STRING, "", "checkpoint to take the initial parameters from", role=RUN)
     add("new_chars", choice("error", "add"), "error", "what to do with characters that it has never seen", role=RUN)
@@ -77,7 +79,13 @@ def flags() -> Flags:
     add = flags.group("output")
     add("print_every", whole(1), 1, "iterations between log lines", role=PACE)
     add("eval_val_every", whole(1), 1000, "iterations between validations, each followed by a checkpoint", role=PACE)
-    add("checkpoint_dir", PATH, Path("cv"), "folder for checkpoints; created if missing", role=CALL)
+    add(
+        "checkpoint_dir",
+        PATH,
+        Path("cv"),
+        "folder for checkpoints, made if missing; a resumed run goes on in its own",
+        role=CALL,
+    )
     add("savefile", STRING, "", "name to put into the names of checkpoints; by default that of the cell", role=PACE)
     add("save_every", whole(0), 0, "iterations between checkpoints that the next one replaces; 0 = none", role=PACE)
     add("keep", whole(0), 0, "keep only this many of the best checkpoints, and the newest; 0 = keep all", role=PACE)
@@ -99,7 +107,7 @@ def main() -> int:
     tables = tables_of(options, start.train_losses)
     with closing(Processes()) as processes:
         device = choose_device(options.gpuid, options.opencl, log)
-        text = load_text(find_input(options), options.encoding, start.text_sha256)
+        text = load_text(find_input(options, start.text_sha256), options.encoding, start.text_sha256)
         vocabulary = start.vocabulary(text.vocabulary)
         batches = make_batches(text, vocabulary, options, processes.share(options.batch_size))
         trainer = make_trainer(vocabulary, batches, device, processes, start)

@@ -130,7 +130,7 @@ def test_another_text_costs_a_warning(trained, tmp_path):
 
 
 def test_the_text_is_looked_for_here_and_beside_the_script(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("util.text.source.ROOT", tmp_path / "program")
+    monkeypatch.setattr("util.text.cache.ROOT", tmp_path / "program")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     checkpoint = load_checkpoint(trained["lstm"])
@@ -155,7 +155,7 @@ def test_a_checkpoint_of_torch_rnn_does_not_say_how_its_text_was_split(tmp_path)
     """For a loss -file works, for -novelty -data_dir does."""
     path, other = GOLDEN / "torch_rnn" / "rnn_2x32.t7", tmp_path / "other.txt"
     other.write_text(load_checkpoint(path).vocabulary.characters)
-    refused(score(path, cwd=tmp_path), "is unknown; give", "another text with -file")
+    refused(score(path, cwd=tmp_path), "is unknown; give a text with -file")
     assert score(path, "-file", other, cwd=tmp_path).returncode == 0
     refused(score(path, "-novelty", other, cwd=tmp_path), "give its folder with -data_dir")
 
@@ -227,7 +227,7 @@ def test_a_row_for_each_line_of_a_file(model, trained, tmp_path, monkeypatch):
         found = [float(row[name]) for name in (f"{unit}s", "nats", "bits", "perplexity")]
         expected = [max(0, len(symbols) - 1), nats, nats / math.log(2), math.exp(nats)]
         assert found == pytest.approx(expected, rel=1e-4, nan_ok=True)
-    for text, words in (("one\nZ\nQ\n", ("never seen, first in line 2: ", "'Q', ", "'Z'")), ("", ("x.txt is empty",))):
+    for text, words in (("one\nZ\nQ\n", ("never seen: ", "'Q', ", "'Z', first in line 2")), ("", ("x.txt is empty",))):
         file.write_text(text)
         refused(run_here("evaluate.py", path, "-file", file, "-lines=1", "-gpuid=-1"), "x.txt", *words)
 

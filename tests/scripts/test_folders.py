@@ -90,3 +90,17 @@ def test_wrong_names(here):
     several = run("sample.py", *(f"cv/{name}" for name in load_names(here)), cwd=here)
     refused(several, "one CHECKPOINT is enough", "a folder such as cv", status=2)
     assert load_checkpoint(here / "cv" / name)  # nothing was changed
+
+
+def test_a_folder_of_torch_rnn_means_the_best_by_what_its_files_hold(tmp_path):
+    """Their names tell no loss; the newest file need not be the best."""
+    for name in ("lstm_2x32.t7", "rnn_2x32.t7", "lstm_1x32_bytes.t7"):
+        shutil.copy(GOLDEN / "torch_rnn" / name, tmp_path / name)
+    losses = {}
+    for path in tmp_path.iterdir():
+        checkpoint = load_checkpoint(path)
+        losses[checkpoint.validations[max(checkpoint.validations)]] = path
+    for loss in sorted(losses):
+        losses[loss].touch()
+    done = run("sample.py", tmp_path, "-length=0", cwd=tmp_path)
+    assert f"using {losses[min(losses)]}, whose last validation loss is the lowest" in done.stderr, done.stderr

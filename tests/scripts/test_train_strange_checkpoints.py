@@ -1,11 +1,13 @@
 """A checkpoint is data from a stranger: it is refused or resumed, and never says where to write."""
 
 import math
+import os
 import re
 import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -61,6 +63,41 @@ def test_a_checkpoint_does_not_say_what_to_read(halfway, tmp_path):
         refused(run(script, "x.pt", *flags, cwd=tmp_path), "is not the text that the run was trained on", "-data_dir")
     assert names(secret) == {"input.txt"} and "x.html" not in names(tmp_path)
     assert run("evaluate.py", "x.pt", "-data_dir", secret, cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("training", ["none", "of another text"])
+def test_what_a_checkpoint_names_is_not_opened_before_its_digest_is_known(training, halfway, tmp_path):
+    """Not for a page, which is made to be sent around, nor is anything written beside it; only -data_dir opens it."""
+    secret = folder_in(tmp_path, "secret")
+    (secret / "passwd").write_bytes(numbers(140))
+    before = load_checkpoint(halfway)
+    options = before.options | {"data_dir": str(secret), "files": "passwd"}
+    changes = {"training": None} if training == "none" else {}
+    rewrite(halfway, tmp_path / "x.pt", options=options, **changes)
+    opened = spy_on(secret, tmp_path)
+    where = "is unknown" if training == "none" else "is no longer in"
+    refused(run("evaluate.py", "x.pt", "-gpuid=-1", cwd=tmp_path, prepare=opened), where)
+    page = run("visualize.py", "x.pt", cwd=tmp_path, prepare=opened)
+    assert page.returncode == 0 and where in page.stderr and "writes itself" in (tmp_path / "x.html").read_text()
+    assert run("sample.py", "x.pt", "-output=out", "-length=5", cwd=tmp_path, prepare=opened).returncode == 0
+    if training != "none":
+        refused_to_train(finish(tmp_path, "-resume", "x.pt", prepare=opened).done, "is no longer in", "-data_dir")
+    assert names(secret) == {"passwd"} and not (tmp_path / "opened").exists()
+    assert run("evaluate.py", "x.pt", "-gpuid=-1", "-split=val", "-data_dir", secret, cwd=tmp_path).returncode == 0
+
+
+def spy_on(folder, here):
+    """Returns what notes, in a file, that a process has listed or opened something in the folder."""
+    return partial(note_events, str(folder), str(here / "opened"))
+
+
+def note_events(folder: str, note: str) -> None:
+    def hook(event: str, arguments: tuple) -> None:
+        looks = event in ("open", "os.listdir", "os.scandir") and str(arguments[0]).startswith(folder)
+        if looks and not str(arguments[0]).endswith("vocab.json"):
+            os.mkdir(note)
+
+    sys.addaudithook(hook)
 
 
 def test_a_run_does_not_go_on_in_another_precision(halfway, tmp_path):

@@ -44,7 +44,10 @@ def best_checkpoint(path: Path, say: Callable[[str], object] = tell) -> tuple[Pa
     """
     if not path.is_dir():
         return path, load_checkpoint(path)
-    for file in sorted(files_in(path), key=promised_loss):
+    files = files_in(path)
+    if all(file.suffix == ".t7" and promised_loss(file) == math.inf for file in files):
+        return best_by_content(path, files, say)
+    for file in sorted(files, key=promised_loss):
         if checkpoint := load_if_sound(file):
             validated = promised_loss(file) < math.inf and checkpoint.iteration in checkpoint.validations
             say(f"using {file}" + ", the checkpoint with the lowest validation loss" * validated)
@@ -52,13 +55,31 @@ def best_checkpoint(path: Path, say: Callable[[str], object] = tell) -> tuple[Pa
     raise UserError(MISSING.format(path))
 
 
+def best_by_content(folder: Path, files: list[Path], say: Callable[[str], object]) -> tuple[Path, Checkpoint]:
+    """Returns the best of files whose names tell no loss, as torch-rnn's do, and says by which rule."""
+    found = [(file, checkpoint) for file in files if (checkpoint := load_if_sound(file))]
+    if not found:
+        raise UserError(MISSING.format(folder))
+    validated = [(c.validations[max(c.validations)], file) for file, c in found if c.validations]
+    if validated:
+        loss, file = min(validated)
+        say(f"using {file}, whose last validation loss is the lowest, {loss:.4f}")
+        return file, dict(found)[file]
+    file, checkpoint = max(found, key=lambda pair: pair[1].iteration)
+    say(f"using {file}, the one with the most iterations, {checkpoint.iteration}, since none says its loss")
+    return file, checkpoint
+
+
 def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
-    """Yields the checkpoint at `path` or, if that is a folder, all that are there, the oldest first."""
+    """Yields the checkpoint at `path` or, if that is a folder, all that are there.
+
+    The run that began first comes first, and those of one run in the order of their epochs, as their names tell.
+    """
     if not path.is_dir():
         yield path, load_checkpoint(path)
         return
     found = False
-    for file in reversed(files_in(path)):
+    for file in by_runs(files_in(path)):
         if checkpoint := load_if_sound(file):
             found = True
             yield file, checkpoint
@@ -73,6 +94,15 @@ def files_in(folder: Path) -> list[Path]:
         return sorted(files, key=lambda file: (-file.lstat().st_mtime_ns, file))
     except OSError as error:
         raise UserError(f"cannot read {folder}: {reason(error)}") from error
+
+
+def by_runs(files: list[Path]) -> list[Path]:
+    """Returns files, the newest first, in the order of the runs and epochs that their names tell."""
+    names = {file: re.match(r"lm_(.*)_epoch(\d+\.\d+)_|resume_(.*)_iteration(\d+)", file.name) for file in files}
+    run_of = {file: (name[1] or name[3] if name else file.name) for file, name in names.items()}
+    epoch_of = {file: float(name[2] or math.inf) if name else 0.0 for file, name in names.items()}
+    oldest = {run_of[file]: number for number, file in enumerate(files)}
+    return sorted(files, key=lambda file: (-oldest[run_of[file]], epoch_of[file], file))
 
 
 def load_if_sound(file: Path) -> Checkpoint | None:

@@ -61,6 +61,11 @@ class Checkpoint:
         return sum(array.size for array in self.parameters.values())
 
     @property
+    def text_sha256(self) -> str | None:
+        """The identity of the run's text, if the checkpoint says it."""
+        return self.training["text_sha256"] if self.training else None
+
+    @property
     def epoch_is_known(self) -> bool:
         return self.epoch > 0 or self.iteration == 0
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import math
+import sys
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -13,31 +15,45 @@ from util.checkpoint.content import Checkpoint
 from util.errors import UserError
 from util.evaluation.loss import figures
 from util.evaluation.predictors import numpy_predictor
-from util.text.source import Source, code_points
+from util.text.source import Source, code_points, warn_of_returns
+from util.text.vocabulary import Vocabulary
 
 SIDE_BY_SIDE = 256  # lines to predict at once
 
 
-def print_lines(checkpoint: Checkpoint, source: Source) -> None:
+def print_lines(checkpoint: Checkpoint, source: Source, unknown: str) -> None:
     """Prints a row for each line of a text: the loss on its characters after the first, from a zero state.
 
-    Raises UserError if the text is empty, or has characters that the model does not know.
+    `unknown` says what to do with characters that the model has never seen. Raises UserError, like Vocabulary.encode.
     """
     vocabulary = checkpoint.vocabulary
     text = "".join(piece for _, piece in source.texts(vocabulary.encoding))
     if not text:
-        raise UserError(f"{source} is empty; -file takes the name of a text file")
+        raise UserError(f"{source} is empty; -lines takes a file with lines")
+    warn_of_returns(text, str(source))
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-    if unknown := vocabulary.unknown("".join(lines)):
-        first = next(number for number, line in enumerate(lines, 1) if not set(unknown).isdisjoint(line))
-        some = vocabulary.named(unknown, len(unknown))
-        raise UserError(f"{source} contains characters that the model has never seen, first in line {first}: {some}")
-    passages = [vocabulary.by_code[code_points(line)] for line in lines]
+    passages = encode_lines(vocabulary, lines, str(source), unknown)
     totals = line_losses(checkpoint, passages)
-    print("line", f"{vocabulary.unit}s", "nats", "bits", "perplexity", "text", sep="\t")
+    table = csv.writer(sys.stdout, "excel-tab", lineterminator="\n")
+    table.writerow(["line", f"{vocabulary.unit}s", "nats", "bits", "perplexity", "text"])
     for number, (passage, total) in enumerate(zip(passages, totals), 1):
-        count, shown = max(0, len(passage) - 1), vocabulary.decode(passage).replace("\t", "\\t")
-        print(number, count, *figures(total / count if count else math.nan), shown, sep="\t")
+        count = max(0, len(passage) - 1)
+        mean = total / count if count else math.nan
+        table.writerow([number, count, *figures(mean), vocabulary.decode(passage)])
+
+
+def encode_lines(vocabulary: Vocabulary, lines: list[str], what: str, unknown: str) -> list[np.ndarray]:
+    """Returns the indices of each line. Raises UserError, which names all characters that the model has never seen."""
+    strangers = vocabulary.unknown("".join(lines))
+    if strangers and unknown == "error":
+        first = next(number for number, line in enumerate(lines, 1) if vocabulary.unknown(line))
+        some = f"{vocabulary.named(strangers, most=20)}, first in line {first}"
+        advice = "remove them, or use -unknown_chars skip or nearest"
+        raise UserError(f"{what} contains characters that the model has never seen: {some}; {advice}")
+    if strangers and unknown == "nearest" and not vocabulary.is_bytes:
+        return [np.array(vocabulary.encode(line, unknown, what), int) for line in lines]
+    passages = [vocabulary.by_code[code_points(line)] for line in lines]
+    return [passage[passage >= 0] for passage in passages]
 
 
 def line_losses(checkpoint: Checkpoint, passages: Sequence[np.ndarray]) -> list[float]:

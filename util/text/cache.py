@@ -14,6 +14,7 @@ import stat
 import tempfile
 import time
 import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
@@ -23,10 +24,22 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from util import ROOT
 from util.cli.console import tell
 from util.cli.files import replacing
 from util.errors import UserError, reason
-from util.text.source import CACHE_FILES, Digest, Source, canonical, check_there, pieces_of, progress_bar
+from util.text.source import (
+    CACHE_FILES,
+    JOINING,
+    Digest,
+    Source,
+    canonical,
+    check_there,
+    find_text,
+    pieces_of,
+    progress_bar,
+    warn_of_returns,
+)
 from util.text.vocabulary import UNICODE_SIZE, Vocabulary
 
 try:
@@ -52,8 +65,32 @@ class Text:
     files: int = 1
 
 
-def load_text(source: Source, encoding: str, expected_sha256: str | None = None) -> Text:
-    """Loads a text from its cache if that is valid; otherwise indexes the text and writes the cache.
+def text_of_run(options: Mapping[str, Any], sha256: str | None) -> Source | None:
+    """Returns the text that a checkpoint's options name, a relative folder perhaps in the program's own; None if gone.
+
+    A checkpoint may come from a stranger, so what it names is opened only to see that it has the run's SHA-256: if our
+    own cache states that, or if it is called input.txt or input.txt.gz. Without a SHA-256 it is not opened.
+    """
+    stored, *how = (str(options.get(name, "")) for name in ("data_dir", *JOINING))
+    for folder in (Path(stored), ROOT / stored):
+        with suppress(UserError, OSError, ValueError):
+            if not (stored and sha256 and folder.is_dir()) or (how[0] and stated_sha256(folder) != sha256):
+                continue
+            if (source := find_text(folder, *how)).files[0].is_file():
+                return source
+    return None
+
+
+def stated_sha256(folder: Path) -> str | None:
+    """Returns the SHA-256 of the text whose cache is in a folder; None if there is none of ours."""
+    header_path = folder / CACHE_FILES[0]
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        return json.loads(header_path.read_bytes())["sha256"] if is_ours(header_path) else None
+    return None
+
+
+def load_text(source: Source, encoding: str, expected_sha256: str | None = None, keep: bool = True) -> Text:
+    """Loads a text from its cache if that is valid; otherwise indexes the text and, to `keep` it, writes the cache.
 
     Raises UserError if a file is missing, empty or not text in this encoding, or if the SHA-256 is not as expected.
     """
@@ -63,9 +100,9 @@ def load_text(source: Source, encoding: str, expected_sha256: str | None = None)
         text = read_cache(source, encoding)
         if not text:
             with open(source.files[0], "rb") as file:
-                if os.access(source.folder, os.W_OK):  # one process at a time; the others then find the cache
+                if keep and os.access(source.folder, os.W_OK):  # one process at a time; the others find the cache
                     lock(file, source)
-                text = read_cache(source, encoding) or make_cache(source, encoding, expected_sha256)
+                text = read_cache(source, encoding) or make_cache(source, encoding, expected_sha256, keep)
     except OSError as error:
         raise UserError(f"cannot read or index {error.filename or source}: {reason(error)}") from error
     check_identity(source, text.sha256, expected_sha256)
@@ -123,22 +160,24 @@ def read_cache(source: Source, encoding: str) -> Text | None:
     return None
 
 
-def make_cache(source: Source, encoding: str, expected_sha256: str | None = None) -> Text:
+def make_cache(source: Source, encoding: str, expected_sha256: str | None = None, keep: bool = True) -> Text:
     """Reads the text twice, once for its vocabulary and once for its indices, and writes both to its folder.
 
-    If the folder is not writable, or has other files of these names, warns and uses a temporary file.
+    If it is not to be kept, uses a temporary file; so it does, with a warning, if the folder is not writable or has
+    other files of these names.
     """
     vocabulary, length, sha256 = read_vocabulary(source, encoding)
     if not length:
         raise UserError(f"{source} is empty; put your text there")
     check_identity(source, sha256, expected_sha256)  # a checkpoint must not choose where a cache is written
-    if "\r" in vocabulary and "\n" not in vocabulary:
-        tell(rf"warning: {source}: its lines end with a carriage return alone; tr '\r' '\n' makes that a newline")
+    warn_of_returns(vocabulary, str(source))
     if "\0" in vocabulary and not re.search("bytes|16|32", encoding):
         tell(f"warning: {source}: it has NUL characters; if it is UTF-16, say so with -encoding utf-16-le or utf-16-be")
     if encoding == "iso8859-1" and re.search("[\x80-\x9f]", vocabulary):
         tell(f"warning: {source}: bytes 0x80 to 0x9f are quotes and dashes on Windows; for those, use -encoding cp1252")
     header = {"format": CACHE_FORMAT, "encoding": encoding, "sha256": sha256, "vocabulary": vocabulary}
+    if not keep:
+        return in_temporary_file(source, header)
     header_path, data_path = (source.folder / name for name in CACHE_FILES)
     try:
         if not is_ours(header_path) and (os.path.lexists(header_path) or os.path.lexists(data_path)):
@@ -156,6 +195,11 @@ def make_cache(source: Source, encoding: str, expected_sha256: str | None = None
             f"warning: cannot cache the indexed text in {source.folder} ({reason(error)}); "
             "every run will have to index it again"
         )
+        return in_temporary_file(source, header)
+
+
+def in_temporary_file(source: Source, header: dict[str, Any]) -> Text:
+    """Indexes a text into a file that goes when nobody reads it any more."""
     with tempfile.TemporaryFile() as file:
         write_indices(source, header, file)
         return text_from(source, header, file)

@@ -30,9 +30,9 @@ def batches_of_run(
 
     `translation` and `streams` are those of Batches. Raises UserError if -document_end does not divide the text.
     """
-    train_frac, val_frac, document_end = (options.get(name, "") for name in ("train_frac", "val_frac", "document_end"))
-    if not (FRACTION.accepts(train_frac) and FRACTION.accepts(val_frac) and isinstance(document_end, str)):
+    if not says_how_it_was_split(options):
         return None
+    train_frac, val_frac, document_end = options["train_frac"], options["val_frac"], options.get("document_end", "")
     how = options["batch_size"], options["seq_length"], train_frac, val_frac, translation, streams
     seed = options.get("seed") if options.get("shuffle") else None
     with suppress(UserError):  # a character of it is not in the text
@@ -45,6 +45,12 @@ def batches_of_run(
         with_returns = end.replace("\n", "\r\n")
         advice = rf"if its lines end in \r\n, write -document_end {with_returns!r}"
     raise UserError(f"the text does not contain {end!r} between documents, which -document_end says ends one; {advice}")
+
+
+def says_how_it_was_split(options: Mapping[str, Any]) -> bool:
+    """Whether a run's options say how its text was cut; those of other programs may not."""
+    fractions = all(FRACTION.accepts(options.get(name)) for name in ("train_frac", "val_frac"))
+    return fractions and isinstance(options.get("document_end", ""), str)
 
 
 def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams: slice) -> Batches:

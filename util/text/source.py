@@ -10,15 +10,15 @@ import itertools
 import re
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from tqdm import tqdm
 
-from util import ROOT
+from util.cli.console import tell
 from util.cli.flags import unescape
 from util.errors import UserError, reason
 from util.text.vocabulary import as_bytes
@@ -138,19 +138,6 @@ def find_text(folder: Path, pattern: str = "", separator: str = "", document_end
         raise UserError(f"cannot read {folder}: {reason(error)}") from error
 
 
-def text_of_run(options: Mapping[str, Any], by_user: bool = False) -> Source | None:
-    """Returns the text that a run's options name, or None if it is gone.
-
-    A relative folder may be in the program's own, unless the user has named it just now.
-    """
-    stored, *how = (str(options.get(name, "")) for name in ("data_dir", *JOINING))
-    for folder in (Path(stored),) if by_user else (Path(stored), ROOT / stored):
-        with suppress(UserError, OSError):
-            if stored and folder.is_dir() and (source := find_text(folder, *how)).files[0].is_file():
-                return source
-    return None
-
-
 def matching(folder: Path, pattern: str) -> list[Path]:
     """Returns the files in a folder that match, in name order, without hidden ones and what our scripts write."""
     try:
@@ -221,6 +208,12 @@ def decoded(pieces: Iterator[bytes], path: Path, encoding: str, digest: hashlib.
                 advice = "its lines end as on old Macs; convert it or, for a new model, try -encoding mac-roman"
             raise UserError(f"{path} is not {encoding} text (first bad byte at offset {bad}); {advice}") from error
         offset += len(piece)
+
+
+def warn_of_returns(characters: str, what: str) -> None:
+    """Warns of a text whose lines end as on old Macs; `characters` are all that it has."""
+    if "\r" in characters and "\n" not in characters:
+        tell(rf"warning: {what}: its lines end with a carriage return alone; tr '\r' '\n' makes that a newline")
 
 
 def code_points(text: str) -> np.ndarray:

@@ -15,7 +15,8 @@ from util.cli.device import memory_of
 from util.cli.flags import Flags, Role
 from util.errors import UserError
 from util.text.batches import Batches
-from util.text.source import Source, find_text, text_of_run
+from util.text.cache import text_of_run
+from util.text.source import Source, find_text
 from util.text.vocabulary import Vocabulary
 from util.torch7_random import Torch7Random
 from util.training.processes import Processes
@@ -25,19 +26,35 @@ if TYPE_CHECKING:
     from util.training.trainer import Trainer
 
 
-def find_input(options: Namespace) -> Source:
-    """Finds the run's text; the example text is made if it is missing. Raises UserError if a run's text has moved."""
-    example = ROOT / "data" / "tinyshakespeare"
+def find_input(options: Namespace, sha256: str | None) -> Source:
+    """Finds the text of a run, which has this SHA-256 if it is resumed; the example text is made if it is missing.
+
+    Raises UserError if a run's text has moved.
+    """
     if options.separator and not options.files:
         tell("warning: -separator has no effect without -files")
-    if found := text_of_run(vars(options), by_user="data_dir" in options.given):
-        if options.log_csv and any(Path(options.log_csv).resolve() == file.resolve() for file in found.files):
-            raise UserError(f"-files matches {options.log_csv}, which -log_csv writes; put it into another folder")
-        return found
-    if options.resume and "data_dir" not in options.given:
-        raise UserError(f"the text of this run is no longer in {options.data_dir}; give its folder with -data_dir")
-    if options.files or (options.data_dir.resolve() != example and "data_dir" in options.given):
-        return find_text(options.data_dir, options.files, options.separator, options.document_end)
+    if sha256 and "data_dir" not in options.given:
+        source = text_of_run(vars(options), sha256)
+        if not source:
+            raise UserError(f"the text of this run is no longer in {options.data_dir}; give its folder with -data_dir")
+    else:
+        source = named_text(options)
+    if options.log_csv and any(Path(options.log_csv).resolve() == file.resolve() for file in source.files):
+        raise UserError(f"-files matches {options.log_csv}, which -log_csv writes; put it into another folder")
+    return source
+
+
+def named_text(options: Namespace) -> Source:
+    """Returns the text that the user names; without a name, or by its own, the example. Raises UserError."""
+    example = ROOT / "data" / "tinyshakespeare"
+    how = options.files, options.separator, options.document_end
+    if "data_dir" in options.given and options.data_dir.resolve() != example:
+        return find_text(options.data_dir, *how)
+    for folder in (options.data_dir, example):
+        if options.files and folder.is_dir():
+            return find_text(folder, *how)
+        if (source := find_text(folder)).files[0].exists():
+            return source
     return make_example(example / "input.txt")
 
 
