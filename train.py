@@ -113,9 +113,8 @@ def main() -> int:
         trainer = make_trainer(vocabulary, batches, device, processes, start)
         processes.connect(device, options.threads)
         processes.compare(must_agree(options, parser, text.sha256, trainer))
-        # Nothing can refuse the run any more; from here on it writes.
         folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep)
-        start.take_over(folder)
+        folder.check_writable()
 
         def save() -> None:
             trainer.check_finite()
@@ -127,6 +126,7 @@ def main() -> int:
         iterations = options.max_epochs * batches.split_sizes[TRAIN]
         tell_sizes(len(text.indices), trainer, iterations)
         with trainer.stop as stop, closing(RunLog(trainer, iterations, tables)) as run_log:
+            start.take_over(folder)  # only now, since a log that another run writes to refuses this one
             with telling_what_is_left(folder):
                 learn(trainer, iterations, save, run_log)
                 if trainer.stopping and folder.tried < trainer.iteration:
@@ -165,7 +165,7 @@ def learn(trainer: Trainer, iterations: int, save: Callable[[], None], run_log: 
         is_saved, is_printed = trainer.validated or due(options.save_every), due(options.print_every)
         if is_saved:
             save()
-        run_log.add(record, to_print=is_printed, to_tables=is_printed or is_saved)
+        run_log.add(record, to_print=is_printed, to_tables=is_printed or is_saved or validation_is_due())
 
 
 if __name__ == "__main__":

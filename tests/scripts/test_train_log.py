@@ -1,5 +1,7 @@
 """The log of a run, in a CSV file and on standard output: nobody's file is lost to it, and no run to its failing."""
 
+import csv
+import fcntl
 import importlib.util
 import os
 import re
@@ -113,6 +115,44 @@ def test_a_full_disk_behind_standard_output_ends_no_run(flags, tmp_path):
 
 def print_to_full_disk():
     os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+
+
+def test_a_log_that_another_run_writes_to_refuses_a_run_before_it_deletes_anything(flags, tmp_path):
+    finish(tmp_path, *flags, "-eval_val_every=15")
+    before = names(tmp_path / "cv")
+    with (tmp_path / "log.csv").open("w") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        resumed = finish(tmp_path, "-resume=cv", "-max_epochs=2", "-keep=1", "-log_csv=log.csv")
+    refused_to_train(resumed.done, "another run writes to log.csv")
+    assert names(tmp_path / "cv") == before and len(before) > 2
+
+
+def test_a_folder_that_cannot_be_written_to_refuses_a_run_before_its_log_is_cut(flags, tmp_path):
+    finish(tmp_path, *flags, "-log_csv=log.csv", "-save_every=15", prepare=signals_at(35, signal.SIGKILL))
+    before = (tmp_path / "log.csv").read_bytes()
+    (tmp_path / "file").touch()
+    resumed = finish(tmp_path, "-resume=cv", "-log_csv=log.csv", "-checkpoint_dir=file/cv")
+    refused_to_train(resumed.done, "cannot write checkpoints to file/cv")
+    assert (tmp_path / "log.csv").read_bytes() == before
+
+
+def test_a_validation_that_is_cut_short_leaves_its_row(flags, tmp_path):
+    finish(tmp_path, *flags, "-print_every=1000", "-log_csv=log.csv", prepare=interrupt_validation)
+    assert names(tmp_path / "cv") == {"resume_s_iteration40.pt"}
+    (row,) = csv.DictReader((tmp_path / "log.csv").open())
+    assert (row["iteration"], row["val_loss"]) == ("40", "")
+
+
+def interrupt_validation():
+    from util.training import trainer
+
+    validate, trainer.LONG = trainer.Trainer.validate, -1.0
+
+    def validate_and_stop(self):
+        signal.raise_signal(signal.SIGINT)
+        validate(self)
+
+    trainer.Trainer.validate = validate_and_stop
 
 
 def test_a_closed_pipe_ends_a_run_that_has_not_begun(flags, tmp_path):

@@ -45,8 +45,7 @@ class Start:
         trainer.model.initialize(trainer.random.uniform)
 
     def take_over(self, folder: CheckpointFolder) -> None:
-        """Makes sure that the run can write its checkpoints, and takes over those that it has. Raises UserError."""
-        folder.check_writable()
+        """Takes over the files of the run, if it has any."""
 
 
 class FromModel(Start):
@@ -89,7 +88,6 @@ class Resumed(Start):
         trainer.learning_rate = self.learning_rate
 
     def take_over(self, folder: CheckpointFolder) -> None:
-        super().take_over(folder)
         folder.continue_from(self.path, self.checkpoint, self.forked)
 
 
