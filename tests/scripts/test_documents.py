@@ -1,13 +1,10 @@
 """Texts made of many short ones, as a user trains on them, samples from them and looks at them."""
 
-import io
 import json
-import random
 import re
 import signal
 from itertools import accumulate
 
-import numpy as np
 import pytest
 
 from tests.helpers.checkpoints import checkpoints, same
@@ -18,9 +15,7 @@ from tests.helpers.refusals import refused, refused_to_train
 from tests.helpers.runs import finish, signals_at
 from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint
-from util.sampling.growing import GrowingText
 from util.sampling.writing import sample_text
-from util.text.vocabulary import Vocabulary
 
 FLAGS = [*SMALL, "-num_layers=1", r"-document_end=\n", "-shuffle=1", "-dropout=0.2", "-dtype=float64", "-max_epochs=2"]
 
@@ -122,19 +117,6 @@ def test_a_text_ends_before_its_next_separator(more, checkpoint):
         (line,) = whole
         until = line[: line.index(line[1]) + 1] + "\n"
         assert writes(checkpoint, "-length=60", "-stop_document=1", f"-stop={line[1]}") == [until]
-
-
-@pytest.mark.parametrize("separator", ["aa", "ab\nab"])
-def test_separators_that_begin_again_within_themselves(separator):
-    """What was held back is written once it turns out to be none, and where the text ends otherwise."""
-    for seed in range(200):
-        whole, file = "".join(random.Random(seed).choices("ab\n", k=15)), io.BytesIO()
-        text = GrowingText(file, Vocabulary("ab\n", "utf-8"), [], [], ["ab\n".index(c) for c in separator])
-        for c in whole:
-            if not text.ended:
-                text.add("ab\n".index(c), np.zeros(3))
-        text.complete()
-        assert file.getvalue().decode() == whole.partition(separator)[0]
 
 
 def test_mistakes(text, checkpoint, unicode_checkpoint, tmp_path):
