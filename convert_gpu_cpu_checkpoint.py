@@ -8,6 +8,10 @@ Writes it under its name plus _cpu.pt: a .t7 as a .pt, and a .pt as it is, since
 from __future__ import annotations
 
 if __name__ == "__main__":
+    import os
+    import sys
+
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # which python -P and -I leave out
     import util.cli.early  # noqa: F401  (before the other imports)
 
 from util.checkpoint.choice import best_checkpoint

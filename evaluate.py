@@ -9,6 +9,10 @@ trained on or on any other text; for several checkpoints, or for each line of a 
 from __future__ import annotations
 
 if __name__ == "__main__":
+    import os
+    import sys
+
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # which python -P and -I leave out
     import util.cli.early  # noqa: F401  (before the other imports)
 
 from argparse import Namespace

@@ -10,6 +10,10 @@ over their epochs, or over their iterations if a checkpoint does not know its ep
 from __future__ import annotations
 
 if __name__ == "__main__":
+    import os
+    import sys
+
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # which python -P and -I leave out
     import util.cli.early  # noqa: F401  (before the other imports)
 
 import importlib.util

@@ -8,6 +8,10 @@ Prints the loss of each iteration; validates and writes a checkpoint for sample.
 from __future__ import annotations
 
 if __name__ == "__main__":
+    import os
+    import sys
+
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # which python -P and -I leave out
     import util.cli.early  # noqa: F401  (before the other imports)
 
 from collections.abc import Callable

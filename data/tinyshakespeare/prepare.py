@@ -134,10 +134,19 @@ def speech_text(speaker: str, words: str) -> str:
 
 def main() -> None:
     try:
-        print(f"{INPUT} already exists and is left as it is." if INPUT.exists() else prepare(INPUT))
-    except (PrepareError, OSError, KeyboardInterrupt) as error:
-        sys.exit(str(error) or "Interrupted; no file was made.")
+        if INPUT.is_symlink() and not INPUT.exists():
+            raise PrepareError(f"{INPUT} is a link to a file that is not there; remove it, and try again.")
+        print(f"{INPUT} already exists and is left as it is." if INPUT.exists() else prepare(INPUT), flush=True)
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; no file was made.")
+    except PrepareError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        what = INPUT if error.filename else "the message"
+        sys.exit(f"Cannot write {what}: {(error.strerror or str(error)).lower()}.")
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        sys.exit("It takes no arguments: it makes input.txt in its own folder.")
     main()

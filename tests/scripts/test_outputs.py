@@ -1,13 +1,18 @@
 """What a run reads is never written over, and links, modes, devices and pipes stay what they are."""
 
 import os
+import shutil
 import stat
+import subprocess
+import tempfile
 from pathlib import Path
+
+import pytest
 
 from tests.campaigns.outputs import campaign
 from tests.helpers.folders import names
 from tests.helpers.refusals import refused
-from tests.helpers.scripts import become_nobody, run, run_here
+from tests.helpers.scripts import become_nobody, command, run, run_here
 from util.checkpoint.store import load_checkpoint
 
 
@@ -43,3 +48,31 @@ def test_where_the_user_may_not_write(checkpoint, read_only_dir):
     ):
         done = run(script, "x.pt", *flags, cwd=read_only_dir, prepare=become_nobody)
         refused(done, "cannot write", "permission denied", "-output")
+
+
+def test_what_a_file_is_decides_not_where_it_lies(checkpoint):
+    """/dev/shm is an ordinary folder: a text replaces one there, and no checkpoint; an open file is appended to."""
+    if not os.path.isdir("/dev/shm"):
+        pytest.skip("this system has no /dev/shm")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        here = Path(name)
+        shutil.copy(checkpoint, here / "model.pt")
+        flags = ("sample.py", checkpoint, "-length=5", "-verbose=0")
+        refused(run(*flags, "-output", here / "model.pt"), "it is a checkpoint")
+        for _ in range(2):
+            assert run(*flags, "-output", here / "text").returncode == 0
+        assert len((here / "text").read_bytes()) == 6
+        (here / "log").write_text("before\n")
+        words = " ".join(map(str, command(*flags, "-output", "/dev/stdout")))
+        assert subprocess.run(["sh", "-c", f"{words} >> log"], cwd=here).returncode == 0
+        assert len((here / "log").read_text()) == len("before\n") + 6
+
+
+def test_what_is_read_from_standard_input_is_not_replaced(checkpoint, tmp_path):
+    (tmp_path / "x.txt").write_text("one")
+    for name in ("-", "/dev/stdin"):
+        words = command("sample.py", checkpoint, "-primetext_file", name, "-output", "x.txt")
+        with (tmp_path / "x.txt").open() as file:
+            done = subprocess.run(words, cwd=tmp_path, stdin=file, capture_output=True, text=True)
+        assert done.returncode == 1 and "this command reads it" in done.stderr
+    assert (tmp_path / "x.txt").read_text() == "one"

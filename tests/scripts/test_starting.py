@@ -1,10 +1,12 @@
 """While a script starts: what it imports, Ctrl-C, and too little memory."""
 
 import signal
+import subprocess
+import sys
 
 import pytest
 
-from tests.helpers.inputs import SMALL
+from tests.helpers.inputs import ROOT, SMALL, numbers
 from tests.helpers.refusals import refused
 from tests.helpers.scripts import environment, imported, run_command
 
@@ -27,3 +29,33 @@ def test_ctrl_c_and_too_little_memory_while_a_script_starts(script, tmp_path):
     assert done.returncode in (130, -signal.SIGINT) and done.stderr == ""
     (tmp_path / "numpy.py").write_text("raise ImportError('libx.so: failed to map segment from shared object')\n")
     refused(run_command(script, env=path), "out of memory")
+
+
+@pytest.mark.parametrize("isolated", ["-P", "-I"])
+@pytest.mark.parametrize("script", sorted(path.name for path in ROOT.glob("*.py")))
+def test_a_script_finds_its_own_modules(script, isolated, tmp_path):
+    """Also when Python does not put a script's folder on its path."""
+    command = [sys.executable, isolated, ROOT / script, "-help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "usage" in done.stdout.lower(), done.stderr
+
+
+def test_closed_descriptors_do_not_become_files(checkpoint, tmp_path):
+    """As a daemon may have them: what is told would be written into the first file that is opened."""
+    (tmp_path / "input.txt").write_bytes(numbers(140))
+    flags = [*SMALL, "-data_dir", ".", "-max_epochs", "1", "-log_csv", "log.csv", "-print_every", "5"]
+    words = " ".join(map(str, [sys.executable, ROOT / "train.py", *flags]))
+    done = subprocess.run(["sh", "-c", f"{words} <&- >log 2>&-"], cwd=tmp_path, env=environment(), timeout=60)
+    assert done.returncode == 0
+    lines = (tmp_path / "log.csv").read_text().splitlines()
+    assert len(lines) == 1 + 57 // 5 + 1 and all(line.count(",") == 6 for line in lines)
+
+
+@pytest.mark.parametrize(("name", "status"), [("MPLBACKEND", 0), ("TQDM_MININTERVAL", 1)])
+def test_nonsense_in_a_variable_is_no_traceback(name, status, checkpoint, tmp_path):
+    pytest.importorskip("matplotlib")
+    done = run_command(
+        "inspect_checkpoint.py", checkpoint, "-plot=x.png", cwd=tmp_path, env=environment(**{name: "x y"})
+    )
+    assert done.returncode == status and "Traceback" not in done.stderr
+    assert (name in done.stderr) == bool(status)

@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from util import ROOT
 from util.checkpoint.content import Checkpoint
 from util.cli.console import tell
 from util.errors import UserError
 from util.text.batches import SPLITS, Batches
-from util.text.cache import Text, load_text, text_of_run
+from util.text.cache import Text, is_ours, load_text
 from util.text.loading import batches_of_run, says_how_it_was_split
-from util.text.source import JOINING, Source, find_text
+from util.text.source import CACHE_FILES, JOINING, Source, find_text
+
+
+def text_of_run(options: Mapping[str, Any], sha256: str | None) -> Source | None:
+    """Returns the text that a checkpoint's options name, a relative folder perhaps in the program's own; None if gone.
+
+    A checkpoint may come from a stranger, so what it names is opened only to see that it has the run's SHA-256: if our
+    own cache states that, or if it is called input.txt or input.txt.gz. Without a SHA-256 it is not opened.
+    """
+    stored, *how = (str(options.get(name, "")) for name in ("data_dir", *JOINING))
+    for folder in (Path(stored), ROOT / stored):
+        with suppress(UserError, OSError, ValueError):
+            if not (stored and sha256 and folder.is_dir()) or (how[0] and stated_sha256(folder) != sha256):
+                continue
+            if (source := find_text(folder, *how)).files[0].is_file():
+                return source
+    return None
+
+
+def stated_sha256(folder: Path) -> str | None:
+    """Returns the SHA-256 of the text whose cache is in a folder; None if there is none of ours."""
+    header_path = folder / CACHE_FILES[0]
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        return json.loads(header_path.read_bytes())["sha256"] if is_ours(header_path) else None
+    return None
 
 
 def find_text_of(checkpoint: Checkpoint, data_dir: str) -> Source | None:

@@ -9,6 +9,13 @@ from types import TracebackType
 
 from util.errors import is_out_of_memory
 
+# A daemon may have closed these; what is opened first would take their numbers, and get what is printed.
+for descriptor in range(3):
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        os.open(os.devnull, os.O_RDWR)
+os.environ["MPLBACKEND"] = "agg"  # pictures go to files; another one, perhaps misspelled, would only be in the way
 # numpy multiplies matrices by vectors here, which is bound by memory: a second thread gains nothing.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # OpenMP's threads spin while they wait: on a busy machine they starve other programs, and each other.
@@ -24,3 +31,9 @@ def excepthook(kind: type[BaseException], error: BaseException, traceback: Trace
 
 
 sys.excepthook = excepthook
+
+if any(name.startswith("TQDM_") for name in os.environ):
+    try:
+        import tqdm  # noqa: F401
+    except ValueError as error:
+        sys.exit(f"error: a variable of tqdm's, {', '.join(n for n in os.environ if n.startswith('TQDM_'))}: {error}")

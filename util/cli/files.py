@@ -67,7 +67,7 @@ def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), kind: 
                 why = "it is a checkpoint"
             elif kind and start and not re.match(KINDS[kind], start, re.DOTALL):
                 why = f"what is there is not a {kind}"
-            if any(other.exists() and other.samefile(path) for other in reads):
+            if is_standard_input(path) or any(other.exists() and other.samefile(path) for other in reads):
                 why = "this command reads it"
     except OSError as error:
         why = reason(error)
@@ -81,8 +81,22 @@ def refusal(path: str | Path, why: str, flag: str) -> UserError:
 
 def is_stream(path: Path) -> bool:
     """Whether a path leads to a device, a pipe or an open file such as /dev/stdout, which cannot be replaced."""
-    special = f"{os.path.realpath(path.absolute().parent)}/".startswith(("/dev/", "/proc/"))
-    return special or (path.exists() and not path.is_file())
+    if path.exists() and not path.is_file():
+        return True
+    for _ in range(40):  # links at most, as the system has it
+        if f"{os.path.realpath(path.absolute().parent)}/".startswith("/proc/"):
+            return True
+        if not path.is_symlink():
+            return False
+        path = path.parent / os.readlink(path)
+    return False
+
+
+def is_standard_input(path: Path) -> bool:
+    """Whether standard input comes from this file."""
+    with suppress(OSError):
+        return os.path.samestat(path.stat(), os.fstat(0))
+    return False
 
 
 @contextmanager

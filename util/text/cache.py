@@ -14,7 +14,6 @@ import stat
 import tempfile
 import time
 import zlib
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
@@ -24,18 +23,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from util import ROOT
 from util.cli.console import tell
 from util.cli.files import replacing
 from util.errors import UserError, reason
 from util.text.source import (
     CACHE_FILES,
-    JOINING,
     Digest,
     Source,
     canonical,
     check_there,
-    find_text,
     pieces_of,
     progress_bar,
     warn_of_returns,
@@ -63,30 +59,6 @@ class Text:
     indices: np.ndarray
     sha256: str
     files: int = 1
-
-
-def text_of_run(options: Mapping[str, Any], sha256: str | None) -> Source | None:
-    """Returns the text that a checkpoint's options name, a relative folder perhaps in the program's own; None if gone.
-
-    A checkpoint may come from a stranger, so what it names is opened only to see that it has the run's SHA-256: if our
-    own cache states that, or if it is called input.txt or input.txt.gz. Without a SHA-256 it is not opened.
-    """
-    stored, *how = (str(options.get(name, "")) for name in ("data_dir", *JOINING))
-    for folder in (Path(stored), ROOT / stored):
-        with suppress(UserError, OSError, ValueError):
-            if not (stored and sha256 and folder.is_dir()) or (how[0] and stated_sha256(folder) != sha256):
-                continue
-            if (source := find_text(folder, *how)).files[0].is_file():
-                return source
-    return None
-
-
-def stated_sha256(folder: Path) -> str | None:
-    """Returns the SHA-256 of the text whose cache is in a folder; None if there is none of ours."""
-    header_path = folder / CACHE_FILES[0]
-    with suppress(OSError, ValueError, LookupError, TypeError):
-        return json.loads(header_path.read_bytes())["sha256"] if is_ours(header_path) else None
-    return None
 
 
 def load_text(source: Source, encoding: str, expected_sha256: str | None = None, keep: bool = True) -> Text:

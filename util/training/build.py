@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from model.shapes import count_parameters
 from util import ROOT
+from util.checkpoint.text_of_checkpoint import text_of_run
 from util.cli.console import log, tell
 from util.cli.device import memory_of
 from util.cli.flags import Flags, Role
 from util.errors import UserError
 from util.text.batches import Batches
-from util.text.cache import text_of_run
 from util.text.source import Source, find_text
 from util.text.vocabulary import Vocabulary
 from util.torch7_random import Torch7Random
