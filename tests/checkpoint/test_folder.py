@@ -3,7 +3,6 @@
 import dataclasses
 import errno
 import os
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,27 +15,6 @@ from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
 from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
-
-
-@pytest.fixture
-def at(checkpoint):
-    """at(iteration, {iteration: validation loss}, **options): a run's checkpoint then, or one's with other options.
-
-    10 iterations are an epoch.
-    """
-    whole = load_checkpoint(checkpoint)
-
-    def make(iteration: int, val_losses: dict[int, float] | None = None, **options: Any) -> Checkpoint:
-        return dataclasses.replace(
-            whole,
-            options=whole.options | {"savefile": "s"} | options,
-            iteration=iteration,
-            epoch=iteration / 10,
-            train_losses=whole.train_losses[:iteration],
-            val_losses={i: loss for i, loss in (val_losses or {}).items() if i <= iteration},
-        )
-
-    return make
 
 
 def save(folder: CheckpointFolder, checkpoint: Checkpoint) -> None:
@@ -100,9 +78,48 @@ def test_a_name_that_is_taken_brings_another_one_and_a_warning(at, tmp_path, cap
     ]
     found = checkpoints(tmp_path)
     assert {name: content.options["seed"] for name, content in found.items()} == {first: 0, second: 1, third: 2}
+    assert [folder.last.path.name for folder in folders] == [first, second, third]  # which messages name
     save(folders[1], at(2, seed=1))
     assert names(tmp_path) == {first, third, "resume_s_iteration2.pt"}
     assert same(found[first], load_checkpoint(tmp_path / first))
+
+
+def test_a_run_takes_over_what_it_wrote_under_any_number(at, tmp_path):
+    """The twelfth name, but not a copy that the user made."""
+    for seed in range(11):
+        save(CheckpointFolder(tmp_path, "s", keep=0), at(1, seed=seed))
+    others = names(tmp_path)
+    save(CheckpointFolder(tmp_path, "s", keep=0), at(1))
+    mine = tmp_path / "resume_s_iteration1_12.pt"
+    copy = tmp_path / "resume_s_iteration1_b.pt"
+    copy.write_bytes(mine.read_bytes())
+    folder = CheckpointFolder(tmp_path, "s", keep=0)
+    folder.continue_from(mine, at(1))
+    save(folder, at(2))
+    assert names(tmp_path) == others | {copy.name, "resume_s_iteration2.pt"}
+
+
+def test_what_a_run_wrote_before_it_was_forked_stays(at, tmp_path):
+    first = CheckpointFolder(tmp_path, "s", keep=0)
+    for iteration in (1, 2, 3):
+        save(first, at(iteration, {1: 2.0, 2: 3.0}))
+    before = names(tmp_path)
+    forked = CheckpointFolder(tmp_path, "s", keep=1)
+    forked.continue_from(*newest_checkpoint(tmp_path), forked=True)
+    assert names(tmp_path) == before and len(before) == 3
+    save(forked, at(4, {1: 2.0, 2: 3.0, 4: 1.0}))
+    save(forked, at(5, {1: 2.0, 2: 3.0, 4: 1.0, 5: 0.5}))
+    assert names(tmp_path) == before | {"lm_s_epoch0.50_0.5000.pt"}  # its own are superseded
+
+
+def test_the_best_is_found_whatever_the_savefile_is(at, tmp_path):
+    """Brackets and stars in it are no pattern."""
+    save(CheckpointFolder(tmp_path, "a1", keep=0), at(1, LOSSES, savefile="a1"))
+    folder = CheckpointFolder(tmp_path, "a[1]*", keep=0)
+    assert folder.path_of(3.0) is None
+    save(folder, at(1, LOSSES, savefile="a[1]*"))
+    for one in (folder, CheckpointFolder(tmp_path, "a[1]*", keep=0)):
+        assert one.path_of(3.0) == tmp_path / "lm_a[1]*_epoch0.10_3.0000.pt"
 
 
 def test_a_name_that_something_else_has_is_left_alone(at, tmp_path):

@@ -207,12 +207,12 @@ def test_parameters_in_other_precisions(root):
 
 
 def test_options(root):
-    """Those of the oldest files say neither model nor dropout."""
-    root["opt"].update(gpuid=-1.0, decay_rate=0.5, savefile="\xc3\xa9", flag=True, list=Table())
+    """Those of the oldest files say neither model nor dropout; a path need not be UTF-8."""
+    root["opt"].update(gpuid=-1.0, decay_rate=0.5, savefile="\xc3\xa9", data_dir="\xe9", flag=True, list=Table())
     del root["opt"]["model"], root["opt"]["dropout"]
     options = convert(root).options
-    names = ("model", "dropout", "savefile", "gpuid", "decay_rate")
-    assert repr([options[name] for name in names]) == repr(["lstm", 0.0, "é", -1, 0.5])
+    names = ("model", "dropout", "savefile", "data_dir", "gpuid", "decay_rate")
+    assert repr([options[name] for name in names]) == repr(["lstm", 0.0, "é", "\ufffd", -1, 0.5])
     assert not options.keys() & {"flag", "list"}
 
 

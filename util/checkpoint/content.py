@@ -21,6 +21,7 @@ from util.text.vocabulary import Vocabulary
 
 FORMAT, VERSION = "char-rnn checkpoint", 1
 DEVICES = ("cpu", "cuda", "ocl", "privateuseone")
+HUGE = 1e38  # which a float32 can just hold
 OPTIMIZER_STATE = {"rmsprop": {"square_avg"}, "adam": {"square_avg", "avg"}}
 """What each optimizer keeps for every parameter; the names are those of util/training/optimizer.py."""
 
@@ -116,7 +117,9 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
     require(type(checkpoint.epoch) is float and 0 <= checkpoint.epoch < math.inf, "epoch")
     require(type(checkpoint.iteration) is int, "iteration")
     require(is_array(checkpoint.train_losses, (checkpoint.iteration,), np.float64), "train_losses")
+    require(are_losses(checkpoint.train_losses), "train_losses")
     require(is_dict(checkpoint.val_losses, int, float), "val_losses")
+    require(are_losses(np.array([*checkpoint.val_losses.values()])), "val_losses")
     require(all(0 < iteration <= checkpoint.iteration for iteration in checkpoint.val_losses), "val_losses")
     parameters = checkpoint.parameters
     # First their number: the shapes of a stranger's layers could fill the memory.
@@ -145,14 +148,17 @@ def check_training(training: Any, checkpoint: Checkpoint) -> None:
     rate, optimizer, key, pos = training["learning_rate"], training["optimizer"], random["key"], random["pos"]
     options, size, dtype = checkpoint.options, checkpoint.size, checkpoint.dtype
     _, H, L, model = checkpoint.model_shape
-    require(type(rate) is float and 0 <= rate < 1e38, "learning_rate")  # so that a float32 can hold it
+    require(type(rate) is float and 0 <= rate < HUGE, "learning_rate")
     # A run that went on in another precision would not be the same run.
     require(dtype == ("float64" if options.get("dtype") == "float64" else "float32"), "dtype")
     require(isinstance(training["text_sha256"], str), "text_sha256")
     require(type(training["device"]) is str and training["device"] in DEVICES, "device")
     require(optimizer.keys() == OPTIMIZER_STATE.get(options.get("optim", "rmsprop")), "optimizer")
     require(all(is_array(array, (size,), dtype) for array in optimizer.values()), "optimizer")
+    # Anything else would end the run at once. A mean of squares can be infinite, where nothing clamps a gradient.
+    require((optimizer["square_avg"] >= 0).all() and np.isfinite(optimizer.get("avg", 0)).all(), "optimizer")
     require(is_array(training["state"], (L, len(CELLS[model].states), options["batch_size"], H), dtype), "state")
+    require(np.isfinite(training["state"]).all(), "state")
     require(is_array(key, (624,), np.int64) and ((key >= 0) & (key < 2**32)).all(), "random")
     require(type(pos) is int and 0 <= pos <= 624, "random")
 
@@ -168,6 +174,11 @@ def is_dict(value: Any, key_type: type, *value_types: type) -> bool:
 
 def is_array(value: Any, shape: tuple[int, ...], dtype: Any) -> bool:
     return isinstance(value, np.ndarray) and value.shape == shape and value.dtype == dtype
+
+
+def are_losses(values: np.ndarray) -> bool:
+    """Whether these can be losses; those of a run that went wrong may be infinite or not a number."""
+    return not ((np.abs(values) >= HUGE) & (values != math.inf)).any()
 
 
 def same(a: Any, b: Any) -> bool:

@@ -11,6 +11,7 @@ import math
 import pickletools
 import zipfile
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ TENSOR, DICTIONARY = "torch._utils _rebuild_tensor_v2", "collections OrderedDict
 """The two calls that plain data needs. Like STORAGES, these names are only compared, never looked up."""
 LITERALS = {"BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
 CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-LONGEST_PICKLE = 1 << 24  # its values can take some seventy times as much memory
+LONGEST_PICKLE = 1 << 24  # a vocabulary can take a quarter of it
+MOST_OPCODES = 1 << 20  # which take a second and some seventy bytes of memory each
 TENSOR_BYTES = 64
 """The least that a tensor takes in a file and in memory, on top of its elements."""
 MAX_DIMENSIONS = 32
 MISFIT = "a tensor does not fit its storage"
+TOO_LONG = "its description is too long"
 
 
 def read_pt(path: Path) -> Any:
@@ -59,10 +62,10 @@ class Members:
         return self._archive.read(f"{self._folder}/{name}")
 
     def pickle(self) -> bytes:
-        """Returns the pickle, unless it is so long that its values would fill the memory."""
+        """Returns the pickle, unless it is too long."""
         program = self.read("data.pkl")
         if len(program) > LONGEST_PICKLE:
-            raise InvalidFile("its description is too long")
+            raise InvalidFile(TOO_LONG)
         return program
 
     def storage(self, kind: Any, name: Any, key: Any, _location: Any, count: Any) -> np.ndarray:
@@ -114,7 +117,7 @@ def unpickle(members: Members) -> Any:
         return items
 
     argument: Any
-    for opcode, argument, _ in pickletools.genops(members.pickle()):
+    for opcode, argument, _ in islice(pickletools.genops(members.pickle()), MOST_OPCODES):
         match opcode.name:
             case "PROTO":
                 pass
@@ -148,4 +151,4 @@ def unpickle(members: Members) -> Any:
                 return stack.pop()
             case other:
                 raise InvalidFile(f"it holds more than plain values and tensors ({other})")
-    raise EOFError
+    raise InvalidFile(TOO_LONG)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from util.checkpoint.content import FORMAT, VERSION, Checkpoint, from_content
+from util.checkpoint.content import FORMAT, VERSION, Checkpoint, checked, from_content
 from util.checkpoint.pt import read_pt
 from util.cli.files import replacing
 from util.errors import InvalidFile, UserError, reason
@@ -24,8 +24,14 @@ SUFFIXES = (".pt", ".t7")
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path, commit: Callable[[str, Path], None] = os.replace) -> None:
-    """Writes a checkpoint, whole or not at all; `commit` is as in util.cli.files.replacing. Raises OSError."""
-    content = to_bytes(checkpoint)
+    """Writes a checkpoint, whole or not at all; `commit` is as in util.cli.files.replacing.
+
+    Raises OSError, and UserError if it could not be read again.
+    """
+    try:
+        content = to_bytes(checked(checkpoint))
+    except InvalidFile as error:
+        raise UserError(f"{path} is not written, since it would not be a valid checkpoint: {error}") from error
     with replacing(path, commit) as file:
         file.write(content)
 

@@ -1,0 +1,65 @@
+"""Which checkpoint of a folder is meant."""
+
+import os
+import shutil
+
+import pytest
+
+from tests.helpers.folders import names
+from tests.helpers.inputs import GOLDEN
+from util.checkpoint.choice import all_checkpoints, best_checkpoint, newest_checkpoint
+from util.checkpoint.store import save_checkpoint
+
+
+@pytest.fixture
+def write(at, tmp_path):
+    """write(name, iteration, losses): saves a checkpoint under that name; each looks newer than the one before."""
+
+    def write(name, iteration, losses=None):
+        save_checkpoint(at(iteration, losses), tmp_path / name)
+        age(tmp_path, name, len(names(tmp_path)))
+
+    return write
+
+
+def age(folder, name, time):
+    os.utime(folder / name, (1e9 + time, 1e9 + time))
+
+
+def best(folder):
+    said = []
+    path, _ = best_checkpoint(folder, said.append)
+    return path.name, *said
+
+
+def test_the_best_of_the_original_s_files_is_that_with_the_lowest_loss(tmp_path):
+    for time, (name, source) in enumerate((("1.00_2.5000", "lstm"), ("2.00_2.7500", "gru"), ("3.00_10.0000", "rnn"))):
+        shutil.copy(GOLDEN / f"{source}.t7", tmp_path / f"lm_lstm_epoch{name}.t7")
+        age(tmp_path, f"lm_lstm_epoch{name}.t7", time)
+    assert best(tmp_path)[0] == "lm_lstm_epoch1.00_2.5000.t7"
+
+
+def test_hidden_files_are_nobody_s_checkpoints(write, tmp_path, capsys):
+    """macOS puts such files beside every file on a foreign disk."""
+    write("lm_s_epoch0.20_2.0000.pt", 2, {2: 2.0})
+    (tmp_path / "._lm_s_epoch0.20_2.0000.pt").write_bytes(b"Mac OS X")
+    (tmp_path / "._lm_s_epoch0.30_1.0000.t7").write_bytes(b"Mac OS X")
+    assert best(tmp_path)[0] == newest_checkpoint(tmp_path)[0].name == "lm_s_epoch0.20_2.0000.pt"
+    assert len([*all_checkpoints(tmp_path)]) == 1
+    assert capsys.readouterr() == ("", "")
+
+
+def test_of_equal_checkpoints_the_newest_is_resumed(write, tmp_path):
+    for name in ("lm_s_epoch0.20_2.0000.pt", "resume_s_iteration2.pt", "copy.pt"):
+        write(name, 2, {2: 2.0})
+        assert newest_checkpoint(tmp_path)[0].name == name
+
+
+def test_a_run_is_never_rewound(write, tmp_path, capsys):
+    """Its latest checkpoint counts, whichever file was touched, unless it is damaged."""
+    write("resume_s_iteration3.pt", 3)
+    write("lm_s_epoch0.20_2.0000.pt", 2, {2: 2.0})
+    assert newest_checkpoint(tmp_path)[1].iteration == 3
+    (tmp_path / "lm_s_epoch0.90_1.0000.pt").write_bytes(b"PK and no more")
+    assert newest_checkpoint(tmp_path)[1].iteration == 3
+    assert "lm_s_epoch0.90_1.0000.pt is not a valid char-rnn checkpoint" in capsys.readouterr().err

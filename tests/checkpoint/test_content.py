@@ -1,0 +1,91 @@
+"""What a checkpoint holds is checked down to its last number, when it is read and before it is written."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from tests.helpers.folders import names
+from tests.helpers.scripts import run_here
+from util.checkpoint.content import checked
+from util.checkpoint.store import load_checkpoint, save_checkpoint
+from util.errors import InvalidFile, UserError
+
+
+@pytest.fixture
+def whole(checkpoint):
+    return load_checkpoint(checkpoint)
+
+
+def losses_with(value):
+    return np.array([*np.ones(163), value])
+
+
+TOO_LARGE = (1e38, 1e308, -1e308, -math.inf)
+
+
+@pytest.mark.parametrize("loss", [*TOO_LARGE, math.inf, math.nan, 9e37, 0.0])
+def test_losses(loss, whole):
+    """Those of a run that went wrong can be anything but numbers whose mean is none."""
+    for name, losses in (("train_losses", losses_with(loss)), ("val_losses", {100: 1.0, 164: loss})):
+        changed = dataclasses.replace(whole, **{name: losses})
+        if loss not in TOO_LARGE:
+            assert checked(changed)
+            continue
+        with pytest.raises(InvalidFile, match=f"its {name} cannot be right"):
+            checked(changed)
+
+
+@pytest.mark.parametrize("optim", ["rmsprop", "adam"])
+def test_what_a_run_cannot_go_on_with(optim, whole):
+    """Or it would end at once, and call this very file the last good one."""
+    arrays, state = whole.training["optimizer"] | {"avg": np.zeros(whole.size, "f4")}, whole.training["state"]
+    kept = {"rmsprop": ("square_avg",), "adam": ("square_avg", "avg")}[optim]
+    sound = {name: arrays[name] for name in kept}
+
+    def with_training(**changes):
+        training = whole.training | {"optimizer": sound} | changes
+        return checked(dataclasses.replace(whole, options=whole.options | {"optim": optim}, training=training))
+
+    with_training()
+    with_training(optimizer=sound | {"square_avg": np.full_like(arrays["square_avg"], math.inf)})
+    wrong = {"square_avg": (-1.0, math.nan), "avg": (math.nan, math.inf)}
+    for name in kept:
+        for value in wrong[name]:
+            damaged = sound[name].copy()
+            damaged[-1] = value
+            with pytest.raises(InvalidFile, match="its optimizer cannot be right"):
+                with_training(optimizer=sound | {name: damaged})
+    for value in (math.nan, math.inf):
+        with pytest.raises(InvalidFile, match="its state cannot be right"):
+            with_training(state=np.full_like(state, value))
+
+
+def test_whole_numbers_are_no_larger_than_a_flag_s(whole):
+    for value, fits in ((2**63 - 1, True), (2**63, False), (-(2**64), False)):
+        changed = dataclasses.replace(whole, options=whole.options | {"foreign": value})
+        if fits:
+            assert checked(changed)
+        else:
+            with pytest.raises(InvalidFile, match="its options cannot be right"):
+                checked(changed)
+
+
+def test_a_run_without_validation_has_no_validation_losses(whole, tmp_path):
+    """What stands in their place are means of its training losses, which no script calls by another name."""
+    assert whole.validations == whole.val_losses != {}
+    trained = dataclasses.replace(whole, options=whole.options | {"val_frac": 0})
+    assert trained.validations == {}
+    save_checkpoint(trained, tmp_path / "lm_s_epoch1.00_1.5000.pt")
+    assert run_here("inspect_checkpoint.py", tmp_path).stdout.endswith(b"validation losses:\n")
+    assert b"lowest validation loss" not in run_here("sample.py", tmp_path, "-length=1").stderr
+
+
+def test_what_could_not_be_read_again_is_not_written(whole, tmp_path):
+    parameters = {name: array.copy() for name, array in whole.parameters.items()}
+    parameters["decoder.bias"][0] = math.nan
+    for changes, reason in (({"parameters": parameters}, "not finite"), ({"epoch": math.inf}, "epoch")):
+        with pytest.raises(UserError, match=rf"x\.pt is not written, .*{reason}"):
+            save_checkpoint(dataclasses.replace(whole, **changes), tmp_path / "x.pt")
+    assert names(tmp_path) == set()
