@@ -60,13 +60,16 @@ def describe(checkpoint: Checkpoint) -> None:
     for name, value in sorted(checkpoint.options.items()):
         print(f"  {name if name.isprintable() else repr(name):<26} {value!r}")
     V, H, L, model = checkpoint.model_shape
-    print(f"model: {model}, {L} layers of {H}, {checkpoint.size} parameters in {checkpoint.dtype}")
-    print(f"vocabulary: {V} characters: {checkpoint.vocabulary.characters[:200]!r}{' ...' if V > 200 else ''}")
+    print(f"model: {model}, {L} layer{'s' * (L > 1)} of {H}, {checkpoint.size} parameters in {checkpoint.dtype}")
+    known = checkpoint.vocabulary
+    print(f"vocabulary: {V} {known.unit}s: {known.characters[:200]!r}{' ...' if V > 200 else ''}")
     epoch = f"{checkpoint.epoch:.3f}" if checkpoint.epoch_is_known else "unknown"
     print(f"iteration: {checkpoint.iteration} (epoch {epoch})")
     recent = checkpoint.train_losses[-100:]
     if not np.isnan(recent).all():
-        print(f"train loss: {recent[-1]:.8f}, mean of the last {len(recent)}: {np.nanmean(recent):.4f}")
+        with np.errstate(over="ignore"):  # a stranger's losses may be of any size
+            mean = np.nanmean(recent)
+        print(f"train loss: {recent[-1]:.8f}, mean of the last {len(recent)}: {mean:.4f}")
     print("validation losses:")
     for iteration, loss in sorted(checkpoint.validations.items()):
         print(f"  {iteration:>8}  {loss:.4f}")

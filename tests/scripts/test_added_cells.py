@@ -45,7 +45,7 @@ def run(tmp_path_factory):
 
     def run(script: str, *arguments: object, cwd: Path) -> str:
         command = [sys.executable, program, script, *map(str, arguments)]
-        settings = {"capture_output": True, "text": True, "timeout": 100, "env": environment(OMP_NUM_THREADS="2")}
+        settings = {"capture_output": True, "text": True, "timeout": 100, "env": environment(OMP_NUM_THREADS="2", GOMP_SPINCOUNT="0")}
         done = subprocess.run(command, cwd=cwd, **settings)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -55,13 +55,13 @@ def run(tmp_path_factory):
 
 @pytest.mark.parametrize("cell", ADDED)
 def test_it_trains_resumes_bit_for_bit_samples_and_is_evaluated(cell, run, tmp_path):
-    (tmp_path / "input.txt").write_bytes(numbers(900))
+    (tmp_path / "input.txt").write_bytes(numbers(400))
     flags = (*FLAGS, "-data_dir", ".", "-model", cell, "-dropout", 0.1)
-    log = run("train", *flags, "-max_epochs", 4, "-checkpoint_dir", "whole", cwd=tmp_path)
+    log = run("train", *flags, "-max_epochs", 2, "-checkpoint_dir", "whole", cwd=tmp_path)
     losses = [float(loss) for loss in re.findall(r"train_loss = (\S+),", log)]
-    assert losses[-1] < losses[0] - 1
-    run("train", *flags, "-max_epochs", 2, "-checkpoint_dir", "two", cwd=tmp_path)
-    run("train", "-resume", "two", "-max_epochs", 4, cwd=tmp_path)
+    assert losses[-1] < losses[0] - 0.3
+    run("train", *flags, "-max_epochs", 1, "-checkpoint_dir", "two", cwd=tmp_path)
+    run("train", "-resume", "two", "-max_epochs", 2, cwd=tmp_path)
     (whole,) = (tmp_path / "whole").iterdir()
     resumed = tmp_path / "two" / whole.name
     one, other = read_pt(whole), read_pt(resumed)

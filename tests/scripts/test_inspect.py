@@ -28,7 +28,7 @@ def test_what_it_prints(checkpoint):
     assert options == {name: repr(value) for name, value in found.options.items()}
     losses = found.train_losses
     assert lines[1 + len(options) :] == [
-        f"model: lstm, 1 layers of 4, {32 * 16 + 4 * 16 + 2 * 16 + 4 * 32 + 32} parameters in float32",
+        f"model: lstm, 1 layer of 4, {32 * 16 + 4 * 16 + 2 * 16 + 4 * 32 + 32} parameters in float32",
         "vocabulary: 32 characters: " + repr(found.vocabulary.characters),
         "iteration: 164 (epoch 1.000)",
         f"train loss: {losses[-1]:.8f}, mean of the last 100: {losses[-100:].mean():.4f}",

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import sample
 from tests.helpers.checkpoints import log_probs, rewrite
 from tests.helpers.inputs import GOLDEN
-from tests.helpers.refusals import refused
+from tests.helpers.refusals import refused, told
 from tests.helpers.scripts import command, run_command, run_here
 from util.checkpoint.store import load_checkpoint, save_checkpoint
 from util.text.vocabulary import Vocabulary
@@ -266,3 +267,12 @@ def test_a_gpu_writes_the_same_text(monkeypatch, flags):
     monkeypatch.setattr(sample, "choose_device", lambda *settings: asked.append(settings) or "cpu:0")
     assert written("-length=100", *flags) == expected
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("flags", [(), ("-json=1",), ("-sample=0",), ("-num_samples=3",)])
+def test_weights_beyond_all_numbers_are_one_sentence(flags, checkpoint, tmp_path):
+    parameters = load_checkpoint(checkpoint).parameters
+    huge = {name: torch.full(values.shape, 3e38) for name, values in parameters.items()}
+    path = rewrite(checkpoint, tmp_path / "x.pt", parameters=huge, training=None)
+    done = run("-length=50", "-verbose=0", *flags, checkpoint=path)
+    told(done, "weights are so large that it predicts no probabilities")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from util.errors import UserError
 from util.torch7_random import Torch7Random
 
 TINY = float(np.finfo(np.float32).tiny)  # the smallest float32 of full precision
@@ -61,7 +62,14 @@ def uniforms(seed: int, texts: int) -> Iterator[np.ndarray]:
 
 def most_likely(log_probs: np.ndarray) -> np.ndarray:
     """Returns the index of the most likely character of each text, the first of them on a tie."""
+    check_numbers(log_probs)
     return log_probs.argmax(axis=1)
+
+
+def check_numbers(predicted: np.ndarray) -> None:
+    """Raises UserError if the model's weights are so large that what it predicts are no numbers."""
+    if np.isnan(predicted).any():
+        raise UserError("the model's weights are so large that it predicts no probabilities; take another checkpoint")
 
 
 def probabilities(log_probs: np.ndarray, temperature: float, top_k: int = 0, top_p: float = 1.0) -> np.ndarray:
@@ -80,6 +88,7 @@ def probabilities(log_probs: np.ndarray, temperature: float, top_k: int = 0, top
             colder = log_probs.astype(np.float64)
             probs = np.exp((colder - colder.max(axis=1, keepdims=True)) / temperature)
             probs /= probs.sum(axis=1, keepdims=True)
+            check_numbers(probs)
     probs = probs.astype(np.float32, copy=False)
     if 0 < top_k < probs.shape[1]:
         least = np.partition(probs, -top_k, axis=1)[:, -top_k, None]
