@@ -45,8 +45,8 @@ def run(tmp_path_factory):
 
     def run(script: str, *arguments: object, cwd: Path) -> str:
         command = [sys.executable, program, script, *map(str, arguments)]
-        settings = {"capture_output": True, "text": True, "timeout": 100, "env": environment(OMP_NUM_THREADS="2", GOMP_SPINCOUNT="0")}
-        done = subprocess.run(command, cwd=cwd, **settings)
+        two = environment(OMP_NUM_THREADS="2", GOMP_SPINCOUNT="0")
+        done = subprocess.run(command, cwd=cwd, env=two, capture_output=True, text=True, timeout=100)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
