@@ -6,11 +6,11 @@ from util.errors import UserError
 
 
 class Record(NamedTuple):
-    """What is known of the last iteration, and of those that were fetched with it."""
+    """What is known of an iteration."""
 
     loss: float
     norm_ratio: float  # the norm of the clamped gradient over that of the parameters after the update
-    seconds: float  # how long one of these iterations took
+    seconds: float  # how long it took
 
 
 class WrongLoss(UserError):
