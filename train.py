@@ -97,13 +97,7 @@ def flags() -> Flags:
     add("preview", whole(0), 200, shown, role=CALL)
     add("log_csv", STRING, "", "CSV file to write the figures of each log line to; - = standard output", role=CALL)
     add("tensorboard", STRING, "", "folder to write the same figures to, for TensorBoard", role=CALL)
-    add(
-        "accurate_gpu_timing",
-        SWITCH,
-        0,
-        "accepted as in the original; the clock is always read when the GPU is done",
-        role=MACHINE,
-    )
+    add("accurate_gpu_timing", SWITCH, 0, "ignored: the clock is always read when the GPU is done", role=MACHINE)
     add = flags.add_machine()
     add("threads", whole(0, 1024), 0, "threads on a CPU; 0 = all cores, where they gain something", role=MACHINE)
     return flags
