@@ -87,7 +87,7 @@ def flags() -> Flags:
         "checkpoint_dir",
         PATH,
         Path("cv"),
-        "folder for checkpoints, made if missing; a resumed run goes on in its own",
+        "folder for checkpoints, made if missing; -resume stays in its own",
         role=CALL,
     )
     add("savefile", STRING, "", "name to put into the names of checkpoints; by default that of the cell", role=PACE)
@@ -122,8 +122,8 @@ def main() -> int:
 
         def save() -> None:
             trainer.check_finite()
-            saved = saved_options(options, parser)
-            checkpoint = Checkpoint(options=saved, vocabulary=vocabulary, **trainer.state_dict(text.sha256))
+            run = trainer.state_dict(text.sha256)
+            checkpoint = Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **run)
             folder.save(checkpoint)
             preview(checkpoint, options, trainer.stop)
 
