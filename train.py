@@ -83,13 +83,7 @@ def flags() -> Flags:
     add = flags.group("output")
     add("print_every", whole(1), 1, "iterations between log lines", role=PACE)
     add("eval_val_every", whole(1), 1000, "iterations between validations, each followed by a checkpoint", role=PACE)
-    add(
-        "checkpoint_dir",
-        PATH,
-        Path("cv"),
-        "folder for checkpoints, made if missing; -resume stays in its own",
-        role=CALL,
-    )
+    add("checkpoint_dir", PATH, Path("cv"), "folder for checkpoints; a resumed run has its own", role=CALL)
     add("savefile", STRING, "", "name to put into the names of checkpoints; by default that of the cell", role=PACE)
     add("save_every", whole(0), 0, "iterations between checkpoints that the next one replaces; 0 = none", role=PACE)
     add("keep", whole(0), 0, "keep only this many of the best checkpoints, and the newest; 0 = keep all", role=PACE)

@@ -61,6 +61,7 @@ def best_by_content(folder: Path, files: list[Path], say: Callable[[str], object
     if not found:
         raise UserError(MISSING.format(folder))
     validated = [(c.validations[max(c.validations)], file) for file, c in found if c.validations]
+    validated = [(loss, file) for loss, file in validated if math.isfinite(loss)]
     if validated:
         loss, file = min(validated)
         say(f"using {file}, whose last validation loss is the lowest, {loss:.4f}")
