@@ -1,5 +1,6 @@
 """A closed terminal, Ctrl-C while sampling, and a cache that is cut off under a run."""
 
+import fcntl
 import os
 import signal
 import time
@@ -13,6 +14,7 @@ from tests.helpers.inputs import GOLDEN, SMALL
 from tests.helpers.logs import log
 from tests.helpers.runs import Run, finish, signals_at
 from tests.helpers.scripts import fork, run
+from util.checkpoint.folder import CheckpointFolder
 from util.checkpoint.store import load_checkpoint
 
 
@@ -95,3 +97,39 @@ def test_a_cache_that_is_cut_off_ends_the_run_with_a_sentence(small_text, tmp_pa
     assert run.err.startswith("error: ") and "data.bin" in run.err and run.err.count("\n") == 1, run.err
     (name,) = names(tmp_path / "cv")
     assert finish(tmp_path, "-resume", f"cv/{name}", "-max_epochs=1").status == 0
+
+
+@pytest.mark.parametrize("numbers", ["SIGINT SIGINT", "SIGTERM SIGTERM", "SIGINT SIGTERM", "SIGHUP SIGTERM"])
+def test_two_signals_during_a_save_leave_no_part_of_it(numbers, flags, tmp_path):
+    run = finish(tmp_path, *flags, "-save_every", 5, prepare=partial(strike_during_save, *numbers.split()))
+    assert run.status not in (0, 1) and "Traceback" not in run.err
+    assert names(tmp_path / "cv") == set()
+
+
+def strike_during_save(*numbers: str) -> None:
+    """The process gets these signals while its first checkpoint is flushed to the disk."""
+    save, fsync = CheckpointFolder.save, os.fsync
+
+    def striking(descriptor: int) -> None:
+        for number in numbers:
+            signal.raise_signal(getattr(signal, number))
+        fsync(descriptor)
+
+    def saving(*arguments: object) -> None:
+        os.fsync = striking
+        save(*arguments)
+
+    CheckpointFolder.save = saving
+
+
+def test_what_a_killed_save_left_goes_when_its_run_is_resumed(flags, tmp_path):
+    """But not what another process is writing at this moment, nor another run's."""
+    cv = tmp_path / "cv"
+    assert finish(tmp_path, *flags, prepare=signals_at(7, signal.SIGINT)).status == 130
+    left, written, others = (cv / f".{name}.1234.tmp" for name in ("resume_s_iteration9.pt", "lm_s_x.pt", "lm_t_x.pt"))
+    for path in (left, written, others):
+        path.touch()
+    with written.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert finish(tmp_path, "-resume", "cv", "-max_epochs", 1).status == 0
+    assert not left.exists() and written.exists() and others.exists()

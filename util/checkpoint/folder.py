@@ -14,7 +14,7 @@ from util.checkpoint.choice import is_earlier
 from util.checkpoint.content import Checkpoint, same
 from util.checkpoint.store import load_checkpoint, save_checkpoint
 from util.cli.console import log, rank, tell
-from util.cli.files import create, discard, replacing
+from util.cli.files import create, discard, remove_abandoned, replacing
 from util.errors import UserError, reason
 
 TEXT_OPTIONS = {"data_dir", "files", "separator"}
@@ -71,6 +71,8 @@ class CheckpointFolder:
         if not rank().first:
             return
         self._folders.append(path.parent)
+        for start in (f"lm_{self.savefile}_", f"resume_{self.savefile}_"):
+            remove_abandoned(self.folder, start)
         if forked:
             return
         for file in self.folder.glob("*.pt" if self.keep else "resume_*.pt"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import stat
@@ -13,6 +14,11 @@ from typing import BinaryIO
 
 from util.cli.signals import cleaning_up
 from util.errors import UserError, reason
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 CHECKPOINT_STARTS = (b"PK\3\4", b"\3\0\0\0", b"\4\0\0\0")  # of a .pt file, and of Torch's .t7 files
 KINDS = {  # how files of a kind begin
@@ -99,6 +105,26 @@ def is_standard_input(path: Path) -> bool:
     return False
 
 
+def lock(file: BinaryIO) -> bool:
+    """Locks a file as long as it is open; returns whether that was possible, or is without a meaning here."""
+    try:
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # not every file system has locks
+        pass
+    return True
+
+
+def remove_abandoned(folder: Path, start: str) -> None:
+    """Removes what `replacing` left of files whose names start so, if the process that wrote them was killed."""
+    for path in folder.glob(f".{glob.escape(start)}*.tmp"):
+        with suppress(OSError), path.open("rb") as file:
+            if fcntl and lock(file):
+                path.unlink()
+
+
 @contextmanager
 def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> Iterator[BinaryIO]:
     """Opens a new file, for reading and writing, that replaces `path` when the block ends without an exception.
@@ -110,6 +136,7 @@ def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> I
     with cleaning_up():
         try:
             with open(temporary, "x+b") as file:
+                lock(file)
                 with suppress(OSError):  # there is no such file, or the file system has no permissions
                     os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
                 yield file

@@ -44,24 +44,32 @@ class StopSignals:
         if self.received:
             return
         self.received = signal.Signals(number)
+        cleans = cleanings > 0 or self._before[signal.SIGTERM] == end
         for impatient in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(impatient, end if self._before[signal.SIGTERM] == end else signal.SIG_DFL)
+            signal.signal(impatient, end if cleans else signal.SIG_DFL)
         if not self.silent and self.received.name != "SIGPIPE":
             # Not through sys.stderr: the signal may arrive in the middle of a print, and streams are not reentrant.
             with suppress(OSError):
                 os.write(2, b"\n" * os.isatty(2) + STOPPING)
 
 
+cleanings = 0
+"""How many blocks in the main thread are to be cleaned up after."""
+
+
 @contextmanager
 def cleaning_up() -> Iterator[None]:
     """Lets a signal that would end the process without a word raise SystemExit instead, so that others can clean up."""
+    global cleanings
     main = threading.current_thread() is threading.main_thread()  # no other can set a handler
     fatal = [number for number in SIGNALS if main and signal.getsignal(number) == signal.SIG_DFL]
+    cleanings += main
     try:
         for number in fatal:
             signal.signal(number, end)
         yield
     finally:
+        cleanings -= main
         for number in fatal:
             if signal.getsignal(number) == end:
                 signal.signal(number, signal.SIG_DFL)
