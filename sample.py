@@ -17,8 +17,6 @@ import json
 from itertools import count
 from pathlib import Path
 
-import numpy as np
-
 from util.checkpoint.choice import best_checkpoint
 from util.checkpoint.content import Checkpoint
 from util.cli import console
@@ -93,8 +91,7 @@ def main() -> int:
 
         text = find_text_of(checkpoint, "")
         reads += text.files if text else ()
-    quiet = np.errstate(all="ignore")  # what is too large for a number has a sentence of its own
-    with output(options.output or "-", "-output", reads) as file, StopSignals(silent=True) as signals, quiet:
+    with output(options.output or "-", "-output", reads) as file, StopSignals(silent=True) as signals:
         # A single text is written as it grows; several are held until all are complete.
         held = [io.BytesIO() for _ in range(N)] if N > 1 or options.json else []
         color = bool(options.color)

@@ -274,5 +274,5 @@ def test_weights_beyond_all_numbers_are_one_sentence(flags, checkpoint, tmp_path
     parameters = load_checkpoint(checkpoint).parameters
     huge = {name: torch.full(values.shape, 3e38) for name, values in parameters.items()}
     path = rewrite(checkpoint, tmp_path / "x.pt", parameters=huge, training=None)
-    done = run("-length=50", "-verbose=0", *flags, checkpoint=path)
+    done = run("-length=50", "-verbose=0", *flags, checkpoint=path, cwd=tmp_path)
     told(done, "weights are so large that it predicts no probabilities")

@@ -5,6 +5,7 @@ The imports take a while, and until they are done Ctrl-C stays quiet and running
 
 import os
 import sys
+import warnings
 from types import TracebackType
 
 from util.errors import is_out_of_memory
@@ -15,6 +16,8 @@ for descriptor in range(3):
         os.fstat(descriptor)
     except OSError:
         os.open(os.devnull, os.O_RDWR)
+# What is too large for a number has a sentence of its own; numpy's would show lines of the program.
+warnings.filterwarnings("ignore", category=RuntimeWarning)
 os.environ["MPLBACKEND"] = "agg"  # pictures go to files; another one, perhaps misspelled, would only be in the way
 # numpy multiplies matrices by vectors here, which is bound by memory: a second thread gains nothing.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
