@@ -81,8 +81,11 @@ def test_fractions_that_leave_too_little_for_a_split_cost_a_warning(train):
 # Flags
 
 
-@pytest.mark.parametrize("flags", [["-rnn_size", str(10**18)], ["-num_layers", str(10**9)]])
+@pytest.mark.parametrize(
+    "flags", [["-rnn_size", str(10**18)], ["-num_layers", str(10**9)], ["-rnn_size", "1", "-num_layers", str(10**7)]]
+)
 def test_sizes_beyond_the_machine(train, flags):
+    """Many small layers, too: each takes more than its parameters."""
     told(train(*flags), "the model needs more than", "GB", "-rnn_size")
 
 

@@ -25,6 +25,9 @@ from util.training.resume import Start
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
 
+LAYER = 1 << 18
+"""What a layer takes at least besides its parameters: its steps, each with views of its memory."""
+
 
 def find_input(options: Namespace, sha256: str | None) -> Source:
     """Finds the text of a run, which has this SHA-256 if it is resumed; the example text is made if it is missing.
@@ -83,9 +86,10 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
     options = start.options
     shape = len(vocabulary), options.rnn_size, options.num_layers, options.model
     size, memory = count_parameters(*shape), memory_of(device)
-    if 8 * size > memory:  # the system would end the run without a word
-        needed, there = 8 * size >> 30, memory >> 30
-        raise UserError(f"the model needs more than {needed} GB of memory, of {there} GB; try a smaller -rnn_size")
+    needed = 8 * size + LAYER * options.num_layers
+    if needed > memory:  # the system would end the run without a word
+        what_to_do = "try a smaller -rnn_size or fewer -num_layers"
+        raise UserError(f"the model needs more than {needed >> 30} GB of memory, of {memory >> 30} GB; {what_to_do}")
     log(f"creating {options.model} with {options.num_layers} layers of {options.rnn_size}")
     if options.dtype == "bfloat16":
         torch.set_float32_matmul_precision("medium")
