@@ -10,7 +10,7 @@ import pytest
 from tests.campaigns.faults import campaign as faults
 from tests.helpers.checkpoints import checkpoints, rewrite, same
 from tests.helpers.folders import folder_in, names
-from tests.helpers.inputs import SMALL
+from tests.helpers.inputs import SMALL, numbers
 from tests.helpers.logs import best, progress, saved
 from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import (
@@ -147,3 +147,15 @@ def test_a_stopped_run_that_cannot_be_saved_says_what_there_is(flags, tmp_path):
     assert "warning: cannot write cv/resume_s_iteration50.pt (no space left on device)" in run.err
     last = f"resume with: python train.py -resume cv/{name}"
     assert run.err.endswith(f"warning: the last checkpoint could not be written; {last}\n")
+
+
+def test_a_fork_keeps_the_files_that_it_came_from(tmp_path):
+    """Another learning rate makes another run, whatever else is changed with it; its own files are superseded."""
+    (tmp_path / "input.txt").write_bytes(numbers(140))
+    flags = [*SMALL, "-data_dir", ".", "-eval_val_every", 20, "-max_epochs", 1]
+    assert finish(tmp_path, *flags).status == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "cv").iterdir()}
+    fork = ("-learning_rate", 0.001, "-max_epochs", 2, "-keep", 1)
+    assert finish(tmp_path, "-resume", "cv", *fork).status == 0
+    assert len(before) == 3 and all(path.read_bytes() == content for path, content in before.items())
+    assert len({*(tmp_path / "cv").iterdir()} - before.keys()) in (1, 2)
