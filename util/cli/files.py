@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from util.cli.signals import cleaning_up
 from util.errors import UserError, reason
@@ -105,7 +105,7 @@ def is_standard_input(path: Path) -> bool:
     return False
 
 
-def lock(file: BinaryIO) -> bool:
+def lock(file: IO) -> bool:
     """Locks a file as long as it is open; returns whether that was possible, or is without a meaning here."""
     try:
         if fcntl:

@@ -12,13 +12,8 @@ from typing import NamedTuple, Protocol, TextIO
 import numpy as np
 
 from util.cli.console import rank
-from util.cli.files import check_output, is_stream
+from util.cli.files import check_output, is_stream, lock
 from util.errors import UserError, reason
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 
 class Row(NamedTuple):
@@ -108,13 +103,8 @@ class CSVFile:
             if self._is_file:
                 path.parent.mkdir(parents=True, exist_ok=True)
             self._file: TextIO = open(os.dup(1) if self.path == "-" else path, "a", newline="\n")  # noqa: SIM115
-            if self._is_file and fcntl:
-                try:
-                    fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise UserError(f"another run writes to {path}; choose another file for -log_csv") from None
-                except OSError:  # not every file system has locks
-                    pass
+            if self._is_file and not lock(self._file):
+                raise UserError(f"another run writes to {path}; choose another file for -log_csv")
         except OSError as error:
             raise UserError(f"cannot write {path}: {reason(error)}; choose another -log_csv") from error
         end = end_of_rows(path, self._losses) if self._is_file else 0
