@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from util.cli.console import tell
-from util.cli.files import replacing
+from util.cli.files import lock, replacing
 from util.errors import UserError, reason
 from util.text.source import (
     CACHE_FILES,
@@ -37,11 +37,6 @@ from util.text.source import (
     warn_of_returns,
 )
 from util.text.vocabulary import UNICODE_SIZE, Vocabulary
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 CACHE_FORMAT = 3
 CACHE_START = re.compile(rb'\{"format": \d+, "encoding": "')
@@ -73,7 +68,7 @@ def load_text(source: Source, encoding: str, expected_sha256: str | None = None,
         if not text:
             with open(source.files[0], "rb") as file:
                 if keep and os.access(source.folder, os.W_OK):  # one process at a time; the others find the cache
-                    lock(file, source)
+                    wait_for_lock(file, source)
                 text = read_cache(source, encoding) or make_cache(source, encoding, expected_sha256, keep)
     except OSError as error:
         raise UserError(f"cannot read or index {error.filename or source}: {reason(error)}") from error
@@ -81,20 +76,14 @@ def load_text(source: Source, encoding: str, expected_sha256: str | None = None,
     return text
 
 
-def lock(file: BinaryIO, source: Source) -> None:
+def wait_for_lock(file: BinaryIO, source: Source) -> None:
     """Waits until no other process holds the lock of a file, and says after two seconds what it waits for."""
-    if not fcntl:
-        return
     for attempt in count():
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if lock(file):
             return
-        except BlockingIOError:
-            if attempt == 20:
-                tell(f"waiting for another process, which is indexing {source}; Ctrl-C ends this one")
-            time.sleep(0.1)
-        except OSError:  # not every file system has locks
-            return
+        if attempt == 20:
+            tell(f"waiting for another process, which is indexing {source}; Ctrl-C ends this one")
+        time.sleep(0.1)
 
 
 def check_identity(source: Source, sha256: str, expected_sha256: str | None) -> None:
