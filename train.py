@@ -14,6 +14,7 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # which python -P and -I leave out
     import util.cli.early  # noqa: F401  (before the other imports)
 
+import math
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -25,7 +26,7 @@ from util.checkpoint.folder import CheckpointFolder
 from util.cli import console
 from util.cli.console import log
 from util.cli.device import choose_device
-from util.cli.flags import FRACTION, PATH, POSITIVE, SEED, STRING, SWITCH, Flags, Role, choice, real, whole
+from util.cli.flags import FRACTION, PATH, POSITIVE, SEED, STRING, SWITCH, Flags, Role, choice, number, real, whole
 from util.text.batches import TRAIN
 from util.text.cache import load_text
 from util.text.loading import make_batches
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
 def flags() -> Flags:
     flags = Flags("Trains a character-level language model.", "python train.py -data_dir data/mytext -rnn_size 256")
     RUN, COURSE, PACE, TEXT, MACHINE, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.MACHINE, Role.CALL
-    DROPPED, RATIO = real(lambda x: 0 <= x < 1, "a number from 0 to below 1"), real(lambda x: x >= 0, "a number from 0")
+    DROPPED = real(lambda x: 0 <= x < 1, "a number from 0 to below 1")
+    EPOCHS = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38", number)
+    FROM_0 = real(lambda x: x >= 0, "a number from 0", number)
     add = flags.group("data")
     add("data_dir", PATH, Path("data/tinyshakespeare"), "folder that holds input.txt or input.txt.gz", role=TEXT)
     add("files", STRING, "", "pattern in quotes, such as '*.txt': train on all such files, in name order", role=TEXT)
@@ -70,14 +73,14 @@ def flags() -> Flags:
     add = flags.group("optimization")
     add("learning_rate", POSITIVE, 2e-3, "learning rate", role=COURSE)
     add("learning_rate_decay", POSITIVE, 0.97, "multiply the learning rate by this after each epoch", role=COURSE)
-    add("learning_rate_decay_after", whole(0), 10, "number of epochs before the decay starts", role=COURSE)
+    add("learning_rate_decay_after", FROM_0, 10, "number of epochs before the decay starts", role=COURSE)
     add("decay_rate", FRACTION, 0.95, "how much of its running mean RMSprop keeps in each iteration", role=RUN)
     add("optim", choice(*OPTIMIZER_STATE), "rmsprop", "optimizer", role=RUN)
     add("seq_length", whole(1), 50, "number of time steps to backpropagate through", role=RUN)
     add("batch_size", whole(1), 50, "number of streams of text to train on in parallel", role=RUN)
-    add("max_epochs", whole(1), 50, "number of passes over the training text", role=PACE)
+    add("max_epochs", EPOCHS, 50, "number of passes over the training text, such as 50 or 0.5", role=PACE)
     add("grad_clip", POSITIVE, 5.0, "clamp each element of the gradient to plus or minus this", role=RUN)
-    add("max_loss_ratio", RATIO, 3.0, "stop if the loss exceeds this many times the first one; 0 = never", role=PACE)
+    add("max_loss_ratio", FROM_0, 3.0, "stop if the loss exceeds this many times the first one; 0 = never", role=PACE)
     add("early_stop", whole(0), 0, "stop after this many validations without a lower loss; 0 = never", role=PACE)
     add("seed", SEED, DEFAULT_SEED, "seed for the random numbers", role=RUN)
     add = flags.group("output")
@@ -121,7 +124,7 @@ def main() -> int:
             folder.save(checkpoint)
             preview(checkpoint, options, trainer.stop)
 
-        iterations = options.max_epochs * batches.split_sizes[TRAIN]
+        iterations = max(1, math.floor(options.max_epochs * batches.split_sizes[TRAIN]))
         tell_sizes(len(text.indices), trainer, iterations)
         with trainer.stop as stop, closing(RunLog(trainer, iterations, tables)) as run_log:
             start.take_over(folder)  # only now, since a log that another run writes to refuses this one

@@ -82,7 +82,7 @@ def test_an_unknown_flag_names_the_one_that_was_meant(wrong, said, capsys):
         (sample, "-temp", "did you mean -temperature?"),
         (train, "-rnn_type", "did you mean -model?"),
         (train, "-checkpoint", "did you mean -init_from?"),
-        (train, "-max_iters", "did you mean -max_epochs?"),
+        (train, "-max_iters", "did you mean -max_epochs, in passes over the text?"),
         (train, "-losslog", "did you mean -log_csv?"),
         (sample, "-checkpoint", "the checkpoint is the first argument"),
         (sample, "-stop_on_newline", r"did you mean -stop '\n'?"),
@@ -118,6 +118,8 @@ NOT_WHOLE = ["0", "-1", "1.5", "", "x", "nan", "inf", "1e3", "9" * 5000, str(2**
         ("keep", ["-1", "1.5", str(2**63)], "a whole number of at least 0"),
         ("gpuid", ["-2", "a"], "a whole number of at least -1"),
         ("seed", ["0.5", "one", "1e3"], "a whole number"),
+        ("max_epochs", ["0", "-1", "nan", "inf", "1e38", "9" * 5000, "one"], "a number above 0 and below 1e38"),
+        ("learning_rate_decay_after", ["-0.5", "inf"], "a number from 0"),
         ("dropout", ["1", "-0.1", "1.1"], "a number from 0 to below 1"),
         ("train_frac", ["-0.1", "1.01", "nan", "inf", "-inf", "one", ""], "a number from 0 to 1"),
         ("learning_rate", ["0", "-1", "1e-400", "1e38"], "a number above 0"),
@@ -139,6 +141,13 @@ def test_the_borders_themselves_are_accepted():
     assert {name: getattr(options, name) for name in borders} == borders
     assert sampling("-temperature", "1e-300").temperature == 1e-300
     assert sampling("-length", "0").length == 0
+
+
+@pytest.mark.parametrize(("word", "value"), [("0.5", 0.5), ("50", 50), ("1e2", 100), ("0.00047", 0.00047)])
+def test_epochs_may_be_fractions_and_whole_ones_stay_so(word, value):
+    options = train.flags().parse([f"-max_epochs={word}", f"-learning_rate_decay_after={word}"])
+    assert options.max_epochs == options.learning_rate_decay_after == value
+    assert type(options.max_epochs) is type(value)
 
 
 @pytest.mark.parametrize("argv", [["-seed"], ["-seed", "-length", "5"], ["-length", "5", "-seed"]])

@@ -10,7 +10,7 @@ import pytest
 import train
 from tests.helpers.checkpoints import checkpoints, same
 from tests.helpers.folders import folder_in, names
-from tests.helpers.inputs import EPOCH, numbers
+from tests.helpers.inputs import EPOCH, SMALL, numbers
 from tests.helpers.logs import best, log, progress, saved
 from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import finish, signals_at
@@ -61,6 +61,22 @@ def test_a_run_that_is_complete_has_nothing_to_do(finished, tmp_path):
     assert names(finished / "cv") == before
 
 
+def test_epochs_may_be_fractions(small_text, tmp_path):
+    """Half an epoch of 57 iterations is 28 of them, and the least is one; the rate decays where an epoch ends."""
+    flags = [*SMALL, "-data_dir", small_text, "-learning_rate_decay_after", 1.5]
+    whole = finish(folder_in(tmp_path, "whole"), *flags, "-max_epochs=2")
+    first = finish(folder_in(tmp_path, "parts"), *flags, "-max_epochs=0.5")
+    assert progress(first.out)[-1].startswith("28/28 (epoch 0.491), ") and "epoch0.49" in saved(first.out)[0]
+    second = finish(tmp_path / "parts", "-resume=cv", "-max_epochs=2")
+    assert "continuing with max_epochs=2 instead of 0.5\n" in second.out
+    steps = [line.replace("/28 ", "/114 ") for run in (first, second) for line in log([run.out]).values()]
+    assert steps == [*log([whole.out]).values()]
+    decays = [number for number, line in enumerate(progress(whole.out)) if line.startswith("decayed")]
+    assert decays == [2 * EPOCH - 1]
+    least = finish(folder_in(tmp_path, "least"), *flags, "-max_epochs=0.00047")
+    assert list(log([least.out])) == [1] and len(names(tmp_path / "least" / "cv")) == 1
+
+
 CHANGEABLE = {
     "print_every": 2,
     "eval_val_every": 20,
@@ -70,7 +86,7 @@ CHANGEABLE = {
     "learning_rate": 0.001,
     "learning_rate_decay": 0.5,
     "learning_rate_decay_after": 3,
-    "max_loss_ratio": 9.0,
+    "max_loss_ratio": 9,
     "early_stop": 50,
     "preview": 5,
     "log_csv": "figures.csv",

@@ -53,9 +53,15 @@ def whole(low: int, high: int = LARGEST_WHOLE) -> Kind:
     return Kind(int, lambda x: type(x) is int and low <= x <= high, wanted, "N")
 
 
-def real(accepts: Callable[[float], bool], wanted: str) -> Kind:
+def real(accepts: Callable[[float], bool], wanted: str, read: Callable[[str], float] = float) -> Kind:
     """Finite numbers that `accepts` approves; `wanted` describes them."""
-    return Kind(float, lambda x: type(x) in (int, float) and math.isfinite(x) and accepts(x), wanted, "X")
+    return Kind(read, lambda x: type(x) in (int, float) and math.isfinite(x) and accepts(x), wanted, "X")
+
+
+def number(word: str) -> int | float:
+    """Reads a number, as an int if it is whole, so that it is shown as it was written."""
+    value = float(word)
+    return int(value) if abs(value) < 2**53 and value.is_integer() else value
 
 
 def choice(*names: str) -> Kind:
@@ -73,7 +79,7 @@ MEANT = {  # flags of other programs, and ours that mean the same, if there is o
     "-temp": "-temperature", "-rnn_type": "-model", "-checkpoint_every": "-eval_val_every", "-input_h5": "-data_dir",
     "-start_text": "-primetext", "-n": "-length", "-lr": "-learning_rate", "-checkpoint": "-init_from",
     "-read_start_text": "-primetext_file", "-hide_start_text": "", "-stop_on_newline": r"-stop '\n'",
-    "-losslog": "-log_csv", "-max_iters": "-max_epochs", "-min_freq": "",
+    "-losslog": "-log_csv", "-max_iters": "-max_epochs, in passes over the text", "-min_freq": "",
 }  # fmt: skip
 
 
@@ -143,7 +149,7 @@ class Flags(argparse.ArgumentParser):
                 if name not in known:
                     (near,) = difflib.get_close_matches(name, known, n=1) or [""]
                     meant = MEANT.get(name, near)
-                    hint = f" (did you mean {meant}?)" if meant.split(" ")[0] in known else ""
+                    hint = f" (did you mean {meant}?)" if re.split("[ ,]", meant)[0] in known else ""
                     first = " (the checkpoint is the first argument)" * (name == "-checkpoint")
                     self.error(f"there is no flag {name}{hint or first}")
                 given.add(known[name].dest)
