@@ -35,7 +35,7 @@ from util.training.build import find_input, make_trainer, must_agree
 from util.training.log import RunLog
 from util.training.processes import Processes
 from util.training.record import WrongLoss
-from util.training.report import preview, report_end, tell_sizes, telling_what_is_left
+from util.training.report import FIRST_PREVIEWS, preview, report_end, tell_sizes, telling_what_is_left
 from util.training.resume import saved_options, starting_point
 from util.training.tables import tables_of
 
@@ -90,7 +90,7 @@ def flags() -> Flags:
     add("savefile", STRING, "", "name to put into the names of checkpoints; by default that of the cell", role=PACE)
     add("save_every", whole(0), 0, "iterations between checkpoints that the next one replaces; 0 = none", role=PACE)
     add("keep", whole(0), 0, "keep only this many of the best checkpoints, and the newest; 0 = keep all", role=PACE)
-    shown = "characters to print after each validation as the model writes them, on a terminal or if given; 0 = none"
+    shown = "characters to write at iterations 100, 300 and after validations, by default on a terminal only; 0 = none"
     add("preview", whole(0), 200, shown, role=CALL)
     add("log_csv", STRING, "", "CSV file to write the figures of each log line to; - = standard output", role=CALL)
     add("tensorboard", STRING, "", "folder to write the same figures to, for TensorBoard", role=CALL)
@@ -117,26 +117,32 @@ def main() -> int:
         folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep)
         folder.check_writable()
 
+        def checkpoint() -> Checkpoint:
+            run = trainer.state_dict(text.sha256)
+            return Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **run)
+
         def save() -> None:
             trainer.check_finite()
-            run = trainer.state_dict(text.sha256)
-            checkpoint = Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **run)
-            folder.save(checkpoint)
-            preview(checkpoint, options, trainer.stop)
+            folder.save(checkpoint())
+
+        def show() -> None:
+            preview(checkpoint(), options, trainer.stop)
 
         iterations = max(1, math.floor(options.max_epochs * batches.split_sizes[TRAIN]))
         tell_sizes(len(text.indices), trainer, iterations)
         with trainer.stop as stop, closing(RunLog(trainer, iterations, tables)) as run_log:
             start.take_over(folder)  # only now, since a log that another run writes to refuses this one
             with telling_what_is_left(folder):
-                learn(trainer, iterations, save, run_log)
+                learn(trainer, iterations, save, show, run_log)
                 if trainer.stopping and folder.tried < trainer.iteration:
                     save()
             report_end(trainer, folder, iterations)
     return stop.exit_status
 
 
-def learn(trainer: Trainer, iterations: int, save: Callable[[], None], run_log: RunLog) -> None:
+def learn(
+    trainer: Trainer, iterations: int, save: Callable[[], None], show: Callable[[], None], run_log: RunLog
+) -> None:
     """Runs the loop: an iteration, then whatever is due after it. Raises WrongLoss if the loss goes wrong."""
     options = trainer.options
 
@@ -149,6 +155,7 @@ def learn(trainer: Trainer, iterations: int, save: Callable[[], None], run_log: 
     if trainer.lacks_validation and validation_is_due():  # which was cut short when the run stopped
         trainer.validate()
         save()
+        show()
     while trainer.iteration < iterations and not trainer.stopping:
         if trainer.is_out_of_patience:
             log(f"no improvement in the last {options.early_stop} validations; stopping early")
@@ -166,6 +173,8 @@ def learn(trainer: Trainer, iterations: int, save: Callable[[], None], run_log: 
         is_saved, is_printed = trainer.validated or due(options.save_every), due(options.print_every)
         if is_saved:
             save()
+        if trainer.validated or trainer.iteration in FIRST_PREVIEWS:
+            show()
         run_log.add(record, to_print=is_printed, to_tables=is_printed or is_saved or validation_is_due())
 
 

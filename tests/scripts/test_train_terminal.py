@@ -8,6 +8,7 @@ import sys
 import termios
 import threading
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.helpers.checkpoints import checkpoints, same
 from tests.helpers.folders import names
 from tests.helpers.inputs import EPOCH, SMALL
 from tests.helpers.logs import log, saved
-from tests.helpers.runs import all_of, finish, signals_at
+from tests.helpers.runs import Run, all_of, finish, signals_at
 from tests.helpers.scripts import run
 
 
@@ -40,19 +41,36 @@ def test_a_preview_is_what_sample_writes_and_the_run_does_not_notice(flags, fini
 @pytest.mark.parametrize("piped", [False, True])
 def test_a_terminal_shows_the_time_a_preview_and_a_bar_unless_the_log_comes_through_a_pipe(piped, flags, tmp_path):
     """As `| tee log` does."""
+    run_, text = finish_on_terminal(tmp_path, *flags, piped=piped)
+    assert (run_.status, text.count(" it writes -----")) == (0, 2), text
+    assert re.search(r"about 0 minutes to go on cpu; -print_every 100 prints fewer lines", text)
+    assert ("characters/s" in text) != piped
+
+
+def test_a_terminal_shows_what_the_model_writes_before_it_is_validated_and_the_run_does_not_notice(flags, tmp_path):
+    more = [*flags, "-max_epochs=6", "-eval_val_every=1000", "-dropout=0.5", "-save_every=100", "-preview=70"]
+    (tmp_path / "quiet").mkdir()
+    quiet = finish(tmp_path / "quiet", *more, "-preview=0")
+    noisy, text = finish_on_terminal(tmp_path, *more, piped=True)
+    assert (quiet.status, noisy.status, "it writes" in quiet.err) == (0, 0, False)
+    shown = re.findall(r"-- at epoch (\S+) it writes -+\n(.*?)\n-----\n", text.replace("\r", ""), re.S)
+    assert [epoch for epoch, _ in shown] == [f"{i / EPOCH:.2f}" for i in (100, 300, 6 * EPOCH)]
+    without, with_it = (checkpoints(folder / "cv") for folder in (tmp_path / "quiet", tmp_path))
+    assert without.keys() == with_it.keys() and all(same(without[name], with_it[name]) for name in without)
+
+
+def finish_on_terminal(cwd: Path, *flags: object, piped: bool = False) -> tuple[Run, str]:
+    """Returns a run that has ended and what a terminal showed of it, on which standard error is."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 120))
     shown: list[bytes] = []
     reader = threading.Thread(target=lambda: shown.extend(iter(partial(read, ours), b"")))
     reader.start()
-    run_ = finish(tmp_path, *flags, prepare=partial(on_terminal, os.ttyname(theirs), piped))
+    run_ = finish(cwd, *flags, prepare=partial(on_terminal, os.ttyname(theirs), piped))
     os.close(theirs)
     reader.join()
     os.close(ours)
-    text = b"".join(shown).decode()
-    assert (run_.status, text.count(" it writes -----")) == (0, 2), text
-    assert re.search(r"about 0 minutes to go on cpu; -print_every 100 prints fewer lines", text)
-    assert ("characters/s" in text) != piped
+    return run_, b"".join(shown).decode()
 
 
 def read(descriptor: int) -> bytes:

@@ -6,7 +6,7 @@ import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ from util.training.processes import LostProcess
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
+
+FIRST_PREVIEWS = (100, 300)  # iterations after which one sees that the model learns, long before a validation
 
 
 def tell_sizes(characters: int, trainer: Trainer, iterations: int) -> None:
@@ -40,11 +42,11 @@ def tell_sizes(characters: int, trainer: Trainer, iterations: int) -> None:
 
 def preview(checkpoint: Checkpoint, options: Namespace, stop: StopSignals) -> None:
     """Shows what the model writes by now, on a terminal or if asked to: what sample.py writes from its checkpoint."""
-    validated = checkpoint.iteration in checkpoint.val_losses
-    if rank().first and validated and options.preview and (sys.stderr.isatty() or "preview" in options.given):
-        text = sample_text(checkpoint, options.preview, interrupted=lambda: bool(stop.received))
-        for line in (f"----- at epoch {checkpoint.epoch:.2f} it writes -----", *text.split("\n"), "-----"):
-            tell(line)
+    if rank().first and options.preview and (sys.stderr.isatty() or "preview" in options.given):
+        with suppress(UserError):  # if the model is not a number any more, which ends the run, shown or not
+            text = sample_text(checkpoint, options.preview, interrupted=lambda: bool(stop.received))
+            for line in (f"----- at epoch {checkpoint.epoch:.2f} it writes -----", *text.split("\n"), "-----"):
+                tell(line)
 
 
 @contextmanager
