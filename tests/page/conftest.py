@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.inputs import numbers
+from tests.helpers.pages import LSTM
 from tests.helpers.scripts import run_here
 
 ARGUMENTS = (
@@ -64,7 +65,7 @@ def opened(browser) -> Iterator[Callable]:
 def made(tmp_path_factory) -> Callable[..., Path]:
     """made(checkpoint, *flags): the page that visualize.py makes; the same page for the same arguments.
 
-    It shows a text of numbers, unless -file says otherwise.
+    It shows a text of numbers, unless -file or -data_dir says otherwise.
     """
     pages: dict[tuple, Path] = {}
     text = tmp_path_factory.mktemp("text") / "numbers.txt"
@@ -73,10 +74,15 @@ def made(tmp_path_factory) -> Callable[..., Path]:
     def made(*arguments: object) -> Path:
         if arguments not in pages:
             page = tmp_path_factory.mktemp("page") / "x.html"
-            named = any(str(argument).startswith("-file") for argument in arguments)
+            named = any(str(argument).startswith(("-file", "-data_dir")) for argument in arguments)
             done = run_here("visualize.py", *arguments, *([] if named else [f"-file={text}"]), f"-output={page}")
             assert done.returncode == 0, done.stderr
             pages[arguments] = page
         return pages[arguments]
 
     return made
+
+
+@pytest.fixture
+def page(made, opened):
+    return opened(made(LSTM, "-length=1500"))

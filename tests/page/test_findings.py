@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from util.page import facts
-from util.page.findings import centered_ranks, find_cells, strengths
+from util.page.findings import centered_ranks, find_cells, is_common, strengths
 
 FACTS = facts.NUMBERS | facts.CONDITIONS
 
@@ -106,6 +106,17 @@ def test_rare_facts_are_left_out_and_one_passage_says_nothing():
     assert "inside quotation marks" in names
     assert not names & {"a digit", "inside a tag", "inside a comment", "depth of brackets", "indentation of the line"}
     assert find_cells(passages[:1], cells[:800]) == [] == find_cells([], np.zeros((0, 3)))
+
+
+def test_what_is_true_nearly_always_is_as_rare_as_what_never_is():
+    values = np.zeros(4000)
+    for count, spread, common in ((40, 100, True), (21, 100, True), (19, 100, False), (40, 1, False)):
+        values[:] = 0
+        values[1000 : 1000 + count * spread : spread] = 3  # a number that is not 0 counts as true
+        assert is_common(values[:4000]) == is_common(1 - np.sign(values)) == common
+    for runs in (7, 8):
+        values = np.tile([0, 0, 5], runs)
+        assert is_common(np.append(values, 0)) == (runs == 8)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.shapes import parameter_shapes
 from tests.helpers.checkpoints import log_probs
 from tests.helpers.inputs import GOLDEN, numbers
+from tests.helpers.pages import save_random_model
 from tests.helpers.scripts import run_here
-from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint, save_checkpoint
 from util.page.reading import SHOWN
 
@@ -56,13 +55,8 @@ def test_log_probabilities_and_the_original_s_texts(name, half, made, opened):
 
 @pytest.mark.parametrize("cell", SHOWN)
 def test_every_cell_that_the_page_has_is_that_of_cells_py(cell, made, opened, tmp_path):
-    """Random weights, and layers of a size that is not a multiple of four."""
-    random, known = np.random.default_rng(1), load_checkpoint(GOLDEN / "lstm.t7").vocabulary
-    options = {"model": cell, "rnn_size": 5, "num_layers": 3, "batch_size": 1, "seq_length": 1, "dropout": 0.0}
-    shapes = parameter_shapes(len(known), 5, 3, cell)
-    parameters = {name: random.uniform(-1, 1, shape) for name, shape in shapes.items()}
-    checkpoint = Checkpoint(options, known, parameters, 0, 0.0, np.zeros(0), {}, None)
-    save_checkpoint(checkpoint, tmp_path / "x.pt")
+    known = load_checkpoint(GOLDEN / "lstm.t7").vocabulary
+    checkpoint = save_random_model(tmp_path / "x.pt", known, cell, layers=3, largest=1)
     page, indices = opened(made(tmp_path / "x.pt")), known.encode(TEXT)
     read = "indices => { charRNN.reset(); return indices.map((index) => Array.from(charRNN.step(index))); }"
     assert np.abs(np.array(page.evaluate(read, indices)) - log_probs(checkpoint, indices)).max() < 1e-12

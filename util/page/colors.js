@@ -10,9 +10,9 @@ function mostBits(V) {
   return V < 500 ? 8 : 16;
 }
 
-/** The class of a character with a surprise in bits, on a scale up to `most`. */
+/** The class of a character with a surprise in bits (or NaN), on a scale up to `most`. */
 function surpriseClass(bits, most) {
-  return "s" + Math.round(Math.min(1, bits / most) * SHADES);
+  return isNaN(bits) ? "first" : "s" + Math.round(Math.min(1, bits / most) * SHADES);
 }
 
 /** The class of a cell with this value, -1 to 1. */

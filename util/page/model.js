@@ -35,11 +35,13 @@ class Network {
   reset() {
     for (const { h, c, cells } of this.layers) for (const array of [h, c, cells]) array.fill(0);
     this.logProbs.fill(-Math.log(this.model.V)); // before any input all characters are equally likely
+    this.isFresh = true;
   }
 
   /** Feeds a character; returns the log-probabilities of the next one (V), overwritten by the next call. */
   step(index) {
     const { model, layers, logProbs } = this;
+    this.isFresh = false;
     let below = null;
     for (const layer of layers) {
       const { gates, weights: { i2h, bias } } = layer;

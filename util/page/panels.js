@@ -52,7 +52,7 @@ function showPrediction(panel, reading, position, alphabet) {
   let sentence = ` was ${percent(share)} likely: ${bits.toFixed(bits < 10 ? 2 : 1)} bits of surprise.`, rows = [];
   if (index < 0) {
     sentence = " is no character of this model; the network passes over it.";
-  } else if (reading.starts.has(position)) {
+  } else if (isNaN(bits)) {
     sentence = ` begins a passage: before it, all ${reading.model.V} characters are equally likely.`;
   } else {
     rows = reading.expected(position);

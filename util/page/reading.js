@@ -14,7 +14,7 @@ class Reading {
     this.indices = []; // -1 for a character that the model does not know
     this.starts = new Set(); // where passages begin, each read from a zero state
     this.length = 0; // characters read so far
-    this.surprises = new Float32Array(size); // in bits
+    this.surprises = new Float32Array(size); // in bits; NaN where nothing was expected
     this.top = new Uint32Array(size * TOP); // the most likely characters, the likeliest first, and their probabilities
     this.odds = new Float32Array(size * TOP);
     this.cells = new Int16Array(size * network.cells.length);
@@ -41,7 +41,7 @@ class Reading {
     }
     const position = this.length++, index = this.indices[position], { network, cells } = this;
     if (this.starts.has(position)) network.reset();
-    this.surprises[position] = index < 0 ? NaN : -network.logProbs[index] / Math.LN2;
+    this.surprises[position] = index < 0 || network.isFresh ? NaN : -network.logProbs[index] / Math.LN2;
     const left = network.logProbs.slice();
     for (let k = position * TOP; k < (position + 1) * TOP; k++) {
       this.top[k] = mostLikely(left);

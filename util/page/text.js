@@ -73,7 +73,7 @@ class TextView {
     for (let at = from; at < reading.length; at++) {
       if (reading.indices[at] < 0) continue;
       if (cell !== null) spans[at].className = cellClass(reading.cell(at, cell));
-      else spans[at].className = reading.starts.has(at) ? "first" : surpriseClass(reading.surprises[at], most);
+      else spans[at].className = surpriseClass(reading.surprises[at], most);
     }
   }
 

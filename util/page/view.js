@@ -58,9 +58,9 @@ function proceed() {
   slice();
 }
 
-function summary({ indices, surprises, starts }) {
+function summary({ indices, surprises, starts, length }) {
   const parts = [count(indices.length, unit) + (starts.size > 1 ? ` in ${starts.size} passages` : "")];
-  const predicted = surprises.filter((_, at) => indices[at] >= 0 && !starts.has(at));
+  const predicted = surprises.subarray(0, length).filter((bits) => !isNaN(bits));
   if (predicted.length) {
     const mean = sumOf(predicted) / predicted.length;
     parts.push(`${mean.toFixed(2)} bits of surprise a ${unit} (${(mean * Math.LN2).toFixed(3)} nats)`);

@@ -1,0 +1,145 @@
+"""The page's functions by themselves, without a network: how numbers, characters, facts and gates are shown."""
+
+from collections.abc import Callable
+
+import pytest
+
+from util.page.page import FOLDER, SCRIPTS
+
+
+@pytest.fixture(scope="module")
+def js(browser) -> Callable:
+    """js(expression, x): the value of an expression in x, with everything in scope but the page itself."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_content("<div id='text' style='width: 800px; white-space: pre-wrap'></div><div id='other'></div>")
+    source = "\n".join((FOLDER / f"{part}.js").read_text("utf-8") for part in SCRIPTS if part != "view")
+    yield lambda expression, x=None: page.evaluate(f"x => {{ {source}\n return {expression}; }}", x)
+    context.close()
+
+
+def test_numbers(js):
+    shares = {1: "100%", 0.5: "50%", 0.0997: "10%", 0.0994: "9.9%", 0.001: "0.1%", 0.0009: "< 0.1%", 0: "< 0.1%"}
+    assert js("x.map(percent)", list(shares)) == list(shares.values())
+    values = {-1: "-1.00", -0.0051: "-0.01", -0.001: "0.00", 0: "0.00", 0.126: "0.13", 1: "1.00"}
+    minus = [shown.replace("-", "\N{MINUS SIGN}") for shown in values.values()]
+    plus = [shown if value <= -0.005 else f"+{shown}" for value, shown in zip(values, minus)]
+    assert js("x.map((value) => digits(value))", list(values)) == minus
+    assert js("x.map((value) => digits(value, '+'))", list(values)) == plus
+    assert js("[0, 127, 128, 300].map((cell) => cellName(cell, 128))") == [
+        "layer 1, cell 1", "layer 1, cell 128", "layer 2, cell 1", "layer 3, cell 45",
+    ]  # fmt: skip
+    assert js("[0, 0.25, 1].map((share) => shareBar(share).firstChild.style.width)") == ["0%", "25%", "100%"]
+
+
+def test_the_scales_of_colors(js):
+    assert js("[-2, -1, -0.5, 0, 0.013, 1, 3].map(cellClass)") == ["d0", "d0", "d20", "d40", "d41", "d80", "d80"]
+    assert js("[NaN, 0, 4, 8, 9].map((bits) => surpriseClass(bits, 8))") == ["first", "s0", "s20", "s40", "s40"]
+    assert js("[4, 16].map((bits) => surpriseClass(bits, mostBits(500)))") == ["s10", "s40"]
+    ticks = "(() => { const [a, b] = [make('ol'), make('ol')]; showTicks(a, b, mostBits(x));"
+    ticks += "return [a, b].map((list) => Array.from(list.children, (tick) => tick.textContent)); })()"
+    bits, likely = js(ticks, 499)
+    assert bits == [*"01234567", "8+ bits"]
+    assert likely == ["certain", "50%", "25%", "13%", "6.3%", "3.1%", "1.6%", "0.8%", "0.4% likely"]
+    bits, likely = js(ticks, 500)
+    assert bits == ["0", "2", "4", "6", "8", "10", "12", "14", "16+ bits"]
+    assert likely[-2:] == ["< 0.1%", "< 0.1% likely"]
+    mixed = js("[0, 0.1, 0.5, 1].map((share) => between(['a', 'b', 'c'], share))")
+    parts = [("b", 0, "a"), ("b", 20, "a"), ("c", 0, "b"), ("c", 100, "b")]
+    assert mixed == [f"color-mix(in oklab, var(--{after}) {part}%, var(--{one}))" for after, part, one in parts]
+
+
+def test_characters(js):
+    """Their names in a label, and a byte model's from a typed text and back."""
+    names = {" ": "␣", "\n": "↵", "\t": "→", "\r": "␍", "\0": "␀", "\x7f": "␡", "a": "a", "é": "é", "😀": "😀"}
+    names |= {"\u0301": "◌\u0301", **{c: f"{ord(c):04X}" for c in "\u00a0\u200d\u2028\ufeff\ue000"}}
+    assert js("x.map((c) => new Alphabet(x, false).name(c))", list(names)) == list(names.values())
+    names = {"a": "a", " ": "␣", "\n": "↵", "\x1b": "␛", "\xe9": "E9", "\xff": "FF"}
+    assert js("x.map((c) => new Alphabet(x, true).name(c))", list(names)) == list(names.values())
+
+    def of(is_bytes: bool, method: str, *arguments: object) -> list:
+        each = f"x.map((argument) => new Alphabet(['a', '\\x80', '😀'], {str(is_bytes).lower()}).{method}(argument))"
+        return js(each, list(arguments))
+
+    typed, as_bytes = "aé😀", "aé😀".encode().decode("latin-1")
+    assert of(False, "split", typed) == [list(typed)] and of(True, "split", typed) == [list(as_bytes)]
+    assert of(False, "join", list(typed)) == [typed]
+    assert of(True, "join", list(as_bytes), list("\xef\xbb\xbfa\xff")) == [typed, "\ufeffa\ufffd"]
+    assert of(False, "index", *"b😀a") == [-1, 2, 0]
+    assert of(True, "continues", *"\x7f\x80\xbf\xc0") == [False, True, True, False]
+    assert not any(of(False, "continues", *"\x7f\x80\xbf\xc0"))
+
+
+def test_the_prediction_at_the_cursor(js):
+    """In words, and as bars: the likeliest characters, and the one that was there."""
+    shown = """(() => {
+        const reading = { indices: [1, 4, -1, 0], characters: ["b", "e", "?", "a"],
+            surprises: [NaN, 3, NaN, 12.345], model: { V: 5 }, expected: () => [[0, 0.5], [1, 0.25], [2, 0.2]] };
+        const panel = document.getElementById("other");
+        showPrediction(panel, reading, x, new Alphabet(["a", "b", " ", "d", "e"], false));
+        const rows = [...panel.querySelectorAll("li")].map((row) => [row.className, ...Array.from(row.children,
+            (part) => part.firstChild.style?.width || part.textContent)]);
+        return [panel.querySelector("p").textContent, rows];
+    })()"""
+    sentences = (
+        "b begins a passage: before it, all 5 characters are equally likely.",
+        "e was 13% likely: 3.00 bits of surprise.",
+        "? is no character of this model; the network passes over it.",
+        "a was < 0.1% likely: 12.3 bits of surprise.",
+    )
+    rows = [["", "a", "50%", "50%"], ["", "b", "25%", "25%"], ["", "␣", "20%", "20%"]]
+    found = [js(shown, position) for position in range(4)]
+    assert [sentence for sentence, _ in found] == list(sentences)
+    actual = ["actual", "e", "12.5%", "13%"]
+    assert [bars for _, bars in found] == [[], [*rows, actual], [], [["actual", *rows[0][1:]], *rows[1:]]]
+
+
+def test_rows_of_facts(js):
+    fact = {"name": "a digit", "is_number": False, "rises": False, "cell": 30, "score": 0.875, "base": 0.0997,
+            "chance": 0.5, "pair": 0.75, "found": True}  # fmt: skip
+    facts = [
+        fact,
+        fact | {"name": "x", "is_number": True, "score": -0.5, "base": 12.34, "pair": -0.001, "found": False},
+    ]
+    table = """(() => {
+        const table = make("table");
+        showFacts(table, x, 24);
+        return Array.from(table.querySelectorAll("tr"), (row) => [row.parentNode.className, row.dataset.cell,
+            row.querySelector(".share span")?.style.width, ...Array.from(row.cells, (cell) => cell.textContent)]);
+    })()"""
+    weak = "no more than chance or the last two characters tell"
+    expected = [
+        ["", "30", "75%", "a digitlayer 2, cell 7", "↓ 0.88", "0.75", "0.50", "10%"],
+        ["weak", None, None, weak],
+        ["weak", "30", "50%", "xlayer 2, cell 7", "\N{MINUS SIGN}0.50", "0.00", "0.50", "⌀ 12.3"],
+    ]
+    assert js(table, facts) == expected
+    assert js(table, facts[:1]) == expected[:1] and js(table, facts[1:]) == expected[1:]
+    up = [{**fact, "rises": True, "score": 0.4}]  # worse than chance: an empty bar
+    assert js(table, up) == [["", "30", "0%", "a digitlayer 2, cell 7", "0.40", *expected[0][5:]]]
+
+
+def test_gates_are_counted_where_they_are_nearly_closed_or_open(js):
+    """Those that go through tanh on the scale of the others."""
+    layer = "{ gates: [0.05, 0.1, 0.5, 0.9, 0.95, -0.85, -0.75, 0.5, 0.75, 0.85], tanhFrom: 5 }"
+    counted = js(f"""(() => {{
+        const reading = {{ steps: 0, low: Array(20).fill(0), high: Array(20).fill(0),
+            network: {{ layers: [{layer}, {layer}] }} }};
+        Reading.prototype.countGates.call(reading);
+        return [reading.low, reading.high, reading.steps];
+    }})()""")
+    assert counted == [[1, 0, 0, 0, 0, 1, 0, 0, 0, 0] * 2, [0, 0, 0, 0, 1, 0, 0, 0, 0, 1] * 2, 1]
+
+
+def test_blocks_of_the_text(js):
+    """They end at a line's end or, if there is none for long, between two characters, never within one's bytes."""
+    blocks = """(() => {
+        const alphabet = new Alphabet([], true), characters = alphabet.split(x), pane = document.getElementById("text");
+        const reading = { characters, starts: new Set([0, characters.length - 3]), indices: characters.map(() => 0),
+            length: 0, model: { V: 256 } };
+        new TextView(pane, alphabet).start(reading);
+        return Array.from(pane.children, (block) => [block.children.length, block.dataset.passage ?? ""]);
+    })()"""
+    text = "a" + "é" * 1500 + "\n" + ("x" * 299 + "\n") * 3 + "end"
+    afresh = "the network begins afresh"
+    assert js(blocks, text) == [[2001, ""], [1001, ""], [600, ""], [300, ""], [3, afresh]]

@@ -1,0 +1,81 @@
+"""The page where it is hard: hostile texts and vocabularies, injected scripts, narrow screens and paper."""
+
+import pytest
+
+from model.stepper import Stepper
+from tests.helpers.pages import LSTM, classes, colors, contrast, cursor, finished, save_random_model
+from util.checkpoint.store import load_checkpoint
+from util.sampling.writing import sample_text
+from util.text.vocabulary import Vocabulary
+
+HOSTILE = (
+    '</script><script>alert(1)</script><!--\u2028\u2029\x00\t\r\n"a" \\u003c ${x} $title <img src=x onerror=alert(2)> '
+    "😀👨‍👩‍👧 שלום مرحبا e\u0301 \u202eevil\u202c\u200b\ufeff\x1b[31m\x7f道可道\n"
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "bytes"])
+def test_hostile_texts_and_vocabularies(encoding, tmp_path, made, opened):
+    is_bytes = encoding == "bytes"
+    vocabulary = "".join(map(chr, range(256))) if is_bytes else "".join(sorted(set(HOSTILE)))
+    (tmp_path / "x.txt").write_bytes(HOSTILE.encode() + b"\xff\xe2\x82" * is_bytes)
+    path = tmp_path / "<img src=x onerror=alert(3)>$title&amp;.pt"
+    save_random_model(path, Vocabulary(vocabulary, encoding))
+    page = opened(made(path, f"-file={tmp_path / 'x.txt'}"))
+    assert page.title() == page.inner_text("#name") == path.stem
+    assert page.evaluate("charRNN.vocabulary") == list(vocabulary)
+    assert page.evaluate("document.querySelectorAll('img, script').length") == 2  # the content and the program
+    shown = page.eval_on_selector_all("#text span", "spans => spans.map((s) => s.textContent || s.dataset.mark || '')")
+    unseen = {"\u2028": "2028", "\u2029": "2029", "\0": "␀", "\r": "␍", "\u200d": "200D", "\u202e": "202E",
+              "\u202c": "202C", "\u200b": "200B", "\ufeff": "FEFF", "\x1b": "␛", "\x7f": "␡"}  # fmt: skip
+    expected = [unseen.get(c, c) for c in HOSTILE]
+    if is_bytes:
+        expected = [part for c in HOSTILE for part in [unseen.get(c, c)] + ["·"] * (len(c.encode()) - 1)]
+        expected += ["FF", "E2", "82"]
+    assert shown == expected
+    assert "unknown" not in classes(page)
+    written = page.evaluate("charRNN.write({length: 50, primetext: '道'})")
+    step = Stepper({n: a.astype(float) for n, a in load_checkpoint(path).parameters.items()}, 2, "gru")
+    assert written == sample_text(load_checkpoint(path), 50, "道", step=step)
+
+
+def test_requests_and_injected_scripts_come_to_nothing(made, browser):
+    context = browser.new_context()
+    page, complaints = context.new_page(), []
+    page.goto(made(LSTM, "-length=1500").as_uri())
+    policy = page.get_attribute("meta[http-equiv=Content-Security-Policy]", "content")
+    assert policy.startswith("default-src 'none'; script-src 'sha256-") and "unsafe" not in policy
+    page.on("console", lambda message: complaints.append(message.text))
+    page.evaluate("""() => {
+        document.body.insertAdjacentHTML("beforeend", "<img src='https://x.invalid/i' onerror='globalThis.ran = 1'>");
+        document.body.append(Object.assign(document.createElement("script"), { textContent: "globalThis.ran = 1" }));
+        fetch("https://x.invalid/f").catch(() => 0);
+    }""")
+    page.wait_for_timeout(200)
+    assert page.evaluate("globalThis.ran") is None
+    assert len(complaints) >= 3 and all("Content Security Policy" in complaint for complaint in complaints)
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_screen_and_paper(scheme, made, opened):
+    options = {"viewport": {"width": 360, "height": 640}, "color_scheme": scheme, "has_touch": True}
+    page = opened(made(LSTM, "-length=1500"), **options)
+    ((ink, paper),) = colors(page, "#text")
+    assert (sum(ink) > sum(paper)) == (scheme == "dark") and abs(sum(ink) - sum(paper)) > 500
+    found = colors(page, "#text span")
+    assert len({tuple(paper) for _, paper in found}) > 20
+    for ink, paper in found:
+        assert contrast(ink, paper) > 3.5, (ink, paper)
+    for tab in ("write", "paste", "own"):
+        page.tap(f"#tab-{tab}")
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+    finished(page)
+    page.locator("#text span").nth(3).tap()
+    assert cursor(page) == 3
+    page.locator("#grids i >> nth=7").tap()  # the text that it colors comes into sight
+    assert abs(page.evaluate("document.getElementById('reader').getBoundingClientRect().top")) < 2
+    page.emulate_media(media="print")
+    assert page.eval_on_selector("#text", "e => e.scrollHeight <= e.clientHeight")  # all of it is there
+    ((ink, paper),) = colors(page, "#text")
+    assert sum(ink) < sum(paper)

@@ -1,0 +1,173 @@
+"""The page in use: what clicks, keys, tabs and forms do."""
+
+import re
+
+from tests.helpers.pages import LSTM, TEXT, classes, cursor, finished, paste, settled, text_of
+from util.checkpoint.store import load_checkpoint
+from util.sampling.writing import sample_text
+
+
+def test_a_click_holds_the_cursor_and_keys_move_it(page):
+    def after(*keys: str) -> int:
+        for key in keys:
+            page.keyboard.press(key)
+        return cursor(page)
+
+    spans = page.locator("#text span")
+    assert page.inner_text("#hold") == "a click holds it"
+    spans.nth(50).click()
+    settled(page)
+    assert page.inner_text("#hold") == "held; Esc lets it go" and page.locator("#text.held").count()
+    spans.nth(10).hover()
+    assert cursor(page) == 50 and after("ArrowRight", "ArrowRight", "ArrowLeft") == 51
+    page.evaluate("addEventListener('keydown', (event) => { globalThis.taken = event.defaultPrevented; })")
+    for modifier in ("Alt", "Control", "Meta"):  # with which the browser does something of its own
+        assert after(f"{modifier}+ArrowLeft") == 51 and not page.evaluate("taken")
+    column, end = 51 - TEXT.rindex("\n", 0, 51), TEXT.index("\n", 51)
+    assert after("ArrowDown") == min(end + column, TEXT.index("\n", end + 1))
+    assert TEXT.count("\n", 0, after("ArrowUp")) == TEXT.count("\n", 0, 51)
+    assert after("Home", "ArrowLeft") == 0 and after("End") == 1499 and after("ArrowUp") < 1499
+    settled(page)
+    after("Home")
+    settled(page)
+    assert "begins a passage" in page.inner_text("#prediction")
+    after("Escape")
+    settled(page)
+    assert page.inner_text("#hold") == "a click holds it" and not page.locator("#text.held").count()
+    spans.nth(30).click()
+    spans.nth(20).click()  # holds it there
+    spans.nth(25).hover()
+    assert cursor(page) == 20
+    spans.nth(20).click()  # lets it go
+    spans.nth(21).hover()
+    assert cursor(page) == 21
+
+
+def test_what_colors_the_text_is_chosen_by_clicks_and_arrow_keys(page):
+    def chosen(*keys: str) -> str:
+        for key in keys:
+            page.keyboard.press(key)
+        return page.inner_text("#by-cell")
+
+    def coloring() -> list[bool]:
+        shown = [page.is_visible(f"#{what}-legend") for what in ("surprise", "cell")]
+        assert shown == [page.get_attribute(f"#by-{what}", "aria-pressed") == "true" for what in ("surprise", "cell")]
+        return shown
+
+    assert chosen() == "a cell" and coloring() == [True, False] and page.inner_text("#value") == ""
+    page.click("#by-cell")
+    best = page.inner_text("#facts small >> nth=0")
+    assert chosen() == best and coloring() == [False, True]
+    page.click("#by-surprise")
+    assert chosen() == "a cell" and coloring() == [True, False]
+
+    page.evaluate(
+        "for (const grid of document.querySelectorAll('.grid')) grid.style.gridTemplateColumns = '1fr 1fr 1fr'"
+    )
+    page.focus(".grid >> nth=0")
+    assert chosen("ArrowRight") == "layer 1, cell 1" and page.input_value("#layer") == "0"  # none was chosen
+    assert chosen("ArrowRight", "ArrowDown") == "layer 1, cell 5"
+    assert chosen("ArrowUp", "ArrowLeft", "ArrowLeft") == "layer 1, cell 1"
+    page.focus(".grid >> nth=1")
+    assert chosen("ArrowDown") == "layer 2, cell 1"
+    assert chosen(*["ArrowDown"] * 8) == "layer 2, cell 24" and page.input_value("#layer") == "1"
+    page.focus("#plot")
+    assert [chosen(f"Arrow{way}") for way in ("Down", "Left", "Up")] == [f"layer 2, cell {k}" for k in (23, 22, 23)]
+    selected = page.eval_on_selector_all("[data-cell][aria-selected=true]", "all => all.map((one) => one.dataset.cell)")
+    assert set(selected) == {"46"} and len(selected) >= 2  # its square and its dot, perhaps its fact
+    page.click("#by-cell")
+    assert chosen() == "layer 2, cell 23"  # already
+    settled(page)
+    assert re.fullmatch(r"layer 2, cell 23: [+\N{MINUS SIGN}][01]\.\d\d", page.inner_text("#value"))
+    page.click("#plot circle >> nth=3")
+    assert chosen() == f"layer 2, cell {1 + int(page.get_attribute('#plot circle:last-child', 'data-cell')) - 24}"
+    page.click("#tab-write")
+    finished(page)
+    assert all(name.startswith("d") for name in classes(page))
+
+
+def test_tabs_keep_what_they_show(page):
+    own, status = text_of(page), page.inner_text("#status")
+    paste(page, "one")
+    page.focus("#tab-paste")
+    for key, tab in (("ArrowRight", "own"), ("ArrowLeft", "paste"), ("ArrowLeft", "write"), ("ArrowLeft", "own")):
+        page.keyboard.press(key)
+        finished(page)
+        tabs = page.eval_on_selector_all(
+            "[role=tab]",
+            """tabs => tabs.map((one) => one.id.slice(4)).filter((name, k) =>
+            tabs[k].getAttribute("aria-selected") === "true" && tabs[k].tabIndex === 0 && tabs[k].matches(":focus"))""",
+        )
+        assert tabs == [tab] and [page.is_visible(f"#form-{name}") for name in ("write", "paste")] == [
+            tab == "write", tab == "paste",
+        ]  # fmt: skip
+        if tab != "write":
+            assert text_of(page) == {"own": own, "paste": "one"}[tab]
+    assert page.inner_text("#status") == status
+
+
+def test_writing(page):
+    """It begins by itself, what it writes is sample.py's text, and it can be stopped."""
+    checkpoint = load_checkpoint(LSTM)
+    page.click("#tab-write")
+    finished(page)
+    assert text_of(page) == sample_text(checkpoint)
+    for name, value in (("primetext", "37 thirty"), ("temperature", "0.5"), ("length", "300"), ("seed", "7")):
+        page.fill(f"#{name}", value)
+    page.click("#go")
+    finished(page)
+    assert text_of(page) == sample_text(checkpoint, 300, "37 thirty", 0.5, 7)
+    page.fill("#primetext", "Qé")
+    page.click("#go")
+    assert "never seen “Q”, “C3”, “A9”" in page.inner_text("#status") and text_of(page) == ""
+    page.fill("#primetext", "")
+    page.fill("#length", "100000")
+    states = page.evaluate("""() => ["go", "tab-own", "tab-write", "go"].map((id) => {
+        document.getElementById(id).click();
+        return document.getElementById("go").textContent;
+    })""")
+    assert states == ["Stop", "Write", "Stop", "Write"]  # back in its tab, it went on until it was stopped
+    assert not page.is_visible("#progress") and page.inner_text("#status").startswith("Stopped. ")
+    assert float(re.search(r"([\d.]+) bits", page.inner_text("#status"))[1]) > 1
+    length = len(text_of(page))
+    page.wait_for_timeout(100)
+    assert 0 < length == len(text_of(page)) < 100_000
+
+
+def test_a_text_of_one_s_own(page):
+    paste(page, "one Q two\n\ttwenty")
+    assert text_of(page) == "one Q two\n\ttwenty"
+    assert [n for n, name in enumerate(classes(page)) if name == "unknown"] == [4, 10]
+    paste(page, "o")
+    assert page.inner_text("#status") == "1 byte."
+
+
+def test_up_and_down_go_to_the_nearest_character_of_the_next_line(page):
+    text = "one two three four\nsix\nnine ten eleven\n"
+    paste(page, text)
+    page.locator("#text span").nth(14).click()
+    page.mouse.move(0, 0)
+    short, third = text.index("\n", 19), text.index("nine")
+    found = []
+    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp", "ArrowUp", "ArrowUp"):
+        page.keyboard.press(key)
+        found.append(cursor(page))
+    assert found == [short, third + 3, third + 3, short, 3, 3]
+
+
+def test_a_long_text_is_cut_and_the_page_answers_while_it_reads(page):
+    page.click("#tab-paste")
+    page.evaluate("text => { document.getElementById('pasted').value = text; }", TEXT * 50)
+    still_reads, prediction, at = page.evaluate("""async () => {
+        document.querySelector("#form-paste button").click();
+        const progress = document.getElementById("progress"), spans = document.querySelectorAll("#text span");
+        while (progress.value <= 30 && !progress.hidden) await new Promise(requestAnimationFrame);
+        spans[30].click(); // which is ignored where the network has not read yet
+        const at = [...spans].findIndex((span) => span.hasAttribute("data-cursor"));
+        const prediction = document.getElementById("prediction");
+        while (!prediction.textContent.includes("likely") && !progress.hidden) await new Promise(requestAnimationFrame);
+        return [!progress.hidden, prediction.textContent, at];
+    }""")
+    assert still_reads and "likely" in prediction and at == 30
+    assert text_of(page) == (TEXT * 50)[:100_000]
+    assert page.inner_text("#status").startswith("Cut: the whole text has 123,550 bytes, more than fit here.")
