@@ -156,18 +156,29 @@ def test_up_and_down_go_to_the_nearest_character_of_the_next_line(page):
 
 
 def test_a_long_text_is_cut_and_the_page_answers_while_it_reads(page):
+    """A click on what the network has yet to read waits for it."""
     page.click("#tab-paste")
     page.evaluate("text => { document.getElementById('pasted').value = text; }", TEXT * 50)
-    still_reads, prediction, at = page.evaluate("""async () => {
+    seen = page.evaluate("""async () => {
         document.querySelector("#form-paste button").click();
-        const progress = document.getElementById("progress"), spans = document.querySelectorAll("#text span");
-        while (progress.value <= 30 && !progress.hidden) await new Promise(requestAnimationFrame);
-        spans[30].click(); // which is ignored where the network has not read yet
-        const at = [...spans].findIndex((span) => span.hasAttribute("data-cursor"));
-        const prediction = document.getElementById("prediction");
-        while (!prediction.textContent.includes("likely") && !progress.hidden) await new Promise(requestAnimationFrame);
-        return [!progress.hidden, prediction.textContent, at];
+        const progress = document.getElementById("progress"), spans = [...document.querySelectorAll("#text span")];
+        const prediction = document.getElementById("prediction"), seen = [];
+        const reads = () => !progress.hidden;
+        const look = (at) => seen.push([reads(), prediction.textContent, spans[at].hasAttribute("data-cursor")]);
+        const until = async (holds) => { while (!holds() && reads()) await new Promise(requestAnimationFrame); };
+        await until(() => progress.value > 30);
+        spans[30].click();
+        await until(() => prediction.textContent.includes("likely"));
+        look(30);
+        const ahead = progress.value + 15000;
+        spans[ahead].click();
+        await until(() => prediction.textContent.includes("not read"));
+        look(ahead);
+        await until(() => prediction.textContent.includes("likely"));
+        look(ahead);
+        return seen;
     }""")
-    assert still_reads and "likely" in prediction and at == 30
+    for (still_reads, prediction, here), word in zip(seen, ("likely", "not read this far yet", "likely"), strict=True):
+        assert still_reads and here and word in prediction
     assert text_of(page) == (TEXT * 50)[:100_000]
     assert page.inner_text("#status").startswith("Cut: the whole text has 123,550 bytes, more than fit here.")

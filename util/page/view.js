@@ -43,6 +43,7 @@ function proceed() {
     while (reading.length < reading.size && performance.now() < end) reading.advance();
     const complete = reading.length === reading.size;
     text.grow(from);
+    if (text.position >= from) draw();
     if (text.position < 0 && reading.length > (complete ? 0 : FIRST_POSITION)) {
       moveTo(Math.min(reading.length - 1, FIRST_POSITION));
     }
@@ -130,7 +131,7 @@ function go(by, layer) {
 
 /** What the pointer and the keys do with the cursor: a click holds it, another one on the same position releases it. */
 function moved(to, how) {
-  if (to >= reading.length || (how === "hover" && held)) return;
+  if (how === "hover" && (held || to >= reading.length)) return;
   if (how !== "hover") held = how === "key" || !(held && to === text.position);
   moveTo(to, how === "key");
 }
@@ -140,17 +141,21 @@ function moveTo(to, intoSight = false) {
   draw();
 }
 
-/** Redraws the panels, once before the next frame. */
+/** Redraws the panels, once before the next frame. Where the network has yet to read, they wait for it. */
 function draw() {
   cancelAnimationFrame(frame);
   frame = requestAnimationFrame(() => {
     if (text.position < 0) return;
+    byId("text").classList.toggle("held", held);
+    byId("hold").textContent = held ? "held; Esc lets it go" : "a click holds it";
+    if (text.position >= reading.length) {
+      byId("prediction").textContent = "The network has not read this far yet.";
+      return;
+    }
     showPrediction(byId("prediction"), reading, text.position, alphabet);
     squares.forEach((square, k) => { square.className = cellClass(reading.cell(text.position, k)); });
     const value = () => `${cellName(cell, model.H)}: ${digits(reading.cell(text.position, cell), "+")}`;
     byId("value").textContent = cell === null ? "" : value();
-    byId("text").classList.toggle("held", held);
-    byId("hold").textContent = held ? "held; Esc lets it go" : "a click holds it";
   });
 }
 
