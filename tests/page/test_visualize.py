@@ -72,7 +72,9 @@ def test_a_text_that_is_gone(tmp_path):
     """The page shows what the model writes itself, which is what sample.py prints."""
     shutil.copy(LSTM, tmp_path / "x.t7")
     done = run("visualize.py", "x.t7", "-length=1150", cwd=tmp_path)
-    assert done.stderr.startswith("the text of x.t7 is unknown, so the page") and "-file" in done.stderr
+    assert done.stderr.endswith(
+        "since the text of x.t7 is unknown; give its folder with -data_dir, or another text with -file\n"
+    )
     sampled = [run_here("sample.py", LSTM, "-verbose=0", "-length=1000", f"-seed={seed}").stdout for seed in (123, 124)]
     found = content(tmp_path / "x.html")
     assert found["passages"] == [sampled[0].decode()[:-1], sampled[1].decode()[:150]]

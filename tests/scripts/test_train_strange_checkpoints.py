@@ -75,13 +75,13 @@ def test_what_a_checkpoint_names_is_not_opened_before_its_digest_is_known(traini
     changes = {"training": None} if training == "none" else {}
     rewrite(halfway, tmp_path / "x.pt", options=options, **changes)
     opened = spy_on(secret, tmp_path)
-    where = "is unknown" if training == "none" else "is no longer in"
+    where = "is unknown" if training == "none" else "was not found in"
     refused(run("evaluate.py", "x.pt", "-gpuid=-1", cwd=tmp_path, prepare=opened), where)
     page = run("visualize.py", "x.pt", cwd=tmp_path, prepare=opened)
     assert page.returncode == 0 and where in page.stderr and "writes itself" in (tmp_path / "x.html").read_text()
     assert run("sample.py", "x.pt", "-output=out", "-length=5", cwd=tmp_path, prepare=opened).returncode == 0
     if training != "none":
-        refused_to_train(finish(tmp_path, "-resume", "x.pt", prepare=opened).done, "is no longer in", "-data_dir")
+        refused_to_train(finish(tmp_path, "-resume", "x.pt", prepare=opened).done, "was not found in", "-data_dir")
     assert names(secret) == {"passwd"} and not (tmp_path / "opened").exists()
     assert run("evaluate.py", "x.pt", "-gpuid=-1", "-split=val", "-data_dir", secret, cwd=tmp_path).returncode == 0
 

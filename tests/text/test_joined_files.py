@@ -156,7 +156,7 @@ def test_a_pattern_that_matches_nothing(tmp_path):
 def test_without_a_text_the_files_that_could_be_joined_are_proposed(tmp_path):
     write_parts(tmp_path)
     for call in (lambda: load_text(find_text(tmp_path), "utf-8"), lambda: find_text(tmp_path, "*.tex")):
-        with pytest.raises(UserError, match=r"; -files '\*\.txt' would join the files there in name order"):
+        with pytest.raises(UserError, match=r"or train on the files there, in name order, with -files '\*\.txt'"):
             call()
 
 

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from tests.helpers.inputs import SMALL, numbers
-from tests.helpers.refusals import refused_to_train
+from tests.helpers.refusals import refused, refused_to_train
 from tests.helpers.runs import Run, finish
-from tests.helpers.scripts import run
+from tests.helpers.scripts import become_nobody, run
 
 FLAGS = (*SMALL, "-data_dir", ".", "-max_epochs", 1)
 
@@ -61,6 +61,14 @@ def test_what_is_no_text_file_is_called_what_it_is(tmp_path):
     text.unlink()
     text.symlink_to("nowhere")
     refused_to_train(finish(tmp_path, *FLAGS).done, "input.txt is a link to a file that is not there")
+
+
+@pytest.mark.parametrize("mode", [0o311, 0o644])
+def test_a_folder_that_cannot_be_read_is_not_called_empty(mode, read_only_dir):
+    read_only_dir.chmod(mode)
+    for pattern in ("*", "*.txt"):
+        flags = (*SMALL, "-data_dir", read_only_dir, "-files", pattern)
+        refused(run("train.py", *flags, prepare=become_nobody), f"cannot read {read_only_dir}: permission denied")
 
 
 def test_encodings_and_archives_are_told_apart(tmp_path):

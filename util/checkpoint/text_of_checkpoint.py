@@ -54,22 +54,21 @@ def find_text_of(checkpoint: Checkpoint, data_dir: str) -> Source | None:
     return find_text(Path(data_dir), *(str(checkpoint.options.get(name, "")) for name in JOINING))
 
 
-def where_text_was(checkpoint: Checkpoint) -> str:
-    """Returns what is known of the place of a text that was not found, in words."""
-    stored = checkpoint.options.get("data_dir")
-    if not isinstance(stored, str) or not checkpoint.text_sha256:
-        return "unknown"
-    return f"no longer in {stored!r}"
+def text_is_missing(checkpoint: Checkpoint, path: Path, or_file: bool = True) -> str:
+    """Says that the text of the checkpoint at `path` was not found, and what to do; `or_file`: whether -file helps."""
+    stored, is_known = checkpoint.options.get("data_dir"), checkpoint.text_sha256
+    what = f"was not found in {stored!r}" if is_known and isinstance(stored, str) else "is unknown"
+    advice = "give its folder with -data_dir" + ", or another text with -file" * or_file
+    if or_file and not says_how_it_was_split(checkpoint.options):
+        advice = "give a text with -file"
+    return f"the text of {path} {what}; {advice}"
 
 
-def text_of(checkpoint: Checkpoint, path: Path, data_dir: str, advice: str = "") -> Source:
-    """Returns the text of the checkpoint at `path`. Raises UserError, with further advice, if it was not found."""
+def text_of(checkpoint: Checkpoint, path: Path, data_dir: str, or_file: bool = True) -> Source:
+    """Returns the text of the checkpoint at `path`. Raises UserError if it was not found."""
     source = find_text_of(checkpoint, data_dir)
     if not source:
-        what_to_do = f"give its folder with -data_dir{advice}"
-        if not says_how_it_was_split(checkpoint.options) and advice:
-            what_to_do = "give a text with -file"
-        raise UserError(f"the text of {path} is {where_text_was(checkpoint)}; {what_to_do}")
+        raise UserError(text_is_missing(checkpoint, path, or_file))
     return source
 
 

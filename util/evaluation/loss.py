@@ -40,7 +40,7 @@ def predict_split(checkpoint: Checkpoint, path: Path, data_dir: str, split: str)
 
     Its text is in `data_dir`, if that is not empty. Raises UserError if there is no text or the split is empty.
     """
-    source = text_of(checkpoint, path, data_dir, ", or another text with -file")
+    source = text_of(checkpoint, path, data_dir)
     text = load_text_of(checkpoint, source, named=bool(data_dir))
     translation = checkpoint.vocabulary.translation_from(text.vocabulary, str(source))
     batches, chosen = batches_of_split(checkpoint, path, text, source, split, translation)

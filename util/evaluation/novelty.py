@@ -37,7 +37,7 @@ def print_novelty(name: str, primetext: str, checkpoint: Checkpoint, path: Path,
     """
     unit = checkpoint.vocabulary.unit
     samples = read_samples(name, primetext, checkpoint.vocabulary)
-    source = text_of(checkpoint, path, data_dir)
+    source = text_of(checkpoint, path, data_dir, or_file=False)
     text = load_text_of(checkpoint, source, named=bool(data_dir))
     training, validation = [(0, len(text.indices))], list[Span]()
     batches = batches_of_run(text, checkpoint.options)

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.text_of_checkpoint import batches_of_split, find_text_of, load_text_of, where_text_was
+from util.checkpoint.text_of_checkpoint import batches_of_split, find_text_of, load_text_of, text_is_missing
 from util.cli.console import tell
 from util.errors import UserError
 from util.sampling.writing import written
@@ -40,8 +40,7 @@ def text_for_page(checkpoint: Checkpoint, path: Path, file: str, data_dir: str, 
     wanted = max(SEARCHED, length)
     source = source_of_file(file) if file else find_text_of(checkpoint, data_dir)
     if not source:
-        where = f"the text of {path} is {where_text_was(checkpoint)}, so the page shows what the model writes itself"
-        tell(f"{where}; give its folder with -data_dir, or another text with -file")
+        tell(f"the page shows what the model writes itself, since {text_is_missing(checkpoint, path)}")
         tab, passages = "A sample", written_passages(checkpoint, -(-wanted // PIECE))
         sentence = f"The model's text is gone; this is what it writes itself (seed {DEFAULT_SEED}, temperature 1)."
     elif file:

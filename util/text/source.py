@@ -7,6 +7,7 @@ import encodings
 import gzip
 import hashlib
 import itertools
+import os
 import re
 import sys
 import zlib
@@ -141,7 +142,11 @@ def find_text(folder: Path, pattern: str = "", separator: str = "", document_end
 def matching(folder: Path, pattern: str) -> list[Path]:
     """Returns the files in a folder that match, in name order, without hidden ones and what our scripts write."""
     try:
+        if folder.is_dir():
+            os.listdir(folder)  # glob takes a folder that cannot be read for an empty one
         names = sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern) if path.is_file())
+    except OSError as error:
+        raise UserError(f"cannot read {folder}: {reason(error)}") from error
     except (ValueError, NotImplementedError, IndexError) as error:
         raise UserError(f"-files '{pattern}' is not a valid pattern inside {folder}; try '*.txt'") from error
     names = [name for name in names if not re.search(r"(^|/)\.|\.(pt|t7)$", name) and name not in CACHE_FILES]
@@ -156,11 +161,10 @@ def is_our_page(path: Path) -> bool:
 
 
 def suggestion(folder: Path) -> str:
-    """Returns what to do about a missing text: whether the folder has files that could be joined."""
-    for pattern in ("*.txt", "*"):
-        if matching(folder, pattern):
-            return f"-files '{pattern}' would join the files there in name order"
-    return "put your text there, or give its folder with -data_dir"
+    """Returns what to do about a text that is missing in a folder: perhaps the files there are meant."""
+    others = next((pattern for pattern in ("*.txt", "*") if matching(folder, pattern)), None)
+    advice = "put your text there, or give its folder with -data_dir"
+    return f"{advice}, or train on the files there, in name order, with -files '{others}'" if others else advice
 
 
 def check_there(path: Path) -> None:

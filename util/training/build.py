@@ -39,7 +39,7 @@ def find_input(options: Namespace, sha256: str | None) -> Source:
     if sha256 and "data_dir" not in options.given:
         source = text_of_run(vars(options), sha256)
         if not source:
-            raise UserError(f"the text of this run is no longer in {options.data_dir}; give its folder with -data_dir")
+            raise UserError(f"the text of this run was not found in {options.data_dir}; give its folder with -data_dir")
     else:
         source = named_text(options)
     if options.log_csv and any(Path(options.log_csv).resolve() == file.resolve() for file in source.files):
