@@ -42,7 +42,8 @@ def test_new_characters_take_little_after_any_text(cell, dtype, count, scale, tm
     moved = old - grown[:, :V]
     assert moved.min() > -rounding
     assert moved.max() < np.log(1 + SHARE) + rounding
-    assert np.exp(grown[:, V:]).sum(axis=1).max() <= SHARE
+    taken = np.exp(grown[:, V:]).sum(axis=1)
+    assert taken.max() <= SHARE and (taken.min() > 0.9 * SHARE or scale > 10)  # enough to be learned
     # After new characters, too.
     indices = np.random.default_rng(8).integers(0, V + count, 200)
     assert np.exp(log_probs(after, indices)[:, V:].astype(np.float64)).sum(axis=1).max() <= SHARE

@@ -22,6 +22,7 @@ from util.text.source import Source, find_text
         ("shift_jis", "吾輩は猫である。ﾈｺ\n"),
         ("iso2022_jp", "吾輩は猫である。\nabc"),
         ("cp1252", "“€”"),
+        ("utf-7", "half a pair: \ud800\n"),
     ],
 )
 def test_encodings(encoding, text, chunk_bytes, tmp_path, monkeypatch):

@@ -102,6 +102,7 @@ def test_what_our_scripts_write_is_not_learned(checkpoint, tmp_path):
     assert first.status == 0 and "\n2 files\n" in first.out
     assert run("visualize.py", checkpoint, "-output", texts / "own.html", cwd=tmp_path).returncode == 0
     (texts / "old.t7").write_bytes(b"\3")
+    (texts / "x.pt").write_bytes(b"one")
     again = finish(tmp_path, "-resume", "cv", "-max_epochs", 2)
     assert again.status == 0, again.err
     (texts / "c.txt").write_text("new")

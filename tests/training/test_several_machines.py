@@ -1,0 +1,121 @@
+"""One of four processes on two machines, where its number among all is not that on its own machine."""
+
+import os
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import distributed
+
+from tests.helpers.folders import names
+from util.checkpoint.folder import CheckpointFolder, Saved
+from util.checkpoint.store import load_checkpoint
+from util.cli import console
+from util.cli.console import Rank, join_torchrun, log, rank, tell
+from util.cli.device import choose_device
+from util.errors import UserError
+from util.training import processes
+from util.training.processes import Processes
+from util.training.report import how_to_continue
+from util.training.tables import tables_of
+
+
+@pytest.fixture
+def be(monkeypatch):
+    """be(number, local): this process has that number among all, and that one on its machine; nobody answers."""
+    monkeypatch.setattr(distributed, "init_process_group", lambda backend: None)
+    monkeypatch.setattr(distributed, "new_group", lambda timeout: None)
+    monkeypatch.setattr(Processes, "_everyones", lambda self, mine: [mine])
+
+    def be(number: int, local: int) -> Processes:
+        monkeypatch.setattr(console, "_rank", Rank(number, 4, local, 2))
+        return Processes()
+
+    return be
+
+
+def test_torchrun_says_which_process_this_is(monkeypatch):
+    monkeypatch.setattr(console, "_rank", Rank())
+    for name, value in (("RANK", "2"), ("WORLD_SIZE", "4"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1")):
+        join_torchrun()
+        assert rank() == (0, 1, 0, 1)
+        monkeypatch.setenv(name, value)
+    join_torchrun()
+    assert rank() == (2, 4, 0, 1)
+    for name, value in (("LOCAL_RANK", "1"), ("WORLD_SIZE", "2"), ("RANK", "first")):
+        with monkeypatch.context() as patch, pytest.raises(UserError, match="not as torchrun sets them; unset them"):
+            patch.setenv(name, value)
+            join_torchrun()
+
+
+def test_the_streams_are_shared_by_all_and_the_cores_by_those_of_one_machine(be, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(8), raising=False)
+    assert be(2, 0).share(10) == slice(5, 7)
+    be(2, 0).connect("cpu", threads=0)
+    be(3, 1).connect("cpu", threads=3)
+    assert chosen == [4, 3]
+
+
+@pytest.mark.parametrize(("number", "local"), [(3, 0), (2, 1)])
+def test_each_takes_a_gpu_of_its_machine(number, local, be, monkeypatch, capsys):
+    def ones(*_, device):
+        raise RuntimeError("it is only imagined")
+
+    monkeypatch.setattr("util.cli.device.count_gpus", lambda: 2)
+    monkeypatch.setattr(torch, "ones", ones)
+    be(number, local)
+    assert choose_device(0, 0, print) == "cpu"
+    why = f"cannot compute on cuda:{local} (it is only imagined); continuing on the CPU\n"
+    assert capsys.readouterr() == ("", why)
+
+
+def test_one_of_all_logs_and_one_on_each_machine_warns(be, capsys):
+    for number, local in ((0, 0), (1, 1), (2, 0), (3, 1)):
+        be(number, local)
+        log("log")
+        tell("warning")
+        tell("error", everywhere=True)
+        assert capsys.readouterr() == ("log\n" * (number == 0), "warning\n" * (local == 0) + "error\n")
+
+
+def test_one_of_all_writes(be, checkpoint, tmp_path):
+    """The others know what it is called, since they may be those that live to say so."""
+    be(2, 0)
+    folder = CheckpointFolder(tmp_path / "cv", "s", keep=1)
+    folder.check_writable()
+    folder.save(load_checkpoint(checkpoint))
+    tables = tables_of(Namespace(log_csv=str(tmp_path / "log.csv"), tensorboard=str(tmp_path / "board")), np.zeros(0))
+    assert (names(tmp_path), tables, folder.last.path.name) == (set(), [], checkpoint.name.replace("lstm", "s"))
+
+
+@pytest.mark.parametrize(("number", "local"), [(0, 0), (2, 0)])
+def test_how_to_resume(number, local, be, monkeypatch, tmp_path):
+    """The command has more in it than torchrun's number of processes; the file may lie on the first machine's disk."""
+    be(number, local)
+    folder = CheckpointFolder(tmp_path, "s", keep=0)
+    folder.last = Saved(5, tmp_path / "x.pt")
+    if number == 0:
+        assert how_to_continue(folder) == "there is no checkpoint yet, so start again"
+        (tmp_path / "x.pt").touch()
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    command = f"your torchrun command on each machine, with train.py -resume {tmp_path}/x.pt"
+    assert how_to_continue(folder) == f"resume with: {command}"
+
+
+@pytest.mark.parametrize("file", ["train.py", "model/cells.py", "model/fast/lstm.py", "util/text/cache.py"])
+def test_each_file_of_the_program_must_be_the_same(file, be, monkeypatch, tmp_path):
+    def code(folder: Path, content: str) -> str:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(content)
+        monkeypatch.setattr(processes, "ROOT", folder)
+        mine: dict[str, str] = {}
+        be(1, 1).compare(mine)
+        return mine["source code"]
+
+    one, same, other = (code(tmp_path / name, name[0]) for name in ("a", "a2", "b"))
+    assert one == same != other
