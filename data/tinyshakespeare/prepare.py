@@ -10,10 +10,8 @@ import hashlib
 import os
 import re
 import sys
-from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.request import urlopen
 
 URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
@@ -54,6 +52,8 @@ def prepare(path: Path) -> str:
 
     Raises PrepareError if neither can be made, and OSError if path cannot be written.
     """
+    from http.client import HTTPException  # slow, so only here, where Ctrl-C is one sentence
+
     try:
         text, what = download(), "the canonical tinyshakespeare text, downloaded and checked against its SHA-256"
     except (OSError, ValueError, HTTPException) as error:  # no network, another answer, a broken one
@@ -78,6 +78,8 @@ def prepare(path: Path) -> str:
 
 def download() -> bytes:
     """Returns the canonical text. Raises OSError, ValueError or HTTPException if it cannot be had."""
+    from urllib.request import urlopen
+
     with urlopen(URL, timeout=TIMEOUT) as response:
         answer = response.read()
     if hashlib.sha256(answer).hexdigest() != SHA256:

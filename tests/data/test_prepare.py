@@ -1,11 +1,14 @@
 """data/tinyshakespeare/prepare.py: the download, and what replaces it."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from tests.data.conftest import CONTENT
 from tests.helpers.folders import names
+from tests.helpers.inputs import ROOT
 
 OK = b"HTTP/1.0 200 OK\r\n\r\n"
 
@@ -68,3 +71,16 @@ def test_a_link_to_nowhere_is_left_and_a_folder_that_cannot_be_written_to_has_a_
     prepare.INPUT = tmp_path / "none" / "input.txt"
     with pytest.raises(SystemExit, match=r"Cannot write .*input\.txt: no such file"):
         prepare.main()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
+def test_a_message_that_cannot_be_written_and_an_early_ctrl_c_have_a_sentence(tmp_path):
+    """What takes long to import would end in a traceback if it were interrupted, so it is imported later."""
+    script = tmp_path / "prepare.py"
+    script.write_bytes((ROOT / "data" / "tinyshakespeare" / "prepare.py").read_bytes())
+    (tmp_path / "input.txt").write_text("mine")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-X", "importtime", script], stdout=full, stderr=-1, text=True)
+    sentence = done.stderr.splitlines()[-1]
+    assert (done.returncode, sentence) == (1, "Cannot write the message: no space left on device.")
+    assert "Traceback" not in done.stderr and "http" not in done.stderr

@@ -111,6 +111,8 @@ def test_a_full_disk_behind_standard_output_ends_no_run(flags, tmp_path):
     warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
     assert done.returncode == 0 and len(warnings) == 1 and "no space left" in warnings[0], done.stderr
     assert len(names(tmp_path / "cv")) == 2
+    done = run("train.py", *flags, "-log_csv", "-", cwd=tmp_path, prepare=print_to_full_disk)
+    assert done.returncode == 1 and done.stderr.endswith("\nerror: standard output: no space left on device\n")
 
 
 def print_to_full_disk():

@@ -119,10 +119,10 @@ def run(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         status = 130
     except OSError as error:
-        drop_output()
         status = 0 if isinstance(error, BrokenPipeError) else 1  # a reader that has gone away is not an error
         if status:
             tell(f"error: {error.filename or 'standard output'}: {reason(error)}", everywhere=True)
+        drop_output()  # last, since with -log_csv - it is standard error
     except (MemoryError, RuntimeError, ImportError) as error:
         if not is_out_of_memory(error):
             raise
