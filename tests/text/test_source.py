@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from pathlib import Path
 
 import pytest
 
@@ -126,3 +127,10 @@ def test_what_is_not_there_or_not_a_file(tmp_path):
         load_text(Source(tmp_path / "file" / "input.txt"), "utf-8")
     with pytest.raises(UserError, match=r"cannot read .*file name too long"):
         load_text(Source(tmp_path / ("x" * 300) / "input.txt"), "utf-8")
+
+
+def test_a_name_reaches_the_terminal_escaped():
+    """Also where it is printed as part of a result: a stranger's checkpoint says in which folder its text is."""
+    files = Path("a\x1b[31m/1.txt"), Path("a\x1b[31m/2.txt")
+    assert str(Source(files[0])) == r"a\x1b[31m/1.txt"
+    assert str(Source(*files)) == r"the text of 2 files in a\x1b[31m"

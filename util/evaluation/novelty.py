@@ -12,7 +12,7 @@ import numpy as np
 
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.text_of_checkpoint import load_text_of, text_of
-from util.cli.console import tell
+from util.cli.console import shown, tell
 from util.cli.files import read_input
 from util.errors import UserError
 from util.sampling.growing import texts_in
@@ -65,7 +65,7 @@ def print_novelty(name: str, primetext: str, checkpoint: Checkpoint, path: Path,
             continue
         indices, position = copy
         file, line = lines[position]
-        where = f"line {line}" + (f" of {file.relative_to(source.folder)}" if len(source.files) > 1 else "")
+        where = f"line {line}" + (f" of {shown(str(file.relative_to(source.folder)))}" if len(source.files) > 1 else "")
         passage = text.vocabulary.decode(indices)
         print(f"text {number}: {len(indices)} {unit}s, {where}: {passage[:200]!r}" + " ..." * (len(passage) > 200))
 

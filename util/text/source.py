@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numpy as np
 from tqdm import tqdm
 
-from util.cli.console import tell
+from util.cli.console import shown, tell
 from util.cli.flags import unescape
 from util.errors import UserError, reason
 from util.text.vocabulary import as_bytes
@@ -78,7 +78,9 @@ class Source:
         self.folder = folder or files[0].parent
 
     def __str__(self) -> str:
-        return str(self.files[0]) if len(self.files) == 1 else f"the text of {len(self.files)} files in {self.folder}"
+        """What the text is called, also on standard output: a stranger's checkpoint may have named its folder."""
+        many = f"the text of {len(self.files)} files in {self.folder}"
+        return shown(str(self.files[0]) if len(self.files) == 1 else many)
 
     def read(self, task: str) -> Iterator[tuple[Path, Iterator[bytes]]]:
         """Yields each file with its decompressed content in pieces. Raises UserError if a .gz file is damaged."""
