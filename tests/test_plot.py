@@ -71,9 +71,9 @@ def test_flat_and_single_losses_can_be_drawn(losses, epoch):
 
 def test_what_is_in_a_picture(matplotlib, checkpoint, tmp_path):
     paths = [checkpoint, GOLDEN / "gru.t7"]
-    runs = [curves(name, load_checkpoint(path)) for name, path in zip("ab", paths)]
+    runs = [curves(name, load_checkpoint(path)) for name, path in zip(("$a$", "b"), paths)]  # which is no formula
     with matplotlib.rc_context({"svg.fonttype": "none"}):  # so that text is text
         save_picture(runs, "epochs", tmp_path / "x.svg", paths)
     texts = re.findall(r"<text [^>]*>([^<]*)</text>", (tmp_path / "x.svg").read_text())
     assert {"epochs", "loss (nats per character)", "bits per character"} <= set(texts)
-    assert texts[-4:] == ["training: a", "validation: a", "training (mean of 3 iterations): b", "validation: b"]
+    assert texts[-4:] == ["training: $a$", "validation: $a$", "training (mean of 3 iterations): b", "validation: b"]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.failing import ERRORS, OPERATIONS, failing
-from util.cli.files import create, discard, replacing
+from util.cli.files import check_output, create, discard, replacing
+from util.errors import UserError
 
 OLD, NEW = b"old" * 1000, b"new" * 9000
 
@@ -95,3 +96,26 @@ def test_a_folder_that_cannot_be_flushed_does_no_harm(tmp_path):
         write(tmp_path / "x")
     assert failed == [1]
     assert survivors(tmp_path) == {"x": NEW}
+
+
+PAGE, PICTURE, CHECKPOINT = b"<!DOCTYPE html>...", b"\x89PNG...", b"PK\3\4" + bytes(26) + b"archive/data.pkl"
+
+
+@pytest.mark.parametrize(
+    ("kind", "replaced", "kept"),
+    [
+        ("", (b"", b"roses", PAGE), (CHECKPOINT, b"\3\0\0\0", b"\4\0\0\0")),
+        ("page", (b"", PAGE), (b"roses", PICTURE, CHECKPOINT)),
+        ("picture", (b"", PICTURE), (b"roses", PAGE, CHECKPOINT)),
+    ],
+)
+def test_what_may_be_replaced(kind, replaced, kept, tmp_path):
+    """An empty file, as mktemp makes it, by anything."""
+    path = tmp_path / "x"
+    for content in (*replaced, *kept):
+        path.write_bytes(content)
+        if content in replaced:
+            check_output(path, "-output", kind=kind)
+            continue
+        with pytest.raises(UserError, match=r"cannot write .*; choose another file for -output"):
+            check_output(path, "-output", kind=kind)

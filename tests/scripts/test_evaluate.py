@@ -20,7 +20,7 @@ from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
 from util.checkpoint.text_of_checkpoint import find_text_of
 from util.evaluation.lines import line_losses
-from util.evaluation.loss import predict_file
+from util.evaluation.loss import figures, predict_file
 from util.evaluation.predictors import numpy_predictor
 from util.text.batches import SPLITS, split_sizes
 from util.text.source import Source
@@ -180,6 +180,10 @@ def test_bytes_that_are_characters(trained, tmp_path):
     done, count = score(trained["gru"], "-file=other.txt", cwd=tmp_path), len(content.decode()) - 1
     bits = measured(done) / math.log(2) * (len(content) - 1) / count
     assert f"\nbits per character: {bits:.6f} ({count} characters, if the bytes are UTF-8)\n" in done.stdout
+
+
+def test_the_perplexity_of_any_loss_can_be_printed():
+    assert figures(1000.0) == ("1000.0", "1442.695041", "inf")
 
 
 # Tables

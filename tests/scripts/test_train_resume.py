@@ -58,6 +58,7 @@ def test_a_run_that_is_complete_has_nothing_to_do(finished, tmp_path):
     before = names(finished / "cv")
     run = finish(finished, "-resume", "cv")
     assert (run.status, progress(run.out), run.err) == (0, [], "")
+    assert f"the run is already complete after {EPOCH} iterations; a higher -max_epochs adds more\n" in run.out
     assert names(finished / "cv") == before
 
 

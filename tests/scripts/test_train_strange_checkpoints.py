@@ -45,10 +45,12 @@ def test_a_checkpoint_of_a_model_alone_cannot_be_resumed(halfway, tmp_path):
 
 def test_a_checkpoint_does_not_say_where_to_write(halfway, tmp_path):
     elsewhere, here = folder_in(tmp_path, "elsewhere"), folder_in(tmp_path, "here")
-    options = load_checkpoint(halfway).options | {"checkpoint_dir": str(elsewhere)}
+    places = {"checkpoint_dir": "", "log_csv": "log.csv", "tensorboard": "board"}
+    more = {name: str(elsewhere / place) for name, place in places.items()} | {"preview": 5}
+    options = load_checkpoint(halfway).options | more
     rewrite(halfway, here / "x.pt", options=options)
     run = finish(tmp_path, "-resume", here / "x.pt")
-    assert run.status == 0, run.err
+    assert (run.status, run.err) == (0, "")
     assert (names(elsewhere), names(here)) == (set(), {"x.pt", *saved(run.out)})
     rewrite(halfway, here / "x.pt", options=options | {"savefile": "../elsewhere/x"})
     refused_to_train(finish(tmp_path, "-resume", here / "x.pt").done, "-savefile", "cannot be part of a file name")

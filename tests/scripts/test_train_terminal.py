@@ -92,9 +92,12 @@ def test_a_long_validation_is_cut_short_and_made_up_for(flags, finished, tmp_pat
     first = finish(tmp_path, *flags, prepare=all_of(signals_at(40, signal.SIGINT), validations_are_long))
     assert (first.status, names(tmp_path / "cv")) == (128 + signal.SIGINT, {"resume_s_iteration40.pt"})
     assert "stopped at iteration 40; resume with: " in first.out
-    second = finish(tmp_path, "-resume=cv")
+    last = all_of(signals_at(EPOCH, signal.SIGINT), validations_are_long)
+    second = finish(tmp_path, "-resume=cv", prepare=last)
+    assert f"stopped at iteration {EPOCH}; resume with: " in second.out
+    third = finish(tmp_path, "-resume=cv")
     undisturbed = checkpoints(finished / "cv")
-    assert second.status == 0 and saved(second.out) == list(undisturbed)
+    assert third.status == 0 and saved(second.out) + saved(third.out) == list(undisturbed)
     assert len(log([first.out, second.out])) == EPOCH
     for name, checkpoint in checkpoints(tmp_path / "cv").items():
         assert same(checkpoint, undisturbed[name])

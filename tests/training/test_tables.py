@@ -1,0 +1,86 @@
+"""A CSV log is continued by its own run alone, and nothing is written behind half a row; TensorBoard's figures."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from util.errors import UserError
+from util.training.tables import CSVFile, Row, TensorBoard
+
+LOSSES = np.array([3.5, 3.25, 3.0, 2.75, 2.5])
+
+
+def write(path: Path, *iterations: int, resumed_at: int = 0) -> list[str]:
+    """Writes the rows of some iterations, as a run does that was resumed there; returns the lines of the log."""
+    table = CSVFile(str(path), LOSSES[:resumed_at])
+    table.open()
+    for iteration in iterations:
+        table.write(Row(iteration, iteration / 10, LOSSES[iteration - 1], None, 0.002, 0.125, 0.5))
+    table.close()
+    return path.read_text().splitlines()
+
+
+def test_a_row_that_was_cut_off_is_left_out(tmp_path):
+    """Wherever that was, as by a full disk: in its newline, too."""
+    log = tmp_path / "log.csv"
+    *before, last = write(log, 1, 2, 3, 4)
+    whole = log.read_text()
+    for cut in range(1, len(last) + 2):
+        log.write_text(whole[:-cut])
+        found = write(log, 5, resumed_at=4)
+        assert found[:-1] == before and found[-1].startswith("5,0.5,2.5,,"), cut
+
+
+def test_rows_after_the_checkpoint_are_written_anew(tmp_path):
+    log = tmp_path / "log.csv"
+    before = write(log, 1, 2, 3, 4, 5)
+    assert write(log, 3, 5, resumed_at=2) == [*before[:4], before[5]]
+
+
+@pytest.mark.parametrize(
+    ("row", "ours", "theirs"),
+    [
+        (0, "train_loss", "loss"),
+        (0, "iteration", "\ufeffiteration"),
+        (1, "3.5", "4.5"),
+        (2, "2,", "3,"),
+        (3, "3.0", ""),
+    ],
+)
+def test_the_header_and_every_loss_must_be_the_run_s(row, ours, theirs, tmp_path):
+    """Not only those of the last row."""
+    log = tmp_path / "log.csv"
+    lines = write(log, 1, 2, 3, 4)
+    lines[row] = lines[row].replace(ours, theirs, 1)
+    log.write_text("\n".join([*lines, ""]))
+    before = log.read_bytes()
+    with pytest.raises(UserError, match="exists and is not the log of this run up to its checkpoint"):
+        write(log, resumed_at=4)
+    assert log.read_bytes() == before
+
+
+def test_tensorboard_gets_what_comes_after_the_checkpoint(monkeypatch):
+    """Without the package, which few have: a writer that only says what it was given."""
+    said = []
+
+    class Writer:
+        def __init__(self, path, purge_step):
+            said.append((path, purge_step))
+
+        def add_scalar(self, name, value, iteration):
+            said.append((name, value, iteration))
+
+        def flush(self):
+            said.append("flushed")
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    table = TensorBoard("board", LOSSES[:3])
+    assert said == []
+    table.open()
+    table.write(Row(4, 0.4, 2.75, None, 0.002, 0.125, 0.5))
+    figures = [("train_loss", 2.75, 4), ("learning_rate", 0.002, 4), ("grad_param_norm", 0.125, 4), ("seconds", 0.5, 4)]
+    assert (said[0], sorted(said[1:-1]), said[-1]) == (("board", 4), sorted(figures), "flushed")
