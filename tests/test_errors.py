@@ -1,5 +1,7 @@
 """How a script ends: its exit status and what it says."""
 
+import errno
+
 import pytest
 
 from util.cli import console
@@ -20,6 +22,7 @@ def test_messages_of_the_program_s_own_errors_are_not_hidden(capfd):
         (UserError("the sentence"), 1, "error: the sentence\n"),
         (UserError("no \n\x1b[31m\udce9 é" + "9" * 5000), 1, r"no \n\x1b[31m\udce9 é" + "9" * 20 + "...\n"),
         (MemoryError(), 1, "error: out of memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 1, "error: out of memory"),
         (RuntimeError("CUDA out of memory. Tried to allocate"), 1, "error: out of memory"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 1, "error: out of memory"),
         (KeyboardInterrupt(), 130, ""),

@@ -1,5 +1,6 @@
 """While a script starts: what it imports, Ctrl-C, and too little memory."""
 
+import resource
 import signal
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import pytest
 
 from tests.helpers.inputs import ROOT, SMALL, numbers
-from tests.helpers.refusals import refused
+from tests.helpers.refusals import refused, told
 from tests.helpers.scripts import environment, imported, run_command
 
 SCRIPTS = ["train.py", "sample.py", "evaluate.py", "visualize.py", "inspect_checkpoint.py"]
@@ -29,6 +30,16 @@ def test_ctrl_c_and_too_little_memory_while_a_script_starts(script, tmp_path):
     assert done.returncode in (130, -signal.SIGINT) and done.stderr == ""
     (tmp_path / "numpy.py").write_text("raise ImportError('libx.so: failed to map segment from shared object')\n")
     refused(run_command(script, env=path), "out of memory")
+
+
+def test_too_little_memory_for_torch(small_text, tmp_path):
+    """Importing torch would abort."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (600_000 << 10,) * 2)
+
+    flags = [*SMALL, "-data_dir", small_text, "-checkpoint_dir", tmp_path]
+    told(run_command("train.py", *flags, preexec_fn=limit), "out of memory")
 
 
 @pytest.mark.parametrize("isolated", ["-P", "-I"])

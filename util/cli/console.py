@@ -118,13 +118,14 @@ def run(main: Callable[[], int | None]) -> None:
         tell(f"error: {error}", error.everywhere)
     except KeyboardInterrupt:
         status = 130
-    except OSError as error:
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+        if is_out_of_memory(error):
+            tell("error: out of memory; a smaller model, batch or number of texts needs less", everywhere=True)
+            sys.exit(1)
+        if not isinstance(error, OSError):
+            raise
         status = 0 if isinstance(error, BrokenPipeError) else 1  # a reader that has gone away is not an error
         if status:
             tell(f"error: {error.filename or 'standard output'}: {reason(error)}", everywhere=True)
         drop_output()  # last, since with -log_csv - it is standard error
-    except (MemoryError, RuntimeError, ImportError) as error:
-        if not is_out_of_memory(error):
-            raise
-        tell("error: out of memory; a smaller model, batch or number of texts needs less", everywhere=True)
     sys.exit(status)

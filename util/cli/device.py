@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import mmap
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from util.cli.console import rank, tell
 from util.errors import UserError
+
+TORCH = 480 << 20  # bytes of addresses that it takes at least
 
 
 def choose_device(gpuid: int, opencl: int, say: Callable[[str], object]) -> str:
@@ -72,3 +76,9 @@ def memory_of(device: str) -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError):
         return sys.maxsize
+
+
+def check_room_for_torch() -> None:
+    """Raises OSError if this process may not have the memory (ulimit -v) without which importing torch would abort."""
+    with suppress(AttributeError):  # Windows has no such limit
+        mmap.mmap(-1, TORCH, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ).close()

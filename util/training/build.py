@@ -12,7 +12,7 @@ from model.shapes import count_parameters
 from util import ROOT
 from util.checkpoint.text_of_checkpoint import text_of_run
 from util.cli.console import log, tell
-from util.cli.device import memory_of
+from util.cli.device import check_room_for_torch, memory_of
 from util.cli.flags import Flags, Role
 from util.errors import UserError
 from util.text.batches import Batches
@@ -77,6 +77,7 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
 
     Raises UserError if the model is too large.
     """
+    check_room_for_torch()
     import torch  # takes seconds, so not before flags and data have been checked
 
     from model.char_rnn import CharRNN
