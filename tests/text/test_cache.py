@@ -37,7 +37,7 @@ def test_indices_take_as_few_bytes_as_the_vocabulary_allows(size, dtype, tmp_pat
 def test_a_warm_cache_is_used(data_dir, corpus, monkeypatch):
     first = load_text(Source(data_dir / "input.txt"), "utf-8")
     files = cache_files(data_dir)
-    monkeypatch.setattr("util.text.cache.make_cache", lambda *arguments: pytest.fail("the cache was made again"))
+    monkeypatch.setattr("util.text.cache.index", lambda *arguments: pytest.fail("the cache was made again"))
     again = load_text(Source(data_dir / "input.txt"), "utf-8")
     assert characters(first) == characters(again) == corpus.decode()
     assert isinstance(first.indices, np.memmap) and isinstance(again.indices, np.memmap)

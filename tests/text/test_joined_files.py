@@ -26,7 +26,7 @@ def test_a_packed_text_is_the_text(chunk_bytes, tmp_path, monkeypatch):
     assert characters(packed) == MIXED
     assert sorted(os.listdir(tmp_path)) == ["data.bin", "input.txt.gz", "vocab.json"]
     (tmp_path / "input.txt").write_bytes(content)
-    monkeypatch.setattr("util.text.cache.make_cache", lambda *arguments: pytest.fail("the cache was made again"))
+    monkeypatch.setattr("util.text.cache.index", lambda *arguments: pytest.fail("the cache was made again"))
     (tmp_path / "input.txt.gz").write_bytes(gzip.compress(b"another", mtime=0))  # input.txt comes first
     unpacked = load_text(find_text(tmp_path), "utf-8", expected_sha256=packed.sha256)
     assert characters(unpacked) == MIXED
@@ -70,7 +70,7 @@ def test_files_are_joined_in_order(pattern, separator, expected, tmp_path, monke
     first = load_text(find_text(tmp_path, pattern, separator), "utf-8")
     assert characters(first) == expected
     assert set(tmp_path.rglob("*")) == before | {tmp_path / "vocab.json", tmp_path / "data.bin"}
-    monkeypatch.setattr("util.text.cache.make_cache", lambda *arguments: pytest.fail("the cache was made again"))
+    monkeypatch.setattr("util.text.cache.index", lambda *arguments: pytest.fail("the cache was made again"))
     assert characters(load_text(find_text(tmp_path, pattern, separator), "utf-8", first.sha256)) == expected
 
 
@@ -113,7 +113,7 @@ def test_each_joined_file_is_a_document(texts, separator, expected, chunk_bytes,
         wanted = expected.encode().decode("latin-1") if encoding == "bytes" else expected
         assert characters(load_text(find_text(tmp_path, "*.txt", separator, "¶;"), encoding)) == wanted
         with monkeypatch.context() as context:
-            context.setattr("util.text.cache.make_cache", lambda *arguments: pytest.fail("the cache was made again"))
+            context.setattr("util.text.cache.index", lambda *arguments: pytest.fail("the cache was made again"))
             assert characters(load_text(find_text(tmp_path, "*.txt", separator, "¶;"), encoding)) == wanted
 
 

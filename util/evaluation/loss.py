@@ -19,7 +19,7 @@ from util.errors import UserError
 from util.evaluation.predictors import numpy_predictor, streams_predictor
 from util.text.batches import SPLITS
 from util.text.cache import index_type
-from util.text.source import Source
+from util.text.source import Source, code_points
 
 COLUMNS = ("file", "model", "layers", "size", "parameters", "characters", "nats", "bits", "perplexity", "epochs")
 PIECE = 1000  # characters of a file to feed to the model at once
@@ -55,8 +55,9 @@ def predict_file(checkpoint: Checkpoint, source: Source) -> Task:
     Raises UserError if it is not text, or has characters that the model does not know.
     """
     vocabulary = checkpoint.vocabulary
-    chunks, smallest = source.characters(vocabulary.encoding, "reading the text"), index_type(vocabulary)
-    indices = np.concatenate([vocabulary.indices_of(chunk, str(source)).astype(smallest) for chunk in chunks])
+    pieces, smallest = source.texts(vocabulary.encoding, "reading the text"), index_type(vocabulary)
+    codes = (code_points(piece) for _, piece in pieces)
+    indices = np.concatenate([vocabulary.indices_of(some, str(source)).astype(smallest) for some in codes])
     if len(indices) < 2:
         raise UserError(f"{source} is too short: predicting takes at least two {vocabulary.unit}s")
     windows = (indices[start : start + PIECE + 1, None].astype(int) for start in range(0, len(indices) - 1, PIECE))

@@ -28,10 +28,10 @@ from util.cli.files import lock, replacing
 from util.errors import UserError, reason
 from util.text.source import (
     CACHE_FILES,
-    Digest,
     Source,
     canonical,
     check_there,
+    code_points,
     pieces_of,
     progress_bar,
     warn_of_returns,
@@ -47,13 +47,13 @@ CACHE_START = re.compile(rb'\{"format": \d+, "encoding": "')
 class Text:
     """A text as indices: indices[n] is the rank of its n-th character in `vocabulary`, which is sorted.
 
-    `sha256` is its source's, and `files` how many files that has.
+    `sha256` is its source's, which has so many files.
     """
 
     vocabulary: Vocabulary
     indices: np.ndarray
     sha256: str
-    files: int = 1
+    file_count: int = 1
 
 
 def load_text(source: Source, encoding: str, expected_sha256: str | None = None, keep: bool = True) -> Text:
@@ -69,7 +69,7 @@ def load_text(source: Source, encoding: str, expected_sha256: str | None = None,
             with open(source.files[0], "rb") as file:
                 if keep and os.access(source.folder, os.W_OK):  # one process at a time; the others find the cache
                     wait_for_lock(file, source)
-                text = read_cache(source, encoding) or make_cache(source, encoding, expected_sha256, keep)
+                text = read_cache(source, encoding) or index(source, encoding, expected_sha256, keep)
     except OSError as error:
         raise UserError(f"cannot read or index {error.filename or source}: {reason(error)}") from error
     check_identity(source, text.sha256, expected_sha256)
@@ -121,48 +121,52 @@ def read_cache(source: Source, encoding: str) -> Text | None:
     return None
 
 
-def make_cache(source: Source, encoding: str, expected_sha256: str | None = None, keep: bool = True) -> Text:
-    """Reads the text twice, once for its vocabulary and once for its indices, and writes both to its folder.
+def index(source: Source, encoding: str, expected_sha256: str | None = None, keep: bool = True) -> Text:
+    """Reads the text twice, once for its vocabulary and once for its indices, and keeps both in its folder.
 
     If it is not to be kept, uses a temporary file; so it does, with a warning, if the folder is not writable or has
     other files of these names.
     """
-    vocabulary, length, sha256 = read_vocabulary(source, encoding)
-    if not length:
+    vocabulary, sha256 = read_vocabulary(source, encoding)
+    if not vocabulary:
         raise UserError(f"{source} is empty; put your text there")
     check_identity(source, sha256, expected_sha256)  # a checkpoint must not choose where a cache is written
+    warn_of_characters(vocabulary, encoding, source)
+    header = {"format": CACHE_FORMAT, "encoding": encoding, "sha256": sha256, "vocabulary": vocabulary}
+    if keep:
+        try:
+            return write_cache(source, header)
+        except OSError as error:
+            tell(
+                f"warning: cannot cache the indexed text in {source.folder} ({reason(error)}); "
+                "every run will have to index it again"
+            )
+    with tempfile.TemporaryFile() as file:  # which goes when nobody reads it any more
+        write_indices(source, header, file)
+        return text_from(source, header, file)
+
+
+def warn_of_characters(vocabulary: str, encoding: str, source: Source) -> None:
+    """Warns of characters that a text in this encoding hardly has on purpose."""
     warn_of_returns(vocabulary, str(source))
     if "\0" in vocabulary and not re.search("bytes|16|32", encoding):
         tell(f"warning: {source}: it has NUL characters; if it is UTF-16, say so with -encoding utf-16-le or utf-16-be")
     if encoding == "iso8859-1" and re.search("[\x80-\x9f]", vocabulary):
         tell(f"warning: {source}: bytes 0x80 to 0x9f are quotes and dashes on Windows; for those, use -encoding cp1252")
-    header = {"format": CACHE_FORMAT, "encoding": encoding, "sha256": sha256, "vocabulary": vocabulary}
-    if not keep:
-        return in_temporary_file(source, header)
+
+
+def write_cache(source: Source, header: dict[str, Any]) -> Text:
+    """Indexes a text into the two files in its folder. Raises OSError, also if others' files have their names."""
     header_path, data_path = (source.folder / name for name in CACHE_FILES)
-    try:
-        if not is_ours(header_path) and (os.path.lexists(header_path) or os.path.lexists(data_path)):
-            raise FileExistsError("the vocab.json or data.bin there may be somebody's; move or delete it")
-        # vocab.json comes first: alone it is a cache to be made again, but data.bin alone could be anybody's.
-        with replacing(data_path) as file:
-            hide(file, source)
-            checksum = write_indices(source, header, file)
-            with replacing(header_path) as header_file:
-                hide(header_file, source)
-                header_file.write(json.dumps(header | {"crc32": checksum}).encode())
-            return text_from(source, header, file)
-    except OSError as error:
-        tell(
-            f"warning: cannot cache the indexed text in {source.folder} ({reason(error)}); "
-            "every run will have to index it again"
-        )
-        return in_temporary_file(source, header)
-
-
-def in_temporary_file(source: Source, header: dict[str, Any]) -> Text:
-    """Indexes a text into a file that goes when nobody reads it any more."""
-    with tempfile.TemporaryFile() as file:
-        write_indices(source, header, file)
+    if not is_ours(header_path) and (os.path.lexists(header_path) or os.path.lexists(data_path)):
+        raise FileExistsError("the vocab.json or data.bin there may be somebody's; move or delete it")
+    # vocab.json comes first: alone it is a cache to be made again, but data.bin alone could be anybody's.
+    with replacing(data_path) as file:
+        hide(file, source)
+        checksum = write_indices(source, header, file)
+        with replacing(header_path) as header_file:
+            hide(header_file, source)
+            header_file.write(json.dumps(header | {"crc32": checksum}).encode())
         return text_from(source, header, file)
 
 
@@ -174,7 +178,7 @@ def hide(file: BinaryIO, source: Source) -> None:
 
 
 def is_ours(header_path: Path) -> bool:
-    """Whether a vocab.json is one that make_cache wrote."""
+    """Whether a vocab.json is one that we wrote."""
     if not header_path.is_file():
         return False
     with open(header_path, "rb") as file:
@@ -197,17 +201,20 @@ def index_type(vocabulary: Vocabulary) -> np.dtype:
     return np.min_scalar_type(len(vocabulary) - 1).newbyteorder("<")
 
 
-def read_vocabulary(source: Source, encoding: str) -> tuple[str, int, str]:
-    """Returns the distinct characters of a text, sorted, how many characters it has, and its SHA-256."""
-    length, seen, seen_bytes, digest = 0, np.zeros(UNICODE_SIZE, bool), b"", Digest()
-    for chunk in source.characters(encoding, "reading the text", digest):
-        length += len(chunk)
-        if chunk.dtype == np.uint8:  # usual, and several times faster this way
-            seen_bytes += bytes(set(chunk.tobytes().translate(None, seen_bytes)))
+def read_vocabulary(source: Source, encoding: str) -> tuple[str, str]:
+    """Returns the distinct characters of a text, sorted, and its SHA-256."""
+    seen, seen_bytes = np.zeros(UNICODE_SIZE, bool), bytearray()
+
+    def look(piece: str) -> None:
+        codes = code_points(piece)
+        if codes.dtype == np.uint8:  # usual, and several times faster this way
+            seen_bytes.extend(set(codes.tobytes().translate(None, seen_bytes)))
         else:
-            seen[chunk] = True
+            seen[codes] = True
+
+    sha256 = source.hand_over(encoding, look, "reading the text")
     seen[list(seen_bytes)] = True
-    return "".join(map(chr, np.flatnonzero(seen))), length, digest.sha256
+    return "".join(map(chr, np.flatnonzero(seen))), sha256
 
 
 def write_indices(source: Source, header: dict[str, Any], file: BinaryIO) -> int:
@@ -216,14 +223,19 @@ def write_indices(source: Source, header: dict[str, Any], file: BinaryIO) -> int
     Raises UserError if the text has changed.
     """
     vocabulary = Vocabulary(header["vocabulary"], header["encoding"])
-    rank, checksum, digest = vocabulary.by_code.astype(index_type(vocabulary)), checksum_of(header), Digest()
-    for chunk in source.characters(vocabulary.encoding, "indexing the text", digest):
-        in_bytes = chunk.dtype == rank.dtype == np.uint8  # several times faster
-        indices = chunk.tobytes().translate(rank[:256].tobytes()) if in_bytes else rank[chunk]
+    rank, checksum = vocabulary.by_code.astype(index_type(vocabulary)), checksum_of(header)
+
+    def write(piece: str) -> None:
+        nonlocal checksum
+        codes = code_points(piece)
+        in_bytes = codes.dtype == rank.dtype == np.uint8  # several times faster
+        indices = codes.tobytes().translate(rank[:256].tobytes()) if in_bytes else rank[codes]
         checksum = zlib.crc32(indices, checksum)
         file.write(indices)
+
+    sha256 = source.hand_over(vocabulary.encoding, write, "indexing the text")
     file.flush()
     # Before the cache is in place: under the name of this text it must not hold another.
-    if digest.sha256 != header["sha256"]:
+    if sha256 != header["sha256"]:
         raise UserError(f"{source} changed while it was being read; start again")
     return checksum

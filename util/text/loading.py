@@ -83,8 +83,8 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
         log("number of documents in train: {}, val: {}, test: {}".format(*batches.documents))
         if options.document_end.startswith(r"\n") and "\r" in vocabulary.index:
             tell(r"warning: this text has \r before its newlines, and so do its documents; '\r\n' would end both")
-    if text.files > 1:
-        log(f"{text.files:,} files" + (f", {sum(batches.documents):,} documents" if batches.documents else ""))
+    if text.file_count > 1:
+        log(f"{text.file_count:,} files" + (f", {sum(batches.documents):,} documents" if batches.documents else ""))
     if not options.val_frac:
         log("no validation split: checkpoints are named by the mean training loss over the last epoch")
     log(f"vocab size: {len(vocabulary)}")

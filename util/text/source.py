@@ -9,9 +9,8 @@ import hashlib
 import itertools
 import os
 import re
-import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -30,40 +29,17 @@ CACHE_FILES = ("vocab.json", "data.bin")
 JOINING = ("files", "separator", "document_end")  # the flags that say how files are joined, as find_text takes them
 OUR_PAGE = re.compile(rb"<!doctype html>\s<html.*>\s<meta charset.*>\s<meta http-equiv.* script-src 'sha256-")
 """How the pages of visualize.py begin."""
-SIGNATURES = {  # how files begin that are not in the encoding that they were taken for, and what to do with them
-    b"\xff\xfe\0\0": "it seems to be UTF-32; convert it or, for a new model, try -encoding utf-32",
-    b"\0\0\xfe\xff": "it seems to be UTF-32; convert it or, for a new model, try -encoding utf-32",
-    b"\xff\xfe": "it seems to be UTF-16; convert it or, for a new model, try -encoding utf-16",
-    b"\xfe\xff": "it seems to be UTF-16; convert it or, for a new model, try -encoding utf-16",
+SIGNATURES: dict[
+    bytes | tuple[bytes, ...], str
+] = {  # how files begin that are not in the encoding that they were taken for, and what to do with them
+    (b"\xff\xfe\0\0", b"\0\0\xfe\xff"): "it seems to be UTF-32; convert it or, for a new model, try -encoding utf-32",
+    (b"\xff\xfe", b"\xfe\xff"): "it seems to be UTF-16; convert it or, for a new model, try -encoding utf-16",
     b"\x1f\x8b": "it seems to be compressed by gzip; give it a name that ends in .gz",
     b"PK\x03\x04": "it seems to be a zip archive, as .docx and .epub files are; unpack it and take the text in it",
     b"%PDF": "it seems to be a PDF; save its text and take that",
-    b"\x89PNG": "it seems to be a picture",
-    b"\xff\xd8\xff": "it seems to be a picture",
+    (b"\x89PNG", b"\xff\xd8\xff"): "it seems to be a picture",
     b"": "convert it or, for a new model, try -encoding latin-1 or bytes, which accept any file, or Windows' cp1252",
 }
-
-
-class Digest:
-    """The identity of a text, which grows as the text is read to its end: the SHA-256 of its decompressed content.
-
-    For several files it is the SHA-256 of all of their digests, the separator and, if a file got it, the end.
-    """
-
-    def __init__(self) -> None:
-        self._files, self._separator, self._end = list[str](), "", ""
-
-    def add(self, sha256: str, separator: str, end: str) -> None:
-        """Adds a file; `end` is what it lacked and got."""
-        self._files.append(sha256)
-        self._separator, self._end = separator, self._end or end
-
-    @property
-    def sha256(self) -> str:
-        if len(self._files) == 1 and not self._end:
-            return self._files[0]
-        several = self._separator, self._files, *[self._end] * bool(self._end)
-        return hashlib.sha256(repr(several).encode()).hexdigest()
 
 
 class Source:
@@ -89,38 +65,47 @@ class Source:
                 with open(path, "rb") as file:
                     yield path, pieces_of(file, path, bar)
 
-    def texts(self, encoding: str, task: str = "", digest: Digest | None = None) -> Iterator[tuple[Path, str]]:
-        """Yields the text in large pieces, each with its file; a separator belongs to the file before it.
+    def texts(self, encoding: str, task: str = "") -> Generator[tuple[Path, str], None, str]:
+        """Yields the text in large pieces, each with its file, and returns its SHA-256 as `hand_over` does.
 
-        Each file is decoded separately, with its own byte order mark. What is read is added to the `digest`. Raises
+        A separator belongs to the file before it. Each file is decoded separately, with its own byte order mark. Raises
         UserError if a file is not text in this encoding.
         """
         typed = as_bytes if encoding == "bytes" else str
         between, end = typed(self.separator), typed(self.end)
-        before: Path | None = None
+        before, digests, an_end_was_added = None, list[str](), False
         for path, pieces in self.read(task):
             if before and between:
                 yield before, between
-            before, content, last = path, hashlib.sha256(), ""
-            for text in decoded(pieces, path, encoding, content):
+            before, digest, last = path, hashlib.sha256(), ""
+            for text in decoded(pieces, path, encoding, digest):
                 last = (last + text[-len(end) :])[-len(end) :] if end else ""
                 yield path, text
-            lacks_end = bool(last) and not last.endswith(end) and not (last + between).endswith(end)
-            if lacks_end:
+            if last and not last.endswith(end) and not (last + between).endswith(end):
                 yield path, end
-            if digest:
-                digest.add(content.hexdigest(), self.separator, self.end if lacks_end else "")
+                an_end_was_added = True
+            digests.append(digest.hexdigest())
+        if len(digests) == 1 and not an_end_was_added:
+            return digests[0]
+        several = self.separator, digests, *[self.end] * an_end_was_added
+        return hashlib.sha256(repr(several).encode()).hexdigest()
 
-    def characters(self, encoding: str, task: str = "", digest: Digest | None = None) -> Iterator[np.ndarray]:
-        """Yields the code points of `texts`: as uint8 if all of a piece are below 256, else as uint32."""
-        return (code_points(text) for _, text in self.texts(encoding, task, digest))
+    def hand_over(self, encoding: str, take: Callable[[str], object], task: str) -> str:
+        """Calls `take` with the text, piece by piece, and returns its SHA-256: that of its decompressed content.
+
+        For several files it is the SHA-256 of all of their digests, the separator and, if a file got it, the end.
+        """
+        texts = self.texts(encoding, task)
+        while True:
+            try:
+                _, piece = next(texts)
+            except StopIteration as end:
+                return end.value
+            take(piece)
 
     def identity(self, encoding: str) -> str:
         """Reads the text to check it, and returns its SHA-256; only to look for ends must it be decoded."""
-        digest = Digest()
-        for _ in self.texts(encoding if self.end else "bytes", "checking the text", digest):
-            pass
-        return digest.sha256
+        return self.hand_over(encoding if self.end else "bytes", len, "checking the text")
 
 
 def find_text(folder: Path, pattern: str = "", separator: str = "", document_end: str = "") -> Source:
@@ -251,6 +236,5 @@ def canonical(encoding: str) -> str:
 
 
 def progress_bar(task: str, size: int) -> tqdm:
-    """Returns a progress bar for reading `size` bytes, shown on a terminal after a second."""
-    quiet = not (task and sys.stderr.isatty())
-    return tqdm(desc=task, total=size, unit="B", unit_scale=True, delay=1, leave=False, disable=quiet)
+    """Returns a progress bar for reading `size` bytes, shown on a terminal after a second; without a task, nowhere."""
+    return tqdm(desc=task, total=size, unit="B", unit_scale=True, delay=1, leave=False, disable=None if task else True)
