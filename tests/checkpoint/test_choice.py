@@ -39,6 +39,28 @@ def test_the_best_of_the_original_s_files_is_that_with_the_lowest_loss(tmp_path)
     assert best(tmp_path)[0] == "lm_lstm_epoch1.00_2.5000.t7"
 
 
+def test_a_newer_checkpoint_without_a_validation_loss_is_told(write, tmp_path):
+    """It is what Ctrl-C leaves; one from before the best, of iteration or of time, is nothing to tell."""
+    write("resume_s_iteration7.pt", 7)
+    write("resume_s_iteration3.pt", 3)
+    write("lm_s_epoch0.40_2.0000.pt", 4, {4: 2.0})
+    write("resume_s_iteration2.pt", 2)
+    assert len(best(tmp_path)) == 2
+    write("resume_s_iteration6.pt", 6)
+    name, _, told = best(tmp_path)
+    assert name == "lm_s_epoch0.40_2.0000.pt"
+    assert told == f"there is a newer one without a validation loss: {tmp_path / 'resume_s_iteration6.pt'}"
+
+
+def test_all_of_a_folder_are_those_in_its_folders_too(write, tmp_path):
+    for folder in ("b", "a", ".hidden", "a/deeper"):
+        (tmp_path / folder).mkdir(exist_ok=True, parents=True)
+    for name in ("b/resume_s_iteration3.pt", "a/x.pt", ".hidden/x.pt", "a/deeper/x.pt", "y.pt"):
+        write(name, 3)
+    found = [str(path.relative_to(tmp_path)) for path, _ in all_checkpoints(tmp_path)]
+    assert found == ["y.pt", "a/x.pt", "b/resume_s_iteration3.pt"]
+
+
 def test_hidden_files_are_nobody_s_checkpoints(write, tmp_path, capsys):
     """macOS puts such files beside every file on a foreign disk."""
     write("lm_s_epoch0.20_2.0000.pt", 2, {2: 2.0})

@@ -143,7 +143,7 @@ def test_the_sessions_are_as_printed(checkout):
                 at = printed.find(kind(line), at) + 1
                 assert at, line
     said = scripts.run("sample.py", "session", "-primetext", "one", "-length", "1", cwd=checkout).stderr
-    assert kind(said.replace(" session/", " cv/")) == kind("".join(sessions[2].splitlines(keepends=True)[:2]))
+    assert kind(said.replace(" session/", " cv/")) == kind("".join(sessions[2].splitlines(keepends=True)[:3]))
 
 
 def kind(text: str) -> str:

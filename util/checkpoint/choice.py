@@ -51,6 +51,9 @@ def best_checkpoint(path: Path, say: Callable[[str], object] = tell) -> tuple[Pa
         if checkpoint := load_if_sound(file):
             validated = promised_loss(file) < math.inf and checkpoint.iteration in checkpoint.validations
             say(f"using {file}" + ", the checkpoint with the lowest validation loss" * validated)
+            newer = [one for one in files[: files.index(file)] if promised_loss(one) == math.inf]
+            if validated and (later := [one for one in newer if promises_more(one, checkpoint)]):
+                say(f"there is a newer one without a validation loss: {later[0]}")
             return file, checkpoint
     raise UserError(MISSING.format(path))
 
@@ -72,18 +75,19 @@ def best_by_content(folder: Path, files: list[Path], say: Callable[[str], object
 
 
 def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
-    """Yields the checkpoint at `path` or, if that is a folder, all that are there.
+    """Yields the checkpoint at `path` or, if that is a folder, all that are in it and in its folders.
 
-    The run that began first comes first, and those of one run in the order of their epochs, as their names tell.
+    In each, the run that began first comes first, and those of one run in the order of their epochs, as names tell.
     """
     if not path.is_dir():
         yield path, load_checkpoint(path)
         return
     found = False
-    for file in by_runs(files_in(path)):
-        if checkpoint := load_if_sound(file):
-            found = True
-            yield file, checkpoint
+    for folder in (path, *sorted(path.glob("[!.]*/"))):
+        for file in by_runs(files_in(folder)):
+            if checkpoint := load_if_sound(file):
+                found = True
+                yield file, checkpoint
     if not found:
         raise UserError(MISSING.format(path))
 
