@@ -24,9 +24,10 @@ from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
 from util.cli.flags import STRING, SWITCH, Flags, check_text_flags, choice
+from util.cli.rows import print_row
 from util.errors import UserError
 from util.evaluation.lines import print_lines
-from util.evaluation.loss import COLUMNS, Task, measure, predict_file, predict_split, print_loss, print_row
+from util.evaluation.loss import COLUMNS, Task, measure, predict_file, predict_split, print_loss, print_result
 from util.evaluation.novelty import print_novelty
 from util.text.batches import SPLITS
 from util.text.file import source_of_file
@@ -36,14 +37,19 @@ def flags() -> Flags:
     flags = Flags("Measures how well checkpoints predict a text.", "python evaluate.py CHECKPOINT -split test")
     flags.add_checkpoint("the best, and with -table 1 all of them")
     add = flags.add_text("predict", SPLITS, "another text file to predict instead, as one stream; - = standard input")
-    add("lines", SWITCH, 0, "1 = predict each line of this file by itself, and print a row for each")
+    add(
+        "lines",
+        SWITCH,
+        0,
+        "1 = predict each line of this file by itself, and print a row for each that has a character to predict",
+    )
     unseen = "what to do with a character of these lines that the model has never seen"
     add("unknown_chars", choice("error", "skip", "nearest"), "error", unseen)
     add = flags.group("novelty")
     add("novelty", STRING, "", "text written by sample.py; find what it copies from the training text instead")
     add("primetext", STRING, "", "primetext at the front of that text, which is not counted")
     add = flags.group("output")
-    add("table", SWITCH, 0, "1 = print a row for each checkpoint, and of a folder for each in it")
+    add("table", SWITCH, 0, "1 = print a row for each checkpoint, also for each in a folder and its folders")
     flags.add_machine()
     return flags
 
@@ -81,9 +87,9 @@ def main() -> None:
             tell(f"warning: {path} has no row: {error}")
             continue
         if not rows:
-            print(*COLUMNS, sep="\t")
+            print_row(*COLUMNS)
         rows += 1
-        print_row(checkpoint, path, task, loss)
+        print_result(checkpoint, path, task, loss)
     if not rows:
         raise UserError("none of these checkpoints predicts this text")
 

@@ -1,6 +1,7 @@
 """evaluate.py -lines: each line by itself, whatever the lines are."""
 
 import csv
+import io
 import time
 
 import pytest
@@ -15,7 +16,7 @@ from tests.helpers.scripts import run
 def folder(tmp_path_factory):
     """A folder with a model, in cv, of a text with tabs and quotes in it, and without a test split."""
     folder = tmp_path_factory.mktemp("lines")
-    (folder / "input.txt").write_bytes(numbers(140) + b'one\ttwo "three"\n' * 20)
+    (folder / "input.txt").write_bytes(numbers(140) + b'one\ttwo "three"\n\rtwo\n' * 20)
     assert finish(folder, *SMALL, "-data_dir", ".", "-max_epochs", 1, "-eval_val_every", 20).status == 0
     (folder / "last.pt").write_bytes(max((folder / "cv").glob("lm_*")).read_bytes())
     return folder
@@ -25,7 +26,7 @@ def rows(folder, text, *flags):
     (folder / "x.txt").write_text(text, newline="")
     done = run("evaluate.py", "last.pt", "-file=x.txt", "-lines=1", "-gpuid=-1", *flags, cwd=folder)
     assert done.returncode == 0, done.stderr
-    return list(csv.DictReader(done.stdout.splitlines(), dialect="excel-tab")), done.stderr
+    return list(csv.DictReader(io.StringIO(done.stdout, newline=""), dialect="excel-tab")), done.stderr
 
 
 def test_a_few_long_lines_among_many_short_ones_cost_what_they_are(folder):
@@ -34,13 +35,20 @@ def test_a_few_long_lines_among_many_short_ones_cost_what_they_are(folder):
     began = time.perf_counter()
     found, _ = rows(folder, "\n".join(lines))
     assert time.perf_counter() - began < 8  # half a minute if each short line takes as long as the long ones
-    assert [row["text"] for row in found] == lines and found[0]["nats"] == found[-1]["nats"]
+    assert [row["text"] for row in found] == lines
+    assert float(found[0]["nats"]) == pytest.approx(float(found[-1]["nats"]), rel=1e-6)  # side by side with others
 
 
-def test_a_tab_or_a_quote_makes_no_further_column(folder):
-    line = 'one\ttwo "three"'
+@pytest.mark.parametrize("line", ['one\ttwo "three"', "one\rtwo"])
+def test_a_tab_a_quote_or_a_return_makes_no_further_column_or_row(line, folder):
     found, _ = rows(folder, line + "\n")
-    assert [row["text"] for row in found] == [line] and None not in found[0]
+    assert [row["text"].splitlines() for row in found] == [line.splitlines()] and None not in found[0]
+
+
+def test_lines_without_a_character_to_predict_are_told_and_do_not_come_first_when_rows_are_sorted(folder):
+    found, said = rows(folder, "one\n\no\ntwo\n")
+    assert [row["line"] for row in found] == ["1", "4"] and said.startswith("2 of 4 lines have fewer than two")
+    assert float(found[1]["sum"]) == pytest.approx(2 * float(found[1]["nats"]))
 
 
 def test_unknown_characters_are_all_named_or_left_out(folder):

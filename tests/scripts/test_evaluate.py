@@ -1,6 +1,7 @@
 """evaluate.py: the trainer's own loss to the last digit, and an independent model's loss for every character."""
 
 import csv
+import io
 import math
 import re
 import shutil
@@ -62,7 +63,8 @@ def score(*arguments: object, cwd: Path) -> CompletedProcess:
 def measured(done: CompletedProcess) -> float:
     """Returns the loss that the script printed; its other figures must follow from it."""
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    pattern = r"loss per (\w+): (.*) nats\nbits per \1: (.*)\n(?:bits per character: .*\n)?perplexity: +(.*)\n"
+    pattern = r"loss per (\w+): (.*) nats\n(?:its run stored: .*\n)?bits per \1: (.*)\n(?:bits per character: .*\n)?"
+    pattern += r"perplexity: +(.*)\n"
     loss, bits, perplexity = map(float, re.search(pattern, done.stdout).groups()[1:])
     assert bits == pytest.approx(loss / math.log(2), abs=1e-6) and perplexity == pytest.approx(math.exp(loss), rel=1e-6)
     return loss
@@ -91,16 +93,20 @@ def test_the_validation_loss_is_the_trainer_s_to_the_last_digit(model, trained, 
     paths = list(trained[model].parent.iterdir())
     assert len(paths) > 1
     for path in paths:
-        checkpoint = load_checkpoint(path)
-        assert measured(score(path, cwd=tmp_path)) == checkpoint.val_losses[checkpoint.iteration]
+        checkpoint, done = load_checkpoint(path), score(path, cwd=tmp_path)
+        assert measured(done) == checkpoint.val_losses[checkpoint.iteration] and "stored" not in done.stdout
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "lstm_dropout"])
 def test_the_reference_s_own_validation_loss(name, tmp_path):
     (tmp_path / "input.txt").write_bytes(numbers(1500))
     checkpoint = load_checkpoint(GOLDEN / f"{name}.t7")
-    loss = measured(score(GOLDEN / f"{name}.t7", "-data_dir=.", cwd=tmp_path))
-    assert loss == pytest.approx(checkpoint.val_losses[checkpoint.iteration], rel=1e-13)
+    done = score(GOLDEN / f"{name}.t7", "-data_dir=.", cwd=tmp_path)
+    stored = checkpoint.val_losses[checkpoint.iteration]
+    assert (
+        measured(done) == pytest.approx(stored, rel=1e-13) and f"nats\nits run stored: {stored} nats\n" in done.stdout
+    )
+    assert "stored" not in score(GOLDEN / f"{name}.t7", "-data_dir=.", "-split=train", cwd=tmp_path).stdout
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -191,7 +197,7 @@ def test_the_perplexity_of_any_loss_can_be_printed():
 
 def rows_of(done: CompletedProcess) -> list[dict[str, str]]:
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    return list(csv.DictReader(done.stdout.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+    return list(csv.DictReader(io.StringIO(done.stdout, newline=""), dialect="excel-tab"))
 
 
 def test_a_row_for_each_checkpoint(trained, tmp_path):
@@ -199,9 +205,10 @@ def test_a_row_for_each_checkpoint(trained, tmp_path):
     rows = rows_of(score(*trained.values(), "-file=x.txt", cwd=tmp_path))
     for (model, path), row in zip(trained.items(), rows, strict=True):
         checkpoint, alone = load_checkpoint(path), score(path, "-file=x.txt", cwd=tmp_path)
-        about = [str(path), model, "2", "8", str(checkpoint.size), "12", f"{checkpoint.epoch:.2f}"]
-        names = ("file", "model", "layers", "size", "parameters", "characters", "epochs")
-        assert [row[name] for name in names] == about
+        dropout = {"lstm": "0.2"}.get(model, "0")
+        about = [str(path), model, "2", "8", dropout, "123", str(checkpoint.size), f"{checkpoint.epoch:.2f}"]
+        about += [str(checkpoint.iteration), "x.txt", "", "12"]
+        assert [*row.values()][: len(about)] == about
         assert float(row["nats"]) == measured(alone) and row["perplexity"] in alone.stdout
 
 
@@ -212,7 +219,22 @@ def test_a_row_for_each_checkpoint_of_a_folder(trained, tmp_path):
     for row in rows:
         checkpoint = load_checkpoint(row["file"])
         assert float(row["nats"]) == checkpoint.val_losses[checkpoint.iteration]
+        assert (row["text"], row["split"]) == (f"{checkpoint.options['data_dir']}/input.txt", "val")
     refused(score(tmp_path, "-table=1", cwd=tmp_path), f"there is no checkpoint in {tmp_path}")
+
+
+def test_a_folder_of_folders_gives_the_checkpoints_in_all_of_them(trained, tmp_path):
+    for model in ("rnn", "gru"):
+        shutil.copytree(trained[model].parent, tmp_path / model)
+    (tmp_path / ".hidden").mkdir()
+    shutil.copy(trained["lstm"], tmp_path / ".hidden")
+    shutil.copy(trained["lstm"], tmp_path / "x.pt")
+    done = score(".", "-table=1", "-split=train", cwd=tmp_path)
+    expected = [
+        "x.pt",
+        *sorted(f"{model}/{path.name}" for model in ("gru", "rnn") for path in (tmp_path / model).iterdir()),
+    ]
+    assert [row["file"] for row in rows_of(done)] == expected
 
 
 @pytest.mark.parametrize("model", RUNS)
@@ -222,15 +244,16 @@ def test_a_row_for_each_line_of_a_file(model, trained, tmp_path, monkeypatch):
     file.write_text("\r\n".join(lines) + "\n", "utf-8", newline="")
     monkeypatch.setattr("util.evaluation.lines.SIDE_BY_SIDE", 7)
     done = run_here("evaluate.py", path, "-file", file, "-lines=1", "-gpuid=-1")
-    rows = rows_of(CompletedProcess([], done.returncode, done.stdout.decode(), done.stderr.decode()))
-    assert [(row["line"], row["text"]) for row in rows] == [(str(n), line) for n, line in enumerate(lines, 1)]
-    for line, row in zip(lines, rows):
+    assert done.stderr.decode().startswith("2 of 24 lines have fewer than two ")
+    rows = rows_of(CompletedProcess([], done.returncode, done.stdout.decode(), ""))
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if len(line.encode()) > 1]
+    assert [(row["line"], row["text"]) for row in rows] == [(str(number), line) for number, line in numbered]
+    for (_, line), row in zip(numbered, rows):
         symbols = decoded(path, line.encode())
-        nats = expected_loss(path, [symbols]) if len(symbols) > 1 else math.nan
-        unit = load_checkpoint(path).vocabulary.unit
-        found = [float(row[name]) for name in (f"{unit}s", "nats", "bits", "perplexity")]
-        expected = [max(0, len(symbols) - 1), nats, nats / math.log(2), math.exp(nats)]
-        assert found == pytest.approx(expected, rel=1e-4, nan_ok=True)
+        nats, unit = expected_loss(path, [symbols]), load_checkpoint(path).vocabulary.unit
+        found = [float(row[name]) for name in (f"{unit}s", "nats", "bits", "perplexity", "sum")]
+        count = len(symbols) - 1
+        assert found == pytest.approx([count, nats, nats / math.log(2), math.exp(nats), count * nats], rel=1e-4)
     for text, words in (("one\nZ\nQ\n", ("never seen: ", "'Q', ", "'Z', first in line 2")), ("", ("x.txt is empty",))):
         file.write_text(text)
         refused(run_here("evaluate.py", path, "-file", file, "-lines=1", "-gpuid=-1"), "x.txt", *words)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import math
-import sys
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -12,6 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from util.checkpoint.content import Checkpoint
+from util.cli.console import tell
+from util.cli.rows import print_row
 from util.errors import UserError
 from util.evaluation.loss import figures
 from util.evaluation.predictors import numpy_predictor
@@ -24,7 +23,8 @@ SIDE_BY_SIDE = 256  # lines to predict at once
 def print_lines(checkpoint: Checkpoint, source: Source, unknown: str) -> None:
     """Prints a row for each line of a text: the loss on its characters after the first, from a zero state.
 
-    `unknown` says what to do with characters that the model has never seen. Raises UserError, like Vocabulary.encode.
+    A line without such a character has no loss, and so no row. `unknown` says what to do with characters that the model
+    has never seen. Raises UserError, like Vocabulary.encode.
     """
     vocabulary = checkpoint.vocabulary
     text = "".join(piece for _, piece in source.texts(vocabulary.encoding))
@@ -34,12 +34,12 @@ def print_lines(checkpoint: Checkpoint, source: Source, unknown: str) -> None:
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     passages = encode_lines(vocabulary, lines, str(source), unknown)
     totals = line_losses(checkpoint, passages)
-    table = csv.writer(sys.stdout, "excel-tab", lineterminator="\n")
-    table.writerow(["line", f"{vocabulary.unit}s", "nats", "bits", "perplexity", "text"])
+    print_row("line", f"{vocabulary.unit}s", "nats", "bits", "perplexity", "sum", "text")
     for number, (passage, total) in enumerate(zip(passages, totals), 1):
-        count = max(0, len(passage) - 1)
-        mean = total / count if count else math.nan
-        table.writerow([number, count, *figures(mean), vocabulary.decode(passage)])
+        if (count := len(passage) - 1) > 0:
+            print_row(number, count, *figures(total / count), total, vocabulary.decode(passage))
+    if left_out := sum(len(passage) < 2 for passage in passages):
+        tell(f"{left_out} of {len(lines)} lines have fewer than two {vocabulary.unit}s: nothing to predict, and no row")
 
 
 def encode_lines(vocabulary: Vocabulary, lines: list[str], what: str, unknown: str) -> list[np.ndarray]:

@@ -15,20 +15,28 @@ from tqdm import tqdm
 
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.text_of_checkpoint import batches_of_split, load_text_of, text_of
+from util.cli.console import shown
+from util.cli.rows import print_row
 from util.errors import UserError
 from util.evaluation.predictors import numpy_predictor, streams_predictor
 from util.text.batches import SPLITS
 from util.text.cache import index_type
 from util.text.source import Source, code_points
 
-COLUMNS = ("file", "model", "layers", "size", "parameters", "characters", "nats", "bits", "perplexity", "epochs")
+COLUMNS = (
+    *("file", "model", "layers", "size", "dropout", "seed", "parameters", "epochs", "iteration"),
+    *("text", "split", "characters", "nats", "bits", "perplexity"),
+)
 PIECE = 1000  # characters of a file to feed to the model at once
 
 
 class Task(NamedTuple):
     """A text to predict: batches of inputs and targets, (S, B) indices each, with `length` targets in all."""
 
-    name: str
+    text: str
+    """Its name."""
+    split: str
+    """Which of its splits; empty for a file."""
     batch_size: int
     """B, as the run had it; 0 for a file, which is one stream."""
     length: int
@@ -45,8 +53,9 @@ def predict_split(checkpoint: Checkpoint, path: Path, data_dir: str, split: str)
     translation = checkpoint.vocabulary.translation_from(text.vocabulary, str(source))
     batches, chosen = batches_of_split(checkpoint, path, text, source, split, translation)
     B, S, count = checkpoint.options["batch_size"], checkpoint.options["seq_length"], batches.split_sizes[chosen]
-    name = f"{source}, {SPLITS[chosen]} split, {count} batches of {B} x {S}"
-    return Task(name, B, count * B * S, (batches.batch(chosen, number) for number in range(count)))
+    return Task(
+        str(source), SPLITS[chosen], B, count * B * S, (batches.batch(chosen, number) for number in range(count))
+    )
 
 
 def predict_file(checkpoint: Checkpoint, source: Source) -> Task:
@@ -61,7 +70,7 @@ def predict_file(checkpoint: Checkpoint, source: Source) -> Task:
     if len(indices) < 2:
         raise UserError(f"{source} is too short: predicting takes at least two {vocabulary.unit}s")
     windows = (indices[start : start + PIECE + 1, None].astype(int) for start in range(0, len(indices) - 1, PIECE))
-    return Task(str(source), 0, len(indices) - 1, ((window[:-1], window[1:]) for window in windows))
+    return Task(str(source), "", 0, len(indices) - 1, ((window[:-1], window[1:]) for window in windows))
 
 
 def measure(checkpoint: Checkpoint, task: Task, device: str) -> tuple[float, int]:
@@ -86,18 +95,27 @@ def measure(checkpoint: Checkpoint, task: Task, device: str) -> tuple[float, int
 def print_loss(checkpoint: Checkpoint, task: Task, loss: float, characters: int) -> None:
     """Prints the loss; that of bytes also for each of the `characters`."""
     unit, (nats, bits, perplexity) = checkpoint.vocabulary.unit, figures(loss)
-    print(f"{task.name}: {task.length} {unit}s\nloss per {unit}: {nats} nats\nbits per {unit}: {bits}")
+    B, S, how = task.batch_size, checkpoint.options["seq_length"], ""
+    if task.split:
+        how = f", {task.split} split, {task.length // (B * S)} batches of {B} x {S}"
+    print(f"{task.text}{how}: {task.length} {unit}s\nloss per {unit}: {nats} nats")
+    stored = checkpoint.validations.get(checkpoint.iteration)
+    if task.split == "val" and stored is not None and not checkpoint.training:  # of a .pt it is the same
+        print(f"its run stored: {stored} nats")
+    print(f"bits per {unit}: {bits}")
     if checkpoint.vocabulary.is_bytes and characters:
         bits = f"{loss / math.log(2) * task.length / characters:.6f}"
         print(f"bits per character: {bits} ({characters} characters, if the bytes are UTF-8)")
     print(f"perplexity:         {perplexity}")
 
 
-def print_row(checkpoint: Checkpoint, path: Path, task: Task, loss: float) -> None:
+def print_result(checkpoint: Checkpoint, path: Path, task: Task, loss: float) -> None:
     """Prints a row of a table with these COLUMNS."""
     _, H, L, model = checkpoint.model_shape
     epochs = f"{checkpoint.epoch:.2f}" if checkpoint.epoch_is_known else ""
-    print(path, model, L, H, checkpoint.size, task.length, *figures(loss), epochs, sep="\t", flush=True)
+    run = f"{checkpoint.options['dropout']:g}", checkpoint.options.get("seed", "")
+    about = path, model, L, H, *run, checkpoint.size, epochs, checkpoint.iteration, task.text, task.split, task.length
+    print_row(*(shown(str(value)) for value in about), *figures(loss), flush=True)
 
 
 def figures(loss: float) -> tuple[str, str, str]:
