@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.helpers.inputs import GOLDEN
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
-from util.plot import curves, draw_text, loss_range, save_picture
+from util.plot import curves, draw_text, loss_range, save_picture, short_names
 from util.text.vocabulary import Vocabulary
 
 
@@ -67,6 +68,24 @@ def test_several_curves_have_letters():
 def test_flat_and_single_losses_can_be_drawn(losses, epoch):
     lines = draw_text([curves("x", run_of(losses, {1: 2.0}, epoch))], "epochs", 40, 10).splitlines()
     assert lines[0].startswith("  2.000 |") and "o" in lines[0][9:]
+
+
+@pytest.mark.parametrize(("paths", "names"), [
+    (["cv/lm_lstm_epoch9.46_1.4228.pt"], ["lm_lstm_epoch9.46_1.4228.pt"]),
+    (["cv/lm_lstm_epoch9.46_1.4.pt", "cv/lm_gru_epoch9.46_1.5.pt"], ["lstm_epoch9.46_1.4", "gru_epoch9.46_1.5"]),
+    (["a/x.pt", "b/x.pt"], ["a/", "b/"]), (["a_x.pt", "x.pt"], ["a_x", "x"]), (["cv/a", "cv/a.pt"], ["a", "a.pt"]),
+])  # fmt: skip
+def test_names_of_runs_are_without_what_all_share(paths, names):
+    assert short_names([*map(Path, paths)]) == names
+
+
+def test_a_run_without_a_validation_has_none_in_the_legend(matplotlib, tmp_path):
+    runs = [curves("x", run_of([2.0, 1.0], {}, 1.0)), curves("y", run_of([3.0, 2.0], {2: 2.5}, 1.0))]
+    assert draw_text(runs, "epochs", 40, 10).endswith("\n  a training: x\n  b training, B validation: y")
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        save_picture(runs, "epochs", tmp_path / "x.svg", [])
+    texts = re.findall(r"<text [^>]*>([^<]*)</text>", (tmp_path / "x.svg").read_text())
+    assert texts[-3:] == ["training: x", "training: y", "validation: y"]
 
 
 def test_what_is_in_a_picture(matplotlib, checkpoint, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import string
 from collections.abc import Sequence
 from itertools import cycle
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from util.checkpoint.content import Checkpoint
+from util.cli.console import shown
 from util.cli.files import output
 
 POINTS = 150  # on a smoothed curve, approximately
@@ -25,9 +27,26 @@ class Curve(NamedTuple):
     losses: np.ndarray
 
 
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """Returns names that tell files apart: their paths without the folders and words that all begin and end with."""
+    if len(paths) == 1:
+        return [paths[0].name]
+    words = [re.split(r"(?<=[/\\_])|(?=\.\w+$)", str(path)) for path in paths]
+    most = min(map(len, words)) - 1
+    start = min(most, shared(words))
+    end = min(most - start, shared([name[::-1] for name in words]))
+    return ["".join(name[start : len(name) - end]) for name in words]
+
+
+def shared(lists: Sequence[Sequence[str]]) -> int:
+    """Returns how many elements at the beginning of lists are the same in all."""
+    differ = (number for number, column in enumerate(zip(*lists)) if len(set(column)) > 1)
+    return next(differ, min(map(len, lists)))
+
+
 def curves(name: str, checkpoint: Checkpoint, unit: str = "epochs") -> tuple[Curve, Curve]:
     """Returns the training losses of a checkpoint's run, as means of some iterations, and its validation losses."""
-    name = name.encode(errors="backslashreplace").decode()  # a file's name need not be text
+    name = shown(name)  # a file's name need not be text
     count = checkpoint.iteration
     length = checkpoint.epoch / max(count, 1) if unit == "epochs" else 1.0  # of one iteration
     window = max(1, round(count / POINTS))
@@ -55,7 +74,9 @@ def save_picture(runs: Sequence[tuple[Curve, Curve]], unit: str, path: Path, rea
     axes = figure.add_subplot()
     for (train, val), line in zip(runs, cycle(("-", "--", "-.", ":"))):
         (drawn,) = axes.plot(train.x, train.losses, line, linewidth=1, alpha=0.7, label=train.label)
-        axes.plot(val.x, val.losses, line + "o", color=drawn.get_color(), linewidth=1.8, markersize=5, label=val.label)
+        if val.x.size:
+            color = drawn.get_color()
+            axes.plot(val.x, val.losses, line + "o", color=color, linewidth=1.8, markersize=5, label=val.label)
     low, high = loss_range(runs)
     margin = 0.05 * (high - low) or 0.1
     axes.set(xlabel=unit, ylabel="loss (nats per character)", ylim=(low - margin, high + margin), xlim=(0, None))
@@ -85,5 +106,7 @@ def draw_text(runs: Sequence[tuple[Curve, Curve]], unit: str, width: int, height
     lines = [f"{loss:7.3f} |{''.join(row).rstrip()}" for loss, row in zip(np.linspace(high, low, height), canvas)]
     last = f"{end:.2f} epochs" if unit == "epochs" else f"{end:,.0f} iterations"
     lines += [" " * 8 + "+" + "-" * columns, " " * 9 + "0" + last.rjust(columns - 1), "loss in nats per character"]
-    lines += [f"  {mark[0]} {train.label.split(':')[0]}, {mark[1]} {val.label}" for (train, val), mark in marked]
+    for (train, val), mark in marked:
+        both = f"{train.label.split(':')[0]}, {mark[1]} {val.label}" if val.x.size else train.label
+        lines.append(f"  {mark[0]} {both}")
     return "\n".join(lines)

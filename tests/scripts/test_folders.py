@@ -75,9 +75,16 @@ def test_before_its_first_validation_a_run_is_sampled_from_what_it_saved(stopped
     assert (done.returncode, f"using {stopped}\n" in done.stderr) == (0, True)
 
 
-def test_inspect_takes_all_of_a_folder_and_plots_a_run_once(here):
+def test_inspect_lists_all_of_a_folder_and_plots_a_run_once(here):
     done = run("inspect_checkpoint.py", "cv", cwd=here)
-    assert [line in done.stdout for line in (f"cv/{name}:" for name in load_names(here))] == [True, True]
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert " ".join(rows[0]) == "file epoch iteration train_loss val_loss model layers size parameters"
+    for row, epoch in zip(rows[1:], ("0.70", "1.00"), strict=True):
+        checkpoint = load_checkpoint(here / row[0])
+        mean, loss = checkpoint.train_losses[-100:].mean(), checkpoint.val_losses[checkpoint.iteration]
+        shape = ["lstm", "2", "8", str(checkpoint.size)]
+        assert row[1:] == [epoch, str(checkpoint.iteration), f"{mean:.4f}", f"{loss:.4f}", *shape]
+        assert row[0] in {f"cv/{name}" for name in load_names(here)}
     plotted = run("inspect_checkpoint.py", "cv", "-plot=-", cwd=here).stdout
     assert plotted.count("validation: ") == 1 and "epoch1.00" in plotted
 

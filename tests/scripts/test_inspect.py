@@ -1,5 +1,6 @@
 """inspect_checkpoint.py shows everything in a checkpoint, safely for terminals."""
 
+import csv
 import importlib.util
 import math
 import os
@@ -14,7 +15,7 @@ from tests.helpers.inputs import GOLDEN
 from tests.helpers.refusals import refused
 from tests.helpers.scripts import imported, run, run_here
 from util.checkpoint.store import load_checkpoint
-from util.plot import curves, draw_text
+from util.plot import curves, draw_text, short_names
 
 SCRIPT = "inspect_checkpoint.py"
 
@@ -74,9 +75,25 @@ def test_in_the_terminal(checkpoint, monkeypatch):
     monkeypatch.setattr(os, "environ", os.environ | {"COLUMNS": "70", "LINES": "25"})
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     paths = [checkpoint, GOLDEN / "gru.t7"]
-    runs = [curves(str(path), load_checkpoint(path)) for path in paths]
+    runs = [curves(name, load_checkpoint(path)) for name, path in zip(short_names(paths), paths)]
     assert run_here(SCRIPT, *paths, "-plot=-").stdout.decode() == draw_text(runs, "epochs", 70, 20) + "\n"
     refused(run_here(SCRIPT, *paths, "-plot=x.png"), "writing x.png needs matplotlib: pip install -e '.[plot]'")
+
+
+def test_all_losses_of_a_run(checkpoint, tmp_path):
+    """From its last checkpoint, or from a folder with one run; what is not known is empty."""
+    done, found = run_here(SCRIPT, checkpoint.parent, "-losses=-"), load_checkpoint(checkpoint)
+    rows = list(csv.DictReader(done.stdout.decode().splitlines()))
+    assert [int(row["iteration"]) for row in rows] == [*range(1, 165)]
+    assert [float(row["epoch"]) for row in rows] == [i / 164 for i in range(1, 165)]
+    assert [float(row["train_loss"]) for row in rows] == found.train_losses.tolist()
+    assert [row["val_loss"] for row in rows] == [""] * 163 + [repr(found.val_losses[164])]
+    other = GOLDEN / "torch_rnn" / "rnn_2x32.t7"
+    assert run_here(SCRIPT, other, f"-losses={tmp_path / 'x.csv'}").returncode == 0
+    assert (tmp_path / "x.csv").read_text().splitlines()[1].startswith("1,,")
+    refused(run_here(SCRIPT, checkpoint, other, "-losses=-"), "those of one run", str(other))
+    refused(run_here(SCRIPT, checkpoint, f"-losses={checkpoint}"), "cannot write", "-losses")
+    refused(run_here(SCRIPT, checkpoint, "-losses=-", "-plot=-"), "-losses and -plot")
 
 
 def test_mistakes(checkpoint, tmp_path):
