@@ -75,7 +75,9 @@ def test_copies_that_are_shorter_than_twenty():
     assert shares[20] == "  0.00%" and shares[50] == "      -"
 
 
-def test_what_comes_again_and_again_is_one_copy():
+@pytest.mark.parametrize("chunk", [64, 1 << 18])
+def test_what_comes_again_and_again_is_one_copy_and_first_where_it_came_first(chunk, monkeypatch):
+    monkeypatch.setattr(batches, "CHUNK", chunk)
     passage = "to be or not to be, that is the question"
     _, copies = compare([f"1 {passage} 2 {passage} 3"], passage * 3 + "xyz" + passage, [(0, 163)])
     assert copies == [(passage, 0)]

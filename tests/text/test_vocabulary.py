@@ -3,7 +3,7 @@
 import pytest
 
 from util.checkpoint.store import load_checkpoint
-from util.text.vocabulary import alike
+from util.text.vocabulary import Vocabulary, alike
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,10 @@ def test_the_nearest_character(unicode_checkpoint, text, near):
             vocabulary.encode(text, "nearest")
     else:
         assert vocabulary.decode(vocabulary.encode(text, "nearest")) == near
+
+
+def test_accents_are_kept_before_the_case_is():
+    assert Vocabulary("eEé", "utf-8").encode("É", "nearest") == [2]
 
 
 def test_quotes_dashes_and_ligatures():

@@ -191,10 +191,24 @@ def test_a_mistake_and_a_signal_end_in_good_order(folder):
     first, second = (run.wait() for run in start(folder, 2, *small(folder), "-max_epochs=99", prepare=stop))
     assert second.status == 128 + signal.SIGTERM
     (name,) = checkpoints(folder / "cv")
-    words = re.search(r"^stopped at .*: (torchrun --nproc_per_node=2 train\.py -resume \S*cv/(\S+))$", first.out, re.M)
+    words = re.search(
+        r"^stopped at iteration 8; resume with: (torchrun --nproc_per_node=2 train\.py -resume \S*cv/(\S+))$",
+        first.out,
+        re.M,
+    )
     assert words and words[2] == name
 
 
 def stop(rank):
-    if rank == 1:
-        runs.signals_at(7, signal.SIGTERM)()
+    """The second process gets a signal when it has told the others of its seventh iteration that it goes on."""
+    from util.training.trainer import Trainer
+
+    fetch = Trainer.fetch
+
+    def fetch_and_strike(self: Trainer):
+        record = fetch(self)
+        if rank == 1 and self.iteration == 7:
+            signal.raise_signal(signal.SIGTERM)
+        return record
+
+    Trainer.fetch = fetch_and_strike
