@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import glob
 import math
-import os
 import re
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,21 +80,23 @@ class CheckpointFolder:
                 earlier = load_checkpoint(file)
                 same_run = is_earlier(earlier, checkpoint) and same(run_options(earlier), run_options(checkpoint))
                 # Under any other name it is the user's copy.
-                if same_run and re.fullmatch(self._names_of(earlier), file.name):
+                names = re.escape(self._name(earlier, taken="\0")).replace("\0", r"(_\d+)?")
+                if same_run and re.fullmatch(names, file.name):
                     self._files[file] = earlier.iteration
         self._delete_superseded(checkpoint, path)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Writes a checkpoint, in the first of several processes. A failure only prints a warning."""
-        wanted, self.tried = self._path(checkpoint), checkpoint.iteration
+        wanted = path = self.folder / self._name(checkpoint)
+        self.tried = checkpoint.iteration
         if not rank().first:
             self.last = Saved(checkpoint.iteration, wanted)
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            number = 1
-            while not writes(checkpoint, path := self._path(checkpoint, number)):
-                number += os.path.lexists(path)  # otherwise the run that had the name has just deleted its file
+            numbers = count(2)
+            while not writes(checkpoint, path):
+                path = self.folder / self._name(checkpoint, taken=f"_{next(numbers)}")
         except OSError as error:
             tell(f"warning: cannot write {wanted} ({reason(error)}), so this checkpoint is missing")
             return
@@ -112,19 +114,12 @@ class CheckpointFolder:
         own = (file for file in self._files if file.match(name))
         return next(own, None) or next((file for folder in self._folders for file in folder.glob(name)), None)
 
-    def _path(self, checkpoint: Checkpoint, number: int = 1) -> Path:
-        """Returns a checkpoint's path; with a number above 1 a different one, for when the first is taken."""
-        return self.folder / self._name(checkpoint, f"_{number}" if number > 1 else "")
-
-    def _names_of(self, checkpoint: Checkpoint) -> str:
-        """Returns a pattern for all names that a checkpoint can get."""
-        return re.escape(self._name(checkpoint, "\0")).replace("\0", r"(_\d+)?")
-
-    def _name(self, checkpoint: Checkpoint, number: str) -> str:
+    def _name(self, checkpoint: Checkpoint, taken: str = "") -> str:
+        """Returns a checkpoint's name; where that is `taken`, it gets a _2, _3 and so on."""
         loss = checkpoint.val_losses.get(checkpoint.iteration)
         if loss is None:
-            return f"resume_{self.savefile}_iteration{checkpoint.iteration}{number}.pt"
-        return f"lm_{self.savefile}_epoch{checkpoint.epoch:.2f}{number}_{loss:.4f}.pt"
+            return f"resume_{self.savefile}_iteration{checkpoint.iteration}{taken}.pt"
+        return f"lm_{self.savefile}_epoch{checkpoint.epoch:.2f}{taken}_{loss:.4f}.pt"
 
     def _delete_superseded(self, checkpoint: Checkpoint, newest: Path) -> None:
         """Deletes this run's files but for the newest and the best."""

@@ -107,12 +107,13 @@ def from_torch_rnn(root: Table, size: int) -> Checkpoint:
     """
     model, opt, losses = root["model"], root["opt"], root["train_loss_history"]
     modules, vocabulary = find_modules(model), read_tokens(model)
-    layers = [TORCH_RNN[module.torch_class] for module in modules if module.torch_class in TORCH_RNN]
-    H = modules[-1].arrays["weight"].shape[-1]  # of the decoder
+    *inner, decoder = modules
+    cells = [TORCH_RNN[module.torch_class] for module in inner if module.torch_class in TORCH_RNN]
+    H = decoder.arrays["weight"].shape[-1]
     require(sum(array.nbytes for module in modules for array in module.arrays.values()) <= size, "parameters")
-    check_shapes(modules, len(vocabulary), H, len(CELLS[layers[0]].gates))
+    check_shapes(modules, len(vocabulary), H, len(CELLS[cells[0]].gates))
     options = {name: as_number(opt[name]) for name in OPTIONS if name in opt}
-    options |= {"model": layers[0], "rnn_size": H, "num_layers": len(layers), "dropout": model.get("dropout", 0.0)}
+    options |= {"model": cells[0], "rnn_size": H, "num_layers": len(cells), "dropout": model.get("dropout", 0.0)}
     options["batchnorm"] = int(any(module.torch_class == "nn.BatchNormalization" for module in modules))
     # The oldest files have no counts, and their runs began at 0.
     iteration, validated = as_number(root.get("i", float(len(losses)))), root.get("val_loss_history_it", {})
@@ -165,7 +166,8 @@ def check_shapes(modules: list[Module], V: int, H: int, G: int) -> None:
     If they fit, the first layer's weight with the embedding folded in, (V, G·H), is G times the size of the decoder's
     (V, H), which the file holds: a small file cannot ask for much memory.
     """
-    D = inputs = modules[0].arrays["weight"].shape[-1]
+    embedding, *_ = modules
+    D = inputs = embedding.arrays["weight"].shape[-1]
     shapes = {"nn.LookupTable": [(V, D)], "nn.BatchNormalization": [(H,)] * 4, "nn.Linear": [(V, H), (V,)]}
     for name, arrays, eps in modules:
         expected = shapes.get(name, [(inputs + H, G * H), (G * H,)])
