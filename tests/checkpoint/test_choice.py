@@ -66,6 +66,7 @@ def test_hidden_files_are_nobody_s_checkpoints(write, tmp_path, capsys):
     write("lm_s_epoch0.20_2.0000.pt", 2, {2: 2.0})
     (tmp_path / "._lm_s_epoch0.20_2.0000.pt").write_bytes(b"Mac OS X")
     (tmp_path / "._lm_s_epoch0.30_1.0000.t7").write_bytes(b"Mac OS X")
+    (tmp_path / "notes_1.0000.pt.txt").write_text("mine")
     assert best(tmp_path)[0] == newest_checkpoint(tmp_path)[0].name == "lm_s_epoch0.20_2.0000.pt"
     assert len([*all_checkpoints(tmp_path)]) == 1
     assert capsys.readouterr() == ("", "")

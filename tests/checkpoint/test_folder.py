@@ -59,7 +59,7 @@ def test_what_another_savefile_or_run_has_written_stays(at, tmp_path):
     save(CheckpointFolder(tmp_path, "s", keep=1), at(1, seed=5))
     save(CheckpointFolder(tmp_path, "s", keep=1), at(1, LOSSES))
     (mine,) = tmp_path.glob("lm_s_epoch0.10_2_3.0000.pt")
-    for copy in ("lm_copy_3.0000.pt", "lm_z_3.0000.pt", "resume_copy.pt"):
+    for copy in ("lm_copy_3.0000.pt", f"{mine.name}.copy.pt", "resume_copy.pt"):
         (tmp_path / copy).write_bytes(mine.read_bytes())
     theirs = names(tmp_path) - {mine.name}
     folder = CheckpointFolder(tmp_path, "s", keep=1)
@@ -120,6 +120,9 @@ def test_the_best_is_found_whatever_the_savefile_is(at, tmp_path):
     save(folder, at(1, LOSSES, savefile="a[1]*"))
     for one in (folder, CheckpointFolder(tmp_path, "a[1]*", keep=0)):
         assert one.path_of(3.0) == tmp_path / "lm_a[1]*_epoch0.10_3.0000.pt"
+    second = CheckpointFolder(tmp_path, "a1", keep=0)
+    save(second, at(1, LOSSES, savefile="a1", seed=5))  # another run with the same loss
+    assert second.path_of(3.0) == tmp_path / "lm_a1_epoch0.10_2_3.0000.pt"
 
 
 def test_a_name_that_something_else_has_is_left_alone(at, tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.failing import ERRORS, OPERATIONS, failing
-from util.cli.files import check_output, create, discard, replacing
+from util.cli.files import check_output, create, discard, lock, remove_abandoned, replacing
 from util.errors import UserError
 
 OLD, NEW = b"old" * 1000, b"new" * 9000
@@ -119,3 +119,14 @@ def test_what_may_be_replaced(kind, replaced, kept, tmp_path):
             continue
         with pytest.raises(UserError, match=r"cannot write .*; choose another file for -output"):
             check_output(path, "-output", kind=kind)
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    """But not what another one is writing at this moment, nor what only matches a pattern."""
+    left = [tmp_path / name for name in (".a[1]_x.12ab.tmp", ".a[1]_y.12ab.tmp", ".a1_x.12ab.tmp", "a[1]_x", ".a[1]_x")]
+    for path in left:
+        path.touch()
+    with left[1].open() as file:
+        assert lock(file)
+        remove_abandoned(tmp_path, "a[1]_")
+    assert {*tmp_path.iterdir()} == {*left[1:]}

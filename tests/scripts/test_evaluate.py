@@ -306,9 +306,13 @@ def test_flags_that_contradict_each_other(trained, tmp_path):
     path = trained["lstm"]
     for flags, words, status in (
         (["-file=x.txt", "-split=val"], ("-file", "-split", "-data_dir"), 1),
+        (["-file=x.txt", "-data_dir=."], ("-file", "-split", "-data_dir"), 1),
         (["-lines=1"], ("-lines", "-file"), 1),
         (["-lines=1", "-file=x.txt", "-table=1"], ("-lines takes one checkpoint", "-table"), 1),
-        (["-novelty=x", "-table=1"], ("-novelty takes one", "-table"), 1),
+        *(
+            (["-novelty=x", more], ("-novelty takes one", "-table"), 1)
+            for more in ("-table=1", "-file=y", "-split=val")
+        ),
         (["-split=all"], ("-split", "'all'"), 2),
     ):
         refused(score(path, *flags, cwd=tmp_path), *words, status=status)

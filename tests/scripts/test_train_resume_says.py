@@ -33,7 +33,11 @@ def test_the_best_loss_is_that_of_the_whole_run(trained):
     (best,) = [path for path in (trained / "cv").iterdir() if "epoch1.00" in path.name]
     loss = load_checkpoint(best).val_losses[57]
     wild = ["-resume=cv", "-max_loss_ratio=0"]
-    for more in (["-learning_rate=10", "-max_epochs=2"], ["-max_epochs=3"], ["-max_epochs=4", "-checkpoint_dir=other"]):
+    for more in (
+        ["-learning_rate=10", "-max_epochs=2"],
+        ["-max_epochs=3"],
+        ["-max_epochs=4", "-learning_rate=9", "-checkpoint_dir=other"],
+    ):
         said = last_sentence(finish(trained, *wild, *more))
         assert f"{loss:.4f}" in said and said.endswith(f" cv/{best.name}"), said
     best.unlink()

@@ -46,7 +46,8 @@ def test_a_damaged_packed_text_is_one_sentence(tmp_path):
 def write_parts(folder: Path) -> None:
     """Writes four files to be joined, and others that are not."""
     (folder / "sub").mkdir()
-    parts = {"b.txt": "β", "a.txt": "א", "c.txt": "道\n", "sub/d.txt": "d", ".hidden.txt": "x", "other.md": "y"}
+    parts = {"b.txt": "β", "a.txt": "א", "c.txt": "道\n", "sub/d.txt": "d", "other.html": "y"}
+    parts |= {".hidden.txt": "x", "sub/.hidden.txt": "x"}
     for name, text in parts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="")
     with gzip.open(folder / "bb.txt.gz", "wb") as file:

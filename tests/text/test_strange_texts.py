@@ -85,12 +85,6 @@ def test_encodings_and_archives_are_told_apart(tmp_path):
     refused_to_train(finish(tmp_path, *FLAGS).done, "it was compressed twice; unpack it once")
 
 
-def test_a_folder_that_the_user_names_is_not_looked_for_elsewhere(tmp_path):
-    """Not even the example's, which the program has itself."""
-    (tmp_path / "data" / "tinyshakespeare").mkdir(parents=True)
-    refused_to_train(finish(tmp_path, *SMALL, "-data_dir", "data/tinyshakespeare").done, "there is no data/tinyshakes")
-
-
 def test_what_our_scripts_write_is_not_learned(checkpoint, tmp_path):
     """A page, a checkpoint of either kind; the log says how many files were read."""
     texts = tmp_path / "texts"

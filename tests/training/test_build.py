@@ -1,11 +1,25 @@
-"""Which text a run learns."""
+"""Which text a run learns, and what all processes of a run must have the same."""
 
 from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+import torch
+
+import train
+from tests.helpers.folders import folder_in
+from util.cli.flags import Role
+from util.errors import UserError
 from util.training import build
 
 EXAMPLE = Path("data/tinyshakespeare")
+
+
+def found(folder: Path, *given: str, **more: str) -> Path:
+    """Returns the first file of the text that is found."""
+    options = {"data_dir": folder, "files": "", "separator": "", "document_end": "", "log_csv": ""} | more
+    return build.find_input(Namespace(**options, given=set(given)), None).files[0]
 
 
 def test_the_example_is_learned_from_any_folder_unless_another_text_is_named(tmp_path, monkeypatch):
@@ -15,14 +29,39 @@ def test_the_example_is_learned_from_any_folder_unless_another_text_is_named(tmp
         (folder / "input.txt").write_text("one")
     monkeypatch.setattr(build, "ROOT", program)
     monkeypatch.chdir(here)
-
-    def found(folder: Path, *given: str) -> Path:
-        options = Namespace(data_dir=folder, files="", separator="", document_end="", given=set(given))
-        return build.named_text(options).files[0]
-
     assert found(EXAMPLE) == found(program / EXAMPLE, "data_dir") == program / EXAMPLE / "input.txt"
     assert found(Path("."), "data_dir") == Path("input.txt")
     (here / EXAMPLE).mkdir(parents=True)
     assert found(EXAMPLE) == program / EXAMPLE / "input.txt"
+    assert found(EXAMPLE, "data_dir") == EXAMPLE / "input.txt"  # which is not there; what is named is meant
     (here / EXAMPLE / "input.txt").write_text("another")
     assert found(EXAMPLE) == EXAMPLE / "input.txt"
+
+
+def test_flags_that_do_not_go_together(tmp_path, capsys):
+    texts = folder_in(tmp_path, "texts")
+    for name in ("a.txt", "log.csv"):
+        (texts / name).write_text("one")
+    named = {"files": "*", "separator": "-"}
+    assert found(texts, "data_dir", **named, log_csv=str(tmp_path / "log.csv")) == texts / "a.txt"
+    assert capsys.readouterr().err == ""
+    with pytest.raises(UserError, match=r"-files matches .*/log\.csv, which -log_csv writes; put it into another"):
+        found(texts, "data_dir", **named, log_csv=str(tmp_path / "texts/../texts/log.csv"))
+    (texts / "input.txt").touch()
+    assert found(texts, "data_dir", separator="-") == texts / "input.txt"
+    assert capsys.readouterr().err == "warning: -separator has no effect without -files\n"
+
+
+def test_what_all_processes_must_have_the_same():
+    """What their figures depend on, and what they do together."""
+    flags = train.flags()
+    options = vars(flags.parse([]))
+
+    def agreed(text: str = "text", value: float = 1, kind: str = "cpu", **changes: object) -> dict:
+        trainer = SimpleNamespace(flat=SimpleNamespace(values=torch.tensor([value, 2])), device=torch.device(kind))
+        return build.must_agree(Namespace(**options | changes), flags, text, trainer)
+
+    for name, role in flags.roles.items():
+        assert (agreed(**{name: "other"}) != agreed()) == (role in (Role.RUN, Role.COURSE, Role.PACE)), name
+    different = agreed(), agreed("other"), agreed(value=3), agreed(kind="cuda")
+    assert all(different.count(one) == 1 for one in different)

@@ -1,6 +1,7 @@
 """One of four processes on two machines, where its number among all is not that on its own machine."""
 
 import os
+import signal
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -10,16 +11,18 @@ import pytest
 import torch
 from torch import distributed
 
+from tests.helpers import fake_gpu
 from tests.helpers.folders import names
 from util.checkpoint.folder import CheckpointFolder, Saved
 from util.checkpoint.store import load_checkpoint
 from util.cli import console
 from util.cli.console import Rank, join_torchrun, log, rank, tell
 from util.cli.device import choose_device
+from util.cli.signals import StopSignals
 from util.errors import UserError
-from util.training import processes
+from util.training import processes, trainer
 from util.training.processes import Processes
-from util.training.report import how_to_continue
+from util.training.report import how_to_continue, preview
 from util.training.tables import tables_of
 
 
@@ -74,13 +77,16 @@ def test_each_takes_a_gpu_of_its_machine(number, local, be, monkeypatch, capsys)
     assert capsys.readouterr() == ("", why)
 
 
-def test_one_of_all_logs_and_one_on_each_machine_warns(be, capsys):
+def test_one_of_all_logs_and_one_on_each_machine_warns(be, checkpoint, capsys):
     for number, local in ((0, 0), (1, 1), (2, 0), (3, 1)):
         be(number, local)
         log("log")
         tell("warning")
         tell("error", everywhere=True)
         assert capsys.readouterr() == ("log\n" * (number == 0), "warning\n" * (local == 0) + "error\n")
+    be(2, 0)
+    preview(load_checkpoint(checkpoint), Namespace(preview=5, given={"preview"}), StopSignals())
+    assert capsys.readouterr() == ("", "")
 
 
 def test_one_of_all_writes(be, checkpoint, tmp_path):
@@ -91,6 +97,17 @@ def test_one_of_all_writes(be, checkpoint, tmp_path):
     folder.save(load_checkpoint(checkpoint))
     tables = tables_of(Namespace(log_csv=str(tmp_path / "log.csv"), tensorboard=str(tmp_path / "board")), np.zeros(0))
     assert (names(tmp_path), tables, folder.last.path.name) == (set(), [], checkpoint.name.replace("lstm", "s"))
+
+
+def test_a_validation_is_finished_by_all_of_them(be, monkeypatch):
+    """Whoever is asked to stop: the others do not know it, and wait for its sum."""
+    be(2, 0)
+    monkeypatch.setattr(trainer, "LONG", -1.0)
+    monkeypatch.setattr(Processes, "sum", lambda self, tensor: tensor)
+    found = fake_gpu.trainer("rnn", device="cpu")
+    found.stop.received = signal.SIGTERM
+    found.validate()
+    assert found.validated and not found.stopping
 
 
 @pytest.mark.parametrize(("number", "local"), [(0, 0), (2, 0)])
@@ -115,6 +132,7 @@ def test_each_file_of_the_program_must_be_the_same(file, be, monkeypatch, tmp_pa
         monkeypatch.setattr(processes, "ROOT", folder)
         mine: dict[str, str] = {}
         be(1, 1).compare(mine)
+        assert mine["torch version"] == torch.__version__
         return mine["source code"]
 
     one, same, other = (code(tmp_path / name, name[0]) for name in ("a", "a2", "b"))

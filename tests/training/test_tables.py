@@ -40,6 +40,16 @@ def test_rows_after_the_checkpoint_are_written_anew(tmp_path):
     assert write(log, 3, 5, resumed_at=2) == [*before[:4], before[5]]
 
 
+def test_a_log_is_one_run_s_at_a_time(tmp_path):
+    first, second = (CSVFile(str(tmp_path / "log.csv"), LOSSES[:0]) for _ in range(2))
+    first.open()
+    with pytest.raises(UserError, match=r"another run writes to .*log\.csv; choose another"):
+        second.open()
+    first.close()
+    second.open()
+    second.close()
+
+
 @pytest.mark.parametrize(
     ("row", "ours", "theirs"),
     [

@@ -102,8 +102,11 @@ def test_the_end_names_the_best_checkpoint(folder):
 def test_an_explosion_is_not_saved(signals, folder):
     """Neither by a signal nor because it would have come down again by the next log line."""
     explosion = all_of(before_steps(scales_the_loss), signals_at(7, *signals))
-    run = finish(folder, *FLAGS, "-max_epochs", 1, "-print_every", 20, "-save_every", 5, prepare=explosion)
+    flags = [*FLAGS, "-max_epochs", 1, "-print_every", 20, "-save_every", 5, "-log_csv", "log.csv"]
+    run = finish(folder, *flags, prepare=explosion)
     assert run.status == 1
+    rows = [row.split(",") for row in (folder / "log.csv").read_text().splitlines()[1:]]
+    assert [row[0] for row in rows] == ["5", "7"] and float(rows[1][2]) > 100  # what ended it can be seen
     assert re.search(
         "^error: the loss is exploding, from .* the last good checkpoint is cv/resume_s_iteration5.pt$", run.err, re.M
     ), run.err
