@@ -5,7 +5,7 @@ from __future__ import annotations
 OUT_OF_MEMORY = (
     "out of memory",
     "can't allocate memory",
-    "annot allocate memory",
+    "annot allocate memory",  # with a capital from C, without one from its loader
     "failed to map segment",
     "size calculation overflowed",
 )

@@ -1,6 +1,10 @@
-"""Damaged checkpoints are refused or sound, even where a checksum does not tell."""
+"""Damaged checkpoints are refused or sound, even where a checksum does not tell; what is no file is refused."""
+
+import pytest
 
 from tests.campaigns import flips, t7_mutations
+from util.checkpoint.store import load_checkpoint
+from util.errors import UserError
 
 
 def test_damage_is_noticed_or_does_no_harm(checkpoint, tmp_path):
@@ -15,3 +19,10 @@ def test_damaged_t7_files(tmp_path):
     assert figures["accepted"] + figures["refused"] == 60
     assert figures["refused"] > 30  # the damage does reach what matters
     assert figures["accepted"] > 2  # and the weights, where any bit will do
+
+
+def test_what_is_no_file_is_called_what_it_is(tmp_path):
+    (tmp_path / "x.pt").symlink_to("nowhere")
+    for path, what in ((tmp_path, "a folder"), (tmp_path / "x.pt", "a link to a file"), ("/dev/null", "not a regular")):
+        with pytest.raises(UserError, match=f"{path} is {what}"):
+            load_checkpoint(path)

@@ -106,6 +106,7 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
     require(isinstance(encoding, str) and checkpoint.vocabulary.fits_encoding, "encoding")
     require(is_dict(options, str, str, int, float), "options")
     require(all(abs(value) <= LARGEST_WHOLE for value in options.values() if type(value) is int), "options")
+    # A name's byte that is no text is kept as a surrogate from U+DC80 to U+DCFF; no other one can be in a name.
     require(not re.search("[\ud800-\udc7f\udd00-\udfff]", "".join(map(str, options.values()))), "options")
     model = options.get("model")
     require(type(model) is str, "model")

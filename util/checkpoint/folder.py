@@ -42,7 +42,7 @@ class CheckpointFolder:
         """The last checkpoint that was written or resumed from."""
         self.tried = 0
         """The iteration of the last one that the run tried to write: the same in each of several processes."""
-        self._files: dict[Path, int] = {}
+        self._iterations: dict[Path, int] = {}
         """The iterations of the run's own files, which may be deleted when they are superseded."""
         self._folders = [folder]
         """Where files of the run are: here, and where it was resumed from."""
@@ -82,7 +82,7 @@ class CheckpointFolder:
                 # Under any other name it is the user's copy.
                 names = re.escape(self._name(earlier, taken="\0")).replace("\0", r"(_\d+)?")
                 if same_run and re.fullmatch(names, file.name):
-                    self._files[file] = earlier.iteration
+                    self._iterations[file] = earlier.iteration
         self._delete_superseded(checkpoint, path)
 
     def save(self, checkpoint: Checkpoint) -> None:
@@ -103,7 +103,7 @@ class CheckpointFolder:
         if path != wanted:
             tell(f"warning: {wanted} already exists; writing {path.name} instead")
         self.last = Saved(checkpoint.iteration, path)
-        self._files[path] = checkpoint.iteration
+        self._iterations[path] = checkpoint.iteration
         if checkpoint.iteration in checkpoint.val_losses:
             log(f"saving checkpoint to {path}")
         self._delete_superseded(checkpoint, path)
@@ -111,7 +111,7 @@ class CheckpointFolder:
     def path_of(self, loss: float) -> Path | None:
         """Returns the run's checkpoint with a validation loss, as its name tells, if it is still there."""
         name = f"lm_{glob.escape(self.savefile)}_epoch*_{loss:.4f}.pt"
-        own = (file for file in self._files if file.match(name))
+        own = (file for file in self._iterations if file.match(name))
         return next(own, None) or next((file for folder in self._folders for file in folder.glob(name)), None)
 
     def _name(self, checkpoint: Checkpoint, taken: str = "") -> str:
@@ -123,10 +123,10 @@ class CheckpointFolder:
 
     def _delete_superseded(self, checkpoint: Checkpoint, newest: Path) -> None:
         """Deletes this run's files but for the newest and the best."""
-        losses = {path: (checkpoint.val_losses.get(at, math.inf), at) for path, at in self._files.items()}
+        losses = {path: (checkpoint.val_losses.get(at, math.inf), at) for path, at in self._iterations.items()}
         validated = sorted((path for path in losses if path.name.startswith("lm_")), key=lambda path: losses[path])
-        for superseded in self._files.keys() - {*validated[: self.keep or None], newest}:
-            del self._files[superseded]
+        for superseded in self._iterations.keys() - {*validated[: self.keep or None], newest}:
+            del self._iterations[superseded]
             with suppress(OSError):
                 superseded.unlink()
 

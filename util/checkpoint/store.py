@@ -1,23 +1,20 @@
-"""Saves checkpoints, and loads them, whichever program wrote them.
-
-Ours are PyTorch's .pt files, which torch.load also opens, with weights_only=True. They are read here without torch.
-"""
+"""Saves checkpoints as PyTorch's .pt files, which torch.load opens as well, and loads them, whoever wrote them."""
 
 from __future__ import annotations
 
 import difflib
 import io
 import os
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from util.checkpoint.content import FORMAT, VERSION, Checkpoint, checked, from_content
 from util.checkpoint.pt import read_pt
-from util.cli.files import replacing
+from util.cli.files import replacing, what_is
 from util.errors import InvalidFile, UserError, reason
 
 SUFFIXES = (".pt", ".t7")
@@ -55,8 +52,7 @@ def to_bytes(checkpoint: Checkpoint) -> memoryview:
 def load_checkpoint(path: Path | str) -> Checkpoint:
     """Reads and checks a .pt file, or a .t7 file of char-rnn or torch-rnn. Raises UserError if it is no checkpoint."""
     path = Path(path)
-    if path.exists() and not path.is_file():  # a device may be endless
-        found = "a folder" if path.is_dir() else "not a regular file"
+    if found := what_is(path):
         raise UserError(f"{path} is {found}; give the name of a checkpoint, such as lm_lstm_epoch1.00_1.5000.pt")
     wrong = "it is neither a .pt nor a .t7 file"
     try:
@@ -74,16 +70,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
     except InvalidFile as error:
         wrong = str(error)
-    except (
-        zipfile.BadZipFile,
-        EOFError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        RuntimeError,
-    ):
+    except (BadZipFile, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError):
         wrong = "it is damaged or incomplete"
     raise UserError(f"{path} is not a valid char-rnn checkpoint: {wrong}")
 

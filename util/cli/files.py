@@ -58,7 +58,8 @@ def read_input(path: str) -> bytes:
 def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), kind: str = "") -> None:
     """Raises UserError if a path is a folder, one of the files that this run `reads`, or not to be replaced.
 
-    What is of one of the KINDS replaces only its kind, or an empty file; anything else replaces all but a checkpoint.
+    What has a `kind`, one of KINDS, replaces only a file of that kind or an empty one. What has none, such as a text,
+    replaces anything but a checkpoint.
     """
     path, why = Path(path), ""
     if str(path) == "-":
@@ -79,6 +80,13 @@ def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), kind: 
         why = reason(error)
     if why:
         raise refusal(path, why, flag)
+
+
+def what_is(path: Path) -> str:
+    """Returns what lies at a path that should lead to a regular file, in words; empty if it is one, or nothing."""
+    if path.is_symlink() and not path.exists():
+        return "a link to a file that is not there"
+    return "" if path.is_file() or not path.exists() else "a folder" if path.is_dir() else "not a regular file"
 
 
 def refusal(path: str | Path, why: str, flag: str) -> UserError:

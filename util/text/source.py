@@ -19,6 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from util.cli.console import shown, tell
+from util.cli.files import what_is
 from util.cli.flags import unescape
 from util.errors import UserError, reason
 from util.text.vocabulary import as_bytes
@@ -158,14 +159,10 @@ def check_there(path: Path) -> None:
     """Raises UserError, with advice, if there is no such text."""
     if path.parent.is_file():
         raise UserError(f"{path.parent} is a file; -data_dir takes the folder that holds {path.name}")
-    if path.is_file():
-        return
-    if path.is_symlink() and not path.exists():
-        raise UserError(f"{path} is a link to a file that is not there; put your text there")
-    if path.exists():
-        kind = "a folder" if path.is_dir() else "not a regular file"
-        raise UserError(f"{path} is {kind}; put your text there as a file, or give its folder with -data_dir")
-    raise UserError(f"there is no {path}; {suggestion(path.parent)}")
+    if found := what_is(path):
+        raise UserError(f"{path} is {found}; put your text there as a file, or give its folder with -data_dir")
+    if not path.exists():
+        raise UserError(f"there is no {path}; {suggestion(path.parent)}")
 
 
 def pieces_of(file: BinaryIO, path: Path, bar: tqdm) -> Iterator[bytes]:
@@ -216,13 +213,11 @@ def code_points(text: str) -> np.ndarray:
 
 
 def new_decoder(encoding: str) -> codecs.IncrementalDecoder:
-    """Returns a decoder that takes a text in pieces; `bytes` decodes each byte to the character of its number.
-
-    Raises UserError if there is no such text encoding.
-    """
+    """Returns a decoder that takes a text in pieces. Raises UserError if there is no such text encoding."""
+    name = encoding.lower()
     with suppress(LookupError, ValueError, TypeError, AttributeError):
         # Only Python's own codecs: an installed package may have registered one that answers to any name.
-        codec = encodings.search_function("latin-1" if encoding.lower() == "bytes" else encoding.lower())
+        codec = encodings.search_function("latin-1" if name == "bytes" else name)  # which has a character for each byte
         decoder = codec.incrementaldecoder()  # type: ignore[union-attr, misc]
         if isinstance(decoder.decode(b""), str):
             return decoder
