@@ -13,49 +13,53 @@ if __name__ == "__main__":
     import util.cli.early  # noqa: F401  (before the other imports)
 
 import io
-import json
-from itertools import count
+from argparse import Namespace
 from pathlib import Path
+from typing import BinaryIO
 
 from util.checkpoint.choice import best_checkpoint
-from util.checkpoint.content import Checkpoint
 from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
 from util.cli.files import output, read_input
-from util.cli.flags import POSITIVE, SEED, STRING, SWITCH, Flags, choice, real, unescape, whole
+from util.cli.flags import STRING, SWITCH, Flags, unescape, whole
 from util.cli.signals import StopSignals
 from util.errors import UserError
-from util.sampling.drawing import Predict, drawing, most_likely
-from util.sampling.growing import GrowingText, grow, numbered
-from util.sampling.writing import document_end, encode_primetext, primetext, written
+from util.sampling.growing import numbered
+from util.sampling.prompts import about, answers, json_line, read_prompts
+from util.sampling.settings import KINDS, Settings
+from util.sampling.writing import Writer, encode_primetext, primetext
 from util.text.vocabulary import Vocabulary
-from util.torch7_random import DEFAULT_SEED
 
 
 def flags() -> Flags:
     flags = Flags("Samples text from a checkpoint.", 'python sample.py CHECKPOINT -length 500 -primetext "The "')
     flags.add_checkpoint()
     add = flags.group("sampling")
-    temperature = real(POSITIVE.accepts, f"{POSITIVE.wanted}; -sample 0 always takes the most likely character")
-    add("seed", SEED, DEFAULT_SEED, "seed for the random numbers")
-    add("sample", SWITCH, 1, "1 = draw each character at random; 0 = always take the most likely")
-    add("length", whole(0), 2000, "number of characters to sample")
-    add("temperature", temperature, 1.0, "below 1 = safer text, above 1 = wilder text")
-    add("top_k", whole(0), 0, "draw only from the N most likely characters; 0 = all")
-    nucleus = real(lambda x: 0 < x <= 1, "a number above 0 and at most 1")
-    add("top_p", nucleus, 1.0, "draw only from the most likely characters that together have this probability")
-    add("stop", STRING, "", r"end a text once it has produced this; \n is a newline")
-    add("stop_document", SWITCH, 0, "1 = end a text with its document, if the model was trained with -document_end")
+
+    def setting(name: str, help: str) -> None:
+        add(name, KINDS[name], getattr(Settings, name), help)
+
+    setting("seed", "seed for the random numbers")
+    setting("sample", "1 = draw each character at random; 0 = always take the most likely")
+    setting("length", "number of characters to sample")
+    setting("temperature", "below 1 = safer text, above 1 = wilder text")
+    setting("top_k", "draw only from the N most likely characters; 0 = all")
+    setting("top_p", "draw only from the most likely characters that together have this probability")
+    add("stop", STRING, [], r"end a text once it has produced this; \n is a newline; several -stop end it at the first")
+    setting("stop_document", "1 = end a text with its document, if the model was trained with -document_end")
     add("num_samples", whole(1), 1, "number of texts to sample side by side; text k uses seed -seed + k - 1")
     add = flags.group("primetext")
     add("primetext", STRING, "", r"text to start with, which is printed as well; \n is a newline, as in -stop")
     add("primetext_file", STRING, "", "file to read the primetext from; - = standard input")
-    unseen = "what to do with a character of the primetext that the model has never seen"
-    add("unknown_chars", choice("error", "skip", "nearest"), "error", unseen)
+    prompts = "file with many primetexts, a line each, to answer with a line of JSON each; - = standard input"
+    add("prompts", STRING, "", prompts)
+    setting("unknown_chars", "what to do with a character of the primetext that the model has never seen")
     add = flags.group("output")
     add("output", STRING, "", "file to write the text to; - = standard output, the default")
-    add("json", SWITCH, 0, "1 = write each text as a line of JSON: text, seed, whether it ended by itself, bits")
+    add("echo", SWITCH, 1, "0 = leave the primetext out of what is written")
+    about = "text, seed, whether it ended by itself, bits, and its two parts"
+    add("json", SWITCH, 0, f"1 = write each text as a line of JSON: {about}")
     add("color", SWITCH, 0, "1 = color the characters that the model found unlikely, for a terminal")
     add("verbose", SWITCH, 1, "0 = print nothing but the text")
     flags.add_machine(-1, "GPU to use; -1 = CPU, which is faster unless the model is very large")
@@ -64,52 +68,65 @@ def flags() -> Flags:
 
 def main() -> int:
     options = flags().parse()
-    if options.json and options.color:
-        raise UserError("-color is for a terminal; leave it out with -json")
+    if (options.json or options.prompts) and options.color:
+        raise UserError("-color is for a terminal; leave it out with -json and -prompts")
+    if options.prompts and options.given & {"primetext", "primetext_file", "num_samples"}:
+        raise UserError("-prompts answers each line of its own with one text; leave out -primetext and -num_samples")
     say = tell if options.verbose else lambda sentence: None
     device = choose_device(options.gpuid, options.opencl, say)
     path, checkpoint = best_checkpoint(options.checkpoint, say)
-    vocabulary, N = checkpoint.vocabulary, options.num_samples
-    unit = vocabulary.unit
+    vocabulary, unit = checkpoint.vocabulary, checkpoint.vocabulary.unit
+    settings = Settings(stop=[*map(unescape, options.stop)], **{name: getattr(options, name) for name in KINDS})
     start = read_primetext(options.primetext, options.primetext_file, vocabulary)
     prime = encode_primetext(vocabulary, start, options.unknown_chars)
-    stop = vocabulary.encode(unescape(options.stop), what="-stop")
-    stop_before = document_end(checkpoint, needed=True) if options.stop_document else []
+    writer = Writer(checkpoint, device)
+    writer.ends(settings)  # which may refuse them, before anything is said
     _, H, L, model = checkpoint.model_shape
     say(f"sampling from {model} with {L} layer{'s' * (L > 1)} of {H}, trained for {checkpoint.trained}")
-    if not prime:
+    if not prime and not options.prompts:
         why = f"the model knows no {unit} of the primetext" if start else "no -primetext given"
         uniform = f"the first {unit} is drawn uniformly"
-        say(f"{why}: {'the text begins with a new document' if document_end(checkpoint) else uniform}")
+        say(f"{why}: {'the text begins with a new document' if writer.document_end else uniform}")
 
-    draw = drawing(options.seed, N, options.temperature, options.top_k, options.top_p)
-    choose = draw if options.sample else most_likely
-    sampled = written(checkpoint, options.length, prime, N, choose, stepper(checkpoint, device, N))
-    reads = [path, *([Path(options.primetext_file)] if options.primetext_file else [])]
+    reads = [path, *(Path(name) for name in (options.primetext_file, options.prompts) if name)]
     if options.output:
         from util.checkpoint.text_of_checkpoint import find_text_of  # which would slow the start of all others
 
         text = find_text_of(checkpoint, "")
         reads += text.files if text else ()
-    with output(options.output or "-", "-output", reads) as file, StopSignals(silent=True) as signals:
-        # A single text is written as it grows; several are held until all are complete.
-        held = [io.BytesIO() for _ in range(N)] if N > 1 or options.json else []
-        color = bool(options.color)
-        texts = [GrowingText(one, vocabulary, prime, stop, stop_before, color) for one in held or (file,)]
-        grow(texts, sampled, lambda: bool(signals.received))
+    with output(options.output or "-", "-output", reads) as file:
+        if options.prompts:
+            return answer_prompts(writer, options.prompts, settings, bool(options.echo), file)
+        return write_texts(writer, prime, settings, options, file)
+
+
+def write_texts(writer: Writer, prime: list[int], settings: Settings, options: Namespace, file: BinaryIO) -> int:
+    """Writes -num_samples texts to a file, until a signal ends them; returns the exit status."""
+    # A single text is written as it grows; several are held until all are complete.
+    held = [io.BytesIO() for _ in range(options.num_samples)] if options.num_samples > 1 or options.json else []
+    with StopSignals(silent=True) as signals:
+        shown = {"echo": bool(options.echo), "color": bool(options.color)}
+        texts = writer.write(prime, settings, held or [file], **shown, interrupted=lambda: signals.received)
         contents = [text.getvalue() for text in held]
         if options.json:
-            file.write(b"".join(map(json_line, texts, contents, count(options.seed))))
+            for k, (text, content) in enumerate(zip(texts, contents)):
+                file.write(json_line(about(text, content, (settings.seed + k) % 2**32)))
         elif held:
             file.write(numbered(contents))
-        elif not (options.output and vocabulary.is_bytes):  # which may be no text, so nothing is added
+        elif not (options.output and writer.vocabulary.is_bytes):  # which may be no text, so nothing is added
             file.write(b"\n")
     return signals.exit_status
 
 
-def json_line(text: GrowingText, content: bytes, seed: int) -> bytes:
-    about = {"text": content.decode(errors="replace"), "seed": seed % 2**32, "ended": text.ended, "bits": text.bits}
-    return json.dumps(about, ensure_ascii=False).encode() + b"\n"
+def answer_prompts(writer: Writer, path: str, settings: Settings, echo: bool, file: BinaryIO) -> int:
+    """Answers the prompts in a file as they come, until Ctrl-C ends it; returns the exit status."""
+    try:
+        for answer in answers(writer, read_prompts(path), settings, echo):
+            file.write(answer)
+            file.flush()
+    except KeyboardInterrupt:  # what is in the file stays
+        return 130
+    return 0
 
 
 def read_primetext(text: str, path: str, vocabulary: Vocabulary) -> str:
@@ -127,15 +144,6 @@ def read_primetext(text: str, path: str, vocabulary: Vocabulary) -> str:
         return new_decoder(vocabulary.encoding).decode(content, True)
     except UnicodeError as error:
         raise UserError(f"{path} is not {vocabulary.encoding} text, which is what the model was trained on") from error
-
-
-def stepper(checkpoint: Checkpoint, device: str, texts: int) -> Predict | None:
-    """Returns what computes the model on a GPU; on a CPU nothing, since that needs only numpy."""
-    if device == "cpu":
-        return None
-    from model.char_rnn import CharRNN
-
-    return CharRNN.from_arrays(checkpoint.model_shape, checkpoint.parameters).to(device).stepper(texts)
 
 
 if __name__ == "__main__":

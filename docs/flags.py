@@ -40,6 +40,7 @@ def section(script: ModuleType) -> Iterator[str]:
     yield "|---|---|---|" + "---|" * resumes
     for flag in flags.actions.values():
         default = f"{flag.default:g}" if isinstance(flag.default, float) else str(flag.default)
+        default = "" if flag.default == [] else default
         cells = [f"`-{flag.dest}`", default, meaning(flag)]
         if resumes:
             cells.append(flags.roles[flag.dest].value if flag.dest != "resume" else "")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from model.cells import CELLS, INITIAL_RANGE
 from model.fast.unrolled import FAST, Unrolled
 from model.layer import Layer
+from model.stepper import States
 
 
 class CharRNN(nn.Module):
@@ -76,12 +77,12 @@ class CharRNN(nn.Module):
         model.load_arrays(arrays)
         return model
 
-    def stepper(self, texts: int = 1) -> Callable[[np.ndarray], np.ndarray]:
-        """Returns a function that feeds a character to each of N texts, (N,) indices, from a zero state.
+    def stepper(self, texts: int, states: Sequence[States]) -> Callable[[np.ndarray], np.ndarray]:
+        """Returns a function that feeds a character to each of N texts, (N,), which all begin with these states.
 
         It returns the log-probabilities (N, V) of the next characters. See model/stepper.py for one in numpy.
         """
-        state = self.zero_state(texts)
+        state = self.zero_state(texts) + torch.from_numpy(np.array(states)).to(self.decoder.weight.device)[:, :, None]
 
         @torch.no_grad()
         def step(indices: np.ndarray) -> np.ndarray:

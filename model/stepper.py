@@ -6,6 +6,8 @@ shapes inside are (..., H), which is (N, H) or, for a single text, (H,).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,13 +15,15 @@ import numpy as np
 from model.cells import CELLS
 
 Parameters = dict[str, np.ndarray]
+States = tuple[np.ndarray, ...]
+"""A layer's, in the order of its cell's."""
 
 
 class Stepper:
     """Feeds characters to a model, from a zero state, and returns the log-probabilities of the next ones.
 
     `parameters` are those of model.char_rnn.CharRNN by name, float32 or float64, `model` names the cell, and `texts`
-    is N. `states` holds each layer's states, (..., H), in the order of the cell's; nothing in them is overwritten.
+    is N. `states` holds each layer's states, (..., H); nothing in them is overwritten.
     """
 
     def __init__(self, parameters: Parameters, num_layers: int, model: str, texts: int = 1) -> None:
@@ -30,7 +34,14 @@ class Stepper:
         self.decoder_bias = parameters["decoder.bias"]
         H = len(self.decoder_weight)
         zero = np.zeros((texts, H) if texts > 1 else H, self.rows.dtype)
-        self.states = [(zero,) * len(self.cell.states)] * num_layers
+        self.states: list[States] = [(zero,) * len(self.cell.states)] * num_layers
+
+    def begin(self, texts: int, states: Sequence[States]) -> Stepper:
+        """Returns one with the same weights for N texts that all begin with these states, each layer's (H,)."""
+        new, H = copy(self), len(self.decoder_weight)
+        shape = (texts, H) if texts > 1 else (H,)
+        new.states = [tuple(np.array(np.broadcast_to(state, shape), order="C") for state in layer) for layer in states]
+        return new
 
     def __call__(self, indices: np.ndarray) -> np.ndarray:
         """Returns the log-probabilities (N, V) after a character of each text, (N,)."""

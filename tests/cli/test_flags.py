@@ -171,5 +171,5 @@ def test_help_shows_every_flag_with_its_default(script, argv, capsys):
     options = vars(script.flags().parse([] if script is train else [CHECKPOINT]))
     for name in options.keys() - {"given", "checkpoint"}:
         (entry,) = [entry for entry in entries if entry.startswith(f"  -{name} ")]
-        shown = f"(default: {options[name]})" if options[name] != "" else ""
+        shown = f"(default: {options[name]})" if options[name] not in ("", []) else ""
         assert entry.endswith(shown) and entry.count("(default:") == (shown != "")

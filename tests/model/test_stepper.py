@@ -58,10 +58,12 @@ def test_a_text_as_the_model_reads_it(make, cell, num_layers, dtype):
 @cells
 @dtypes
 def test_the_model_s_own_stepper(make, cell, dtype):
-    """The one for a GPU, with torch: the same shapes and the same figures."""
+    """The one for a GPU, with torch: the same shapes and figures, from the state of one text on."""
     model, parameters = make(cell, 2, dtype)
     for texts in (1, N):
-        ours, theirs = Stepper(parameters, 2, cell, texts), model.stepper(texts)
+        one = Stepper(parameters, 2, cell)
+        one(characters(1))
+        ours, theirs = one.begin(texts, one.states), model.stepper(texts, one.states)
         for indices in characters(STEPS, texts):
             found, expected = ours(indices), theirs(indices)
             assert found.shape == expected.shape and found.dtype == expected.dtype

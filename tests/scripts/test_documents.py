@@ -7,6 +7,7 @@ from itertools import accumulate
 
 import pytest
 
+import char_rnn
 from tests.helpers.checkpoints import checkpoints, same
 from tests.helpers.folders import folder_in
 from tests.helpers.inputs import SMALL, names
@@ -15,7 +16,6 @@ from tests.helpers.refusals import refused, refused_to_train
 from tests.helpers.runs import finish, signals_at
 from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint
-from util.sampling.writing import sample_text
 
 FLAGS = [*SMALL, "-num_layers=1", r"-document_end=\n", "-shuffle=1", "-dropout=0.2", "-dtype=float64", "-max_epochs=2"]
 
@@ -103,7 +103,7 @@ def test_a_text_begins_with_a_new_document(checkpoint):
     done = run("sample.py", checkpoint, "-gpuid=-1", "-length=300")
     assert "no -primetext given: the text begins with a new document\n" in done.stderr
     assert writes(checkpoint, "-length=300", "-primetext=\n") == ["\n" + done.stdout]
-    assert sample_text(load_checkpoint(checkpoint), 300) + "\n" == done.stdout
+    assert char_rnn.load(checkpoint).sample(length=300) + "\n" == done.stdout
 
 
 @pytest.mark.parametrize("more", [[], ["-primetext=An"], ["-num_samples=20"], ["-sample=0"]])
@@ -113,7 +113,7 @@ def test_a_text_ends_before_its_next_separator(more, checkpoint):
     assert len(whole) == (21 if "-num_samples=20" in more else 1)
     assert stopped == [text.partition("\n")[0] + "\n" if text else "" for text in whole]
     if not more:  # -stop ends it, too
-        assert [sample_text(load_checkpoint(checkpoint), 60, stop_document=True) + "\n"] == stopped
+        assert [char_rnn.load(checkpoint).sample(length=60, stop_document=True) + "\n"] == stopped
         (line,) = whole
         until = line[: line.index(line[1]) + 1] + "\n"
         assert writes(checkpoint, "-length=60", "-stop_document=1", f"-stop={line[1]}") == [until]

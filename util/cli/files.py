@@ -52,7 +52,11 @@ def read_input(path: str) -> bytes:
         with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
             return file.read()
     except OSError as error:
-        raise UserError(f"cannot read {path}: {reason(error)}") from error
+        raise refusal_to_read(path, error) from error
+
+
+def refusal_to_read(path: str, error: OSError) -> UserError:
+    return UserError(f"cannot read {path}: {reason(error)}")
 
 
 def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), kind: str = "") -> None:

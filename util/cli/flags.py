@@ -108,8 +108,11 @@ class Flags(argparse.ArgumentParser):
         group = self.add_argument_group(title)
 
         def add(name: str, kind: Kind, default: Any, help: str, role: Role = Role.CALL) -> None:
-            help += " (default: %(default)s)" * (default != "")
-            action = group.add_argument(f"-{name}", type=kind, default=default, help=help, metavar=kind.label)
+            help += " (default: %(default)s)" * (default not in ("", []))
+            how = "append" if default == [] else "store"  # a flag that may be given several times
+            action = group.add_argument(
+                f"-{name}", action=how, type=kind, default=default, help=help, metavar=kind.label
+            )
             self.roles[name], self.actions[name] = role, action
 
         return add

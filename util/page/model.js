@@ -4,11 +4,11 @@
 /** What never changes: the weights, which all networks share. */
 class Model {
   /** `numbers` holds all parameters one after the other, in the order of model/shapes.py. */
-  constructor({ cell, gates, layers, size, vocabulary }, numbers) {
+  constructor({ cell, gates, layers, size, vocabulary, opening }, numbers) {
     const V = vocabulary.length, H = size, width = gates.length * H;
     let position = 0;
     const take = (count) => numbers.subarray(position, position += count);
-    Object.assign(this, { cell, gates, vocabulary, V, H, L: layers });
+    Object.assign(this, { cell, gates, vocabulary, opening, V, H, L: layers });
     this.layers = Array.from({ length: layers }, (_, layer) => {
       const i2h = take((layer ? H : V) * width), bias = take(width), h2h = take(H * width);
       take(width).forEach((more, k) => { bias[k] += more; });
@@ -36,6 +36,17 @@ class Network {
     for (const { h, c, cells } of this.layers) for (const array of [h, c, cells]) array.fill(0);
     this.logProbs.fill(-Math.log(this.model.V)); // before any input all characters are equally likely
     this.isFresh = true;
+  }
+
+  /** Goes to where a text begins, and returns true, if the model knows that: between two documents. */
+  begin() {
+    const { opening } = this.model;
+    opening?.states.forEach((states, l) => {
+      this.layers[l].c.set(states[0]);
+      this.layers[l].h.set(states.at(-1));
+    });
+    if (opening) this.logProbs.set(opening.logProbs);
+    return Boolean(opening);
   }
 
   /** Feeds a character; returns the log-probabilities of the next one (V), overwritten by the next call. */

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from model.stepper import Parameters
 from util.checkpoint.content import Checkpoint
 from util.page.findings import Finding
 from util.page.text import PageText
-from util.sampling.writing import document_end
+from util.sampling.writing import Writer
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("random", "drawing", "model", "alphabet", "reading", "colors", "text", "panels", "view")
@@ -38,7 +39,7 @@ def page_bytes(
         "name": name, "about": about(checkpoint),
         "cell": model, "gates": CELLS[model].gates, "layers": L, "size": H,
         "vocabulary": list(checkpoint.vocabulary.characters), "bytes": checkpoint.vocabulary.is_bytes,
-        "opening": document_end(checkpoint),  # fed to the model before a text that has no beginning of its own
+        "opening": opening_of(checkpoint),
         "stored": str(next(iter(parameters.values())).dtype),
         "tab": text.tab, "source": text.sentence, "passages": text.passages,
         "facts": [asdict(finding) for finding in findings], "searched": sum(map(len, text.searched)),
@@ -56,6 +57,14 @@ def page_bytes(
         weights=in_base64(b"".join(array.tobytes() for array in arrays)),
     )  # fmt: skip
     return page.encode(errors="replace")  # a file name need not be text
+
+
+def opening_of(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """Returns what a text of a model of documents begins with; other models begin with the zero state."""
+    writer = Writer(checkpoint)
+    states, log_probs = writer.opening
+    listed = [[state.tolist() for state in layer] for layer in states]
+    return {"states": listed, "logProbs": log_probs.tolist()} if writer.document_end else None
 
 
 def about(checkpoint: Checkpoint) -> str:

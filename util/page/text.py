@@ -13,7 +13,8 @@ from util.checkpoint.content import Checkpoint
 from util.checkpoint.text_of_checkpoint import batches_of_split, find_text_of, load_text_of, text_is_missing
 from util.cli.console import tell
 from util.errors import UserError
-from util.sampling.writing import written
+from util.sampling.settings import Settings
+from util.sampling.writing import Writer
 from util.text.batches import Batches
 from util.text.file import source_of_file
 from util.text.source import Source
@@ -88,6 +89,7 @@ def streams_of(batches: Batches, split: int, length: int) -> np.ndarray:
 
 def written_passages(checkpoint: Checkpoint, count: int) -> list[str]:
     """Returns what the model writes by itself: what sample.py prints with the default seed and those that follow."""
-    characters = tqdm(written(checkpoint, PIECE, [], count), "writing", PIECE, leave=False, delay=2, disable=None)
+    written = Writer(checkpoint).characters([], Settings(length=PIECE), count)
+    characters = tqdm(written, "writing", PIECE, leave=False, delay=2, disable=None)
     drawn = np.array([indices for indices, _ in characters])
     return ["".join(checkpoint.vocabulary.characters[index] for index in column) for column in drawn.T]

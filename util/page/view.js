@@ -76,7 +76,7 @@ function read(tab, passages, label) {
   const whole = passages.flat().length, next = new Reading(model, Math.min(whole, Reading.longest(model)));
   for (const characters of passages) {
     const start = next.characters.length, fitting = characters.slice(0, next.size - start);
-    if (fitting.length) next.starts.add(start);
+    if (fitting.length && !(tab === "paste" && next.network.begin())) next.starts.add(start);
     for (const character of fitting) next.add(character, alphabet.index(character));
   }
   const cut = next.size < whole ? `Cut: the whole text has ${count(whole, unit)}, more than fit here.` : "";
@@ -90,8 +90,7 @@ function writing({ seed = 123, temperature = 1, length = 2000, primetext = "" } 
   if (some) throw new RangeError(`The model has never seen ${some}; leave it out of the beginning.`);
   const size = Math.min(prime.length + length, Reading.longest(model));
   const next = new Reading(model, size, chooser(seed, temperature));
-  if (prime.length || !content.opening.length) next.starts.add(0);
-  else for (const index of content.opening) next.network.step(index);
+  if (!next.network.begin()) next.starts.add(0);
   for (const character of prime.slice(0, size)) next.add(character, alphabet.index(character));
   return next;
 }

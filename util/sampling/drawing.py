@@ -21,22 +21,6 @@ Choice = Callable[[np.ndarray], np.ndarray]
 """Chooses a character for each text, indices (N,), from log-probabilities (N, V)."""
 
 
-def sample(
-    step: Predict, choose: Choice, texts: int, vocab_size: int, prime: list[int], length: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields `length` indices (N,) that follow `prime`, each chosen from the model's prediction.
-
-    Each comes with the log-probabilities (N, V) it was chosen from, which the next step may overwrite.
-    """
-    log_probs = np.full((texts, vocab_size), -np.log(vocab_size))  # before any input all characters are equally likely
-    for index in prime:
-        log_probs = step(np.full(texts, index))
-    for _ in range(length):
-        indices = choose(log_probs)
-        yield indices, log_probs
-        log_probs = step(indices)
-
-
 def drawing(seed: int, texts: int = 1, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> Choice:
     """Returns a Choice that draws from `probabilities`; text k, counted from 0, uses the stream of seed + k."""
     uniform = uniforms(seed, texts)

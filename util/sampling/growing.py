@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -17,25 +17,27 @@ COLORS = ((0.01, 160), (0.05, 166), (0.2, 136), (0.5, 65))
 
 
 class GrowingText:
-    """Writes a text to `file`: the primetext, then sampled characters until they end with the indices `stop`.
+    """Writes a text to `file`: the indices `prime`, then sampled ones until they end with one of `stops`.
 
     The text also ends just before the indices `stop_before`, so as many characters as those are held back meanwhile.
-    With `color`, what the model found unlikely is colored.
+    Without `echo`, `prime` is not written. With `color`, what the model found unlikely is colored.
     """
 
     def __init__(
-        self, file: BinaryIO, vocabulary: Vocabulary, prime: list[int], stop: list[int], stop_before: list[int],
-        color: bool = False,
+        self, file: BinaryIO, vocabulary: Vocabulary, prime: Sequence[int], stops: Sequence[list[int]],
+        stop_before: list[int], echo: bool = True, color: bool = False,
     ) -> None:  # fmt: skip
         self._file, self._vocabulary, self._color = file, vocabulary, color
-        self._stop, self._stop_before = deque(stop), deque(stop_before)
-        self._sampled = deque[int](maxlen=len(stop))
+        self.primetext, self.echo = b"".join(vocabulary.written[index] for index in prime), echo
+        self._stops, self._stop_before = stops, deque(stop_before)
+        self._sampled = deque[int](maxlen=max(map(len, stops), default=0))
         self._recent = deque(prime, maxlen=len(stop_before))  # which may begin in the primetext
         self._held = deque[bytes]()
         self._count, self._surprise = 0, 0.0
         self.ended = False
-        """Whether `stop` or `stop_before` came."""
-        self._write(*(vocabulary.written[index] for index in prime))
+        """Whether one of `stops` or `stop_before` came."""
+        if echo:
+            self._write(self.primetext)
 
     def add(self, index: int, log_probs: np.ndarray) -> None:
         """Adds a character that was chosen from log_probs (V,)."""
@@ -50,7 +52,9 @@ class GrowingText:
         if self._stop_before and self._recent == self._stop_before:
             self._held.clear()
             self.ended = True
-        self.ended |= bool(self._stop) and self._sampled == self._stop
+        if self._stops:
+            sampled = [*self._sampled]
+            self.ended |= any(sampled[-len(stop) :] == stop for stop in self._stops)
 
     def complete(self) -> None:
         """Writes what was held back, since no more will come."""
@@ -74,7 +78,9 @@ class GrowingText:
         self._file.flush()
 
 
-def grow(texts: list[GrowingText], sampled: Iterator[tuple[np.ndarray, np.ndarray]], stop: Callable[[], bool]) -> None:
+def grow(
+    texts: list[GrowingText], sampled: Iterator[tuple[np.ndarray, np.ndarray]], stop: Callable[[], object]
+) -> None:
     """Adds the sampled characters to the texts until there are no more, all texts have ended, or `stop()` is true."""
     for indices, log_probs in sampled:
         for text, index, expected in zip(texts, indices.tolist(), log_probs):

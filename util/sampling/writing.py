@@ -1,20 +1,134 @@
-"""Lets a model write: what a text begins with, the characters that follow, and the text that becomes of them."""
+"""Lets a model write: what a text begins with, the characters that follow, and the text that becomes of them.
+
+Letters: N texts side by side, V characters in the vocabulary, H units of a layer.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from model.stepper import Stepper
+from model.stepper import States, Stepper
 from util.checkpoint.content import Checkpoint
+from util.cli.console import tell
 from util.cli.flags import unescape
 from util.errors import UserError
-from util.sampling.drawing import Choice, Predict, drawing, sample
+from util.sampling.drawing import Choice, Predict, drawing, most_likely
 from util.sampling.growing import GrowingText, grow
+from util.sampling.settings import Settings
 from util.text.vocabulary import Vocabulary
 from util.torch7_random import DEFAULT_SEED
+
+WARM_UP = Settings(length=1000, temperature=0.5)
+"""How a model of documents writes those that it reads before a text; at temperature 1 the seed matters more."""
+
+
+class Opening(NamedTuple):
+    """The start of a text: each layer's states, (H,) each, and the log-probabilities (V,) of the first character."""
+
+    states: Sequence[States]
+    log_probs: np.ndarray
+
+
+class Writer:
+    """A model that writes texts. It does not change, so several threads may use one."""
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "cpu") -> None:
+        self.checkpoint, self.vocabulary = checkpoint, checkpoint.vocabulary
+        V, _, L, cell = checkpoint.model_shape
+        self._stepper = Stepper(checkpoint.parameters, L, cell)
+        self._uniform = np.full(V, -np.log(V))  # before any input all characters are equally likely
+        self.document_end = document_end(checkpoint)
+        """The indices that end a document; none if the model was not trained with -document_end."""
+        self._begin: Callable[..., Predict] = self._stepper.begin
+        if device != "cpu":
+            from model.char_rnn import CharRNN  # on a CPU, only numpy is needed
+
+            self._begin = CharRNN.from_arrays(checkpoint.model_shape, checkpoint.parameters).to(device).stepper
+
+    @cached_property
+    def opening(self) -> Opening:
+        """What every text begins with: the zero state or, for a model of documents, its state between two of them.
+
+        In training every document but the first follows another, so a model hardly knows the zero state. It reads two
+        documents that it writes itself, always the same.
+        """
+        step, log_probs = self._stepper.begin(1, self._stepper.states), self._uniform
+        if not self.document_end:
+            return Opening(step.states, log_probs)
+        choose, end = drawing(DEFAULT_SEED, 1, WARM_UP.temperature), self.document_end
+        for index in end:
+            log_probs = step(np.array([index]))[0]
+        for _ in range(2):
+            recent = deque[int](maxlen=len(end))
+            for _ in range(WARM_UP.length):
+                (index,) = choose(log_probs[None])
+                log_probs = step(np.array([index]))[0]
+                recent.append(index)
+                if [*recent] == end:
+                    break
+            else:  # too long a document is cut off
+                for index in end:
+                    log_probs = step(np.array([index]))[0]
+        return Opening(step.states, log_probs)
+
+    def read(self, indices: Sequence[int], texts: int = 1) -> tuple[Predict, np.ndarray]:
+        """Returns what goes on with N texts that all begin with these characters, and the log-probabilities (N, V).
+
+        They are those of what follows.
+        """
+        step = self._begin(texts, self.opening.states)
+        log_probs = np.broadcast_to(self.opening.log_probs, (texts, len(self.vocabulary)))
+        for index in indices:
+            log_probs = step(np.full(texts, index))
+        return step, log_probs
+
+    def characters(
+        self, prime: Sequence[int], settings: Settings, texts: int = 1
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the characters that follow `prime` in N texts, (N,) indices; text k has the seed of the first plus k.
+
+        Each comes with the log-probabilities (N, V) it was chosen from, which the next step may overwrite.
+        """
+        choose: Choice = most_likely
+        if settings.sample:
+            choose = drawing(settings.seed, texts, settings.temperature, settings.top_k, settings.top_p)
+        step, log_probs = self.read(prime, texts)
+        for _ in range(settings.length):
+            indices = choose(log_probs)
+            yield indices, log_probs
+            log_probs = step(indices)
+
+    def ends(self, settings: Settings) -> tuple[list[list[int]], list[int]]:
+        """Returns the indices that each may end a text, and those before which it ends. Raises UserError."""
+        if settings.stop_document and not self.document_end:
+            raise UserError("this model was not trained with -document_end; leave out -stop_document, or try -stop")
+        stops = [self.vocabulary.encode(stop, what="-stop") for stop in settings.stop]
+        return stops, self.document_end if settings.stop_document else []
+
+    def write(
+        self, prime: Sequence[int], settings: Settings, files: Sequence[BinaryIO], echo: bool = True,
+        color: bool = False, interrupted: Callable[[], object] = lambda: False,
+    ) -> list[GrowingText]:  # fmt: skip
+        """Writes a text to each file, all side by side: `prime`, unless `echo` is false, and what follows.
+
+        They end early once `interrupted()` is true; `color` is as in GrowingText. Raises UserError.
+        """
+        ends = self.ends(settings)
+        texts = [GrowingText(file, self.vocabulary, prime, *ends, echo, color) for file in files]
+        grow(texts, self.characters(prime, settings, len(files)), interrupted)
+        return texts
+
+    def text(self, primetext: str = "", settings: Settings | None = None, **more: Any) -> str:
+        """Returns what sample.py prints with these settings; `more` is as in `write`. Raises UserError."""
+        settings, file = settings or Settings(), io.BytesIO()
+        self.write(encode_primetext(self.vocabulary, primetext, settings.unknown_chars), settings, [file], **more)
+        return file.getvalue().decode(errors="replace")
 
 
 def primetext(vocabulary: Vocabulary, value: str) -> str:
@@ -22,64 +136,19 @@ def primetext(vocabulary: Vocabulary, value: str) -> str:
     return value if "\\" in vocabulary.index else unescape(value)
 
 
-def encode_primetext(vocabulary: Vocabulary, text: str, unknown: str = "error") -> list[int]:
+def encode_primetext(vocabulary: Vocabulary, text: str, unknown: str) -> list[int]:
     """Returns the indices of a primetext; `unknown` is -unknown_chars. Raises UserError."""
+    if not isinstance(text, str):
+        raise UserError(f"primetext: {text!r:.80} is not text")
+    if unknown == "nearest" and (strangers := vocabulary.without_nearest(text)):
+        tell(f"warning: the primetext is fed without {strangers!r:.80}, to which no {vocabulary.unit} is close")
     return vocabulary.encode(text, unknown, "the primetext", "leave it out, or use -unknown_chars skip")
 
 
-def document_end(checkpoint: Checkpoint, needed: bool = False) -> list[int]:
+def document_end(checkpoint: Checkpoint) -> list[int]:
     """Returns the indices that end a document in the model's own text; none if it was not made of documents.
 
-    Raises UserError if the model does not know them, or if there are none and they are `needed`, for -stop_document.
+    Raises UserError if the model does not know them.
     """
     end = checkpoint.options.get("document_end")
-    known = checkpoint.vocabulary
-    indices = known.encode(unescape(end), what="the model's -document_end") if isinstance(end, str) else []
-    if needed and not indices:
-        raise UserError("this model was not trained with -document_end; leave out -stop_document, or try -stop")
-    return indices
-
-
-def written(
-    checkpoint: Checkpoint,
-    length: int,
-    prime: list[int],
-    texts: int = 1,
-    choose: Choice | None = None,
-    step: Predict | None = None,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields so many characters of N texts, indices (N,), each with the log-probabilities (N, V) it was drawn from.
-
-    They follow `prime` or, if that is empty, the end of a document, if the model knows documents. By default they are
-    drawn as `drawing` does from the default seed, and computed by a Stepper, in numpy; another `step` must be new.
-    """
-    V, _, L, model = checkpoint.model_shape
-    step = step or Stepper(checkpoint.parameters, L, model, texts)
-    choose = choose or drawing(DEFAULT_SEED, texts)
-    return sample(step, choose, texts, V, prime or document_end(checkpoint), length)
-
-
-def sample_text(
-    checkpoint: Checkpoint,
-    length: int = 2000,
-    primetext: str = "",
-    temperature: float = 1.0,
-    seed: int = DEFAULT_SEED,
-    top_k: int = 0,
-    top_p: float = 1.0,
-    stop_document: bool = False,
-    step: Predict | None = None,
-    interrupted: Callable[[], bool] = lambda: False,
-) -> str:
-    """Returns the text that sample.py prints with these flags, from a zero state; `step` is as in `written`.
-
-    It ends early once `interrupted()` is true. Raises UserError if the model does not know a character of the
-    primetext, or no documents.
-    """
-    prime = encode_primetext(checkpoint.vocabulary, primetext)
-    stop_before = document_end(checkpoint, needed=True) if stop_document else []
-    text = io.BytesIO()
-    growing = GrowingText(text, checkpoint.vocabulary, prime, [], stop_before)
-    choose = drawing(seed, 1, temperature, top_k, top_p)
-    grow([growing], written(checkpoint, length, prime, 1, choose, step), interrupted)
-    return text.getvalue().decode(errors="replace")
+    return checkpoint.vocabulary.encode(unescape(end), what="the model's -document_end") if isinstance(end, str) else []

@@ -77,20 +77,31 @@ class Vocabulary:
 
         `unknown` says what to do with a character that the model has never seen: `error` raises UserError, `skip`
         leaves it out, and `nearest` takes one that differs only in case, accents or the shape of quotes and dashes, or
-        raises UserError if there is none. `what` names the text in the error, and `advice` says what to do.
+        leaves it out if there is none. `what` names the text in the error, and `advice` says what to do.
         """
         encoded: list[int] = []
-        close = "" if unknown == "error" else ", nor anything close to it"
         for c in text:
-            for candidate in (c, *(alike(c) if unknown == "nearest" else [])):
-                symbols = as_bytes(candidate) if self.is_bytes else candidate
-                if all(symbol in self.index for symbol in symbols):
-                    encoded += [self.index[symbol] for symbol in symbols]
-                    break
-            else:
-                if unknown != "skip":
-                    raise UserError(f"{what} contains {c!r}, which the model has never seen{close}; {advice}")
+            indices = self.nearest(c) if unknown == "nearest" else self.indices_if_known(c)
+            if not indices and unknown == "error":
+                raise UserError(f"{what} contains {c!r}, which the model has never seen; {advice}")
+            encoded += indices
         return encoded
+
+    def indices_if_known(self, c: str) -> list[int]:
+        """Returns the index of a character, for bytes those of its UTF-8; none if the model has never seen it."""
+        try:
+            symbols = as_bytes(c) if self.is_bytes else c
+        except UnicodeEncodeError:  # half of a surrogate pair
+            return []
+        return [self.index[symbol] for symbol in symbols] if all(symbol in self.index for symbol in symbols) else []
+
+    def nearest(self, c: str) -> list[int]:
+        """Returns the indices of a character or of one that is like it; none if the model has never seen any."""
+        return next(filter(None, map(self.indices_if_known, (c, *alike(c)))), [])
+
+    def without_nearest(self, text: str) -> str:
+        """Returns the characters of a text that `encode` leaves out with `nearest`, each once."""
+        return "".join(c for c in dict.fromkeys(text) if not self.nearest(c))
 
     def named(self, characters: str, most: int = 5) -> str:
         """Returns a list of characters for a message, as Python writes them, cut off after `most` of them."""

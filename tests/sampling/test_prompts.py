@@ -1,0 +1,98 @@
+"""sample.py -prompts as a bot uses it: a process that stays, and answers each line with one of JSON."""
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+import char_rnn
+from tests.helpers.inputs import GOLDEN
+from tests.helpers.refusals import refused
+from tests.helpers.scripts import command, run, run_command
+
+LSTM = GOLDEN / "lstm.t7"
+FLAGS = ("-gpuid=-1", "-verbose=0", "-length=30", r"-stop=\n")
+
+
+def test_each_line_is_answered_at_once():
+    """While the process waits for the next one; and after a line that cannot be answered."""
+    model = char_rnn.load(LSTM)
+    asked = {
+        "one": model.sample("one", length=30, stop="\n"),
+        r"o\ntwo": model.sample("o\ntwo", length=30, stop="\n"),
+        '{"primetext": "two", "seed": -3, "stop": ["e", "x"], "length": 200}': model.sample(
+            "two", length=200, seed=-3, stop=["e", "x"]
+        ),
+        '{"temperature": 0.5, "top_k": 3, "stop": []}': model.sample(length=30, temperature=0.5, top_k=3),
+        '{"primetext": "Q one", "unknown_chars": "skip"}': model.sample(" one", length=30, stop="\n"),
+        '{"sample": 0, "top_p": 0.9}': model.sample(length=30, sample=0, stop="\n"),
+        "": model.sample(length=30, stop="\n"),
+    }
+    wrong = {
+        "Q": "the primetext contains 'Q'",
+        '{"primetext"': "must be a JSON object",
+        "{" * 100_000: "must be a JSON object",
+        '{"temperature": 0}': "temperature: '0' is not a number above 0",
+        '{"length": 2.5}': "length: '2.5' is not a whole number",
+        '{"length": null}': "length: 'None' is not",
+        '{"lenght": 5}': "there is no 'lenght'; a prompt may have primetext, length",
+        '{"primetext": 5}': "primetext: 5 is not text",
+        '{"primetext": "\\ud800"}': r"the primetext contains '\ud800'",
+        '{"stop": 5}': "stop: 5 is neither text nor a list",
+        '{"stop_document": true}': "not trained with -document_end",
+        "\udcff": r"the primetext contains '\udcff'",
+    }
+    start = command("sample.py", LSTM, *FLAGS, "-prompts=-")
+    with subprocess.Popen(start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+
+        def answer(prompt: str) -> dict:
+            process.stdin.write(prompt.encode("utf-8", "surrogateescape") + b"\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
+
+        for prompt, text in asked.items():
+            answered = answer(prompt)
+            assert answered["text"] == text == answered["primetext"] + answered["continuation"]
+        for prompt, words in wrong.items():
+            answered = answer(prompt)
+            assert answered.keys() == {"error"} and words in answered["error"]
+        assert answer("one")["text"] == asked["one"]
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=60)
+    assert (process.returncode, *rest) == (130, b"", b"")
+
+
+def test_a_file_of_prompts(checkpoint, tmp_path):
+    """Windows' line ends and a last line without one; an answer is what -json 1 prints for the prompt."""
+    (tmp_path / "prompts.txt").write_bytes(b"one\r\ntwo")
+    answered = run("sample.py", checkpoint, *FLAGS, "-prompts", tmp_path / "prompts.txt")
+    alone = [run("sample.py", checkpoint, *FLAGS, "-json=1", "-primetext", prime).stdout for prime in ("one", "two")]
+    assert (answered.stdout, answered.stderr) == ("".join(alone), "")
+    done = run(
+        "sample.py", checkpoint, *FLAGS, "-prompts", tmp_path / "prompts.txt", "-echo=0", "-output=x", cwd=tmp_path
+    )
+    lines = [json.loads(line) for line in (tmp_path / "x").read_text().splitlines()]
+    assert done.stdout == "" and all(line["text"] == line["continuation"] for line in lines)
+    closed = subprocess.run(f"yes one | {' '.join(command('sample.py', checkpoint, *FLAGS, '-prompts=-'))} | head -2",
+                            shell=True, capture_output=True, timeout=60)  # fmt: skip
+    assert closed.stderr == b"" and closed.stdout.count(b"\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["-prompts=none.txt"], "cannot read none.txt: no such file"),
+        (["-prompts=-", "-primetext=one"], "leave out -primetext"),
+        (["-prompts=-", "-num_samples=2"], "-num_samples"),
+        (["-prompts=-", "-color=1"], "-color is for a terminal"),
+    ],
+)
+def test_mistakes(flags, words):
+    refused(run("sample.py", LSTM, *FLAGS, *flags), words)
+
+
+def test_prompts_are_not_written_over(checkpoint, tmp_path):
+    (tmp_path / "p").write_text("one\n")
+    refused(run("sample.py", checkpoint, *FLAGS, "-prompts=p", "-output=p", cwd=tmp_path), "this command reads it")
+    assert run_command("sample.py", checkpoint, *FLAGS, "-prompts=p", cwd=tmp_path).returncode == 0

@@ -1,0 +1,75 @@
+"""Answers many prompts in one process: a line each, which is a primetext or a JSON object, with a line of JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
+from typing import Any
+
+from util.cli.files import refusal_to_read
+from util.errors import UserError
+from util.sampling.growing import GrowingText
+from util.sampling.settings import Settings
+from util.sampling.writing import Writer, encode_primetext, primetext
+from util.text.vocabulary import Vocabulary
+
+
+def read_prompts(path: str) -> Iterator[str]:
+    """Yields the lines of a file as they come; `-` is standard input. Raises UserError if it cannot be read."""
+    try:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+            for line in file:
+                yield line.rstrip(b"\r\n").decode(errors="surrogateescape")
+    except OSError as error:
+        raise refusal_to_read(path, error) from error
+
+
+def answers(writer: Writer, prompts: Iterable[str], settings: Settings, echo: bool) -> Iterator[bytes]:
+    """Yields a line of JSON for each prompt; what a prompt does not say is in `settings`."""
+    for prompt in prompts:
+        try:
+            start, own = parsed(prompt, settings, writer.vocabulary)
+            prime, file = encode_primetext(writer.vocabulary, start, own.unknown_chars), io.BytesIO()
+            (text,) = writer.write(prime, own, [file], echo)
+            answer = about(text, file.getvalue(), own.seed)
+        except UserError as error:
+            answer = {"error": str(error)}
+        yield json_line(answer)
+
+
+def parsed(prompt: str, settings: Settings, vocabulary: Vocabulary) -> tuple[str, Settings]:
+    """Returns a prompt's primetext, and its settings. Raises UserError if it is no valid one."""
+    if not prompt.startswith("{"):
+        return primetext(vocabulary, prompt), settings
+    try:
+        said = json.loads(prompt)
+    except (ValueError, RecursionError) as error:
+        raise UserError('a line that begins with { must be a JSON object, as {"primetext": "{"} is') from error
+    start = said.pop("primetext", "")
+    known = [field.name for field in fields(Settings)]
+    if strange := said.keys() - {*known}:
+        raise UserError(f"there is no {min(strange)!r:.80}; a prompt may have primetext, {', '.join(known)}")
+    return start, Settings(**asdict(settings) | said)
+
+
+def about(text: GrowingText, content: bytes, seed: int) -> dict[str, Any]:
+    """Returns what -json 1 tells of a text whose file has this content."""
+    prime = text.primetext
+    return {
+        "text": decoded(content),
+        "primetext": decoded(prime),
+        "continuation": decoded(content[len(prime) :] if text.echo else content),
+        "seed": seed,
+        "ended": text.ended,
+        "bits": text.bits,
+    }
+
+
+def decoded(content: bytes) -> str:
+    return content.decode(errors="replace")
+
+
+def json_line(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer, ensure_ascii=False).encode(errors="replace") + b"\n"
