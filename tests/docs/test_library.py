@@ -1,5 +1,6 @@
-"""The code in docs/library.md, run as it is."""
+"""The code in docs/library.md, run as it is, from the top."""
 
+import json
 import re
 import socket
 import threading
@@ -12,44 +13,72 @@ import numpy as np
 import pytest
 import torch
 
+import char_rnn
 from tests.helpers.inputs import ROOT
-from util.sampling.writing import sample_text
 
 
-def test_the_examples(checkpoint, run_script, capsys):
-    """Each goes on with what those before it have made."""
+def test_the_examples(checkpoint, run_script, capsys, tmp_path, monkeypatch):
+    """Each goes on with what those before it have made; the names are those that a model of numbers knows."""
+    monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "library.md").read_text()
-    page = page.replace('"cv"', repr(str(checkpoint))).replace("ROMEO:", "one").replace('"The "', '"one "')
+    words = {"cv": str(checkpoint), "The ": "one ", "The king": "one", "I will be ": "twenty-"}
+    words |= {"gone": "one", "king": "three", "zzzz": "nnnn"}
+    for theirs, ours in words.items():
+        page = page.replace(f'"{theirs}"', f'"{ours}"')
+    page = page.replace("ROMEO:", "one")
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    prints, predicts, converts, serves = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    samples, predicts, ranks, searches, exports, converts, serves = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     known: dict[str, Any] = {}
-    exec(prints, known)
-    flags = ("-length=500", "-primetext=one", "-temperature=0.7")
-    assert capsys.readouterr().out == run_script("sample.py", checkpoint, "-verbose=0", *flags).stdout
 
-    exec(predicts, known)
-    lines = [line.rsplit(" ", 1) for line in capsys.readouterr().out.splitlines()]
-    assert len(lines) == 5 and all(float(p) == known["probabilities"].max() for _, p in lines[:1])
+    def printed(code: str) -> str:
+        exec(code, known)
+        return capsys.readouterr().out
+
+    flags = ("-length=200", "-primetext=one", "-temperature=0.7", "-seed=7", r"-stop=\n\n")
+    assert printed(samples) == run_script("sample.py", checkpoint, "-gpuid=-1", "-verbose=0", *flags).stdout
+    model = char_rnn.load(checkpoint)
+    likeliest = [*model.next("one ").items()][:5]
+    assert printed(predicts) == "".join(f"{character!r} {round(p, 4)}\n" for character, p in likeliest)
+    ranked = eval(printed(ranks))
+    losses = [model.score(f"twenty-{candidate}")[6:].sum() for candidate in ranked]
+    assert {*ranked} == {"one", "three", "nnnn"} and losses == sorted(losses)
+    found = eval(printed(searches))
+    losses = [model.score(text)[3:].sum() for text in found]
+    assert losses == pytest.approx(sorted(losses)) and len({*found}) == 5 and {*map(len, found)} == {10}
+    assert losses[0] <= model.score(model.sample("one ", length=6, sample=0))[3:].sum() + 1e-5
+    exec(exports, known)
+    assert np.array_equal(np.load("states.npz")["h"], model.states("one")["h"])
+    weights = json.loads((tmp_path / "weights.json").read_text())
+    expected = [*model.next("one ").values()]
+    assert len(weights["characters"]) == len(weights["decoder.bias"]) == len(expected)
     exec(converts, known)
     with torch.no_grad():
-        indices = known["checkpoint"].vocabulary.encode("one ")
+        indices = model.checkpoint.vocabulary.encode("one ")
         hidden, _ = known["lstm"](torch.nn.functional.one_hot(torch.tensor(indices), known["V"]).float())
-        np.testing.assert_allclose(known["decoder"](hidden[-1]).softmax(0), known["probabilities"], rtol=1e-4)
+        np.testing.assert_allclose(
+            known["decoder"](hidden[-1]).softmax(0).sort(descending=True)[0], expected, rtol=1e-4
+        )
 
     threading.Thread(target=exec, args=(serves.replace("8000", str(port)), known), daemon=True).start()
     address = f"http://localhost:{port}/?primetext=one&length=20&seed=-7"
-    assert fetched(address) == fetched(address) == sample_text(known["checkpoint"], 20, "one", seed=-7)
-    with pytest.raises(urllib.error.HTTPError, match="400"):
-        fetched(address.replace("one", "Q"))
+    fetched(address)
+    with socket.create_connection(("localhost", port)):  # which asks for nothing; others are answered
+        assert fetched(address) == model.sample("one", length=20, seed=-7)
+        assert fetched(address.replace("=one", "=") + "&temperature=0.5&stop=e") == model.sample(
+            length=20, seed=-7, temperature=0.5, stop="e"
+        )
+    for wrong in ("primetext=Q", "length=-5", "length=99999", "stop_document=1", "lenght=5"):
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            fetched(f"http://localhost:{port}/?{wrong}")
 
 
 def fetched(address: str) -> str:
     """What a server answers that may only just be starting."""
     for _ in range(100):
         try:
-            with urllib.request.urlopen(address) as answer:
+            with urllib.request.urlopen(address, timeout=30) as answer:
                 return answer.read().decode()
         except ConnectionRefusedError:
             pass

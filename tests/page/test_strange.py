@@ -1,11 +1,11 @@
 """The page where it is hard: hostile texts and vocabularies, injected scripts, narrow screens and paper."""
 
+import math
+
 import pytest
 
-from model.stepper import Stepper
-from tests.helpers.pages import LSTM, classes, colors, contrast, cursor, finished, save_random_model
-from util.checkpoint.store import load_checkpoint
-from util.sampling.writing import sample_text
+import char_rnn
+from tests.helpers.pages import LSTM, classes, colors, contrast, cursor, finished, paste, save_random_model
 from util.text.vocabulary import Vocabulary
 
 HOSTILE = (
@@ -35,8 +35,22 @@ def test_hostile_texts_and_vocabularies(encoding, tmp_path, made, opened):
     assert shown == expected
     assert "unknown" not in classes(page)
     written = page.evaluate("charRNN.write({length: 50, primetext: '道'})")
-    step = Stepper({n: a.astype(float) for n, a in load_checkpoint(path).parameters.items()}, 2, "gru")
-    assert written == sample_text(load_checkpoint(path), 50, "道", step=step)
+    assert written == char_rnn.load(path).sample("道", length=50)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_model_of_documents_begins_between_two_of_them(cell, tmp_path, made, opened):
+    """What it writes, with a primetext and without; and the first character of the user's text is predicted."""
+    path = tmp_path / "x.pt"
+    save_random_model(path, Vocabulary("\nabcd", "utf-8"), cell, document_end="\\n")
+    model = char_rnn.load(path)
+    page = opened(made(path, "-length=100"))
+    for prime in ("", "ab"):
+        asked = f"charRNN.write({{length: 60, primetext: '{prime}'}})"
+        assert page.evaluate(asked) == model.sample(prime, length=60)
+    probability = model.next()["a"]
+    paste(page, "a")
+    assert f"{-math.log2(probability):.2f} bits of surprise" in page.inner_text("#status")
 
 
 def test_requests_and_injected_scripts_come_to_nothing(made, browser):

@@ -2,9 +2,8 @@
 
 import re
 
+import char_rnn
 from tests.helpers.pages import LSTM, TEXT, classes, cursor, finished, paste, settled, text_of
-from util.checkpoint.store import load_checkpoint
-from util.sampling.writing import sample_text
 
 
 def test_a_click_holds_the_cursor_and_keys_move_it(page):
@@ -108,15 +107,15 @@ def test_tabs_keep_what_they_show(page):
 
 def test_writing(page):
     """It begins by itself, what it writes is sample.py's text, and it can be stopped."""
-    checkpoint = load_checkpoint(LSTM)
+    model = char_rnn.load(LSTM)
     page.click("#tab-write")
     finished(page)
-    assert text_of(page) == sample_text(checkpoint)
+    assert text_of(page) == model.sample()
     for name, value in (("primetext", "37 thirty"), ("temperature", "0.5"), ("length", "300"), ("seed", "7")):
         page.fill(f"#{name}", value)
     page.click("#go")
     finished(page)
-    assert text_of(page) == sample_text(checkpoint, 300, "37 thirty", 0.5, 7)
+    assert text_of(page) == model.sample("37 thirty", length=300, temperature=0.5, seed=7)
     page.fill("#primetext", "Qé")
     page.click("#go")
     assert "never seen “Q”, “C3”, “A9”" in page.inner_text("#status") and text_of(page) == ""

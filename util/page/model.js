@@ -46,7 +46,8 @@ class Network {
       this.layers[l].h.set(states.at(-1));
     });
     if (opening) this.logProbs.set(opening.logProbs);
-    return Boolean(opening);
+    this.isFresh = !opening;
+    return !this.isFresh;
   }
 
   /** Feeds a character; returns the log-probabilities of the next one (V), overwritten by the next call. */

@@ -43,19 +43,12 @@ def tell_sizes(characters: int, trainer: Trainer, iterations: int) -> None:
 
 def preview(checkpoint: Checkpoint, options: Namespace, stop: StopSignals) -> None:
     """Shows what the model writes by now, on a terminal or if asked to: what sample.py writes from its checkpoint."""
-<<<<<<< HEAD
     if rank().first and options.preview and (sys.stderr.isatty() or "preview" in options.given):
         with suppress(UserError):  # if the model is not a number any more, which ends the run, shown or not
-            text = sample_text(checkpoint, options.preview, interrupted=lambda: bool(stop.received))
+            wanted = Settings(length=options.preview)
+            text = Writer(checkpoint).text(settings=wanted, interrupted=lambda: stop.received)
             for line in (f"----- at epoch {checkpoint.epoch:.2f} it writes -----", *text.split("\n"), "-----"):
                 tell(line)
-=======
-    validated = checkpoint.iteration in checkpoint.val_losses
-    if rank().first and validated and options.preview and (sys.stderr.isatty() or "preview" in options.given):
-        text = Writer(checkpoint).text(settings=Settings(length=options.preview), interrupted=lambda: stop.received)
-        for line in (f"----- at epoch {checkpoint.epoch:.2f} it writes -----", *text.split("\n"), "-----"):
-            tell(line)
->>>>>>> b6cb198 (Texts are written in one place, which bots and programs share: an opening, several stops, prompts, a module to import)
 
 
 @contextmanager
