@@ -24,10 +24,10 @@ sys.path.insert(0, str(ROOT))
 
 from model.cells import CELLS
 from model.char_rnn import CharRNN
-from model.stepper import Stepper
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import save_checkpoint
-from util.sampling.drawing import drawing, sample
+from util.sampling.settings import Settings
+from util.sampling.writing import Writer
 from util.text.vocabulary import Vocabulary
 from util.torch7_random import Torch7Random
 
@@ -89,10 +89,8 @@ def write_checkpoint(path: Path, model: str, rnn_size: int, options: Namespace) 
 
 def characters_per_second(checkpoint: Checkpoint, length: int, texts: int) -> float:
     """Returns the speed with this many texts side by side, over all of them."""
-    V, _, num_layers, model = checkpoint.model_shape
     start = time.perf_counter()
-    step = Stepper(checkpoint.parameters, num_layers, model, texts)
-    for _ in sample(step, drawing(123, texts), texts, V, [], length):
+    for _ in Writer(checkpoint).characters([], Settings(length=length), texts):
         pass
     return length * texts / (time.perf_counter() - start)
 

@@ -59,6 +59,7 @@ def checkout(tmp_path_factory):
     of_names = next(command for command in commands() if "data/names" in command)
     run(folder, f"python train.py -gpuid -1 {SMALL}")
     run(folder, f"{of_names} -gpuid -1 {SMALL}")
+    run(folder, "python sample.py cv -length 50 -output sampled.txt")
     for name in set(re.findall(r"\S+\.t7\b", " ".join(commands()))):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / "tests" / "golden" / "lstm.t7", folder / name)

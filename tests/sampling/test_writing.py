@@ -21,9 +21,9 @@ PARTS = (
 
 @pytest.fixture(scope="module")
 def posts(tmp_path_factory):
-    """A text of 4,000 short posts, a line each, and a model after one epoch of them: their folder."""
+    """A text of 3,000 short posts, a line each, and a model after one epoch of them: their folder."""
     folder, draw = tmp_path_factory.mktemp("posts"), random.Random(1)
-    lines = [" ".join(draw.choice(part.split(",")) for part in PARTS) for _ in range(4000)]
+    lines = [" ".join(draw.choice(part.split(",")) for part in PARTS) for _ in range(3000)]
     (folder / "input.txt").write_text("\n".join(lines) + "\n")
     flags = ("-gpuid=-1", "-rnn_size=64", "-batch_size=20", "-seq_length=30", "-learning_rate=0.01", "-max_epochs=1")
     done = finish(folder, "-data_dir=.", *flags, r"-document_end=\n", "-shuffle=1", "-print_every=100")
@@ -32,7 +32,7 @@ def posts(tmp_path_factory):
 
 
 def test_documents_begin_as_those_of_the_training_text(posts):
-    """Of 200, this many begin with a word that begins a line there: 110 from a zero state, 187 from the opening."""
+    """Of 200, this many begin with a word that begins a line there: some 30 from a zero state, 180 from the opening."""
     _, checkpoint = best_checkpoint(posts / "cv", lambda sentence: None)
     words = {line.split()[0] for line in (posts / "input.txt").read_text().splitlines()}
     cold = Writer(checkpoint)
@@ -44,7 +44,7 @@ def test_documents_begin_as_those_of_the_training_text(posts):
         writer.write([], Settings(length=200, stop_document=1), files)
         return sum((file.getvalue().decode().split() or [""])[0] in words for file in files)
 
-    assert good(Writer(checkpoint)) > max(160, good(cold) + 30)
+    assert good(Writer(checkpoint)) > max(150, good(cold) + 60)
 
 
 def test_the_opening_follows_two_whole_documents(posts):
