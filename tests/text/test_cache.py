@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -148,14 +150,37 @@ def start_loading(folder: Path, *arguments: str) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_who_comes_second_waits_and_finds_the_text_indexed(data_dir, corpus):
+@pytest.mark.parametrize("ended", [False, True])
+def test_who_comes_second_says_so_waits_and_finds_the_text_indexed(ended, data_dir, corpus):
+    """Unless Ctrl-C ends it meanwhile."""
     with open(data_dir / "input.txt", "rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         process = start_loading(data_dir)
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(1.5)
+        said = process.stderr.readline()
+        assert said.startswith(b"waiting for another process, which is indexing ") and process.poll() is None
         assert os.listdir(data_dir) == ["input.txt"]
-    assert process.communicate() == (corpus, b"")
+        if ended:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == -signal.SIGINT
+    assert process.communicate()[0] == (b"" if ended else corpus)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
+def test_a_cache_has_the_mode_of_its_text(mode, data_dir):
+    (data_dir / "input.txt").chmod(mode)
+    load_text(Source(data_dir / "input.txt"), "utf-8")
+    assert {stat.S_IMODE(path.stat().st_mode) for path in data_dir.iterdir()} == {mode}
+
+
+@pytest.mark.parametrize("what", ["pipe", "/dev/zero"])
+def test_a_cache_that_never_ends_is_made_again(what, data_dir, corpus):
+    load_text(Source(data_dir / "input.txt"), "utf-8")
+    data = data_dir / "data.bin"
+    before = data.read_bytes()
+    data.unlink()
+    os.mkfifo(data) if what == "pipe" else data.symlink_to(what)
+    assert start_loading(data_dir).communicate(timeout=30) == (corpus, b"")
+    assert data.is_file() and data.read_bytes() == before
 
 
 def test_a_folder_that_cannot_be_written_to_costs_a_warning(read_only_dir, corpus):

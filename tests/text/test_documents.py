@@ -140,6 +140,15 @@ def test_splits_that_cannot_be(flags, words, text):
         make_batches(text, text.vocabulary, Namespace(**FLAGS | flags), slice(None))
 
 
+def test_lines_that_end_as_on_windows(tmp_path, capsys):
+    (tmp_path / "input.txt").write_bytes(b"name\r\n\r\n" * 40)
+    text = load_text(Source(tmp_path / "input.txt"), "utf-8")
+    make_batches(text, text.vocabulary, Namespace(**FLAGS | {"document_end": r"\n"}, given=set()), slice(None))
+    assert r"'\r\n' would end both" in capsys.readouterr().err
+    with pytest.raises(UserError, match=re.escape(r"write -document_end '\r\n\r\n'")):
+        batches_of_run(text, FLAGS)
+
+
 def test_a_separator_of_bytes(tmp_path):
     (tmp_path / "input.txt").write_bytes("zwei¶drei¶vier".encode())
     text = load_text(Source(tmp_path / "input.txt"), "bytes")

@@ -9,8 +9,9 @@ import pytest
 
 from tests.helpers.inputs import SMALL, numbers
 from tests.helpers.logs import log
-from tests.helpers.refusals import refused_to_train
+from tests.helpers.refusals import refused, refused_to_train
 from tests.helpers.runs import finish
+from tests.helpers.scripts import become_nobody, run, run_here
 from tests.helpers.texts import MIXED, characters
 from util.errors import UserError
 from util.text.cache import load_text
@@ -41,6 +42,9 @@ def test_a_damaged_packed_text_is_one_sentence(tmp_path):
         with pytest.raises(UserError, match=rf"input\.txt\.gz {what}.*; download it again"):
             load_text(find_text(tmp_path), "latin-1")
         assert os.listdir(tmp_path) == ["input.txt.gz"]
+    (tmp_path / "input.txt.gz").write_bytes(gzip.compress(packed))
+    with pytest.raises(UserError, match="it was compressed twice; unpack it once"):
+        load_text(find_text(tmp_path), "utf-8")
 
 
 def write_parts(folder: Path) -> None:
@@ -152,6 +156,27 @@ def test_a_pattern_that_matches_nothing(tmp_path):
     for pattern in ("nothing*", "../*.txt", "/*", "vocab.json", ".*"):
         with pytest.raises(UserError, match="-files"):
             find_text(folder, pattern)
+
+
+def test_what_our_scripts_write_is_no_part_of_a_text(checkpoint, tmp_path):
+    """A page, a checkpoint of either kind, the cache. Anything else makes it another text."""
+    write_parts(tmp_path)
+    before = load_text(find_text(tmp_path, "*"), "utf-8")
+    assert run_here("visualize.py", checkpoint, "-length=5", "-output", tmp_path / "page.html").returncode == 0
+    for name in ("old.t7", "x.pt"):
+        (tmp_path / name).write_bytes(b"one")
+    assert load_text(find_text(tmp_path, "*"), "utf-8", before.sha256).sha256 == before.sha256
+    (tmp_path / "new.txt").write_text("new")
+    with pytest.raises(UserError, match=r"trained on.* \(the newest of its files is new\.txt\)"):
+        load_text(find_text(tmp_path, "*"), "utf-8", before.sha256)
+
+
+@pytest.mark.parametrize("mode", [0o311, 0o644])
+def test_a_folder_that_cannot_be_read_is_not_called_empty(mode, read_only_dir):
+    read_only_dir.chmod(mode)
+    for pattern in ("*", "*.txt"):
+        flags = (*SMALL, "-data_dir", read_only_dir, "-files", pattern)
+        refused(run("train.py", *flags, prepare=become_nobody), f"cannot read {read_only_dir}: permission denied")
 
 
 def test_without_a_text_the_files_that_could_be_joined_are_proposed(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.texts import MIXED, text_of
 from util.errors import UserError
 from util.text.cache import load_text
-from util.text.source import Source, find_text
+from util.text.source import Source, check_there, find_text
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 3, 1 << 22])
@@ -73,6 +73,11 @@ WINDOWS = "It\u2019s \u201cthe best\u201d of times \u2013 or so, in the caf\xe9 
     [
         (LATIN.encode("latin-1"), "try -encoding latin-1 or bytes, which accept any file, or Windows' cp1252"),
         (LATIN.encode("utf-16"), "it seems to be UTF-16; convert it or, for a new model, try -encoding utf-16"),
+        (LATIN.encode("utf-32"), "it seems to be UTF-32; convert it or, for a new model, try -encoding utf-32"),
+        (
+            LATIN.replace("\n", "\r").encode("mac-roman"),
+            "as on old Macs; convert it or, for a new model, try -encoding mac",
+        ),
         (gzip.compress(b"text " * 100, mtime=0), "compressed by gzip; give it a name that ends in .gz"),
         (b"PK\x03\x04\x14\0\0\0\x08\0\xb4\x52\xff", "a zip archive, as .docx and .epub files are; unpack it"),
         (b"%PDF-1.5\n%\xd0\xd4\xc5\xd8\n", "a PDF; save its text"),
@@ -127,6 +132,16 @@ def test_what_is_not_there_or_not_a_file(tmp_path):
         load_text(Source(tmp_path / "file" / "input.txt"), "utf-8")
     with pytest.raises(UserError, match=r"cannot read .*file name too long"):
         load_text(Source(tmp_path / ("x" * 300) / "input.txt"), "utf-8")
+    text = tmp_path / "input.txt"
+    for make, words in (
+        (text.mkdir, "is a folder"),
+        (lambda: os.mkfifo(text), "is not a regular file"),
+        (lambda: text.symlink_to("nowhere"), "is a link to a file that is not there"),
+    ):
+        make()
+        with pytest.raises(UserError, match=rf"input\.txt {words}; put your text there"):
+            check_there(text)
+        text.rmdir() if text.is_dir() else text.unlink()
 
 
 def test_a_name_reaches_the_terminal_escaped():
