@@ -22,8 +22,8 @@ SCRIPTS = (train, sample, evaluate, visualize, inspect_checkpoint, convert_gpu_c
 HEAD = """\
 # Every flag
 
-Written `-name value`; `--name value` and `-name=value` work as well. `-help` prints the same list. This page is made
-from the program by `python -m docs.flags > docs/flags.md`."""
+Written `-name value`; `--name value` and `-name=value` work as well. `-help` prints the same list, and those that are
+accepted only because the original has them. `python -m docs.flags > docs/flags.md` makes this page from the program."""
 
 
 def page() -> str:
@@ -33,12 +33,14 @@ def page() -> str:
 
 def section(script: ModuleType) -> Iterator[str]:
     flags, resumes = script.flags(), script is train
+    used = [flag for flag in flags.actions.values() if meaning(flag) != "ignored"]
     checkpoint = " ".join(a.metavar + "..." * (a.nargs == "+") for a in flags._actions if not a.option_strings)
     yield f"\n## {script.__name__}.py {checkpoint}".rstrip()
     yield f"\n{(script.__doc__ or '').splitlines()[0]}\n"
-    yield "| flag | default | |" + " with `-resume` |" * resumes
-    yield "|---|---|---|" + "---|" * resumes
-    for flag in flags.actions.values():
+    if used:
+        yield "| flag | default | |" + " with `-resume` |" * resumes
+        yield "|---|---|---|" + "---|" * resumes
+    for flag in used:
         default = f"{flag.default:g}" if isinstance(flag.default, float) else str(flag.default)
         default = "" if flag.default == [] else default
         cells = [f"`-{flag.dest}`", default, meaning(flag)]
