@@ -8,7 +8,6 @@ import re
 import resource
 import signal
 import sys
-import time
 from functools import partial
 
 import pytest
@@ -25,14 +24,6 @@ from util.checkpoint.store import load_checkpoint
 def flags(small_text):
     """One epoch, in which a checkpoint is written after its 40th iteration."""
     return [*SMALL, "-data_dir", small_text, "-max_epochs", 1, "-eval_val_every", 40]
-
-
-@pytest.mark.parametrize("content", [b"a,b\n1,2\n", numbers(20), b"\xff\xfe\0", b'iteration,epoch\n1,"\n'])
-def test_a_file_that_is_no_log_stays(content, flags, tmp_path):
-    (tmp_path / "x").write_bytes(content)
-    refused_to_train(finish(tmp_path, *flags, "-log_csv=x").done, "x", "-log_csv")
-    assert (tmp_path / "x").read_bytes() == content
-    assert "cv" not in names(tmp_path)
 
 
 def test_the_text_and_a_checkpoint_stay(flags, stopped, small_text, tmp_path):
@@ -203,23 +194,6 @@ def test_a_refused_command_changes_nothing(stopped, tmp_path):
     refused_to_train(finish(tmp_path, *SMALL, "-data_dir", "nope", "-log_csv", "new/log.csv").done, "nope")
     assert not (tmp_path / "new").exists()
     assert before == {path: path.read_bytes() for path in before}
-
-
-def test_two_runs_do_not_share_a_log(tmp_path):
-    """The second is refused, whether the file is there already or not."""
-    (tmp_path / "input.txt").write_bytes(numbers(140))
-    flags = [*SMALL, "-data_dir", ".", "-max_epochs", 1000]
-    first = Run(tmp_path, *flags, "-log_csv", "log.csv", "-checkpoint_dir", "a")
-    first.wait_for("\n3/")
-    second = finish(tmp_path, *flags, "-log_csv", "log.csv", "-checkpoint_dir", "b")
-    refused_to_train(second.done, "log.csv")
-    both = [Run(tmp_path, *flags, "-log_csv", "new.csv", "-checkpoint_dir", name) for name in "cd"]
-    while all(one.running for one in both):
-        time.sleep(0.01)
-    first.send(signal.SIGINT)
-    (winner,) = (one for one in both if one.running)
-    winner.send(signal.SIGINT)
-    assert sorted(one.wait(30).status for one in both) == [1, 130] and first.wait(30).status == 130
 
 
 def test_a_long_preview_ends_with_a_signal(tmp_path):

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -14,8 +15,10 @@ from tests.helpers.inputs import EPOCH, SMALL, numbers
 from tests.helpers.logs import best, log, progress, saved
 from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import finish, signals_at
+from util.cli.flags import Role
 from util.errors import UserError
 
+FLAGS = train.flags()
 RUNS = [("lstm", 0.3, "float32"), ("gru", 0.3, "float64"), ("gru", 0, "bfloat16"), ("rnn", 0, "float32")]
 
 
@@ -78,59 +81,19 @@ def test_epochs_may_be_fractions(small_text, tmp_path):
     assert list(log([least.out])) == [1] and len(names(tmp_path / "least" / "cv")) == 1
 
 
-CHANGEABLE = {
-    "print_every": 2,
-    "eval_val_every": 20,
-    "save_every": 4,
-    "keep": 2,
-    "max_epochs": 2,
-    "learning_rate": 0.001,
-    "learning_rate_decay": 0.5,
-    "learning_rate_decay_after": 3,
-    "max_loss_ratio": 9,
-    "early_stop": 50,
-    "preview": 5,
-    "log_csv": "figures.csv",
-    "savefile": "other",
-    "gpuid": 0,
-    "opencl": 1,
-    "accurate_gpu_timing": 1,
-    "threads": 1,
-}
-
-
-FIXED = {
-    "rnn_size": 9,
-    "num_layers": 1,
-    "model": "gru",
-    "dropout": 0.5,
-    "dtype": "float64",
-    "init_from": "x.pt",
-    "new_chars": "add",
-    "decay_rate": 0.9,
-    "seq_length": 5,
-    "batch_size": 5,
-    "grad_clip": 1.0,
-    "train_frac": 0.8,
-    "val_frac": 0.2,
-    "encoding": "utf-16",
-    "document_end": "x",
-    "shuffle": 1,
-    "seed": 1,
-    "optim": "adam",
-}
-
-
-def test_every_flag_may_change_or_not():
-    known = {action.dest for action in train.flags()._actions} - {"help", "resume"}
-    others = {"data_dir", "files", "separator", "checkpoint_dir", "tensorboard"}
-    assert known == CHANGEABLE.keys() | FIXED.keys() | others
+CHANGES = {
+    "print_every": 2, "eval_val_every": 20, "save_every": 4, "keep": 2, "max_epochs": 2, "learning_rate": 0.001,
+    "learning_rate_decay": 0.5, "learning_rate_decay_after": 3, "max_loss_ratio": 9, "early_stop": 50, "preview": 5,
+    "log_csv": "figures.csv", "savefile": "other", "gpuid": 0, "opencl": 1, "accurate_gpu_timing": 1, "threads": 1,
+}  # fmt: skip
 
 
 def test_flags_that_may_change_are_said(stopped, small_text, tmp_path):
     moved = folder_in(tmp_path, "moved")
     (moved / "input.txt").write_bytes((small_text / "input.txt").read_bytes())
-    changes = CHANGEABLE | {"data_dir": moved, "checkpoint_dir": tmp_path / "new"}
+    changes = CHANGES | {"data_dir": moved, "checkpoint_dir": tmp_path / "new"}
+    others = {"resume", "files", "separator", "tensorboard"}
+    assert changes.keys() | others == {name for name, role in FLAGS.roles.items() if role is not Role.RUN}
     more = [word for name, value in changes.items() for word in (f"-{name}", value)]
     run = finish(tmp_path, "-resume", stopped, *more)
     assert run.status == 0, run.err
@@ -146,13 +109,20 @@ def test_flags_that_may_change_are_said(stopped, small_text, tmp_path):
     assert stopped.exists()  # in another folder, which is no longer the run's
 
 
-@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize("name", [name for name, role in FLAGS.roles.items() if role is Role.RUN])
 def test_flags_that_make_another_run_are_refused(name, stopped, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["train.py", "-resume", str(stopped), f"-{name}", str(FIXED[name])])
-    with pytest.raises(
-        UserError, match=f"^-{name} {FIXED[name]} cannot be combined with -resume.*-init_from {stopped}$"
-    ):
+    """Tried with the first of these values that the flag takes, which none of them has in this run."""
+    words = ("utf-16", "gru", "float64", "add", "adam", "9", "0.5", "1")
+    value = next(value for word in words if FLAGS.accepts(name, value := converted(name, word)))
+    monkeypatch.setattr(sys, "argv", ["train.py", "-resume", str(stopped), f"-{name}", str(value)])
+    sentence = f"^-{name} {value} cannot be combined with -resume.*-init_from {stopped}$"
+    with pytest.raises(UserError, match=sentence):
         train.main()
+
+
+def converted(name: str, word: str) -> object:
+    with suppress(ValueError):
+        return FLAGS.actions[name].type.read(word)
 
 
 def test_another_text_is_refused_with_a_way_out(finished, tmp_path):

@@ -47,11 +47,6 @@ def test_a_signal_stops_with_a_checkpoint_and_the_command_to_resume(number, smal
     assert list(log([resumed.out])) == list(range(iteration + 1, last_epoch * EPOCH + 1))
 
 
-def test_a_signal_before_anything_was_learned_leaves_nothing(flags, tmp_path):
-    run = finish(tmp_path, *flags, prepare=signals_at(1, signal.SIGINT, signal.SIGINT))
-    assert (run.status, names(tmp_path / "cv")) == (-signal.SIGINT, set())
-
-
 def test_a_model_that_is_broken_when_the_signal_comes_is_not_saved(flags, tmp_path):
     """The update of the last iteration was too large for a float32; its loss, from before, was fine."""
     prepare = all_of(before_steps(breaks_the_update), signals_at(7, signal.SIGINT))

@@ -1,14 +1,13 @@
 """Two runs at once keep out of each other's way."""
 
 import re
-import signal
 
 import pytest
 
 from tests.helpers.checkpoints import checkpoints
 from tests.helpers.folders import names
 from tests.helpers.logs import best, saved
-from tests.helpers.runs import Run, finish, signals_at
+from tests.helpers.runs import Run
 
 
 @pytest.mark.parametrize("keep", [0, 1])
@@ -36,17 +35,3 @@ def test_two_runs_of_the_same_share_their_files(flags, tmp_path):
     runs = [Run(tmp_path, *flags, "-print_every", 200) for _ in range(2)]
     assert [(run.wait().status, run.err) for run in runs] == [(0, ""), (0, "")]
     assert names(tmp_path / "cv") == checkpoints(tmp_path / "cv").keys() == set(saved(runs[0].out))
-
-
-def test_a_resumed_run_leaves_the_files_of_another_alone(flags, tmp_path):
-    for decay in (0.5, 0.9):
-        run = [*flags, "-save_every", 5, "-learning_rate_decay", decay]
-        assert finish(tmp_path, *run, prepare=signals_at(47, signal.SIGINT)).status == 130
-    theirs = {
-        path: path.read_bytes() for path in (tmp_path / "cv").iterdir() if not re.search(r"_2(_\d\.\d+)?$", path.stem)
-    }
-    assert len(theirs) == 2
-    resumed = finish(tmp_path, "-resume", "cv/resume_s_iteration47_2.pt", "-keep", 1)
-    assert resumed.status == 0
-    assert {path: path.read_bytes() for path in theirs} == theirs
-    assert "resume_s_iteration47_2.pt" not in names(tmp_path / "cv")

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.helpers.inputs import numbers
 from util.errors import UserError
 from util.training.tables import CSVFile, Row, TensorBoard
 
@@ -38,6 +39,15 @@ def test_rows_after_the_checkpoint_are_written_anew(tmp_path):
     log = tmp_path / "log.csv"
     before = write(log, 1, 2, 3, 4, 5)
     assert write(log, 3, 5, resumed_at=2) == [*before[:4], before[5]]
+
+
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", numbers(20), b"\xff\xfe\0", b'iteration,epoch\n1,"\n', b"PK\3\4"])
+def test_a_file_that_is_no_log_stays(content, tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_bytes(content)
+    with pytest.raises(UserError, match=r"log\.csv.* choose another file for -log_csv"):
+        CSVFile(str(log), LOSSES[:0])
+    assert log.read_bytes() == content
 
 
 def test_a_log_is_one_run_s_at_a_time(tmp_path):
