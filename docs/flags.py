@@ -1,4 +1,4 @@
-"""Writes docs/flags.md from the flags themselves, for every script.
+"""Writes docs/flags.md from the flags themselves.
 
 python -m docs.flags > docs/flags.md
 """
@@ -11,14 +11,14 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType
 
-import convert_gpu_cpu_checkpoint
 import evaluate
 import inspect_checkpoint
 import sample
 import train
 import visualize
 
-SCRIPTS = (train, sample, evaluate, visualize, inspect_checkpoint, convert_gpu_cpu_checkpoint)
+# convert_gpu_cpu_checkpoint.py has only flags that it ignores.
+SCRIPTS = (train, sample, evaluate, visualize, inspect_checkpoint)
 HEAD = """\
 # Every flag
 
@@ -37,9 +37,8 @@ def section(script: ModuleType) -> Iterator[str]:
     checkpoint = " ".join(a.metavar + "..." * (a.nargs == "+") for a in flags._actions if not a.option_strings)
     yield f"\n## {script.__name__}.py {checkpoint}".rstrip()
     yield f"\n{(script.__doc__ or '').splitlines()[0]}\n"
-    if used:
-        yield "| flag | default | |" + " with `-resume` |" * resumes
-        yield "|---|---|---|" + "---|" * resumes
+    yield "| flag | default | |" + " with `-resume` |" * resumes
+    yield "|---|---|---|" + "---|" * resumes
     for flag in used:
         default = f"{flag.default:g}" if isinstance(flag.default, float) else str(flag.default)
         default = "" if flag.default == [] else default
