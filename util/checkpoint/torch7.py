@@ -68,18 +68,10 @@ def from_char_rnn(root: Table, size: int) -> Checkpoint:
     require(options["model"] in ("lstm", "gru", "rnn"), "model")
     require(all(len(character) == 1 for character in root["vocab"]), "vocabulary of bytes")
     numbered = {as_number(index): character for character, index in root["vocab"].items()}
-    return checked(
-        Checkpoint(
-            options=options,
-            vocabulary=Vocabulary("".join(listed(numbered)), "bytes"),
-            parameters=read_parameters(root["protos"], CELLS[options["model"]], size),
-            iteration=iteration,
-            epoch=root["epoch"],
-            train_losses=read_train_losses(root["train_losses"], iteration),
-            val_losses=dict(root["val_losses"]),
-            training=None,
-        )
-    )
+    vocabulary = Vocabulary("".join(listed(numbered)), "bytes")
+    parameters = read_parameters(root["protos"], CELLS[options["model"]], size)
+    losses, val_losses = read_train_losses(root["train_losses"], iteration), dict(root["val_losses"])
+    return checked(Checkpoint(options, vocabulary, parameters, iteration, root["epoch"], losses, val_losses, None))
 
 
 def read_parameters(protos: Table, cell: type[Cell], size: int) -> dict[str, np.ndarray]:
@@ -105,7 +97,7 @@ def from_torch_rnn(root: Table, size: int) -> Checkpoint:
 
     The option `batchnorm` is 1 if a batch normalization has been folded into the weights.
     """
-    model, opt, losses = root["model"], root["opt"], root["train_loss_history"]
+    model, opt, history = root["model"], root["opt"], root["train_loss_history"]
     modules, vocabulary = find_modules(model), read_tokens(model)
     *inner, decoder = modules
     cells = [TORCH_RNN[module.torch_class] for module in inner if module.torch_class in TORCH_RNN]
@@ -116,19 +108,11 @@ def from_torch_rnn(root: Table, size: int) -> Checkpoint:
     options |= {"model": cells[0], "rnn_size": H, "num_layers": len(cells), "dropout": model.get("dropout", 0.0)}
     options["batchnorm"] = int(any(module.torch_class == "nn.BatchNormalization" for module in modules))
     # The oldest files have no counts, and their runs began at 0.
-    iteration, validated = as_number(root.get("i", float(len(losses)))), root.get("val_loss_history_it", {})
-    return checked(
-        Checkpoint(
-            options=options,
-            vocabulary=vocabulary,
-            parameters=fold(modules, H),
-            iteration=iteration,
-            epoch=0.0,  # the file does not say
-            train_losses=read_train_losses(losses, iteration, start=iteration - len(losses)),
-            val_losses={as_number(at): root["val_loss_history"][number] for number, at in validated.items()},
-            training=None,
-        )
-    )
+    iteration, validated = as_number(root.get("i", float(len(history)))), root.get("val_loss_history_it", {})
+    losses = read_train_losses(history, iteration, start=iteration - len(history))
+    val_losses = {as_number(at): root["val_loss_history"][number] for number, at in validated.items()}
+    epoch = 0.0  # the file does not say
+    return checked(Checkpoint(options, vocabulary, fold(modules, H), iteration, epoch, losses, val_losses, None))
 
 
 def find_modules(model: Table) -> list[Module]:
