@@ -188,3 +188,11 @@ def test_a_folder_that_cannot_be_written_to_costs_a_warning(read_only_dir, corpu
     assert output == corpus
     assert warning.startswith(b"warning: cannot cache the indexed text in ") and warning.count(b"\n") == 1
     assert os.listdir(read_only_dir) == ["input.txt"]
+
+
+def test_a_cache_that_may_not_be_read_costs_a_warning(read_only_dir, corpus):
+    """Such as that of another user."""
+    for name in ("vocab.json", "data.bin"):
+        (read_only_dir / name).touch(mode=0)
+    output, warning = start_loading(read_only_dir, "as_nobody").communicate()
+    assert output == corpus and b"the vocab.json or data.bin there may be somebody's" in warning

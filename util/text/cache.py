@@ -178,11 +178,12 @@ def hide(file: BinaryIO, source: Source) -> None:
 
 
 def is_ours(header_path: Path) -> bool:
-    """Whether a vocab.json is one that we wrote."""
-    if not header_path.is_file():
-        return False
-    with open(header_path, "rb") as file:
-        return bool(CACHE_START.match(file.read(100)))
+    """Whether a vocab.json is one that we wrote, and may read."""
+    with suppress(OSError):
+        if header_path.is_file():
+            with open(header_path, "rb") as file:
+                return bool(CACHE_START.match(file.read(100)))
+    return False
 
 
 def text_from(source: Source, header: dict[str, Any], file: BinaryIO) -> Text:
