@@ -182,11 +182,9 @@ def close(wanted, signals, descriptor, iteration):
         os.close(descriptor)
 
 
-def test_a_refused_command_changes_nothing(stopped, tmp_path):
+def test_a_refused_command_changes_nothing(flags, tmp_path):
     """Neither the log of the run that it would have gone on with, nor does it leave anything new."""
-    (tmp_path / "input.txt").write_bytes(numbers(140))
-    flags = [*SMALL, "-data_dir", ".", "-max_epochs", 1, "-log_csv", "log.csv"]
-    assert finish(tmp_path, *flags, prepare=signals_at(25, signal.SIGINT)).status == 130
+    assert finish(tmp_path, *flags, "-log_csv", "log.csv", prepare=signals_at(25, signal.SIGINT)).status == 130
     assert finish(tmp_path, "-resume", "cv", "-log_csv", "log.csv", prepare=signals_at(50, signal.SIGINT)).status == 130
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.suffix not in (".out", ".err", "")}
     earlier = min((tmp_path / "cv").iterdir(), key=lambda path: path.stat().st_mtime)
@@ -196,10 +194,8 @@ def test_a_refused_command_changes_nothing(stopped, tmp_path):
     assert before == {path: path.read_bytes() for path in before}
 
 
-def test_a_long_preview_ends_with_a_signal(tmp_path):
-    (tmp_path / "input.txt").write_bytes(numbers(140))
-    flags = [*SMALL, "-data_dir", ".", "-max_epochs", 1, "-eval_val_every", 10, "-preview", 100_000_000]
-    run = Run(tmp_path, *flags)
+def test_a_long_preview_ends_with_a_signal(flags, tmp_path):
+    run = Run(tmp_path, *flags, "-preview", 100_000_000)
     run.wait_for("saving checkpoint")
     run.send(signal.SIGINT)
     assert run.wait(10).status == 130 and "----- at epoch" in run.err

@@ -1,12 +1,11 @@
 """What a resumed run says is true: of its best checkpoint, its flags, its text and its folder."""
 
-import os
 import re
 import signal
 
 import pytest
 
-from tests.helpers.folders import folder_in, names
+from tests.helpers.folders import folder_in
 from tests.helpers.inputs import SMALL
 from tests.helpers.logs import log, saved
 from tests.helpers.refusals import refused_to_train, told
@@ -70,15 +69,6 @@ def test_a_text_that_has_moved(trained, small_text):
     assert finish(here, "-resume=cv", "-max_epochs=2", "-data_dir=moved").status == 0
 
 
-def test_a_touched_file_rewinds_no_run(trained):
-    old, newest = sorted((trained / "cv").iterdir())
-    again = finish(trained, "-resume", old)
-    assert (again.status, again.err, saved(again.out)) == (0, "", [newest.name])  # its own, and not written again
-    os.utime(old, (2e9, 2e9))
-    run = finish(trained, "-resume=cv", "-max_epochs=2")
-    assert min(log([run.out])) == 58 and f"resuming from cv/{newest.name}, " in run.out
-
-
 def test_a_folder_that_cannot_be_read(trained):
     locked = folder_in(trained, "locked")
     (locked / "x.pt").write_bytes(next((trained / "cv").iterdir()).read_bytes())
@@ -86,20 +76,6 @@ def test_a_folder_that_cannot_be_read(trained):
     done = run("train.py", "-resume", locked, prepare=become_nobody)
     locked.chmod(0o755)
     refused_to_train(done, "locked", "permission denied")
-
-
-def test_the_name_that_is_said_is_the_one_that_is_written(flags, tmp_path):
-    """Another run has taken the name of the first checkpoint; nothing calls a run's own checkpoint another's."""
-    flags += ["-max_epochs=1"]
-    first = finish(tmp_path, *flags)
-    taken, later = saved(first.out)
-    (tmp_path / "cv" / taken).write_text("somebody's")
-    again = finish(tmp_path, *flags)
-    beside = re.sub(r"(?=_\d\.\d{4}\.pt$)", "_2", taken)
-    assert saved(again.out) == [beside, later]
-    assert again.err.count("warning: ") == 1 and taken in again.err and later not in again.err
-    assert names(tmp_path / "cv") == {taken, beside, later}
-    assert (tmp_path / "cv" / taken).read_text() == "somebody's"
 
 
 def test_empty_flags_are_said_in_words(trained, stopped):
