@@ -2,7 +2,7 @@
 
 Times train.py as well, from the command to the line of its first iteration: what it takes beyond `import torch`.
 
-python benchmarks/preprocess.py -megabytes 200
+    python benchmarks/preprocess.py -megabytes 200
 """
 
 from __future__ import annotations

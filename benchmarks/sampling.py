@@ -1,7 +1,7 @@
 """Measures the speed of sample.py: characters per second for one text and for several side by side, and the time of a
 process that samples 2,000 characters, against `import torch`.
 
-python benchmarks/sampling.py -rnn_size 128 512
+    python benchmarks/sampling.py -rnn_size 128 512
 """
 
 from __future__ import annotations
