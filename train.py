@@ -68,7 +68,7 @@ def flags() -> Flags:
     )
     add("dtype", choice("float32", "float64", "bfloat16"), "float32", precision, role=RUN)
     add("init_from", STRING, "", "checkpoint to take the initial parameters from", role=RUN)
-    add("new_chars", choice("error", "add"), "error", "what to do with characters that it has never seen", role=RUN)
+    add("new_chars", choice("error", "add"), "error", "what to do with characters that are new to its model", role=RUN)
     add("resume", STRING, "", "continue the run of this checkpoint, or of the newest one in this folder", role=CALL)
     add = flags.group("optimization")
     add("learning_rate", POSITIVE, 2e-3, "learning rate", role=COURSE)
@@ -96,7 +96,7 @@ def flags() -> Flags:
     add("tensorboard", STRING, "", "folder to write the same figures to, for TensorBoard", role=CALL)
     add("accurate_gpu_timing", SWITCH, 0, "ignored: the clock is always read when the GPU is done", role=MACHINE)
     add = flags.add_machine()
-    add("threads", whole(0, 1024), 0, "threads on a CPU; 0 = all cores, where they gain something", role=MACHINE)
+    add("threads", whole(0, 1024), 0, "most threads to use on a CPU; 0 = as many as there are cores", role=MACHINE)
     return flags
 
 

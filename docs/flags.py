@@ -1,6 +1,6 @@
 """Writes docs/flags.md from the flags themselves.
 
-    python -m docs.flags > docs/flags.md
+python -m docs.flags > docs/flags.md
 """
 
 from __future__ import annotations
