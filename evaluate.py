@@ -48,6 +48,7 @@ def flags() -> Flags:
     add = flags.group("novelty")
     add("novelty", STRING, "", "text written by sample.py; find what it copies from the training text instead")
     add("primetext", STRING, "", "primetext at the front of that text, which is not counted")
+    add("json", SWITCH, 0, "1 = print a line of JSON for each of its texts")
     add = flags.group("output")
     add("table", SWITCH, 0, "1 = print a row for each checkpoint, also for each in a folder and its folders")
     flags.add_machine()
@@ -64,7 +65,7 @@ def main() -> None:
     split = options.split if "split" in options.given else ""
     if options.novelty:
         path, checkpoint = next(found)
-        print_novelty(options.novelty, options.primetext, checkpoint, path, options.data_dir)
+        print_novelty(options.novelty, options.primetext, checkpoint, path, options.data_dir, bool(options.json))
         return
     if source and options.lines:
         print_lines(next(found)[1], source, options.unknown_chars)
@@ -97,8 +98,9 @@ def main() -> None:
 def check_flags(options: Namespace, several: bool) -> None:
     """Raises UserError if the flags contradict each other, or name `several` checkpoints where one is needed."""
     check_text_flags(options.file, options.given)
-    if options.primetext and not options.novelty:
-        raise UserError("-primetext is for -novelty; leave it out, or name a sampled text with -novelty")
+    for flag in ("primetext", "json"):
+        if getattr(options, flag) and not options.novelty:
+            raise UserError(f"-{flag} is for -novelty; leave it out, or name a sampled text with -novelty")
     if options.novelty and (several or options.given & {"file", "split", "lines"}):
         raise UserError("-novelty takes one checkpoint, and no -file, -split, -lines or -table; leave out the others")
     if "unknown_chars" in options.given and not options.lines:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import time
 
 import pytest
@@ -22,9 +23,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-def rows(folder, text, *flags):
+def rows(folder, text, *flags, checkpoint="last.pt"):
     (folder / "x.txt").write_text(text, newline="")
-    done = run("evaluate.py", "last.pt", "-file=x.txt", "-lines=1", "-gpuid=-1", *flags, cwd=folder)
+    done = run("evaluate.py", checkpoint, "-file=x.txt", "-lines=1", "-gpuid=-1", *flags, cwd=folder)
     assert done.returncode == 0, done.stderr
     return list(csv.DictReader(io.StringIO(done.stdout, newline=""), dialect="excel-tab")), done.stderr
 
@@ -91,3 +92,15 @@ def test_a_table_goes_on_after_a_checkpoint_that_does_not_fit(folder):
     done = run("evaluate.py", other, "cv", "-file=x.txt", "-table=1", "-gpuid=-1", cwd=folder)
     assert f"warning: {other} has no row" in done.stderr and done.returncode == 0
     assert len(done.stdout.splitlines()) == 1 + len(epochs)
+
+
+def test_a_line_is_a_document_to_a_model_of_documents(posts):
+    """Predicted from its first character to its end, as well as in one stream with others, and empty ones too."""
+    lines = (posts / "input.txt").read_text().splitlines()[-100:]
+    found, _ = rows(posts, "\n".join([*lines, ""]) + "\n", checkpoint="cv")
+    assert [int(row["characters"]) for row in found] == [len(line) + 1 for line in [*lines, ""]]
+    (posts / "x.txt").write_text("\n".join(lines) + "\n")
+    done = run("evaluate.py", "cv", "-file=x.txt", "-gpuid=-1", cwd=posts)
+    stream = float(re.search(r"loss per character: (\S+) nats", done.stdout)[1])
+    alone = sum(float(row["sum"]) for row in found[:-1]) / sum(int(row["characters"]) for row in found[:-1])
+    assert alone == pytest.approx(stream, rel=0.05)

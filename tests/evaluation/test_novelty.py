@@ -1,5 +1,6 @@
 """What is copied in a sampled text: against a search that looks at every position, and as a user runs it."""
 
+import json
 import random
 import re
 import shutil
@@ -8,15 +9,17 @@ import numpy as np
 import pytest
 
 from tests.helpers.inputs import ROOT, SMALL, numbers
-from tests.helpers.refusals import told
+from tests.helpers.refusals import refused, told
 from tests.helpers.runs import finish
 from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint
-from util.evaluation.novelty import LENGTHS, find, locate, longest_copy, share
+from util.evaluation.copies import LENGTHS, find, locate, longest_copy, whole_pieces
+from util.evaluation.novelty import in_percent
 from util.text import batches
-from util.text.cache import load_text
+from util.text.cache import Text, load_text
 from util.text.loading import batches_of_run
 from util.text.source import Source
+from util.text.vocabulary import Vocabulary
 
 ALPHABETS = {"two": "ab", "bytes": "".join(map(chr, range(200))), "Chinese": "".join(map(chr, range(0x4E00, 0x59B8)))}
 
@@ -32,7 +35,7 @@ def compare(samples, text, training):
     of_each = [{length: found[length][number] for length in LENGTHS} for number in range(len(samples))]
     copies = [longest_copy(sample, places, text, training) for sample, places in zip(samples, of_each)]
     copies = [copy and ("".join(map(chr, copy[0])), copy[1]) for copy in copies]
-    return {length: share(places) for length, places in found.items()}, copies
+    return {length: in_percent(places) for length, places in found.items()}, copies
 
 
 def plain_share(texts, learned, length):
@@ -131,10 +134,50 @@ def test_what_evaluate_prints(trained, tmp_path):
         samples = [copied + "QQQ", "zzz " + copied[20:50]]  # without the primetext
         expected = [plain_share(texts, training, length) for texts in (samples, validation)]
         assert row == f"  {length} characters: {expected[0]} {expected[1]}"
-    assert lines[7] == "longest copied passage of each text:"
-    assert lines[8] == f"text 1: 80 characters, line {learned[:40].count(chr(10)) + 1}: {copied!r}"
-    assert lines[9].startswith("text 2: 30 characters, line ") and lines[9].endswith(f": {copied[20:50]!r}")
-    assert len(lines) == 10
+    whole = set("".join(training).split("\n"))
+    pieces = [piece for sample in samples for piece in sample.split("\n") if piece]
+    assert 0 < sum(piece in whole for piece in pieces) < len(pieces)
+    assert lines[7] == f"whole lines of the training text: {sum(p in whole for p in pieces)} of {len(pieces)}"
+    assert lines[8] == "longest copied passage of each text:"
+    assert lines[9] == f"text 1: 80 characters, line {learned[:40].count(chr(10)) + 1}: {copied!r}"
+    assert lines[10].startswith("text 2: 30 characters, line ") and lines[10].endswith(f": {copied[20:50]!r}")
+    assert len(lines) == 11
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "bytes"])
+def test_json_for_a_bot_that_filters(encoding, trained, tmp_path):
+    """sample.py's lines of JSON, of which only what was sampled counts, and as many lines of JSON about them."""
+    learned = (trained / "input.txt").read_bytes().decode()
+    copied = learned[: learned.index("\n", 100)]
+    texts = [f"für {copied}\nzzz\u2028", "für zzz", f"für {copied[1:]}"]
+    lines = [json.dumps({"text": text, "continuation": text[4:]}, ensure_ascii=False) for text in texts]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines) + "\n")
+    done = run("evaluate.py", checkpoint(trained, encoding), "-novelty=x.jsonl", "-json=1", cwd=tmp_path)
+    found = [json.loads(line) for line in done.stdout.removesuffix("\n").split("\n")]
+    assert [one["text"] for one in found] == [text[4:] for text in texts]
+    count = copied.count("\n") + 1
+    assert [(one["whole"], one["of"]) for one in found] == [(count, count + 1), (0, 1), (count - 1, count)]
+    size = len(copied.encode() if encoding == "bytes" else copied)
+    assert [one["longest"] for one in found] == [size + 1, 0, size - 1]
+    assert (found[0]["passage"], found[0]["line"], found[0]["file"]) == (copied + "\n", 1, None)
+    assert found[1]["passage"] == "" and found[1]["line"] is None and found[1]["copied"]["10"] is None
+    assert found[2]["copied"] == {"10": 1, "20": 1, "30": 1, "50": 1}
+    refused(run("evaluate.py", checkpoint(trained), "-json=1", cwd=tmp_path), "-json is for -novelty")
+
+
+@pytest.mark.parametrize("chunk", [3, 64])
+@pytest.mark.parametrize("end", ["\n", "\n\n", "aba"])
+def test_whole_pieces(end, chunk, monkeypatch):
+    """Against the training text in one piece, whose spans no piece may cross; longer ones than any that is wanted."""
+    monkeypatch.setattr(batches, "CHUNK", chunk)
+    for seed in range(100):
+        whole = "".join(random.Random(seed).choices("ab\n", k=60))
+        text = Text(Vocabulary("ab\n", "utf-8"), np.array(["ab\n".index(c) for c in whole]), "")
+        spans = [(0, 25), (30, 60)]
+        wanted = {"".join(random.Random(seed + k).choices("ab\n", k=k % 4 + 1)) for k in range(20)}
+        wanted = {one for one in wanted if end not in one}
+        expected = {piece for start, stop in spans for piece in whole[start:stop].split(end)} & wanted
+        assert whole_pieces(wanted, end, text, spans) == expected, (seed, whole)
 
 
 def test_the_file_that_a_passage_is_from(tmp_path):

@@ -1,34 +1,12 @@
 """How texts begin: those of a model of documents between two of them."""
 
 import io
-import random
 
 import numpy as np
-import pytest
 
-from tests.helpers.runs import finish
 from util.checkpoint.choice import best_checkpoint
 from util.sampling.settings import Settings
 from util.sampling.writing import Opening, Writer
-
-PARTS = (
-    "the king,a soldier,my friend,old John,the queen,our cat,every child,no man,some poet,the north wind",
-    "sees,loves,finds,forgets,takes,hides,remembers,paints",
-    "a small house,the sea,bread and salt,his own shadow,the last train,a red door,nothing at all,the long night",
-    "today,again,at dawn,in silence,without a word,for ever",
-)
-
-
-@pytest.fixture(scope="module")
-def posts(tmp_path_factory):
-    """A text of 3,000 short posts, a line each, and a model after one epoch of them: their folder."""
-    folder, draw = tmp_path_factory.mktemp("posts"), random.Random(1)
-    lines = [" ".join(draw.choice(part.split(",")) for part in PARTS) for _ in range(3000)]
-    (folder / "input.txt").write_text("\n".join(lines) + "\n")
-    flags = ("-gpuid=-1", "-rnn_size=64", "-batch_size=20", "-seq_length=30", "-learning_rate=0.01", "-max_epochs=1")
-    done = finish(folder, "-data_dir=.", *flags, r"-document_end=\n", "-shuffle=1", "-print_every=100")
-    assert done.status == 0, done.err
-    return folder
 
 
 def test_documents_begin_as_those_of_the_training_text(posts):

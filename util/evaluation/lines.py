@@ -13,7 +13,7 @@ from util.cli.console import tell
 from util.cli.rows import print_row
 from util.errors import UserError
 from util.evaluation.loss import figures
-from util.evaluation.predictors import numpy_predictor
+from util.sampling.writing import Writer, warn_of_strangers
 from util.text.source import Source, code_points, warn_of_returns
 from util.text.vocabulary import Vocabulary
 
@@ -23,8 +23,9 @@ SIDE_BY_SIDE = 256  # lines to predict at once
 def print_lines(checkpoint: Checkpoint, source: Source, unknown: str) -> None:
     """Prints a row for each line of a text: the loss on its characters after the first, from a zero state.
 
-    A line without such a character has no loss, and so no row. `unknown` says what to do with characters that the model
-    has never seen. Raises UserError, like Vocabulary.encode.
+    For a model of documents each line is one, predicted from its first character to its end. A line without a character
+    to predict has no loss, and so no row. `unknown` says what to do with characters that the model has never seen.
+    Raises UserError, like Vocabulary.encode.
     """
     vocabulary = checkpoint.vocabulary
     text = "".join(piece for _, piece in source.texts(vocabulary.encoding))
@@ -33,12 +34,15 @@ def print_lines(checkpoint: Checkpoint, source: Source, unknown: str) -> None:
     warn_of_returns(text, str(source))
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     passages = encode_lines(vocabulary, lines, str(source), unknown)
-    totals = line_losses(checkpoint, passages)
+    writer = Writer(checkpoint)
+    totals = line_losses(writer, passages)
+    ends = len(writer.document_end) or -1  # without documents, nothing predicts a line's first character
+    counts = [max(0, len(passage) + ends) for passage in passages]
     print_row("line", f"{vocabulary.unit}s", "nats", "bits", "perplexity", "sum", "text")
-    for number, (passage, total) in enumerate(zip(passages, totals), 1):
-        if (count := len(passage) - 1) > 0:
+    for number, (passage, count, total) in enumerate(zip(passages, counts, totals), 1):
+        if count:
             print_row(number, count, *figures(total / count), total, vocabulary.decode(passage))
-    if left_out := sum(len(passage) < 2 for passage in passages):
+    if left_out := counts.count(0):
         tell(f"{left_out} of {len(lines)} lines have fewer than two {vocabulary.unit}s: nothing to predict, and no row")
 
 
@@ -51,13 +55,14 @@ def encode_lines(vocabulary: Vocabulary, lines: list[str], what: str, unknown: s
         advice = "remove them, or use -unknown_chars skip or nearest"
         raise UserError(f"{what} contains characters that the model has never seen: {some}; {advice}")
     if strangers and unknown == "nearest" and not vocabulary.is_bytes:
+        warn_of_strangers(vocabulary, strangers, what)
         return [np.array(vocabulary.encode(line, unknown, what), int) for line in lines]
     passages = [vocabulary.by_code[code_points(line)] for line in lines]
     return [passage[passage >= 0] for passage in passages]
 
 
-def line_losses(checkpoint: Checkpoint, passages: Sequence[np.ndarray]) -> list[float]:
-    """Returns the sum of the losses in nats on each passage, given by its indices.
+def line_losses(writer: Writer, passages: Sequence[np.ndarray]) -> list[float]:
+    """Returns the sum of the losses in nats on each passage, given by its indices, up to the end of its document.
 
     Those of like length are predicted side by side: at most half of what is computed is for the longest one's sake.
     """
@@ -68,16 +73,22 @@ def line_losses(checkpoint: Checkpoint, passages: Sequence[np.ndarray]) -> list[
             numbers = list(alike)
             for start in range(0, len(numbers), SIDE_BY_SIDE):
                 some = numbers[start : start + SIDE_BY_SIDE]
-                totals[some] = side_by_side(checkpoint, [passages[number] for number in some])
+                totals[some] = side_by_side(writer, [passages[number] for number in some])
                 bar.update(sum(len(passages[number]) for number in some))
     return totals.tolist()
 
 
-def side_by_side(checkpoint: Checkpoint, passages: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the sums of the losses on passages, which are padded to the length of the longest, (N,)."""
-    longest = max(map(len, passages))
-    window = np.full((max(2, longest), len(passages)), -1)  # -1 after a passage: what comes there is left out
+def side_by_side(writer: Writer, passages: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns the sums of the losses on N passages, which are padded to the length of the longest, (N,)."""
+    passages = [np.append(passage, writer.document_end).astype(int) for passage in passages]
+    window = np.full((max(map(len, passages)), len(passages)), -1)  # -1 after a passage: what comes there is left out
     for column, passage in zip(window.T, passages):
         column[: len(passage)] = passage
-    losses = numpy_predictor(checkpoint, len(passages))(window[:-1], window[1:])
-    return np.where(window[1:] < 0, 0, losses).sum(axis=0, dtype=float)
+    (step, log_probs), every = writer.read([], len(passages)), np.arange(len(passages))
+    totals = np.zeros(len(passages))
+    for t, indices in enumerate(window):
+        if t or writer.document_end:  # else nothing predicts the first character
+            totals -= np.where(indices < 0, 0, log_probs[every, indices])
+        if t + 1 < len(window):
+            log_probs = step(indices)
+    return totals

@@ -19,11 +19,11 @@ Predict = Callable[[np.ndarray, np.ndarray], "np.ndarray | float"]
 """Takes the next inputs and targets, (S, B) indices each; returns the losses in nats, (S, B), or their sum."""
 
 
-def numpy_predictor(checkpoint: Checkpoint, streams: int = 1) -> Predict:
-    """Returns what predicts streams on a CPU: in numpy, which for one is faster than torch, and starts at once."""
+def numpy_predictor(checkpoint: Checkpoint) -> Predict:
+    """Returns what predicts one stream on a CPU: in numpy, which is faster than torch there, and starts at once."""
     _, _, L, model = checkpoint.model_shape
-    step, every = Stepper(checkpoint.parameters, L, model, streams), np.arange(streams)
-    return lambda x, y: -np.array([step(indices)[every, targets] for indices, targets in zip(x, y)])
+    step = Stepper(checkpoint.parameters, L, model)
+    return lambda x, y: -np.array([step(indices)[0, targets] for indices, targets in zip(x, y)])
 
 
 def streams_predictor(checkpoint: Checkpoint, batch_size: int, device: str) -> Predict:

@@ -140,9 +140,15 @@ def encode_primetext(vocabulary: Vocabulary, text: str, unknown: str) -> list[in
     """Returns the indices of a primetext; `unknown` is -unknown_chars. Raises UserError."""
     if not isinstance(text, str):
         raise UserError(f"primetext: {text!r:.80} is not text")
-    if unknown == "nearest" and (strangers := vocabulary.without_nearest(text)):
-        tell(f"warning: the primetext is fed without {strangers!r:.80}, to which no {vocabulary.unit} is close")
+    if unknown == "nearest":
+        warn_of_strangers(vocabulary, text, "the primetext")
     return vocabulary.encode(text, unknown, "the primetext", "leave it out, or use -unknown_chars skip")
+
+
+def warn_of_strangers(vocabulary: Vocabulary, text: str, what: str) -> None:
+    """Warns of characters that -unknown_chars nearest leaves out."""
+    if strangers := vocabulary.without_nearest(text):
+        tell(f"warning: {what} is read without {strangers!r:.80}, to which no {vocabulary.unit} is close")
 
 
 def document_end(checkpoint: Checkpoint) -> list[int]:
