@@ -58,7 +58,8 @@ def checkout(tmp_path_factory):
     of_names = next(command for command in commands(*DOCS) if "data/names" in command)
     run(folder, f"python train.py -gpuid -1 {SMALL}")
     run(folder, f"{of_names} -gpuid -1 {SMALL}")
-    run(folder, "python sample.py cv -length 50 -output sampled.txt")
+    for output in ("sampled.txt", "texts.jsonl -json 1"):
+        run(folder, f"python sample.py cv -length 50 -output {output}")
     return folder
 
 
