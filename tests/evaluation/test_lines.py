@@ -2,25 +2,20 @@
 
 import csv
 import io
+import math
 import re
-import time
+from subprocess import CompletedProcess
 
+import numpy as np
 import pytest
 
-from tests.helpers.inputs import GOLDEN, SMALL, numbers
+from tests.helpers.evaluations import RUNS, decoded, expected_loss, rows_of
+from tests.helpers.inputs import numbers
 from tests.helpers.refusals import refused
-from tests.helpers.runs import finish
-from tests.helpers.scripts import run
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with a model, in cv, of a text with tabs and quotes in it, and without a test split."""
-    folder = tmp_path_factory.mktemp("lines")
-    (folder / "input.txt").write_bytes(numbers(140) + b'one\ttwo "three"\n\rtwo\n' * 20)
-    assert finish(folder, *SMALL, "-data_dir", ".", "-max_epochs", 1, "-eval_val_every", 20).status == 0
-    (folder / "last.pt").write_bytes(max((folder / "cv").glob("lm_*")).read_bytes())
-    return folder
+from tests.helpers.scripts import run, run_here
+from util.checkpoint.store import load_checkpoint
+from util.evaluation.lines import line_losses
+from util.sampling.writing import Writer
 
 
 def rows(folder, text, *flags, checkpoint="last.pt"):
@@ -30,14 +25,38 @@ def rows(folder, text, *flags, checkpoint="last.pt"):
     return list(csv.DictReader(io.StringIO(done.stdout, newline=""), dialect="excel-tab")), done.stderr
 
 
-def test_a_few_long_lines_among_many_short_ones_cost_what_they_are(folder):
-    lines = ["one two three"] * 1000
-    lines[100] = lines[500] = "one two " * 1200
-    began = time.perf_counter()
-    found, _ = rows(folder, "\n".join(lines))
-    assert time.perf_counter() - began < 8  # half a minute if each short line takes as long as the long ones
-    assert [row["text"] for row in found] == lines
-    assert float(found[0]["nats"]) == pytest.approx(float(found[-1]["nats"]), rel=1e-6)  # side by side with others
+@pytest.mark.parametrize("model", RUNS)
+def test_a_row_for_each_line_of_a_file(model, trained, tmp_path, monkeypatch):
+    path, file = trained[model], tmp_path / "x.txt"
+    lines = ["one", "für Bücher - 道", "", "t", *numbers(20).decode().splitlines()]
+    file.write_text("\r\n".join(lines) + "\n", "utf-8", newline="")
+    monkeypatch.setattr("util.evaluation.lines.SIDE_BY_SIDE", 7)
+    done = run_here("evaluate.py", path, "-file", file, "-lines=1", "-gpuid=-1")
+    assert done.stderr.decode().startswith("2 of 24 lines have fewer than two ")
+    rows = rows_of(CompletedProcess([], done.returncode, done.stdout.decode(), ""))
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if len(line.encode()) > 1]
+    assert [(row["line"], row["text"]) for row in rows] == [(str(number), line) for number, line in numbered]
+    for (_, line), row in zip(numbered, rows):
+        symbols = decoded(path, line.encode())
+        nats, unit = expected_loss(path, [symbols]), load_checkpoint(path).vocabulary.unit
+        found = [float(row[name]) for name in (f"{unit}s", "nats", "bits", "perplexity", "sum")]
+        count = len(symbols) - 1
+        assert found == pytest.approx([count, nats, nats / math.log(2), math.exp(nats), count * nats], rel=1e-4)
+
+
+def test_a_long_line_is_not_computed_for_the_short_ones(trained, monkeypatch):
+    computed, writer = [], Writer(load_checkpoint(trained["rnn"]))
+    read = writer.read
+
+    def counting(indices, texts):
+        step, log_probs = read(indices, texts)
+        return (lambda indices: (computed.append(texts), step(indices))[1]), log_probs
+
+    monkeypatch.setattr(writer, "read", counting)
+    passages = [np.arange(length) % 7 for length in (16, 300, 16, 2, 0, 16, 200, 1) * 3]
+    found = line_losses(writer, passages)
+    assert found == pytest.approx([line_losses(writer, [passage])[0] for passage in passages], rel=1e-6)
+    assert sum(computed[: -sum(map(len, passages))]) < 2 * sum(map(len, passages))
 
 
 @pytest.mark.parametrize("line", ['one\ttwo "three"', "one\rtwo"])
@@ -75,23 +94,6 @@ def test_an_empty_file_and_lines_of_old_macs(folder):
 def test_an_empty_split_has_its_true_reason(folder):
     done = run("evaluate.py", "last.pt", "-split=test", "-gpuid=-1", cwd=folder)
     refused(done, "the test split is empty, since the run's -train_frac 0.95 and -val_frac 0.05 leave it nothing")
-
-
-def test_a_table_goes_on_after_a_checkpoint_that_does_not_fit(folder):
-    """It is named; the rows of a run come in the order of its iterations, whatever the files' times."""
-    (folder / "x.txt").write_text("one two three")
-    for age, path in enumerate(sorted((folder / "cv").iterdir())):
-        path.touch()  # the earlier the later
-        assert age < 10
-    other = GOLDEN / "torch_rnn" / "rnn_2x32.t7"
-    done = run("evaluate.py", "cv", other, "-file=x.txt", "-table=1", "-gpuid=-1", cwd=folder)
-    found = list(csv.DictReader(done.stdout.splitlines(), dialect="excel-tab"))
-    epochs = [float(row["epochs"]) for row in found if row["epochs"]]
-    assert epochs == sorted(epochs) and len(epochs) > 1
-    (folder / "x.txt").write_text('one\ttwo "three"')
-    done = run("evaluate.py", other, "cv", "-file=x.txt", "-table=1", "-gpuid=-1", cwd=folder)
-    assert f"warning: {other} has no row" in done.stderr and done.returncode == 0
-    assert len(done.stdout.splitlines()) == 1 + len(epochs)
 
 
 def test_a_line_is_a_document_to_a_model_of_documents(posts):

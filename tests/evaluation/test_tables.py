@@ -1,0 +1,64 @@
+"""evaluate.py -table: a row for each checkpoint."""
+
+import csv
+import shutil
+
+from tests.helpers.evaluations import measured, rows_of, score
+from tests.helpers.inputs import GOLDEN
+from tests.helpers.refusals import refused
+from tests.helpers.scripts import run
+from util.checkpoint.store import load_checkpoint
+
+
+def test_a_row_for_each_checkpoint(trained, tmp_path):
+    (tmp_path / "x.txt").write_bytes(b"one two three")
+    rows = rows_of(score(*trained.values(), "-file=x.txt", cwd=tmp_path))
+    for (model, path), row in zip(trained.items(), rows, strict=True):
+        checkpoint, alone = load_checkpoint(path), score(path, "-file=x.txt", cwd=tmp_path)
+        dropout = {"lstm": "0.2"}.get(model, "0")
+        about = [str(path), model, "2", "8", dropout, "123", str(checkpoint.size), f"{checkpoint.epoch:.2f}"]
+        about += [str(checkpoint.iteration), "x.txt", "", "12"]
+        assert [*row.values()][: len(about)] == about
+        assert float(row["nats"]) == measured(alone) and row["perplexity"] in alone.stdout
+
+
+def test_a_row_for_each_checkpoint_of_a_folder(trained, tmp_path):
+    folder = trained["lstm"].parent
+    rows = rows_of(score(folder, "-table=1", cwd=tmp_path))
+    assert {row["file"] for row in rows} == {str(path) for path in folder.iterdir()} and len(rows) > 1
+    for row in rows:
+        checkpoint = load_checkpoint(row["file"])
+        assert float(row["nats"]) == checkpoint.val_losses[checkpoint.iteration]
+        assert (row["text"], row["split"]) == (f"{checkpoint.options['data_dir']}/input.txt", "val")
+    refused(score(tmp_path, "-table=1", cwd=tmp_path), f"there is no checkpoint in {tmp_path}")
+
+
+def test_a_folder_of_folders_gives_the_checkpoints_in_all_of_them(trained, tmp_path):
+    for model in ("rnn", "gru"):
+        shutil.copytree(trained[model].parent, tmp_path / model)
+    (tmp_path / ".hidden").mkdir()
+    shutil.copy(trained["lstm"], tmp_path / ".hidden")
+    shutil.copy(trained["lstm"], tmp_path / "x.pt")
+    done = score(".", "-table=1", "-split=train", cwd=tmp_path)
+    expected = [
+        "x.pt",
+        *sorted(f"{model}/{path.name}" for model in ("gru", "rnn") for path in (tmp_path / model).iterdir()),
+    ]
+    assert [row["file"] for row in rows_of(done)] == expected
+
+
+def test_a_table_goes_on_after_a_checkpoint_that_does_not_fit(folder):
+    """It is named; the rows of a run come in the order of its iterations, whatever the files' times."""
+    (folder / "x.txt").write_text("one two three")
+    for age, path in enumerate(sorted((folder / "cv").iterdir())):
+        path.touch()  # the earlier the later
+        assert age < 10
+    other = GOLDEN / "torch_rnn" / "rnn_2x32.t7"
+    done = run("evaluate.py", "cv", other, "-file=x.txt", "-table=1", "-gpuid=-1", cwd=folder)
+    found = list(csv.DictReader(done.stdout.splitlines(), dialect="excel-tab"))
+    epochs = [float(row["epochs"]) for row in found if row["epochs"]]
+    assert epochs == sorted(epochs) and len(epochs) > 1
+    (folder / "x.txt").write_text('one\ttwo "three"')
+    done = run("evaluate.py", other, "cv", "-file=x.txt", "-table=1", "-gpuid=-1", cwd=folder)
+    assert f"warning: {other} has no row" in done.stderr and done.returncode == 0
+    assert len(done.stdout.splitlines()) == 1 + len(epochs)
