@@ -124,7 +124,7 @@ def write_losses(runs: Mapping[Path, Checkpoint], losses: str) -> None:
     for iteration, train_loss in enumerate(checkpoint.train_losses.tolist(), 1):
         figures = iteration * epoch / count, train_loss, checkpoint.validations.get(iteration, math.nan)
         rows.append(",".join([str(iteration), *("" if math.isnan(figure) else repr(figure) for figure in figures)]))
-    with output(losses, "-losses", [path]) as file:
+    with output(losses, "-losses", [path], "table of losses") as file:
         file.write("\n".join([*rows, ""]).encode())
 
 

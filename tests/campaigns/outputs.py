@@ -58,6 +58,7 @@ OUTPUTS = [
     Output("visualize.py x.pt -length 9 -file prime.txt -output {}", ("prime.txt", *CHECKPOINTS)),
     Output("visualize.py x.pt -length 9 -data_dir text -output {}", (*TEXT, *CHECKPOINTS, *TABLES)),
     Output("visualize.py x.pt -length 9 -data_dir text", (*TEXT, *CHECKPOINTS, *TABLES), "x.html"),
+    Output("inspect_checkpoint.py x.pt -losses {}", (*TEXT, *CHECKPOINTS, *TABLES)),
     Output("convert_gpu_cpu_checkpoint.py x.pt", ("x.pt", *TEXT, *TABLES), "x.pt_cpu.pt"),
 ]
 if importlib.util.find_spec("matplotlib"):

@@ -25,6 +25,7 @@ KINDS = {  # how files of a kind begin
     "checkpoint": rb"PK\x03\x04.{26}archive/data\.pkl",
     "picture": rb"\x89PNG|%PDF-|<\?xml|<svg",
     "page": rb"(?i:<!doctype html>)",
+    "table of losses": rb"iteration,epoch,train_loss,val_loss\n",
 }
 
 
