@@ -1,8 +1,10 @@
 """Which checkpoint of a folder is meant."""
 
+import dataclasses
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from tests.helpers.folders import names
@@ -86,3 +88,12 @@ def test_a_run_is_never_rewound(write, tmp_path, capsys):
     (tmp_path / "lm_s_epoch0.90_1.0000.pt").write_bytes(b"PK and no more")
     assert newest_checkpoint(tmp_path)[1].iteration == 3
     assert "lm_s_epoch0.90_1.0000.pt is not a valid char-rnn checkpoint" in capsys.readouterr().err
+
+
+def test_the_run_that_wrote_last_is_resumed(at, write, tmp_path):
+    """Not another one that came further."""
+    other = dataclasses.replace(at(9), train_losses=np.ones(9))
+    save_checkpoint(other, tmp_path / "resume_t_iteration9.pt")
+    age(tmp_path, "resume_t_iteration9.pt", 0)
+    write("resume_s_iteration3.pt", 3)
+    assert newest_checkpoint(tmp_path)[1].iteration == 3

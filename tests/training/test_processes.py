@@ -1,5 +1,6 @@
 """Several processes train as one does, with the same log, the same end and one voice. See also the campaign."""
 
+import errno
 import os
 import re
 import signal
@@ -212,3 +213,17 @@ def stop(rank):
         return record
 
     Trainer.fetch = fetch_and_strike
+
+
+def test_a_checkpoint_that_the_first_cannot_write_is_tried_by_none_again(folder):
+    """Whether to save once more at the end is the same for all, or one would wait for the others."""
+    flags = small(folder, "-max_epochs=99", "-save_every=9")
+    first, second = (run.wait() for run in start(folder, 2, *flags, prepare=stop_on_a_full_disk))
+    assert (first.status, second.status) == (128 + signal.SIGINT,) * 2, first.err
+    assert "the last checkpoint could not be written" in first.err and names(folder / "cv") == set()
+
+
+def stop_on_a_full_disk(rank):
+    runs.send_at(9, signal.SIGINT)
+    if rank == 0:
+        runs.fail_saves("write", errno.ENOSPC, {0})

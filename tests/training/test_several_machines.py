@@ -5,6 +5,7 @@ import signal
 import sys
 from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tests.helpers.folders import names
 from util.checkpoint.folder import CheckpointFolder, Saved
 from util.checkpoint.store import load_checkpoint
 from util.cli import console
-from util.cli.console import Rank, join_torchrun, log, rank, tell
+from util.cli.console import Rank, join_torchrun, log, rank, shows_bars, tell
 from util.cli.device import choose_device
 from util.cli.signals import StopSignals
 from util.errors import UserError
@@ -77,7 +78,7 @@ def test_each_takes_a_gpu_of_its_machine(number, local, be, monkeypatch, capsys)
     assert capsys.readouterr() == ("", why)
 
 
-def test_one_of_all_logs_and_one_on_each_machine_warns(be, checkpoint, capsys):
+def test_one_of_all_logs_and_one_on_each_machine_warns(be, checkpoint, monkeypatch, capsys):
     for number, local in ((0, 0), (1, 1), (2, 0), (3, 1)):
         be(number, local)
         log("log")
@@ -85,6 +86,9 @@ def test_one_of_all_logs_and_one_on_each_machine_warns(be, checkpoint, capsys):
         tell("error", everywhere=True)
         assert capsys.readouterr() == ("log\n" * (number == 0), "warning\n" * (local == 0) + "error\n")
     be(2, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: True))
+        assert not shows_bars()
     preview(load_checkpoint(checkpoint), Namespace(preview=5, given={"preview"}), StopSignals())
     assert capsys.readouterr() == ("", "")
 

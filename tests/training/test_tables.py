@@ -9,6 +9,7 @@ import pytest
 
 from tests.helpers.inputs import numbers
 from util.errors import UserError
+from util.training.log import RunLog
 from util.training.tables import CSVFile, Row, TensorBoard
 
 LOSSES = np.array([3.5, 3.25, 3.0, 2.75, 2.5])
@@ -52,10 +53,11 @@ def test_a_file_that_is_no_log_stays(content, tmp_path):
 
 def test_a_log_is_one_run_s_at_a_time(tmp_path):
     first, second = (CSVFile(str(tmp_path / "log.csv"), LOSSES[:0]) for _ in range(2))
-    first.open()
+    trainer = SimpleNamespace(iteration=0, options=SimpleNamespace(batch_size=1, seq_length=1))
+    run_log = RunLog(trainer, 5, [first])
     with pytest.raises(UserError, match=r"another run writes to .*log\.csv; choose another"):
         second.open()
-    first.close()
+    run_log.close()
     second.open()
     second.close()
 
