@@ -37,6 +37,5 @@ def add_characters(checkpoint: Checkpoint, new: str, seed: int) -> Checkpoint:
         "decoder.bias": np.full(n, bias),
     }
     grown = {name: np.concatenate([old[name], rows.astype(old[name].dtype)]) for name, rows in added.items()}
-    return replace(
-        checkpoint, vocabulary=Vocabulary(known.characters + new, known.encoding), parameters=old | grown, training=None
-    )
+    vocabulary = Vocabulary(known.characters + new, known.encoding)
+    return replace(checkpoint, vocabulary=vocabulary, parameters=old | grown, training=None)

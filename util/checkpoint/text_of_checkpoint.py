@@ -21,7 +21,7 @@ from util.text.source import CACHE_FILES, JOINING, Source, find_text
 
 
 def text_of_run(options: Mapping[str, Any], sha256: str | None) -> Source | None:
-    """Returns the text that a checkpoint's options name, a relative folder perhaps in the program's own; None if gone.
+    """Returns the text that a checkpoint's options name, seen from here or from the program's folder; None if gone.
 
     A checkpoint may come from a stranger, so what it names is opened only to see that it has the run's SHA-256: if our
     own cache states that, or if it is called input.txt or input.txt.gz. Without a SHA-256 it is not opened.

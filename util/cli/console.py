@@ -86,7 +86,7 @@ def tell(sentence: str, everywhere: bool = False) -> None:
 
 
 def shown(sentence: str) -> str:
-    """Returns it as one line that a terminal only shows, whatever is in it of a stranger's; endless numbers are cut."""
+    """Returns it as one line in which what would control a terminal is escaped; endless numbers are cut."""
     sentence = re.sub(r"(\d{20})\d{80,}", r"\1...", sentence)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence)
 

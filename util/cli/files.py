@@ -119,19 +119,17 @@ def is_standard_input(path: Path) -> bool:
 
 
 def lock(file: IO) -> bool:
-    """Locks a file as long as it is open; returns whether that was possible, or is without a meaning here."""
+    """Locks a file as long as it is open. Returns False if another process has it, True where there are no locks."""
     try:
         if fcntl:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # not every file system has locks
-        pass
+    except OSError as error:  # not every file system has locks
+        return not isinstance(error, BlockingIOError)
     return True
 
 
 def remove_abandoned(folder: Path, start: str) -> None:
-    """Removes what `replacing` left of files whose names start so, if the process that wrote them was killed."""
+    """Removes what `replacing` left in a folder of files whose names begin with `start`, if its process was killed."""
     for path in folder.glob(f".{glob.escape(start)}*.tmp"):
         with suppress(OSError), path.open("rb") as file:
             if fcntl and lock(file):
