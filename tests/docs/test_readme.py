@@ -172,6 +172,8 @@ def test_the_sessions_are_as_printed(checkout):
             if "█" not in line:
                 at = printed.find(kind(line), at) + 1
                 assert at, line
+    made, sampled = (set(re.findall(r"cv/\S+\.pt", session)) for session in sessions[1:])
+    assert sampled and sampled <= made
     said = scripts.run("sample.py", "session", "-primetext", "one", "-length", "1", cwd=checkout).stderr
     assert kind(said.replace(" session/", " cv/")) == kind("".join(sessions[2].splitlines(keepends=True)[:3]))
 
