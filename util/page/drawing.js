@@ -13,11 +13,9 @@ function chooser(seed, temperature) {
 
 /** exp(logProbs / temperature), normalized, in single precision as Torch7 has them. */
 function probabilities(logProbs, temperature) {
-  let weights = logProbs.map((logProb) => Math.exp(logProb / temperature));
-  if (sumOf(weights) === 0) { // so cold that everything underflows: start over relative to the most likely character
-    const highest = highestOf(logProbs);
-    weights = logProbs.map((logProb) => Math.exp((logProb - highest) / temperature));
-  }
+  const relativeTo = (zero) => logProbs.map((logProb) => Math.exp((logProb - zero) / temperature));
+  let weights = relativeTo(0);
+  if (sumOf(weights) === 0) weights = relativeTo(highestOf(logProbs)); // so cold that everything underflows
   const total = sumOf(weights);
   return weights.map((weight) => Math.fround(weight / total));
 }

@@ -111,9 +111,7 @@ const STEPS = {
   },
 };
 
-function sigmoid(x) {
-  return 1 / (1 + Math.exp(-x));
-}
+const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
 /** Adds x W to y. The rows of W, one for each of x, lie `apart`; four of them at a time, so that y is read once. */
 function addProduct(y, W, x, apart = y.length) {
@@ -130,9 +128,8 @@ function addProduct(y, W, x, apart = y.length) {
 function decodedNumbers(base64, type) {
   const binary = atob(base64), bytes = new Uint8Array(binary.length);
   for (let k = 0; k < bytes.length; k++) bytes[k] = binary.charCodeAt(k);
-  if (type === "float64") return new Float64Array(bytes.buffer);
-  if (type === "float32") return Float64Array.from(new Float32Array(bytes.buffer));
-  return Float64Array.from(new Uint16Array(bytes.buffer), halfPrecision);
+  if (type === "float16") return Float64Array.from(new Uint16Array(bytes.buffer), halfPrecision);
+  return Float64Array.from(new (type === "float32" ? Float32Array : Float64Array)(bytes.buffer));
 }
 
 /** The number with these 16 bits: a sign, 5 bits of exponent, 10 of fraction; finite. */

@@ -9,20 +9,16 @@ class Random {
     const key = this.key = new Uint32Array(WORDS);
     key[0] = seed;
     for (let n = 1; n < WORDS; n++) key[n] = Math.imul(1812433253, key[n - 1] ^ (key[n - 1] >>> 30)) + n;
-    this.position = WORDS;
+    this.position = 0;
   }
 
   /** The next output, a whole number from 0 to 2³² - 1. */
   next() {
-    const { key } = this;
-    if (this.position === WORDS) {
-      for (let n = 0; n < WORDS; n++) {
-        const y = (key[n] & 0x80000000) | (key[(n + 1) % WORDS] & 0x7fffffff);
-        key[n] = key[(n + OFFSET) % WORDS] ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
-      }
-      this.position = 0;
-    }
-    let y = key[this.position++];
+    const { key, position } = this;
+    const bits = (key[position] & 0x80000000) | (key[(position + 1) % WORDS] & 0x7fffffff);
+    key[position] = key[(position + OFFSET) % WORDS] ^ (bits >>> 1) ^ (bits & 1 ? 0x9908b0df : 0);
+    this.position = (position + 1) % WORDS;
+    let y = key[position];
     y ^= y >>> 11;
     y ^= (y << 7) & 0x9d2c5680;
     y ^= (y << 15) & 0xefc60000;
