@@ -29,11 +29,9 @@ class Alphabet {
     return this.bytes && character >= "\x80" && character < "\xc0";
   }
 
-  /** How each of an array of characters looks in the text: {text, mark, kind}.
-   *
-   * `text` is what is copied from the page. `mark` is shown instead of it, or before it if it has a shape that
-   * cannot be seen, of the kind "unseen". The first of the bytes of one character shows it, and the others a dot.
-   */
+  /** How each of an array of characters looks in the text: {text, mark, kind}. `text` is what is copied from the page;
+   * `mark` is shown before it or, of the kind "unseen", instead of it. Of the bytes of one character the first shows
+   * it, and the others a dot. */
   looks(characters) {
     return this.bytes ? looksOfBytes(characters) : characters.map(lookOf);
   }
@@ -53,6 +51,10 @@ const MARKS = { "\n": "↵", "\t": "→", "\r": "␍", "\x7f": "␡" };
 const UNSEEN = /^[\p{C}\u2028\u2029\u00a0\u034f\u115f\u1160\u17b4\u17b5\u2000-\u200a\u3164\ufe00-\ufe0f\uffa0]$/u;
 const UTF8 = /[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}|[^]/g;
 
+const hexadecimal = (character, digits) => character.codePointAt(0).toString(16).toUpperCase().padStart(digits, "0");
+const bytesOf = (characters) => Uint8Array.from(characters, (byte) => byte.charCodeAt(0));
+const decoded = (bytes) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytesOf(bytes));
+
 function lookOf(character) {
   if (character === "\n" || character === "\t") return { text: character, mark: MARKS[character], kind: "" };
   if (!UNSEEN.test(character)) return { text: character, mark: "", kind: "" };
@@ -70,12 +72,4 @@ function looksOfBytes(bytes) {
     }
     return [lookOf(character), ...Array(sequence.length - 1).fill({ text: "", mark: "·", kind: "" })];
   });
-}
-
-function decoded(bytes) {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
-}
-
-function hexadecimal(character, digits) {
-  return character.codePointAt(0).toString(16).toUpperCase().padStart(digits, "0");
 }

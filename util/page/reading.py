@@ -23,9 +23,7 @@ def check_model(name: str) -> None:
     """Raises UserError if model.js does not have this kind of model."""
     if name not in SHOWN:
         known = ", ".join(SHOWN)
-        raise UserError(
-            f"the page cannot compute a model of the kind {name!r}, only {known}; add it to util/page/model.js"
-        )
+        raise UserError(f"the page cannot compute a {name!r}, only {known}; add it to util/page/model.js")
 
 
 def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequence[str]) -> tuple[float, np.ndarray]:

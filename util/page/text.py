@@ -58,8 +58,7 @@ def text_for_page(checkpoint: Checkpoint, path: Path, file: str, data_dir: str, 
     if unknown:
         some = checkpoint.vocabulary.named(unknown)
         tell(f"{source} contains characters that the model has never seen: {some}; the network skips them")
-    left_out = str.maketrans(dict.fromkeys(unknown, ""))
-    known = [passage.translate(left_out) for passage in passages]
+    known = [passage.translate(dict.fromkeys(map(ord, unknown))) for passage in passages]
     pieces = [passage[start : start + PIECE] for passage in known for start in range(0, len(passage), PIECE)]
     files = source.files if source else ()
     return PageText(beginning(passages, length), beginning(pieces, SEARCHED), tab, sentence, files)
