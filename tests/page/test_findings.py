@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from util.page import facts
-from util.page.findings import centered_ranks, find_cells, is_common, strengths
+from util.page.findings import centered_ranks, find_cells, guesses, is_common, strengths
 
 FACTS = facts.NUMBERS | facts.CONDITIONS
 
@@ -64,12 +64,11 @@ def test_a_planted_cell_is_found(name, sign):
     assert finding.base == pytest.approx(fact.mean())
     second = slice(len(fact) // 2, None)  # twelve passages of the same length: the cell was chosen on the first six
     if finding.is_number:
-        expected = np.corrcoef(slow_ranks(cells[second, 70]), slow_ranks(fact[second]))[0, 1]
-        assert 0.7 < abs(finding.score) < 1 and abs(finding.chance) < 0.2
+        expected = sign * np.corrcoef(slow_ranks(cells[second, 70]), slow_ranks(fact[second]))[0, 1]
     else:
-        expected = slow_auc(sign * cells[second, 70], fact[second])
-        assert 0.85 < finding.score < 1 and finding.chance < 0.6
-    assert finding.score == pytest.approx(expected, abs=1e-4)
+        expected = 2 * slow_auc(sign * cells[second, 70], fact[second]) - 1
+    assert 0.7 < finding.strength < 1 and 0 <= finding.chance < 0.2
+    assert finding.strength == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("drift", [0, 0.999])
@@ -90,12 +89,18 @@ def test_what_is_not_a_finding():
     cells, half = np.random.default_rng(5).normal(size=(len(capital), 20)), len(capital) // 2
     cells[:, 3] = capital
     cells[:half, 4] = column[:half]
-    findings = {finding.name: finding for finding in find_cells(passages, cells)}
+    cells[:, 5] += 4 * fact_in(passages, "inside quotation marks")
+    found = find_cells(passages, cells)
+    assert found[0].name == "inside quotation marks" and [one.found for one in found] == [True] + [False] * (
+        len(found) - 1
+    )
+    assert [one.strength for one in found[1:]] == sorted((one.strength for one in found[1:]), reverse=True)
+    findings = {finding.name: finding for finding in found}
     finding = findings["a capital"]
-    assert (finding.cell, finding.score, finding.found) == (3, pytest.approx(1), False)
-    assert finding.pair == pytest.approx(1, abs=0.01)
+    assert (finding.cell, finding.strength, finding.found) == (3, pytest.approx(1), False)
+    assert finding.pair == pytest.approx(1, abs=0.02)
     finding = findings["characters since the line began"]
-    assert finding.cell == 4 and not finding.found and abs(finding.score) < 0.1
+    assert finding.cell == 4 and not finding.found and abs(finding.strength) < 0.1
 
 
 def test_rare_facts_are_left_out_and_one_passage_says_nothing():
@@ -106,6 +111,11 @@ def test_rare_facts_are_left_out_and_one_passage_says_nothing():
     assert "inside quotation marks" in names
     assert not names & {"a digit", "inside a tag", "inside a comment", "depth of brackets", "indentation of the line"}
     assert find_cells(passages[:1], cells[:800]) == [] == find_cells([], np.zeros((0, 3)))
+
+
+def test_a_guess_from_the_last_two_characters():
+    pairs = list(zip("\0abab", "ababa"))
+    assert guesses(pairs, np.array([1.0, 0, 1, 1, 1]), [("a", "b"), ("b", "a"), ("x", "y")]).tolist() == [0.5, 1, 0.8]
 
 
 def test_what_is_true_nearly_always_is_as_rare_as_what_never_is():
@@ -125,14 +135,19 @@ def test_what_is_true_nearly_always_is_as_rare_as_what_never_is():
         ("characters since the line began", "ab\ncd\n\ne", [0, 1, 0, 1, 2, 0, 0, 1]),
         ("characters since a sentence ended", "a. B! c", [0, 0, 1, 2, 0, 1, 2]),
         ("characters since the paragraph began", "a\nb\n\nc", [0, 1, 2, 3, 0, 1]),
+        ("characters since the paragraph began", "a\n \tb\n \t\nc", [*range(8), 0, 1]),
         ("length of the word so far", "ab, c1d", [1, 2, 0, 0, 1, 0, 1]),
         ("depth of brackets", ")(a[b])c", [0, 1, 1, 2, 2, 1, 0, 0]),
         ("indentation of the line", "a\n  b\nc\n\td", [0, 0, 1, 2, 2, 0, 0, 0, 1, 1]),
         ("inside quotation marks", 'a "bc" d', [0, 0, 1, 1, 1, 0, 0, 0]),
         ("inside quotation marks", "“ab”c", [1, 1, 1, 0, 0]),
         ("inside quotation marks", 'a "b\n\nc', [0, 0, 1, 1, 0, 0, 0]),
+        ("inside quotation marks", 'a "b\nc"d', [0, 0, 1, 1, 1, 1, 0, 0]),
+        ("inside quotation marks", "«a»b「c」d", [1, 1, 0, 0, 1, 1, 0, 0]),
         ("inside a comment", "a /*b*/ c", [0, 0, 1, 1, 1, 1, 0, 0, 0]),
         ("inside a comment", "a // b\nc # y", [0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 1, 1]),
+        ("inside a comment", "a<!--\n-->b", [0, 1, 1, 1, 1, 1, 1, 1, 0, 0]),
+        ("inside a comment", "a://b\n#c\nd# e", [0] * 13),
         ("inside a tag", "a <b>c</b>", [0, 0, 1, 1, 0, 0, 1, 1, 1, 0]),
         ("in a line that will end in a colon", "a\nB C:\nd", [0, 0, 1, 1, 1, 1, 0, 0]),
         ("in a word", "a 1é", [1, 0, 0, 1]),

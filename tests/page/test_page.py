@@ -16,24 +16,26 @@ from util.page.reading import SHOWN, read_passages
 
 @pytest.fixture(scope="module")
 def figures():
-    """What the network makes of the text: each character's surprise in bits, the cells (T, L·H) and gates after it."""
+    """What the network makes of the text: surprises in bits, the cells (T, L·H), gates, and what is likely (T, V)."""
     checkpoint = load_checkpoint(LSTM)
     step = stepper(checkpoint)
     log_probs = np.full(len(checkpoint.vocabulary), -math.log(len(checkpoint.vocabulary)))
-    bits, cells, gates, opened = [], [], [], []
+    bits, cells, gates, likely, opened = [], [], [], [], []
     sigmoid = step.xp.sigmoid
     step.xp.sigmoid = lambda x: opened.append(sigmoid(x)) or opened[-1]  # i, f and o of each layer in turn
     for c in TEXT[:1500]:
         index = checkpoint.vocabulary.index[c]
+        likely.append(np.exp(log_probs))
         bits.append(-log_probs[index] / math.log(2))
         log_probs = step(np.array([index]))[0]
         cells.append(np.concatenate([SHOWN["lstm"](*states) for states in step.states]))
         gates.append(opened[-len(step.states) :])
-    return np.array(bits), np.array(cells), np.array(gates)
+    return np.array(bits), np.array(cells), np.array(gates), np.array(likely)
 
 
 def test_surprise_in_the_text_and_at_the_pointer(page, figures):
-    bits, _, _ = figures
+    bits, _, _, likely = figures
+    assert cursor(page) == 60  # by then the network knows what it reads
     found = classes(page)
     assert text_of(page) == TEXT[:1500] and found[0] == "first"
     expected = ["s" + str(round(40 * min(1, value / 8))) for value in bits[1:]]
@@ -45,6 +47,11 @@ def test_surprise_in_the_text_and_at_the_pointer(page, figures):
         assert cursor(page) == position and f"{bits[position]:.2f} bits" in page.inner_text("#prediction p")
         actual = float(re.search(r"[\d.]+(?=%)", page.inner_text("#prediction li.actual"))[0])
         assert actual == pytest.approx(100 * 2 ** -bits[position], abs=0.51)
+        best = np.argsort(-likely[position])[:5]
+        rows = page.eval_on_selector_all("#prediction li", "rows => rows.map((row) => row.textContent)")[:5]
+        named = [load_checkpoint(LSTM).vocabulary.characters[v].replace("\n", "↵").replace(" ", "␣") for v in best]
+        assert [row[0] for row in rows] == named
+        assert [float(row[1:-1]) for row in rows] == pytest.approx((100 * likely[position, best]).tolist(), abs=0.51)
 
 
 def test_the_figures_of_passages_are_those_of_evaluate(made, opened, tmp_path):
@@ -75,7 +82,7 @@ def test_the_figures_of_passages_are_those_of_evaluate(made, opened, tmp_path):
 
 
 def test_cells_at_the_cursor_and_the_text_in_the_colors_of_one(page, figures):
-    _, cells, _ = figures
+    _, cells, _, _ = figures
     page.locator("#text span").nth(77).click()
     settled(page)
     squares = page.eval_on_selector_all("#grids i", "all => all.map((square) => square.className)")
@@ -98,16 +105,21 @@ def test_cells_at_the_cursor_and_the_text_in_the_colors_of_one(page, figures):
 
 def test_saturation(page, figures):
     """Dots lie where the gates' shares are."""
-    _, cells, gates = figures
+    _, cells, gates, _ = figures
     L, H = gates.shape[1], cells.shape[1] // gates.shape[1]
+    assert (page.input_value("#layer"), page.input_value("#gate")) == (str(L - 1), "1")  # the forget gate
     for layer, gate in ((0, 0), (L - 1, 1), (0, 2)):
         page.select_option("#layer", str(layer))
         page.select_option("#gate", str(gate))
         values = gates[:, layer, gate * H : (gate + 1) * H]
         dots = page.eval_on_selector_all(
-            "#plot circle", "all => all.map((d) => [d.dataset.cell, d.getAttribute('cx'), d.getAttribute('cy')])"
+            "#plot circle", "all => all.map((d) => [d.dataset.cell, ...['cx', 'cy'].map((at) => d.getAttribute(at))])"
         )
         found = np.array(sorted([float(x) for x in dot] for dot in dots))
+        low, high = (values < 0.1).mean(axis=0), (values > 0.9).mean(axis=0)
         assert found[:, 0].tolist() == list(range(layer * H, (layer + 1) * H))
-        assert np.allclose(found[:, 1] / 240, (values < 0.1).mean(axis=0), atol=0.003)
-        assert np.allclose(1 - found[:, 2] / 240, (values > 0.9).mean(axis=0), atol=0.003)
+        assert np.allclose(found[:, 1] / 240, low, atol=0.003) and np.allclose(1 - found[:, 2] / 240, high, atol=0.003)
+        title = page.text_content(f"#plot circle[data-cell='{layer * H + 7}'] title")
+        name, *shares = re.fullmatch(r"(.*): below 0.1 (?:< )?(.*)%, above 0.9 (?:< )?(.*)%", title).groups()
+        assert name == f"layer {layer + 1}, cell 8"
+        assert [float(share) for share in shares] == pytest.approx([100 * low[7], 100 * high[7]], abs=0.51)

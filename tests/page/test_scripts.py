@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from util.page.page import FOLDER, SCRIPTS
@@ -29,7 +30,7 @@ def test_numbers(js):
     assert js("[0, 127, 128, 300].map((cell) => cellName(cell, 128))") == [
         "layer 1, cell 1", "layer 1, cell 128", "layer 2, cell 1", "layer 3, cell 45",
     ]  # fmt: skip
-    assert js("[0, 0.25, 1].map((share) => shareBar(share).firstChild.style.width)") == ["0%", "25%", "100%"]
+    assert js("[0, 0.25, 1].map((share) => parseFloat(shareBar(share).style.backgroundSize))") == [0, 25, 100]
 
 
 def test_the_scales_of_colors(js):
@@ -74,11 +75,12 @@ def test_the_prediction_at_the_cursor(js):
     """In words, and as bars: the likeliest characters, and the one that was there."""
     shown = """(() => {
         const reading = { indices: [1, 4, -1, 0], characters: ["b", "e", "?", "a"],
-            surprises: [NaN, 3, NaN, 12.345], model: { V: 5 }, expected: () => [[0, 0.5], [1, 0.25], [2, 0.2]] };
+            surprises: [NaN, 3, NaN, 12.345], model: { V: 5 },
+            expected: Array(4).fill([[0, 0.5], [1, 0.25], [2, 0.2]]) };
         const panel = document.getElementById("other");
         showPrediction(panel, reading, x, new Alphabet(["a", "b", " ", "d", "e"], false));
         const rows = [...panel.querySelectorAll("li")].map((row) => [row.className, ...Array.from(row.children,
-            (part) => part.firstChild.style?.width || part.textContent)]);
+            (part) => parseFloat(part.style.backgroundSize) || part.textContent)]);
         return [panel.querySelector("p").textContent, rows];
     })()"""
     sentences = (
@@ -87,36 +89,76 @@ def test_the_prediction_at_the_cursor(js):
         "? is no character of this model; the network passes over it.",
         "a was < 0.1% likely: 12.3 bits of surprise.",
     )
-    rows = [["", "a", "50%", "50%"], ["", "b", "25%", "25%"], ["", "␣", "20%", "20%"]]
+    rows = [["", "a", 50, "50%"], ["", "b", 25, "25%"], ["", "␣", 20, "20%"]]
     found = [js(shown, position) for position in range(4)]
     assert [sentence for sentence, _ in found] == list(sentences)
-    actual = ["actual", "e", "12.5%", "13%"]
+    actual = ["actual", "e", 12.5, "13%"]
     assert [bars for _, bars in found] == [[], [*rows, actual], [], [["actual", *rows[0][1:]], *rows[1:]]]
 
 
 def test_rows_of_facts(js):
-    fact = {"name": "a digit", "is_number": False, "rises": False, "cell": 30, "score": 0.875, "base": 0.0997,
-            "chance": 0.5, "pair": 0.75, "found": True}  # fmt: skip
-    facts = [
-        fact,
-        fact | {"name": "x", "is_number": True, "score": -0.5, "base": 12.34, "pair": -0.001, "found": False},
-    ]
-    table = """(() => {
-        const table = make("table");
-        showFacts(table, x, 24);
-        return Array.from(table.querySelectorAll("tr"), (row) => [row.parentNode.className, row.dataset.cell,
-            row.querySelector(".share span")?.style.width, ...Array.from(row.cells, (cell) => cell.textContent)]);
+    fact = {"name": "a digit", "is_number": False, "rises": False, "cell": 30, "strength": 0.75, "base": 0.0997,
+            "chance": 0, "pair": 0.5, "found": True}  # fmt: skip
+    row = """(() => {
+        const row = factRow(x, 24), filled = parseFloat(row.querySelector(".share").style.backgroundSize);
+        return [row.dataset.cell, filled, ...Array.from(row.cells, (cell) => cell.textContent)];
     })()"""
-    weak = "no more than chance or the last two characters tell"
-    expected = [
-        ["", "30", "75%", "a digitlayer 2, cell 7", "↓ 0.88", "0.75", "0.50", "10%"],
-        ["weak", None, None, weak],
-        ["weak", "30", "50%", "xlayer 2, cell 7", "\N{MINUS SIGN}0.50", "0.00", "0.50", "⌀ 12.3"],
-    ]
-    assert js(table, facts) == expected
-    assert js(table, facts[:1]) == expected[:1] and js(table, facts[1:]) == expected[1:]
-    up = [{**fact, "rises": True, "score": 0.4}]  # worse than chance: an empty bar
-    assert js(table, up) == [["", "30", "0%", "a digitlayer 2, cell 7", "0.40", *expected[0][5:]]]
+    assert js(row, fact) == ["30", 75, "a digitlayer 2, cell 7", "↓ 0.88", "0.75", "0.50", "10%"]
+    up = fact | {"rises": True, "strength": -0.2}  # worse than chance: an empty bar
+    assert js(row, up) == ["30", 0, "a digitlayer 2, cell 7", "0.40", "0.75", "0.50", "10%"]
+    number = fact | {"is_number": True, "strength": 0.5, "base": 12.34, "pair": -0.001}
+    shown = ["30", 50, "a digitlayer 2, cell 7", "\N{MINUS SIGN}0.50", "0.00", "0.00", "⌀ 12.3"]
+    assert js(row, number) == shown
+    assert js(row, number | {"rises": True}) == [*shown[:3], "0.50", *shown[4:]]
+
+
+def test_a_draw_takes_the_first_character_whose_cumulative_share_reaches_it(js):
+    assert js("[0, 0.5, 0.51, 1].map((share) => firstReaching(share, [1, 0, 1]))") == [0, 0, 2, 2]
+    assert js("firstReaching(1, [0.1, 0.2, NaN])") == 2
+    assert js("[1, 0.5, 0.001].map((t) => probabilities([-1, -2, -3].map((x) => 400 * x), t))")[2] == [1, 0, 0]
+    assert js("[mostLikely([1, 3, 3]), highestOf([-2, -3]), chooser(1, 0)([0, 2, 1])]") == [1, -2, 1]
+
+
+def test_a_reading(js):
+    """Of two passages, with a character that the model does not know, from a network of one cell."""
+    numbers = [1, -1, 2, 0.25, 0.5, 0.25, 1, -1, 0, 0, 0, 0.5]
+    found = js(
+        """(() => {
+        const shape = { cell: "rnn", gates: ["h"], layers: 1, size: 1, vocabulary: ["a", "b", "c"] };
+        const model = new Model(shape, Float64Array.from(x)), reading = new Reading(model, 6);
+        const alphabet = new Alphabet(shape.vocabulary, false);
+        for (const passage of ["?ab", "", "bac?"]) reading.addPassage(Array.from(passage), alphabet);
+        while (reading.length < reading.size) reading.advance();
+        const { characters, indices, starts, surprises, expected, cells, steps, low, high } = reading;
+        return { characters: characters.join(""), indices, starts: [...starts], surprises: [...surprises], expected,
+            cells: Array.from(cells, (_, at) => reading.cell(at, 0)), counts: [steps, low[0], high[0]] };
+    })()""",
+        numbers,
+    )
+    i2h, bias, h2h, decoder, decoder_bias = (
+        np.array(numbers[:3]),
+        0.5,
+        0.5,
+        np.array(numbers[6:9]),
+        np.array(numbers[9:]),
+    )
+    assert (found["characters"], found["indices"], found["starts"]) == ("?abbac", [-1, 0, 1, 1, 0, 2], [3])
+    h, fresh, log_probs = 0.0, True, np.log(np.ones(3) / 3)
+    for at, index in enumerate(found["indices"]):
+        if at in found["starts"]:
+            h, fresh, log_probs = 0.0, True, np.log(np.ones(3) / 3)
+        assert np.isnan(found["surprises"][at]) == (fresh or index < 0)
+        if not (fresh or index < 0):
+            assert found["surprises"][at] == pytest.approx(-log_probs[index] / np.log(2), rel=1e-6)
+        assert [v for v, _ in found["expected"][at]] == np.argsort(-log_probs, kind="stable").tolist()
+        assert [p for _, p in found["expected"][at]] == pytest.approx(sorted(np.exp(log_probs), reverse=True))
+        if index >= 0:
+            h, fresh = np.tanh(i2h[index] + bias + h2h * h), False
+            log_probs = decoder * h + decoder_bias
+            log_probs -= np.log(np.exp(log_probs).sum())
+        assert found["cells"][at] == pytest.approx(h, abs=2e-5)
+    gates = [(1 + found["cells"][at]) / 2 for at in (1, 2, 3, 4, 5)]
+    assert found["counts"] == [5, sum(gate < 0.1 for gate in gates), sum(gate > 0.9 for gate in gates)]
 
 
 def test_gates_are_counted_where_they_are_nearly_closed_or_open(js):
@@ -135,7 +177,7 @@ def test_blocks_of_the_text(js):
     """They end at a line's end or, if there is none for long, between two characters, never within one's bytes."""
     blocks = """(() => {
         const alphabet = new Alphabet([], true), characters = alphabet.split(x), pane = document.getElementById("text");
-        const reading = { characters, starts: new Set([0, characters.length - 3]), indices: characters.map(() => 0),
+        const reading = { characters, starts: new Set([characters.length - 3]), indices: characters.map(() => 0),
             length: 0, model: { V: 256 } };
         new TextView(pane, alphabet).start(reading);
         return Array.from(pane.children, (block) => [block.children.length, block.dataset.passage ?? ""]);
@@ -143,3 +185,25 @@ def test_blocks_of_the_text(js):
     text = "a" + "é" * 1500 + "\n" + ("x" * 299 + "\n") * 3 + "end"
     afresh = "the network begins afresh"
     assert js(blocks, text) == [[2001, ""], [1001, ""], [600, ""], [300, ""], [3, afresh]]
+
+
+def test_the_text_scrolls_with_what_is_written_and_with_the_cursor(js):
+    found = js("""(() => {
+        const pane = document.getElementById("text"), lines = "a\\n".repeat(100), reading = { characters: [...lines],
+            starts: new Set(), indices: Array(400).fill(0), length: 0, model: { V: 256 } };
+        Object.assign(pane.style, { height: "100px", overflow: "auto" });
+        const view = new TextView(pane, new Alphabet([], false)), places = [];
+        const below = () => pane.scrollHeight - pane.clientHeight - pane.scrollTop;
+        const note = () => places.push(below() < 60 ? "end" : pane.scrollTop);
+        const write = () => { reading.characters.push(...lines); view.grow(); note(); };
+        view.start(reading); note();
+        write();
+        pane.scrollTop = pane.scrollHeight;
+        write();
+        view.moveTo(0, false); note();
+        view.moveTo(0, true); note();
+        view.moveTo(reading.characters.length - 1, true); note();
+        view.start(reading); note();
+        return [places, pane.querySelectorAll("[data-cursor]").length];
+    })()""")
+    assert found == [[0, 0, "end", "end", 0, "end", 0], 0]

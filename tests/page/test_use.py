@@ -50,7 +50,7 @@ def test_what_colors_the_text_is_chosen_by_clicks_and_arrow_keys(page):
 
     def coloring() -> list[bool]:
         shown = [page.is_visible(f"#{what}-legend") for what in ("surprise", "cell")]
-        assert shown == [page.get_attribute(f"#by-{what}", "aria-pressed") == "true" for what in ("surprise", "cell")]
+        assert shown == [page.is_checked(f"#by-{what} input") for what in ("surprise", "cell")]
         return shown
 
     assert chosen() == "a cell" and coloring() == [True, False] and page.inner_text("#value") == ""
@@ -87,19 +87,18 @@ def test_what_colors_the_text_is_chosen_by_clicks_and_arrow_keys(page):
 
 def test_tabs_keep_what_they_show(page):
     own, status = text_of(page), page.inner_text("#status")
+    page.locator("#text span").nth(3).click()  # the cursor is held in this text only
     paste(page, "one")
-    page.focus("#tab-paste")
+    page.locator("#text span").nth(1).hover()
+    assert cursor(page) == 1 and page.inner_text("#hold") == "a click holds it"
+    page.focus("#tab-paste input")
     for key, tab in (("ArrowRight", "own"), ("ArrowLeft", "paste"), ("ArrowLeft", "write"), ("ArrowLeft", "own")):
         page.keyboard.press(key)
         finished(page)
-        tabs = page.eval_on_selector_all(
-            "[role=tab]",
-            """tabs => tabs.map((one) => one.id.slice(4)).filter((name, k) =>
-            tabs[k].getAttribute("aria-selected") === "true" && tabs[k].tabIndex === 0 && tabs[k].matches(":focus"))""",
-        )
-        assert tabs == [tab] and [page.is_visible(f"#form-{name}") for name in ("write", "paste")] == [
-            tab == "write", tab == "paste",
-        ]  # fmt: skip
+        assert page.eval_on_selector_all("[name=tab]:checked", "all => all.map((one) => one.parentNode.id)") == [
+            f"tab-{tab}"
+        ]
+        assert [page.is_visible(f"#form-{name}") for name in ("write", "paste")] == [tab == "write", tab == "paste"]
         if tab != "write":
             assert text_of(page) == {"own": own, "paste": "one"}[tab]
     assert page.inner_text("#status") == status

@@ -1,10 +1,10 @@
 """Finds the cells that follow facts about a text, and measures how well.
 
-A cell is chosen on one half of the passages and scored on the other. Its score is compared with two others: that of
-chance, and that of a guess from the last two characters alone.
+A cell is chosen on one half of the passages and measured on the other. How well it follows a fact is compared with two
+others: chance, and a guess from the last two characters alone.
 
-A score is the area under the ROC curve (AUC) for a yes-or-no fact, and Spearman's correlation for a number. Inside,
-both are a strength from -1 to 1: 2 AUC - 1, or the correlation. Either is a product of the cell's ranks with the fact.
+A strength is from -1 to 1: Spearman's correlation with a number, and 2 AUC - 1 for a yes-or-no fact, where AUC is the
+area under the ROC curve. Either is a product of the cell's ranks with the fact.
 Letters: T characters, C cells, K versions of a fact.
 """
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from util.page.facts import CONDITIONS, NUMBERS
 
+Pair = tuple[str, str]  # a character, after the one before it
 SHIFTS = 24
 """How often chance is tried: a cell is chosen and scored in the same way, with the fact moved along the text."""
 RARE, TIMES = 0.005, 8
@@ -31,17 +32,13 @@ class Finding:
 
     name: str
     is_number: bool
-    cell: int
-    rises: bool  # whether the cell is high when the fact is true; if not, the AUC is that of the negated cell
     base: float  # the fraction of characters that have the fact, or its mean
-    found: bool  # whether the cell knows more than chance and a guess from the last two characters
-    score: float  # on the half that the cell was not chosen on: an AUC, or a correlation
-    chance: float
-    pair: float  # the score of that guess
-
-    @property
-    def strength(self) -> float:
-        return abs(self.score) if self.is_number else 2 * self.score - 1
+    cell: int
+    rises: bool  # whether the cell is high when the fact is true; if not, the strength is that of the negated cell
+    strength: float
+    chance: float  # the best strength by chance
+    pair: float  # that of a guess from the last two characters
+    found: bool  # whether the cell knows more than these two
 
 
 def find_cells(passages: Sequence[str], cells: np.ndarray) -> list[Finding]:
@@ -53,40 +50,39 @@ def find_cells(passages: Sequence[str], cells: np.ndarray) -> list[Finding]:
         return []
     ends = np.cumsum([len(passage) for passage in passages])
     middle = int(ends[np.abs(ends[:-1] - ends[-1] / 2).argmin()])
-    halves = slice(0, middle), slice(middle, None)
-    ranks = [centered_ranks(cells[half]) for half in halves]
+    ranks = [centered_ranks(cells[:middle]), centered_ranks(cells[middle:])]
     pairs = [pair for passage in passages for pair in zip("\0" + passage, passage)]
     findings = []
     for name, fact in (NUMBERS | CONDITIONS).items():
         values = np.concatenate([fact(passage) for passage in passages]).astype(np.float32)
-        if all(is_common(values[half]) for half in halves):
-            findings.append(find_cell(name, values, ranks, pairs, halves))
+        if is_common(values[:middle]) and is_common(values[middle:]):
+            findings.append(find_cell(name, values, pairs, middle, ranks))
     return sorted(findings, key=lambda finding: (not finding.found, -finding.strength))
 
 
-def find_cell(
-    name: str,
-    values: np.ndarray,
-    ranks: Sequence[np.ndarray],
-    pairs: list[tuple[str, str]],
-    halves: tuple[slice, slice],
-) -> Finding:
-    """Chooses the cell that follows a fact, with these values (T,), on the first half, and scores it on the second.
+def find_cell(name: str, values: np.ndarray, pairs: list[Pair], middle: int, ranks: list[np.ndarray]) -> Finding:
+    """Chooses the cell that follows a fact, with these values (T,), before the middle, and measures it after it.
 
-    `ranks` are the cells' centered ranks in each half, `pairs` each character with the one before it.
+    `ranks` are those of the cells, centered, in either half.
     """
-    is_number, (first, second) = name in NUMBERS, halves
-    chosen_by = strengths(ranks[0], shifted(values[first]), is_number)
-    scored_by = strengths(ranks[1], shifted(values[second]), is_number)
-    best, versions = np.abs(chosen_by).argmax(axis=0), np.arange(1 + SHIFTS)
-    signs = np.sign(chosen_by[best, versions])  # a cell that is low when the fact is true follows it as well
-    own, *others = (signs * scored_by[best, versions]).tolist()
-    chance = max(0.0, *others)
-    guess = centered_ranks(guesses(pairs[first], values[first], pairs[second])[:, None])
-    pair = float(strengths(guess, values[second][:, None], is_number)[0, 0])
-    found, base, sign = own > max(chance, pair) + MARGIN, float(values.mean(dtype=float)), float(signs[0])
-    scores = (own * sign, chance, pair) if is_number else ((1 + strength) / 2 for strength in (own, chance, pair))
-    return Finding(name, is_number, int(best[0]), sign > 0, base, found, *scores)
+    is_number = name in NUMBERS
+    before, after = values[:middle], values[middle:]
+    chosen_by = strengths(ranks[0], shifted(before), is_number)
+    measured = strengths(ranks[1], shifted(after), is_number)
+
+    # Each version of the fact, the true one and those that are shifted, gets the cell that follows it best. A cell that
+    # is low when the fact is true follows it as well.
+    versions = np.arange(1 + SHIFTS)
+    best = np.abs(chosen_by).argmax(axis=0)
+    signs = np.sign(chosen_by[best, versions])
+    strength, *shifted_ones = (signs * measured[best, versions]).tolist()
+    chance = max(0.0, *shifted_ones)
+
+    guess = centered_ranks(guesses(pairs[:middle], before, pairs[middle:])[:, None])
+    pair = float(strengths(guess, after[:, None], is_number)[0, 0])
+    base = float(values.mean(dtype=float))
+    found = strength > max(chance, pair) + MARGIN
+    return Finding(name, is_number, base, int(best[0]), bool(signs[0] > 0), strength, chance, pair, found)
 
 
 def is_common(values: np.ndarray) -> bool:
@@ -128,10 +124,11 @@ def centered_ranks(values: np.ndarray) -> np.ndarray:
     return result
 
 
-def guesses(pairs: list[tuple[str, str]], values: np.ndarray, other_pairs: list[tuple[str, str]]) -> np.ndarray:
+def guesses(pairs: list[Pair], values: np.ndarray, other_pairs: list[Pair]) -> np.ndarray:
     """Returns for each of other_pairs the mean value of the same pair here, or the overall mean if it is new."""
     seen = defaultdict(list)
     for pair, value in zip(pairs, values.tolist()):
         seen[pair].append(value)
     means = {pair: sum(found) / len(found) for pair, found in seen.items()}
-    return np.array([means.get(pair, values.mean()) for pair in other_pairs])
+    overall = values.mean()
+    return np.array([means.get(pair, overall) for pair in other_pairs])

@@ -38,16 +38,16 @@ class Network {
     this.isFresh = true;
   }
 
-  /** Goes to where a text begins, and returns true, if the model knows that: between two documents. */
+  /** Goes to where a text begins, if the model knows that: between two documents. */
   begin() {
     const { opening } = this.model;
-    opening?.states.forEach((states, l) => {
+    if (!opening) return;
+    opening.states.forEach((states, l) => {
       this.layers[l].c.set(states[0]);
       this.layers[l].h.set(states.at(-1));
     });
-    if (opening) this.logProbs.set(opening.logProbs);
-    this.isFresh = !opening;
-    return !this.isFresh;
+    this.logProbs.set(opening.logProbs);
+    this.isFresh = false;
   }
 
   /** Feeds a character; returns the log-probabilities of the next one (V), overwritten by the next call. */

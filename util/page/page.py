@@ -46,15 +46,12 @@ def page_bytes(
     }  # fmt: skip
     style = (FOLDER / "page.css").read_text("utf-8")
     script = "\n".join((FOLDER / f"{part}.js").read_text("utf-8") for part in SCRIPTS)
-    policy = f"default-src 'none'; script-src {digest(script)}; style-src {digest(style)}; img-src data:"
-    # One after the other, little-endian.
     arrays = (np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for array in parameters.values())
     page = Template((FOLDER / "page.html").read_text("utf-8")).substitute(
-        policy=f"{policy}; base-uri 'none'; form-action 'none'",
-        title=escape(name), style=style, script=script,
+        title=escape(name), style=style, style_digest=digest(style), script=script, script_digest=digest(script),
         # ASCII only; without < nothing in it can end the element it is in.
         content=json.dumps(content).replace("<", r"\u003c"),
-        weights=in_base64(b"".join(array.tobytes() for array in arrays)),
+        weights=base64.b64encode(b"".join(array.tobytes() for array in arrays)).decode(),
     )  # fmt: skip
     return page.encode(errors="replace")  # a file name need not be text
 
@@ -80,8 +77,4 @@ def about(checkpoint: Checkpoint) -> str:
 
 def digest(source: str) -> str:
     """Returns the name that a Content-Security-Policy gives to an element with this content."""
-    return f"'sha256-{in_base64(hashlib.sha256(source.encode()).digest())}'"
-
-
-def in_base64(content: bytes) -> str:
-    return base64.b64encode(content).decode()
+    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"

@@ -10,10 +10,10 @@ function make(name, attributes = {}, ...children) {
   return element;
 }
 
-/** A bar filled to a fraction, 0 to 1, of its width. */
+/** A bar that is filled to a share, 0 to 1. */
 function shareBar(share) {
-  const bar = make("span", { class: "share", "aria-hidden": true }, make("span"));
-  bar.firstChild.style.width = `${100 * share}%`;
+  const bar = make("span", { class: "share", "aria-hidden": true });
+  bar.style.backgroundSize = `${100 * share}%`;
   return bar;
 }
 
@@ -26,10 +26,10 @@ function percent(share) {
 const digits = (value, plus = "") => (value < -0.005 ? "−" : plus) + Math.abs(value).toFixed(2);
 const cellName = (cell, H) => `layer ${Math.floor(cell / H) + 1}, cell ${(cell % H) + 1}`;
 
-/** Calls `act` with how far an arrow key goes; `up()` and `down()` say how far those two do. */
-function onArrows(element, up, down, act) {
+/** Calls `act` with how far an arrow key goes; `down()` says how far the one that points down does. */
+function onArrows(element, down, act) {
   element.addEventListener("keydown", (event) => {
-    const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: up(), ArrowDown: down() }[event.key];
+    const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -down(), ArrowDown: down() }[event.key];
     if (!by) return;
     event.preventDefault();
     act(by);
@@ -55,8 +55,8 @@ function showPrediction(panel, reading, position, alphabet) {
   } else if (isNaN(bits)) {
     sentence = ` begins a passage: before it, all ${reading.model.V} characters are equally likely.`;
   } else {
-    rows = reading.expected(position);
-    if (!rows.some(([v]) => v === index)) rows.push([index, share]);
+    rows = reading.expected[position];
+    if (!rows.some(([v]) => v === index)) rows = [...rows, [index, share]];
   }
   panel.replaceChildren(
     make("p", {}, make("b", { class: "character" }, name), sentence),
@@ -73,61 +73,21 @@ function makeSquares(panel, { L, H }, go) {
     const attributes = { class: "grid", role: "listbox", tabindex: 0, "aria-label": `cells of layer ${layer + 1}` };
     const grid = make("div", attributes, ...squares.slice(layer * H, (layer + 1) * H));
     const columns = () => getComputedStyle(grid).gridTemplateColumns.split(" ").length;
-    onArrows(grid, () => -columns(), columns, (by) => go(by, layer));
+    onArrows(grid, columns, (by) => go(by, layer));
     panel.append(make("h3", {}, `layer ${layer + 1}`), grid);
   }
   return squares;
 }
 
-/** A row for each fact: the cell that follows it best, and how well. */
-function showFacts(table, facts, H) {
-  for (const found of [true, false]) {
-    const rows = facts.filter((fact) => fact.found === found).map((fact) => factRow(fact, H));
-    if (!rows.length) continue;
-    const title = make("th", { colspan: 5, scope: "rowgroup" }, "no more than chance or the last two characters tell");
-    table.append(found ? make("tbody", {}, ...rows) : make("tbody", { class: "weak" }, make("tr", {}, title), ...rows));
-  }
-}
-
-function factRow({ name, is_number: isNumber, cell, score, rises, base, chance, pair }, H) {
-  const strength = isNumber ? Math.abs(score) : 2 * score - 1;
+/** A row of the table of facts: the cell that follows one best, and how well. */
+function factRow({ name, is_number: isNumber, base, cell, rises, strength, chance, pair }, H) {
+  const score = (value) => digits(isNumber ? value : (1 + value) / 2); // of a condition, the area under the ROC curve
+  const own = score(isNumber && !rises ? -strength : strength);
   return make("tr", { "data-cell": cell },
     make("th", { scope: "row" }, make("button", { type: "button" }, name), make("small", {}, cellName(cell, H))),
-    make("td", { class: "score" }, isNumber || rises ? "" : "↓ ", digits(score), shareBar(Math.max(0, strength))),
-    make("td", {}, digits(pair)), make("td", {}, digits(chance)),
+    make("td", { class: "score" }, isNumber || rises ? "" : "↓ ", own, shareBar(Math.max(0, strength))),
+    make("td", {}, score(pair)), make("td", {}, score(chance)),
     make("td", {}, isNumber ? `⌀ ${base.toFixed(1)}` : percent(base)));
-}
-
-const SIDE = 240; // of the square in which the gates are drawn
-
-/** A dot for each cell: the share of time that a gate was below 0.1 (x) and above 0.9 (y). */
-class Saturation {
-  /** Calls `go(by, layer)` when an arrow key is pressed. */
-  constructor(plot, layer, gate, { L, H, gates }, go) {
-    Object.assign(this, { plot, layer, gate, H, gates });
-    for (let l = 1; l <= L; l++) layer.append(make("option", { value: l - 1 }, `layer ${l}`));
-    this.gates.forEach((name, g) => gate.append(make("option", { value: g }, GATE_NAMES[name])));
-    layer.value = L - 1;
-    gate.value = Math.max(0, gates.indexOf("f"));
-    for (const select of [layer, gate]) select.addEventListener("change", () => this.draw(this.reading, this.cell));
-    onArrows(plot, () => 1, () => -1, (by) => go(by, Number(layer.value)));
-  }
-
-  /** Draws what a reading has counted so far; the cell that colors the text stands out. */
-  draw(reading, cell) {
-    Object.assign(this, { reading, cell });
-    const { H, gates } = this, layer = Number(this.layer.value);
-    const first = (layer * gates.length + Number(this.gate.value)) * H, steps = Math.max(1, reading.steps);
-    const dots = Array.from({ length: H }, (_, k) => {
-      const number = layer * H + k, x = reading.low[first + k] / steps, y = reading.high[first + k] / steps;
-      const center = { cx: (x * SIDE).toFixed(1), cy: ((1 - y) * SIDE).toFixed(1) };
-      return make("circle", { ...center, r: 4, "data-cell": number, "aria-selected": number === cell },
-        make("title", {}, `${cellName(number, H)}: below 0.1 ${percent(x)}, above 0.9 ${percent(y)}`));
-    });
-    const axes = make("path", { d: `M0 0V${SIDE}H${SIDE}Z`, class: "axes" });
-    const chosen = dots.filter((dot) => Number(dot.dataset.cell) === cell); // drawn last, over the others
-    this.plot.querySelector("g").replaceChildren(axes, ...dots, ...chosen);
-  }
 }
 
 /** The gates in the list; those that go through tanh are scaled to the range of the others. */
@@ -135,3 +95,23 @@ const GATE_NAMES = {
   i: "input gate i", f: "forget gate f", o: "output gate o", z: "update gate z", r: "reset gate r",
   g: "g, as (1 + g) / 2", n: "n, as (1 + n) / 2", h: "h, as (1 + h) / 2",
 };
+
+/** Fills the lists of layers and gates; the last layer and, if there is one, the forget gate are shown first. */
+function fillLists(layers, gates, model) {
+  for (let l = 0; l < model.L; l++) layers.append(new Option(`layer ${l + 1}`, l, false, l === model.L - 1));
+  model.gates.forEach((name, g) => gates.append(new Option(GATE_NAMES[name], g, false, name === "f")));
+}
+
+const SIDE = 240; // of the square in which the gates are drawn
+
+/** A dot for each cell of a layer: the share of time that a gate was below 0.1 (x) and above 0.9 (y). */
+function showSaturation(plot, { model: { H, gates }, low, high, steps }, layer, gate, chosen) {
+  const dots = Array.from({ length: H }, (_, k) => {
+    const cell = layer * H + k, at = (layer * gates.length + gate) * H + k;
+    const [x, y] = [low, high].map((counts) => counts[at] / Math.max(1, steps));
+    return make("circle", { cx: x * SIDE, cy: (1 - y) * SIDE, "data-cell": cell, "aria-selected": cell === chosen },
+      make("title", {}, `${cellName(cell, H)}: below 0.1 ${percent(x)}, above 0.9 ${percent(y)}`));
+  });
+  const last = dots.filter((dot) => Number(dot.dataset.cell) === chosen); // drawn over the others
+  plot.replaceChildren(make("path", { d: `M0 0V${SIDE}H${SIDE}Z`, class: "axes" }), ...dots, ...last);
+}

@@ -6,26 +6,28 @@ const LONGEST = 100_000; // characters of a text, for which a browser can have a
 const MEMORY = 1 << 28; // bytes that the figures of one text may take
 
 class Reading {
-  /** Starts as an empty text of up to `size` characters. Those that are not added it draws, with `choose`, if given. */
-  constructor(model, size, choose = null) {
+  /** Starts as an empty text of up to `wanted` characters. Those that are not added it draws, with `choose`. */
+  constructor(model, wanted, choose = null) {
     const network = new Network(model), gates = model.L * model.gates.length * model.H;
+    const size = Math.min(wanted, LONGEST, Math.floor(MEMORY / (2 * network.cells.length + 80 * TOP)));
     Object.assign(this, { model, size, choose, network });
     this.characters = [];
     this.indices = []; // -1 for a character that the model does not know
-    this.starts = new Set(); // where passages begin, each read from a zero state
+    this.starts = new Set(); // where another passage begins, read from a zero state
     this.length = 0; // characters read so far
     this.surprises = new Float32Array(size); // in bits; NaN where nothing was expected
-    this.top = new Uint32Array(size * TOP); // the most likely characters, the likeliest first, and their probabilities
-    this.odds = new Float32Array(size * TOP);
+    this.expected = []; // the likeliest characters at each position, as [index, probability], the likeliest first
     this.cells = new Int16Array(size * network.cells.length);
     this.low = new Uint32Array(gates); // how often each gate was below 0.1, and above 0.9
     this.high = new Uint32Array(gates);
     this.steps = 0;
   }
 
-  /** How many characters of a text a page can show. */
-  static longest({ L, H }) {
-    return Math.min(LONGEST, Math.floor(MEMORY / (2 * L * H + 8 * TOP + 4)));
+  /** Adds a passage, as far as it fits. */
+  addPassage(characters, alphabet) {
+    const start = this.characters.length, fitting = characters.slice(0, this.size - start);
+    if (start && fitting.length) this.starts.add(start);
+    for (const character of fitting) this.add(character, alphabet.index(character));
   }
 
   add(character, index) {
@@ -42,19 +44,12 @@ class Reading {
     const position = this.length++, index = this.indices[position], { network, cells } = this;
     if (this.starts.has(position)) network.reset();
     this.surprises[position] = index < 0 || network.isFresh ? NaN : -network.logProbs[index] / Math.LN2;
-    const left = network.logProbs.slice();
-    for (let k = position * TOP; k < (position + 1) * TOP; k++) {
-      this.top[k] = mostLikely(left);
-      this.odds[k] = Math.exp(left[this.top[k]]);
-      left[this.top[k]] = -Infinity;
-    }
+    this.expected.push(likeliest(network.logProbs));
     if (index >= 0) {
       network.step(index);
       this.countGates();
     }
-    for (let k = 0, to = position * network.cells.length; k < network.cells.length; k++) {
-      cells[to + k] = Math.round(network.cells[k] * CELL_SCALE);
-    }
+    cells.set(network.cells.map((cell) => Math.round(cell * CELL_SCALE)), position * network.cells.length);
   }
 
   countGates() {
@@ -73,10 +68,13 @@ class Reading {
   cell(position, cell) {
     return this.cells[position * this.network.cells.length + cell] / CELL_SCALE;
   }
+}
 
-  /** The most likely characters there: an array of [index, probability]. */
-  expected(position) {
-    const count = Math.min(TOP, this.model.V), start = position * TOP;
-    return Array.from({ length: count }, (_, k) => [this.top[start + k], this.odds[start + k]]);
-  }
+function likeliest(logProbs) {
+  const left = logProbs.slice();
+  return Array.from({ length: Math.min(TOP, left.length) }, () => {
+    const index = mostLikely(left), probability = Math.exp(left[index]);
+    left[index] = -Infinity;
+    return [index, probability];
+  });
 }

@@ -5,14 +5,11 @@ const BLOCK = 500; // characters of a block, up to the next line end
 const LONGEST_BLOCK = 2000; // if there is none
 
 class TextView {
-  /** Writes readings into the element `pane`; calls `moved(position, how)`, how: "hover", "click" or "key". */
+  /** Writes readings into the element `pane`; calls `moved(position, how)`, how: "mouseover", "click" or "key". */
   constructor(pane, alphabet, moved) {
     Object.assign(this, { pane, alphabet, moved, cell: null });
-    for (const [name, how] of [["mousemove", "hover"], ["click", "click"]]) {
-      pane.addEventListener(name, ({ target }) => {
-        const position = target.closest("#text span")?.position;
-        if (position !== undefined) moved(position, how);
-      });
+    for (const how of ["mouseover", "click"]) {
+      pane.addEventListener(how, ({ target }) => target.matches("#text span") && moved(target.position, how));
     }
     pane.addEventListener("keydown", (event) => this.pressed(event));
   }
@@ -21,14 +18,11 @@ class TextView {
   start(reading) {
     this.pane.replaceChildren();
     this.pane.scrollTop = 0;
-    Object.assign(this, { reading, spans: [], position: -1, blockStart: 0 });
+    Object.assign(this, { reading, spans: [], position: -1 });
     this.grow();
   }
 
-  /** Adds the characters that the reading has gained, and colors what it has read from a position on.
-   *
-   * If the end of the text was visible, it stays so.
-   */
+  /** Adds what the reading has gained, and colors what it has read from a position on. A visible end stays visible. */
   grow(colorFrom = 0) {
     const { alphabet, pane, spans, reading: { characters, starts } } = this;
     if (spans.length < characters.length) {
@@ -37,31 +31,27 @@ class TextView {
       while (from > 0 && !starts.has(from) && alphabet.continues(characters[from])) from--;
       for (let end; from < characters.length; from = end) {
         for (end = from + 1; end < characters.length && !starts.has(end);) end++;
-        alphabet.looks(characters.slice(from, end)).forEach((look, k) => this.put(from + k, look));
+        alphabet.looks(characters.slice(from, end)).forEach(({ text, mark, kind }, k) => {
+          const span = spans[from + k] ??= this.newSpan(from + k);
+          span.textContent = text;
+          Object.assign(span.dataset, { mark, kind });
+        });
       }
       if (atEnd) pane.scrollTop = pane.scrollHeight;
     }
     this.recolor(this.cell, colorFrom);
   }
 
-  put(position, { text, mark, kind }) {
-    const span = this.spans[position] ??= this.newSpan(position);
-    span.textContent = text;
-    Object.assign(span.dataset, { mark, kind });
-  }
-
   newSpan(position) {
-    const { alphabet, pane, reading: { characters, starts, indices } } = this, length = position - this.blockStart;
+    const { alphabet, pane, reading: { characters, starts, indices } } = this;
+    const length = pane.lastChild?.childElementCount;
     const ended = length >= BLOCK && characters[position - 1] === "\n";
     const full = length >= LONGEST_BLOCK && !alphabet.continues(characters[position]);
     if (position === 0 || starts.has(position) || ended || full) {
-      const block = document.createElement("div");
-      if (position && starts.has(position)) block.dataset.passage = "the network begins afresh";
-      pane.append(block);
-      this.blockStart = position;
+      pane.append(make("div", starts.has(position) ? { "data-passage": "the network begins afresh" } : {}));
     }
-    const span = Object.assign(document.createElement("span"), { position });
-    span.className = indices[position] < 0 ? "unknown" : "unread";
+    const span = make("span", { class: indices[position] < 0 ? "unknown" : "unread" });
+    span.position = position;
     pane.lastChild.append(span);
     return span;
   }
@@ -72,8 +62,8 @@ class TextView {
     const { reading, spans } = this, most = mostBits(reading.model.V);
     for (let at = from; at < reading.length; at++) {
       if (reading.indices[at] < 0) continue;
-      if (cell !== null) spans[at].className = cellClass(reading.cell(at, cell));
-      else spans[at].className = surpriseClass(reading.surprises[at], most);
+      if (cell === null) spans[at].className = surpriseClass(reading.surprises[at], most);
+      else spans[at].className = cellClass(reading.cell(at, cell));
     }
   }
 
