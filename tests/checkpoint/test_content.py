@@ -78,7 +78,8 @@ def test_a_run_without_validation_has_no_validation_losses(whole, tmp_path):
     trained = dataclasses.replace(whole, options=whole.options | {"val_frac": 0})
     assert trained.validations == {}
     save_checkpoint(trained, tmp_path / "lm_s_epoch1.00_1.5000.pt")
-    assert run_here("inspect_checkpoint.py", tmp_path).stdout.endswith(b"validation losses:\n")
+    (path,) = tmp_path.iterdir()
+    assert run_here("inspect_checkpoint.py", path).stdout.endswith(b"validation losses:\n")
     assert b"lowest validation loss" not in run_here("sample.py", tmp_path, "-length=1").stderr
 
 

@@ -144,3 +144,4 @@ def test_texts_that_the_model_cannot_predict(trained, tmp_path):
         file.write_bytes(content)
         refused(score(path, "-file=x.txt", cwd=tmp_path), "x.txt", *words)
     refused(score(path, "-file=y.txt", cwd=tmp_path), "there is no file y.txt", "-file")
+    refused(score(path, "-file=.", cwd=tmp_path), ". is a folder", "-file")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from util.cli.files import is_stream, read_input
+from util.cli.files import is_stream, read_input, what_is
 from util.errors import UserError
 from util.text.source import Source
 
@@ -27,5 +27,6 @@ def source_of_file(name: str) -> Source:
     if name == "-" or (is_stream(path) and not path.is_dir()):
         return StreamSource(name)
     if not path.is_file():
-        raise UserError(f"there is no file {path}; -file takes the name of a text file")
+        what = f"{path} is {found}" if (found := what_is(path)) else f"there is no file {path}"
+        raise UserError(f"{what}; -file takes the name of a text file")
     return Source(path)
