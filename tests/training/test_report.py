@@ -1,11 +1,15 @@
 """What a run says besides its log."""
 
+from argparse import Namespace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
-from util.training.report import tell_sizes
+from util.checkpoint.store import load_checkpoint
+from util.cli.signals import StopSignals
+from util.training.report import preview, tell_sizes
 
 
 @pytest.mark.parametrize(
@@ -17,3 +21,13 @@ def test_rule_of_thumb(characters, parameters, words, capsys):
     tell_sizes(characters, trainer, 1)
     out, err = capsys.readouterr()
     assert out == "" and words in err and err.count("warning: ") == bool(words)
+
+
+def test_a_model_of_no_numbers_has_no_preview(checkpoint, capsys):
+    """Its next loss ends the run, which it does on a terminal no sooner than elsewhere."""
+    model, wanted = load_checkpoint(checkpoint), Namespace(preview=10, given={"preview"})
+    preview(model, wanted, StopSignals())
+    assert "it writes" in capsys.readouterr().err
+    model.parameters["decoder.bias"] = model.parameters["decoder.bias"] * np.nan
+    preview(model, wanted, StopSignals())
+    assert capsys.readouterr().err == ""
