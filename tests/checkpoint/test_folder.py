@@ -114,15 +114,16 @@ def test_what_a_run_wrote_before_it_was_forked_stays(at, tmp_path):
 
 def test_the_best_is_found_whatever_the_savefile_is(at, tmp_path):
     """Brackets and stars in it are no pattern."""
-    save(CheckpointFolder(tmp_path, "a1", keep=0), at(1, LOSSES, savefile="a1"))
+    first, second = (CheckpointFolder(tmp_path, "a1", keep=0) for _ in range(2))
+    save(first, at(1, LOSSES, savefile="a1"))
     folder = CheckpointFolder(tmp_path, "a[1]*", keep=0)
     assert folder.path_of(3.0) is None
     save(folder, at(1, LOSSES, savefile="a[1]*"))
     for one in (folder, CheckpointFolder(tmp_path, "a[1]*", keep=0)):
         assert one.path_of(3.0) == tmp_path / "lm_a[1]*_epoch0.10_3.0000.pt"
-    second = CheckpointFolder(tmp_path, "a1", keep=0)
     save(second, at(1, LOSSES, savefile="a1", seed=5))  # another run with the same loss
-    assert second.path_of(3.0) == tmp_path / "lm_a1_epoch0.10_2_3.0000.pt"
+    found = [one.path_of(3.0).name for one in (first, second)]
+    assert found == ["lm_a1_epoch0.10_3.0000.pt", "lm_a1_epoch0.10_2_3.0000.pt"]
 
 
 def test_a_name_that_something_else_has_is_left_alone(at, tmp_path):

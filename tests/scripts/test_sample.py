@@ -248,24 +248,6 @@ def test_messages_go_to_standard_error_only():
     assert len(done.stdout) == 11 and done.stderr.startswith(said)
 
 
-# Mistakes
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("x.txt", "is not a valid char-rnn checkpoint"),
-        ("/dev/zero", "is not a regular file"),
-        ("x" * 300, "file name too long"),
-        ("none.pt", "there is no checkpoint"),
-        (".", "there is no checkpoint in"),
-    ],
-)
-def test_what_is_not_a_checkpoint(name, words, tmp_path):
-    (tmp_path / "x.txt").write_bytes(b"one two\n")
-    refused(run(checkpoint=tmp_path / name), str(tmp_path / name), words)
-
-
 # Without torch, and with it
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.helpers.folders import files
 from tests.helpers.inputs import TINY
 from tests.helpers.refusals import told
-from tests.helpers.scripts import become_nobody, run
+from tests.helpers.scripts import run
 
 
 @pytest.fixture
@@ -83,14 +83,6 @@ def test_a_checkpoint_that_is_missing_or_does_not_know_the_text(train, checkpoin
     told(train("-init_from", data_dir / "x.pt"), f"there is no checkpoint {data_dir / 'x.pt'}")
     (data_dir / "input.txt").write_text("zebra crossing, QUIZ é\n" * 100)
     told(train("-init_from", checkpoint), "',', 'I', 'Q', 'U', 'Z', ...", "never seen")
-
-
-def test_a_folder_that_cannot_be_written_to(read_only_dir):
-    for folder in (read_only_dir, read_only_dir / "cv"):
-        flags = (*TINY, "-data_dir", read_only_dir, "-checkpoint_dir", folder)
-        done = run("train.py", *flags, cwd=read_only_dir, prepare=become_nobody)
-        told(done, str(folder), "ermission denied", "-checkpoint_dir")
-    assert files(read_only_dir) == {"input.txt"}
 
 
 # Runs that end in the middle

@@ -52,10 +52,10 @@ def to_bytes(checkpoint: Checkpoint) -> memoryview:
 def load_checkpoint(path: Path | str) -> Checkpoint:
     """Reads and checks a .pt file, or a .t7 file of char-rnn or torch-rnn. Raises UserError if it is no checkpoint."""
     path = Path(path)
-    if found := what_is(path):
-        raise UserError(f"{path} is {found}; give the name of a checkpoint, such as lm_lstm_epoch1.00_1.5000.pt")
     wrong = "it is neither a .pt nor a .t7 file"
     try:
+        if found := what_is(path):
+            raise UserError(f"{path} is {found}; give the name of a checkpoint, such as lm_lstm_epoch1.00_1.5000.pt")
         with path.open("rb") as file:
             start = file.read(2)
         if start == b"PK":
