@@ -42,6 +42,14 @@ def test_rows_after_the_checkpoint_are_written_anew(tmp_path):
     assert write(log, 3, 5, resumed_at=2) == [*before[:4], before[5]]
 
 
+def test_a_log_whose_rows_all_come_after_the_checkpoint_is_not_known_as_the_run_s(tmp_path):
+    log = tmp_path / "log.csv"
+    before = write(log, 3, 4)
+    with pytest.raises(UserError, match="is not the log of this run up to its checkpoint"):
+        write(log, resumed_at=2)
+    assert log.read_text().splitlines() == before
+
+
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", numbers(20), b"\xff\xfe\0", b'iteration,epoch\n1,"\n', b"PK\3\4"])
 def test_a_file_that_is_no_log_stays(content, tmp_path):
     log = tmp_path / "log.csv"
