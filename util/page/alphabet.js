@@ -14,11 +14,6 @@ class Alphabet {
     return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte));
   }
 
-  /** The reverse; bytes that are not UTF-8 become replacement characters. */
-  join(characters) {
-    return this.bytes ? decoded(characters) : characters.join("");
-  }
-
   /** A character's index; -1 if the model does not know it. */
   index(character) {
     return this.indexOf.get(character) ?? -1;

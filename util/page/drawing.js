@@ -7,8 +7,8 @@ const mostLikely = (logProbs) => logProbs.indexOf(highestOf(logProbs)); // the f
 /** Returns what chooses an index from log-probabilities: a draw, or the most likely one at temperature 0. */
 function chooser(seed, temperature) {
   if (temperature === 0) return mostLikely;
-  const random = new Random(seed);
-  return (logProbs) => firstReaching(random.next() / 2 ** 32, probabilities(logProbs, temperature));
+  const next = randomNumbers(seed);
+  return (logProbs) => firstReaching(next() / 2 ** 32, probabilities(logProbs, temperature));
 }
 
 /** exp(logProbs / temperature), normalized, in single precision as Torch7 has them. */

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,7 @@ RARE, TIMES = 0.005, 8
 MARGIN = 0.06  # by how much a strength must exceed chance and the last two characters to be a finding
 
 
-@dataclass
-class Finding:
+class Finding(NamedTuple):
     """A fact, the cell that follows it best, and how well."""
 
     name: str

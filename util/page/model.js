@@ -46,7 +46,7 @@ class Network {
       this.layers[l].c.set(states[0]);
       this.layers[l].h.set(states.at(-1));
     });
-    this.logProbs.set(opening.logProbs);
+    this.logProbs.set(opening.log_probs);
     this.isFresh = false;
   }
 

@@ -10,11 +10,9 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import numpy as np
 
@@ -35,14 +33,15 @@ def page_bytes(
 ) -> bytes:
     """Returns the page of a model with these parameters, which are the checkpoint's own or rounded."""
     _, H, L, model = checkpoint.model_shape
+    writer = Writer(checkpoint)
     content = {
         "name": name, "about": about(checkpoint),
         "cell": model, "gates": CELLS[model].gates, "layers": L, "size": H,
         "vocabulary": list(checkpoint.vocabulary.characters), "bytes": checkpoint.vocabulary.is_bytes,
-        "opening": opening_of(checkpoint),
+        "opening": writer.opening._asdict() if writer.document_end else None,  # others begin with the zero state
         "stored": str(next(iter(parameters.values())).dtype),
         "tab": text.tab, "source": text.sentence, "passages": text.passages,
-        "facts": [asdict(finding) for finding in findings], "searched": sum(map(len, text.searched)),
+        "facts": [finding._asdict() for finding in findings], "searched": sum(map(len, text.searched)),
     }  # fmt: skip
     style = (FOLDER / "page.css").read_text("utf-8")
     script = "\n".join((FOLDER / f"{part}.js").read_text("utf-8") for part in SCRIPTS)
@@ -50,18 +49,10 @@ def page_bytes(
     page = Template((FOLDER / "page.html").read_text("utf-8")).substitute(
         title=escape(name), style=style, style_digest=digest(style), script=script, script_digest=digest(script),
         # ASCII only; without < nothing in it can end the element it is in.
-        content=json.dumps(content).replace("<", r"\u003c"),
+        content=json.dumps(content, default=np.ndarray.tolist).replace("<", r"\u003c"),
         weights=base64.b64encode(b"".join(array.tobytes() for array in arrays)).decode(),
     )  # fmt: skip
     return page.encode(errors="replace")  # a file name need not be text
-
-
-def opening_of(checkpoint: Checkpoint) -> dict[str, Any] | None:
-    """Returns what a text of a model of documents begins with; other models begin with the zero state."""
-    writer = Writer(checkpoint)
-    states, log_probs = writer.opening
-    listed = [[state.tolist() for state in layer] for layer in states]
-    return {"states": listed, "logProbs": log_probs.tolist()} if writer.document_end else None
 
 
 def about(checkpoint: Checkpoint) -> str:

@@ -3,25 +3,20 @@
 
 const WORDS = 624, OFFSET = 397;
 
-class Random {
-  /** `seed` is a whole number from 0 to 2³² - 1. */
-  constructor(seed) {
-    const key = this.key = new Uint32Array(WORDS);
-    key[0] = seed;
-    for (let n = 1; n < WORDS; n++) key[n] = Math.imul(1812433253, key[n - 1] ^ (key[n - 1] >>> 30)) + n;
-    this.position = 0;
-  }
-
-  /** The next output, a whole number from 0 to 2³² - 1. */
-  next() {
-    const { key, position } = this;
-    const bits = (key[position] & 0x80000000) | (key[(position + 1) % WORDS] & 0x7fffffff);
+/** Returns what draws the next output. It is a whole number from 0 to 2³² - 1, as `seed` is. */
+function randomNumbers(seed) {
+  const key = new Uint32Array(WORDS);
+  key[0] = seed;
+  for (let n = 1; n < WORDS; n++) key[n] = Math.imul(1812433253, key[n - 1] ^ (key[n - 1] >>> 30)) + n;
+  let position = 0;
+  return () => {
+    const next = (position + 1) % WORDS, bits = (key[position] & 0x80000000) | (key[next] & 0x7fffffff);
     key[position] = key[(position + OFFSET) % WORDS] ^ (bits >>> 1) ^ (bits & 1 ? 0x9908b0df : 0);
-    this.position = (position + 1) % WORDS;
     let y = key[position];
+    position = next;
     y ^= y >>> 11;
     y ^= (y << 7) & 0x9d2c5680;
     y ^= (y << 15) & 0xefc60000;
     return (y ^ (y >>> 18)) >>> 0;
-  }
+  };
 }

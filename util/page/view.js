@@ -156,7 +156,7 @@ globalThis.charRNN = {
   write(flags) {
     const text = writing(flags);
     while (text.length < text.size) text.advance();
-    return alphabet.join(text.characters);
+    return content.bytes ? decoded(text.characters) : text.characters.join("");
   },
 };
 
