@@ -176,8 +176,8 @@ def test_blocks_of_the_text(js):
     """They end at a line's end or, if there is none for long, between two characters, never within one's bytes."""
     blocks = """(() => {
         const alphabet = new Alphabet([], true), characters = alphabet.split(x), pane = document.getElementById("text");
-        const reading = { characters, starts: new Set([characters.length - 3]), indices: characters.map((_, at) => (at ? 0 : -1)),
-            length: 0, model: { V: 256 } };
+        const reading = { characters, starts: new Set([characters.length - 3]), length: 0, model: { V: 256 },
+            indices: characters.map((_, at) => (at ? 0 : -1)) };
         new TextView(pane, alphabet).start(reading);
         const names = Array.from(pane.firstChild.children, (span) => span.className).slice(0, 2);
         return [names, ...Array.from(pane.children, (block) => [block.children.length, block.dataset.passage ?? ""])];
