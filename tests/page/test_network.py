@@ -10,8 +10,7 @@ import pytest
 from tests.helpers.checkpoints import log_probs
 from tests.helpers.inputs import GOLDEN, numbers
 from tests.helpers.pages import save_random_model
-from tests.helpers.scripts import run_here
-from util.checkpoint.store import load_checkpoint, save_checkpoint
+from util.checkpoint.store import load_checkpoint
 from util.page.reading import SHOWN
 
 SAMPLES = json.loads((GOLDEN / "samples.json").read_text())
@@ -60,21 +59,3 @@ def test_every_cell_that_the_page_has_is_that_of_cells_py(cell, made, opened, tm
     page, indices = opened(made(tmp_path / "x.pt")), known.encode(TEXT)
     read = "indices => { charRNN.reset(); return indices.map((index) => Array.from(charRNN.step(index))); }"
     assert np.abs(np.array(page.evaluate(read, indices)) - log_probs(checkpoint, indices)).max() < 1e-12
-
-
-def test_a_model_of_documents_begins_a_new_one(made, opened, tmp_path):
-    checkpoint = load_checkpoint(GOLDEN / "lstm.t7")
-    checkpoint.options["document_end"] = r"e\n"
-    save_checkpoint(checkpoint, tmp_path / "x.pt")
-    page = opened(made(tmp_path / "x.pt"))
-    page.click("#tab-write")
-    page.wait_for_selector("#progress", state="hidden")
-    for primetext in ("", "one"):
-        flags = ("-gpuid=-1", "-verbose=0", "-length=80", f"-primetext={primetext}")
-        sampled = run_here("sample.py", tmp_path / "x.pt", *flags).stdout.decode()[:-1]
-        assert page.evaluate("flags => charRNN.write(flags)", {"length": 80, "primetext": primetext}) == sampled
-        page.fill("#primetext", primetext)
-        page.fill("#length", "80")
-        page.click("#go")
-        page.wait_for_selector("#progress", state="hidden")
-        assert page.eval_on_selector("#text", "text => text.textContent") == sampled

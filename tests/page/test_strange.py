@@ -5,7 +5,7 @@ import math
 import pytest
 
 import char_rnn
-from tests.helpers.pages import LSTM, classes, colors, contrast, cursor, finished, paste, save_random_model
+from tests.helpers.pages import LSTM, classes, colors, contrast, cursor, finished, paste, save_random_model, text_of
 from util.text.vocabulary import Vocabulary
 
 HOSTILE = (
@@ -45,9 +45,15 @@ def test_a_model_of_documents_begins_between_two_of_them(cell, tmp_path, made, o
     save_random_model(path, Vocabulary("\nabcd", "utf-8"), cell, document_end="\\n")
     model = char_rnn.load(path)
     page = opened(made(path, "-length=100"))
+    page.click("#tab-write")
     for prime in ("", "ab"):
-        asked = f"charRNN.write({{length: 60, primetext: '{prime}'}})"
-        assert page.evaluate(asked) == model.sample(prime, length=60)
+        expected = model.sample(prime, length=60)
+        assert page.evaluate("flags => charRNN.write(flags)", {"length": 60, "primetext": prime}) == expected
+        page.fill("#primetext", prime)
+        page.fill("#length", "60")
+        page.click("#go")
+        finished(page)
+        assert text_of(page) == expected
     probability = model.next()["a"]
     paste(page, "a")
     assert f"{-math.log2(probability):.2f} bits of surprise" in page.inner_text("#status")
