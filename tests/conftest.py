@@ -2,7 +2,7 @@
 
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers.inputs import TINY, numbers
 from tests.helpers.runs import finish
-from tests.helpers.scripts import run, run_command
+from tests.helpers.scripts import run
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import save_checkpoint
 from util.text.vocabulary import Vocabulary
@@ -106,11 +106,6 @@ def read_only_dir(corpus: bytes) -> Iterator[Path]:
         folder.chmod(0o555)
         yield folder
         folder.chmod(0o755)
-
-
-@pytest.fixture
-def run_script() -> Callable:
-    return run_command
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ import torch
 
 import char_rnn
 from tests.helpers.inputs import ROOT
+from tests.helpers.scripts import run_command
 
 
-def test_the_examples(checkpoint, run_script, capsys, tmp_path, monkeypatch):
+def test_the_examples(checkpoint, capsys, tmp_path, monkeypatch):
     """Each goes on with what those before it have made; the names are those that a model of numbers knows."""
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "library.md").read_text()
@@ -37,7 +38,7 @@ def test_the_examples(checkpoint, run_script, capsys, tmp_path, monkeypatch):
         return capsys.readouterr().out
 
     flags = ("-length=200", "-primetext=one", "-temperature=0.7", "-seed=7", r"-stop=\n\n")
-    assert printed(samples) == run_script("sample.py", checkpoint, "-gpuid=-1", "-verbose=0", *flags).stdout
+    assert printed(samples) == run_command("sample.py", checkpoint, "-gpuid=-1", "-verbose=0", *flags).stdout
     model = char_rnn.load(checkpoint)
     likeliest = [*model.next("one ").items()][:5]
     assert printed(predicts) == "".join(f"{character!r} {round(p, 4)}\n" for character, p in likeliest)
