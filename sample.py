@@ -77,7 +77,8 @@ def main() -> int:
     settings = Settings(stop=[*map(unescape, options.stop)], **{name: getattr(options, name) for name in KINDS})
     start = read_primetext(options.primetext, options.primetext_file, vocabulary)
     prime = encode_primetext(vocabulary, start, options.unknown_chars)
-    writer = Writer(checkpoint, device)
+    signals = StopSignals(silent=True)
+    writer = Writer(checkpoint, device, lambda: signals.received)
     writer.ends(settings)  # which may refuse them, before anything is said
     _, H, L, model = checkpoint.model_shape
     say(f"sampling from {model} with {L} layer{'s' * (L > 1)} of {H}, trained for {checkpoint.trained}")
@@ -95,25 +96,24 @@ def main() -> int:
     with output(options.output or "-", "-output", reads) as file:
         if options.prompts:
             return answer_prompts(writer, options.prompts, settings, bool(options.echo), file)
-        return write_texts(writer, prime, settings, options, file)
+        with signals:
+            write_texts(writer, prime, settings, options, file)
+    return signals.exit_status
 
 
-def write_texts(writer: Writer, prime: list[int], settings: Settings, options: Namespace, file: BinaryIO) -> int:
-    """Writes -num_samples texts to a file, until a signal ends them; returns the exit status."""
+def write_texts(writer: Writer, prime: list[int], settings: Settings, options: Namespace, file: BinaryIO) -> None:
+    """Writes -num_samples texts to a file."""
     # A single text is written as it grows; several are held until all are complete.
     held = [io.BytesIO() for _ in range(options.num_samples)] if options.num_samples > 1 or options.json else []
-    with StopSignals(silent=True) as signals:
-        shown = {"echo": bool(options.echo), "color": bool(options.color)}
-        texts = writer.write(prime, settings, held or [file], **shown, interrupted=lambda: signals.received)
-        contents = [text.getvalue() for text in held]
-        if options.json:
-            for k, (text, content) in enumerate(zip(texts, contents)):
-                file.write(json_line(about(text, content, (settings.seed + k) % 2**32)))
-        elif held:
-            file.write(numbered(contents))
-        elif not (options.output and writer.vocabulary.is_bytes):  # which may be no text, so nothing is added
-            file.write(b"\n")
-    return signals.exit_status
+    texts = writer.write(prime, settings, held or [file], bool(options.echo), bool(options.color))
+    contents = [text.getvalue() for text in held]
+    if options.json:
+        for k, (text, content) in enumerate(zip(texts, contents)):
+            file.write(json_line(about(text, content, (settings.seed + k) % 2**32)))
+    elif held:
+        file.write(numbered(contents))
+    elif not (options.output and writer.vocabulary.is_bytes):  # which may be no text, so nothing is added
+        file.write(b"\n")
 
 
 def answer_prompts(writer: Writer, path: str, settings: Settings, echo: bool, file: BinaryIO) -> int:

@@ -25,6 +25,14 @@ def test_documents_begin_as_those_of_the_training_text(posts):
     assert good(Writer(checkpoint)) > max(150, good(cold) + 60)
 
 
+def test_an_opening_can_be_interrupted(posts):
+    """As large a model as that of a preview may take long to write two documents."""
+    _, checkpoint = best_checkpoint(posts / "cv", lambda sentence: None)
+    cut = Writer(checkpoint, interrupted=lambda: True)
+    assert not np.array_equal(cut.opening.log_probs, Writer(checkpoint).opening.log_probs)
+    assert len(cut.text("", Settings(length=50))) <= 1
+
+
 def test_the_opening_follows_two_whole_documents(posts):
     """It is what the model is in after these characters, the end of a document the last of them."""
     _, checkpoint = best_checkpoint(posts / "cv", lambda sentence: None)

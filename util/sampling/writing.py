@@ -9,7 +9,7 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -36,9 +36,15 @@ class Opening(NamedTuple):
 
 
 class Writer:
-    """A model that writes texts. It does not change, so several threads may use one."""
+    """A model that writes texts. It does not change, so several threads may use one.
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "cpu") -> None:
+    Once `interrupted()` is true, texts end where they are.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, device: str = "cpu", interrupted: Callable[[], object] = lambda: False
+    ) -> None:
+        self.interrupted = interrupted
         self.checkpoint, self.vocabulary = checkpoint, checkpoint.vocabulary
         V, _, L, cell = checkpoint.model_shape
         self._stepper = Stepper(checkpoint.parameters, L, cell)
@@ -67,6 +73,8 @@ class Writer:
         for _ in range(2):
             recent = deque[int](maxlen=len(end))
             for _ in range(WARM_UP.length):
+                if self.interrupted():
+                    break
                 (index,) = choose(log_probs[None])
                 log_probs = step(np.array([index]))[0]
                 recent.append(index)
@@ -112,22 +120,26 @@ class Writer:
         return stops, self.document_end if settings.stop_document else []
 
     def write(
-        self, prime: Sequence[int], settings: Settings, files: Sequence[BinaryIO], echo: bool = True,
-        color: bool = False, interrupted: Callable[[], object] = lambda: False,
-    ) -> list[GrowingText]:  # fmt: skip
-        """Writes a text to each file, all side by side: `prime`, unless `echo` is false, and what follows.
+        self,
+        prime: Sequence[int],
+        settings: Settings,
+        files: Sequence[BinaryIO],
+        echo: bool = True,
+        color: bool = False,
+    ) -> list[GrowingText]:
+        """Writes a text to each file, all side by side: `prime` and what follows; `echo` and `color` as in GrowingText.
 
-        They end early once `interrupted()` is true; `color` is as in GrowingText. Raises UserError.
+        Raises UserError.
         """
         ends = self.ends(settings)
         texts = [GrowingText(file, self.vocabulary, prime, *ends, echo, color) for file in files]
-        grow(texts, self.characters(prime, settings, len(files)), interrupted)
+        grow(texts, self.characters(prime, settings, len(files)), self.interrupted)
         return texts
 
-    def text(self, primetext: str = "", settings: Settings | None = None, **more: Any) -> str:
-        """Returns what sample.py prints with these settings; `more` is as in `write`. Raises UserError."""
-        settings, file = settings or Settings(), io.BytesIO()
-        self.write(encode_primetext(self.vocabulary, primetext, settings.unknown_chars), settings, [file], **more)
+    def text(self, primetext: str, settings: Settings) -> str:
+        """Returns what sample.py prints with these settings. Raises UserError."""
+        file = io.BytesIO()
+        self.write(encode_primetext(self.vocabulary, primetext, settings.unknown_chars), settings, [file])
         return file.getvalue().decode(errors="replace")
 
 

@@ -45,8 +45,8 @@ def preview(checkpoint: Checkpoint, options: Namespace, stop: StopSignals) -> No
     """Shows what the model writes by now, on a terminal or if asked to: what sample.py writes from its checkpoint."""
     if rank().first and options.preview and (sys.stderr.isatty() or "preview" in options.given):
         with suppress(UserError):  # if the model is not a number any more, which ends the run, shown or not
-            wanted = Settings(length=options.preview)
-            text = Writer(checkpoint).text(settings=wanted, interrupted=lambda: stop.received)
+            writer = Writer(checkpoint, interrupted=lambda: stop.received)
+            text = writer.text("", Settings(length=options.preview))
             for line in (f"----- at epoch {checkpoint.epoch:.2f} it writes -----", *text.split("\n"), "-----"):
                 tell(line)
 
