@@ -63,8 +63,20 @@ def test_a_checkpoint_does_not_say_what_to_read(halfway, tmp_path):
     rewrite(halfway, tmp_path / "x.pt", options=load_checkpoint(halfway).options | {"data_dir": str(secret)})
     for script, *flags in (("evaluate.py", "-gpuid=-1"), ("visualize.py",)):
         refused(run(script, "x.pt", *flags, cwd=tmp_path), "is not the text that the run was trained on", "-data_dir")
+    refused_to_train(finish(tmp_path, "-resume", "x.pt").done, "is not the text that the run was trained on")
     assert names(secret) == {"input.txt"} and "x.html" not in names(tmp_path)
     assert run("evaluate.py", "x.pt", "-data_dir", secret, cwd=tmp_path).returncode == 0
+
+
+def test_only_training_writes_into_a_folder_that_the_user_does_not_name(halfway, tmp_path):
+    here = folder_in(tmp_path, "here")
+    (here / "input.txt").write_bytes(numbers(140))
+    rewrite(halfway, tmp_path / "x.pt", options=load_checkpoint(halfway).options | {"data_dir": str(here)})
+    for script, *flags in (("evaluate.py", "-gpuid=-1"), ("visualize.py",)):
+        assert run(script, "x.pt", *flags, cwd=tmp_path).returncode == 0
+    assert names(here) == {"input.txt"}
+    assert run("evaluate.py", "x.pt", "-gpuid=-1", "-data_dir", here, cwd=tmp_path).returncode == 0
+    assert names(here) == {"input.txt", "data.bin", "vocab.json"}
 
 
 @pytest.mark.parametrize("training", ["none", "of another text"])
