@@ -4,7 +4,6 @@ import itertools
 import os
 import re
 import signal
-import sys
 import time
 from collections.abc import Callable, Collection
 from functools import partial
@@ -13,7 +12,6 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from tests.helpers.failing import failing
-from tests.helpers.folders import names
 from tests.helpers.scripts import Prepare, fork
 from util.checkpoint.folder import CheckpointFolder
 
@@ -116,11 +114,6 @@ def do_all(*prepare: Prepare) -> None:
         call()
 
 
-def list_folder(folder: Path) -> None:
-    """Prints the names in a folder on standard error before each iteration."""
-    call_before_steps(lambda iteration: print(iteration, *sorted(names(folder)), file=sys.stderr, flush=True))
-
-
 def fail_saves(operation: str, number: int, which: Collection[int]) -> None:
     """An operation fails while the run saves some of its checkpoints, counted from 0."""
     save, calls = CheckpointFolder.save, itertools.count()
@@ -139,5 +132,4 @@ before_steps = partial(partial, call_before_steps)
 signals_at = partial(partial, send_at)
 validates_as = partial(partial, validate_as)
 all_of = partial(partial, do_all)
-lists_folder = partial(partial, list_folder)
 fails_saves = partial(partial, fail_saves)

@@ -15,7 +15,6 @@ from tests.helpers.runs import (
     all_of,
     fails_saves,
     finish,
-    lists_folder,
     signals_at,
     validates_as,
 )
@@ -23,20 +22,6 @@ from tests.helpers.scripts import run as run_script
 from util.checkpoint.store import load_checkpoint
 
 # Checkpoints between validations, and how many are kept
-
-
-def test_one_rolling_checkpoint_which_goes_when_a_validated_one_is_there(flags, tmp_path):
-    run = finish(tmp_path, *flags, "-save_every", 15, prepare=lists_folder(tmp_path / "cv"))
-    assert run.status == 0
-    validated = dict(zip((40, 80), saved(run.out)))
-    for iteration, *found in map(str.split, run.err.splitlines()):
-        done = int(iteration) - 1
-        expected = [name for at, name in validated.items() if at <= done]
-        last = done // 15 * 15
-        if last > done // 40 * 40:
-            expected.append(f"resume_s_iteration{last}.pt")
-        assert found == expected, iteration
-    assert names(tmp_path / "cv") == set(saved(run.out))
 
 
 def test_a_run_without_validation_names_its_checkpoints_by_the_training_loss(flags, tmp_path):

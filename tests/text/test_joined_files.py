@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.inputs import SMALL, numbers
-from tests.helpers.logs import log
-from tests.helpers.refusals import refused, refused_to_train
-from tests.helpers.runs import finish
+from tests.helpers.inputs import SMALL
+from tests.helpers.refusals import refused
 from tests.helpers.scripts import become_nobody, run, run_here
 from tests.helpers.texts import MIXED, characters
 from util.errors import UserError
@@ -184,16 +182,3 @@ def test_without_a_text_the_files_that_could_be_joined_are_proposed(tmp_path):
     for call in (lambda: load_text(find_text(tmp_path), "utf-8"), lambda: find_text(tmp_path, "*.tex")):
         with pytest.raises(UserError, match=r"or train on the files there, in name order, with -files '\*\.txt'"):
             call()
-
-
-def test_train_learns_joined_files_and_resumes(tmp_path):
-    (tmp_path / "data/sub").mkdir(parents=True)
-    (tmp_path / "data/a.txt").write_bytes(numbers(70))
-    (tmp_path / "data/sub/b.txt.gz").write_bytes(gzip.compress(numbers(70)))
-    done = finish(tmp_path, *SMALL, "-data_dir=data", "-files=**/*.txt*", r"-separator=\t\n", "-max_epochs=1")
-    assert (done.status, done.err.count("\n")) == (0, 1) and "the text is short" in done.err
-    resumed = finish(tmp_path, "-resume", "cv", "-max_epochs=2")
-    assert resumed.status == 0, resumed.err
-    assert min(log([resumed.out])) == max(log([done.out])) + 1
-    another = finish(tmp_path, "-resume", "cv", "-max_epochs=3", "-separator=")
-    refused_to_train(another.done, "is not the text that the run was trained on")
