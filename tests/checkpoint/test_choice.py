@@ -11,6 +11,7 @@ from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN
 from util.checkpoint.choice import all_checkpoints, best_checkpoint, newest_checkpoint
 from util.checkpoint.store import save_checkpoint
+from util.errors import UserError
 
 
 @pytest.fixture
@@ -61,6 +62,11 @@ def test_all_of_a_folder_are_those_in_its_folders_too(write, tmp_path):
         write(name, 3)
     found = [str(path.relative_to(tmp_path)) for path, _ in all_checkpoints(tmp_path)]
     assert found == ["y.pt", "a/x.pt", "b/resume_s_iteration3.pt"]
+    (tmp_path / "y.pt").unlink()
+    with pytest.raises(
+        UserError, match=f"no checkpoint in {tmp_path} itself; name one of its folders, such as {tmp_path}/a$"
+    ):
+        best_checkpoint(tmp_path)
 
 
 def test_hidden_files_are_nobody_s_checkpoints(write, tmp_path, capsys):

@@ -55,14 +55,14 @@ def best_checkpoint(path: Path, say: Callable[[str], object] = tell) -> tuple[Pa
             if validated and (later := [one for one in newer if promises_more(one, checkpoint)]):
                 say(f"there is a newer one without a validation loss: {later[0]}")
             return file, checkpoint
-    raise UserError(MISSING.format(path))
+    raise missing(path)
 
 
 def best_by_content(folder: Path, files: list[Path], say: Callable[[str], object]) -> tuple[Path, Checkpoint]:
     """Returns the best of files whose names tell no loss, as torch-rnn's do, and says by which rule."""
     found = [(file, checkpoint) for file in files if (checkpoint := load_if_sound(file))]
     if not found:
-        raise UserError(MISSING.format(folder))
+        raise missing(folder)
     validated = [(c.validations[max(c.validations)], file) for file, c in found if c.validations]
     validated = [(loss, file) for loss, file in validated if math.isfinite(loss)]
     if validated:
@@ -90,6 +90,13 @@ def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
                 yield file, checkpoint
     if not found:
         raise UserError(MISSING.format(path))
+
+
+def missing(folder: Path) -> UserError:
+    """Returns what to raise where a folder itself has no checkpoint."""
+    if inside := sorted({file.parent for file in folder.glob("[!.]*/[!.]*") if file.suffix in SUFFIXES}):
+        return UserError(f"there is no checkpoint in {folder} itself; name one of its folders, such as {inside[0]}")
+    return UserError(MISSING.format(folder))
 
 
 def files_in(folder: Path) -> list[Path]:

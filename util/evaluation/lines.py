@@ -85,10 +85,10 @@ def side_by_side(writer: Writer, passages: Sequence[np.ndarray]) -> np.ndarray:
     for column, passage in zip(window.T, passages):
         column[: len(passage)] = passage
     (step, log_probs), every = writer.read([], len(passages)), np.arange(len(passages))
-    totals = np.zeros(len(passages))
+    found = np.zeros(window.shape)
     for t, indices in enumerate(window):
         if t or writer.document_end:  # else nothing predicts the first character
-            totals -= np.where(indices < 0, 0, log_probs[every, indices])
+            found[t] = log_probs[every, indices]
         if t + 1 < len(window):
             log_probs = step(indices)
-    return totals
+    return -np.where(window < 0, 0, found).sum(axis=0)
