@@ -27,9 +27,6 @@ def test_the_examples(checkpoint, capsys, tmp_path, monkeypatch):
     for theirs, ours in words.items():
         page = page.replace(f'"{theirs}"', f'"{ours}"')
     page = page.replace("ROMEO:", "one")
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
     samples, predicts, ranks, searches, exports, converts, serves = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     known: dict[str, Any] = {}
 
@@ -61,7 +58,14 @@ def test_the_examples(checkpoint, capsys, tmp_path, monkeypatch):
         np.testing.assert_allclose(
             known["decoder"](hidden[-1]).softmax(0).sort(descending=True)[0], expected, rtol=1e-4
         )
+    answers(serves, known, model)
 
+
+def answers(serves: str, known: dict[str, Any], model: char_rnn.Model) -> None:
+    """Starts the server, and asks it."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
     threading.Thread(target=exec, args=(serves.replace("8000", str(port)), known), daemon=True).start()
     address = f"http://localhost:{port}/?primetext=one&length=20&seed=-7"
     fetched(address)

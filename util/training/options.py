@@ -10,13 +10,24 @@ from util.cli.flags import FRACTION, PATH, POSITIVE, SEED, STRING, SWITCH, Flags
 from util.torch7_random import DEFAULT_SEED
 
 
+RUN, COURSE, PACE, TEXT, MACHINE, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.MACHINE, Role.CALL
+DROPPED = real(lambda x: 0 <= x < 1, "a number from 0 to below 1")
+EPOCHS = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38", number)
+FROM_0 = real(lambda x: x >= 0, "a number from 0", number)
+
+
 def flags() -> Flags:
     """Returns the flags, with what each means for a run."""
     flags = Flags("Trains a character-level language model.", "python train.py -data_dir data/mytext -rnn_size 256")
-    RUN, COURSE, PACE, TEXT, MACHINE, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.MACHINE, Role.CALL
-    DROPPED = real(lambda x: 0 <= x < 1, "a number from 0 to below 1")
-    EPOCHS = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38", number)
-    FROM_0 = real(lambda x: x >= 0, "a number from 0", number)
+    add_text_and_model(flags)
+    add_optimization(flags)
+    add_output(flags)
+    add = flags.add_machine()
+    add("threads", whole(0, 1024), 0, "most threads to use on a CPU; 0 = as many as there are cores", role=MACHINE)
+    return flags
+
+
+def add_text_and_model(flags: Flags) -> None:
     add = flags.group("data")
     add("data_dir", PATH, Path("data/tinyshakespeare"), "folder that holds input.txt or input.txt.gz", role=TEXT)
     add("files", STRING, "", "pattern in quotes, such as '*.txt': train on all such files, in name order", role=TEXT)
@@ -38,6 +49,9 @@ def flags() -> Flags:
     add("init_from", STRING, "", "checkpoint to take the initial parameters from", role=RUN)
     add("new_chars", choice("error", "add"), "error", "what to do with characters that are new to its model", role=RUN)
     add("resume", STRING, "", "continue the run of this checkpoint, or of the newest one in this folder", role=CALL)
+
+
+def add_optimization(flags: Flags) -> None:
     add = flags.group("optimization")
     add("learning_rate", POSITIVE, 2e-3, "learning rate", role=COURSE)
     add("learning_rate_decay", POSITIVE, 0.97, "multiply the learning rate by this after each epoch", role=COURSE)
@@ -51,6 +65,9 @@ def flags() -> Flags:
     add("max_loss_ratio", FROM_0, 3.0, "stop if the loss exceeds this many times the first one; 0 = never", role=PACE)
     add("early_stop", whole(0), 0, "stop after this many validations without a lower loss; 0 = never", role=PACE)
     add("seed", SEED, DEFAULT_SEED, "seed for the random numbers", role=RUN)
+
+
+def add_output(flags: Flags) -> None:
     add = flags.group("output")
     add("print_every", whole(1), 1, "iterations between log lines", role=PACE)
     add("eval_val_every", whole(1), 1000, "iterations between validations, each followed by a checkpoint", role=PACE)
@@ -63,6 +80,3 @@ def flags() -> Flags:
     add("log_csv", STRING, "", "CSV file to write the figures of each log line to; - = standard output", role=CALL)
     add("tensorboard", STRING, "", "folder to write the same figures to, for TensorBoard", role=CALL)
     add("accurate_gpu_timing", SWITCH, 0, "ignored: the clock is always read when the GPU is done", role=MACHINE)
-    add = flags.add_machine()
-    add("threads", whole(0, 1024), 0, "most threads to use on a CPU; 0 = as many as there are cores", role=MACHINE)
-    return flags
