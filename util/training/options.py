@@ -9,7 +9,6 @@ from util.checkpoint.content import OPTIMIZER_STATE
 from util.cli.flags import FRACTION, PATH, POSITIVE, SEED, STRING, SWITCH, Flags, Role, choice, number, real, whole
 from util.torch7_random import DEFAULT_SEED
 
-
 RUN, COURSE, PACE, TEXT, MACHINE, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.MACHINE, Role.CALL
 DROPPED = real(lambda x: 0 <= x < 1, "a number from 0 to below 1")
 EPOCHS = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38", number)
