@@ -103,6 +103,15 @@ def test_what_is_not_a_finding():
     assert finding.cell == 4 and not finding.found and abs(finding.strength) < 0.1
 
 
+def test_a_cell_of_the_fact_s_rhythm_is_no_finding():
+    """One of many such cells is in step with the fact, but so is another one with the fact moved along the text."""
+    passages = [passage[start : start + 100] for passage in prose(6) for start in range(0, 800, 100)]
+    cells = (np.arange(9600)[:, None] + np.arange(0, 100, 5)) % 100
+    findings = {finding.name: finding for finding in find_cells(passages, cells.astype(float))}
+    finding = findings["characters since the paragraph began"]
+    assert finding.strength > 0.95 and finding.chance > 0.9 and finding.pair < 0.5 and not finding.found
+
+
 def test_rare_facts_are_left_out_and_one_passage_says_nothing():
     passages = prose(8)
     passages[0] = "(9" + passages[0][2:]  # once is not often enough
@@ -154,6 +163,7 @@ def test_what_is_true_nearly_always_is_as_rare_as_what_never_is():
         ("a capital", "aBÉ", [0, 1, 1]),
         ("a digit", "a1", [0, 1]),
         ("after punctuation", "a, b", [0, 1, 0, 0]),
+        ("after punctuation", ".,;:!?。，；：！？、-", [1] * 13 + [0]),  # noqa: RUF001
     ],
 )
 def test_facts(name, text, expected):

@@ -187,6 +187,20 @@ def test_blocks_of_the_text(js):
     assert js(blocks, text) == [["unknown", "unread"], [2001, ""], [1001, ""], [600, ""], [300, ""], [3, afresh]]
 
 
+def test_a_character_is_shown_once_its_bytes_are_there(js):
+    found = js("""(() => {
+        const reading = { characters: ["\\xc3"], starts: new Set([3]), indices: [], length: 0, model: { V: 256 } };
+        const view = new TextView(document.getElementById("text"), new Alphabet([], true));
+        const shown = () => view.spans.map((span) => span.textContent || span.dataset.mark);
+        view.start(reading);
+        const before = shown();
+        reading.characters.push("\\xa9", "\\xc3", "\\xa9"); // the last one begins another passage
+        view.grow();
+        return [before, shown()];
+    })()""")
+    assert found == [["C3"], ["é", "·", "C3", "A9"]]
+
+
 def test_the_text_scrolls_with_what_is_written_and_with_the_cursor(js):
     found = js("""(() => {
         const pane = document.getElementById("text"), lines = "a\\n".repeat(100), reading = { characters: [...lines],
