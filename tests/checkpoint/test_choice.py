@@ -10,7 +10,7 @@ import pytest
 from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN
 from util.checkpoint.choice import all_checkpoints, best_checkpoint, newest_checkpoint
-from util.checkpoint.store import save_checkpoint
+from util.checkpoint.store import load_checkpoint, save_checkpoint
 from util.errors import UserError
 
 
@@ -40,6 +40,31 @@ def test_the_best_of_the_original_s_files_is_that_with_the_lowest_loss(tmp_path)
         shutil.copy(GOLDEN / f"{source}.t7", tmp_path / f"lm_lstm_epoch{name}.t7")
         age(tmp_path, f"lm_lstm_epoch{name}.t7", time)
     assert best(tmp_path)[0] == "lm_lstm_epoch1.00_2.5000.t7"
+
+
+def test_the_best_of_torch_rnn_s_files_is_known_by_what_they_hold(tmp_path):
+    """Their names tell no loss; the newest file need not be the best."""
+    losses = {}
+    for name in ("lstm_2x32.t7", "rnn_2x32.t7", "lstm_1x32_bytes.t7"):
+        shutil.copy(GOLDEN / "torch_rnn" / name, tmp_path)
+        validations = load_checkpoint(tmp_path / name).validations
+        losses[validations[max(validations)]] = name
+    for time, loss in enumerate(sorted(losses)):
+        age(tmp_path, losses[loss], time)
+    name, said = best(tmp_path)
+    assert name == losses[min(losses)] and "whose last validation loss is the lowest" in said
+
+
+def test_damaged_files_and_names_that_do_not_tell(write, tmp_path, capsys):
+    """The names tell the losses; without one in any that is whole, the newest is taken."""
+    write("lm_s_epoch0.20_2.0000.pt", 2, {2: 2.0})
+    write("b.pt", 3)
+    (tmp_path / "lm_s_epoch9.00_0.1000.pt").write_bytes(b"PK\3\4 and no more")
+    name, said = best(tmp_path)
+    assert said == f"using {tmp_path / name}, the checkpoint with the lowest validation loss" and "2.0000" in name
+    assert f"warning: {tmp_path}/lm_s_epoch9.00_0.1000.pt is not" in capsys.readouterr().err
+    (tmp_path / name).rename(tmp_path / "a.pt")
+    assert best(tmp_path) == ("b.pt", f"using {tmp_path / 'b.pt'}")
 
 
 def test_a_newer_checkpoint_without_a_validation_loss_is_told(write, tmp_path):

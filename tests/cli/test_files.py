@@ -130,3 +130,14 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
         assert lock(file)
         remove_abandoned(tmp_path, "a[1]_")
     assert {*tmp_path.iterdir()} == {*left[1:]}
+
+
+def test_what_a_command_reads_is_not_replaced_by_any_of_its_names(tmp_path):
+    text, link, hard = (tmp_path / name for name in ("text", "link", "hard"))
+    text.write_text("roses")
+    link.symlink_to("text")
+    hard.hardlink_to(text)
+    for name in (text, tmp_path / ".." / tmp_path.name / "text", link, hard):
+        with pytest.raises(UserError, match="this command reads it; choose another file for -output"):
+            check_output(name, "-output", [tmp_path / "gone", text])
+    check_output(tmp_path / "new", "-output", [text])

@@ -5,10 +5,9 @@ import shutil
 
 import pytest
 
-from tests.helpers.folders import folder_in, names
-from tests.helpers.inputs import GOLDEN, SMALL
-from tests.helpers.refusals import refused, refused_to_train, told
-from tests.helpers.runs import finish
+from tests.helpers.folders import names
+from tests.helpers.inputs import SMALL
+from tests.helpers.refusals import refused, told
 from tests.helpers.scripts import run
 from util.checkpoint.store import load_checkpoint
 
@@ -51,30 +50,6 @@ def load_names(folder):
     return {path.name for path in (folder / "cv").glob("*.pt")}
 
 
-def test_names_that_do_not_tell_damaged_files_and_others(here):
-    """The names tell the losses; without one in any, the newest is taken."""
-    name, (other,) = best(here), load_names(here) - {best(here)}
-    (here / "cv" / "lm_s_epoch9.00_0.1000.pt").write_bytes(b"PK\3\4 and no more")
-    (here / "cv" / "notes.txt").write_text("mine")
-    (here / "cv" / other).rename(here / "cv" / "b.pt")
-    done = run("sample.py", "cv", "-length=5", cwd=here)
-    assert "warning: cv/lm_s_epoch9.00_0.1000.pt is not" in done.stderr and f"using cv/{name}, the" in done.stderr
-    (here / "cv" / name).rename(here / "cv" / "a.pt")
-    assert "using cv/b.pt\n" in run("sample.py", "cv", "-length=5", cwd=here).stderr
-    old = folder_in(here, "old")
-    shutil.copy(GOLDEN / "lstm.t7", old / "lm_lstm_epoch1.00_2.5000.t7")
-    assert "using old/lm_lstm_epoch1.00_2.5000.t7" in run("sample.py", "old", "-length=5", cwd=here).stderr
-    refused_to_train(finish(here, "-resume=old").done, "there is no run to resume in old", "-init_from")
-    empty = folder_in(here, "empty")
-    for script in ("sample.py", "inspect_checkpoint.py"):
-        refused(run(script, empty, cwd=here), f"there is no checkpoint in {empty}; train.py makes one")
-
-
-def test_before_its_first_validation_a_run_is_sampled_from_what_it_saved(stopped, tmp_path):
-    done = run("sample.py", stopped.parent, "-length=5", cwd=tmp_path)
-    assert (done.returncode, f"using {stopped}\n" in done.stderr) == (0, True)
-
-
 def test_inspect_lists_all_of_a_folder_and_plots_a_run_once(here):
     done = run("inspect_checkpoint.py", "cv", cwd=here)
     rows = [line.split("\t") for line in done.stdout.splitlines()]
@@ -96,17 +71,3 @@ def test_wrong_names(here):
     several = run("sample.py", *(f"cv/{name}" for name in load_names(here)), cwd=here)
     refused(several, "one CHECKPOINT is enough", "a folder such as cv", status=2)
     assert load_checkpoint(here / "cv" / name)  # nothing was changed
-
-
-def test_a_folder_of_torch_rnn_means_the_best_by_what_its_files_hold(tmp_path):
-    """Their names tell no loss; the newest file need not be the best."""
-    for name in ("lstm_2x32.t7", "rnn_2x32.t7", "lstm_1x32_bytes.t7"):
-        shutil.copy(GOLDEN / "torch_rnn" / name, tmp_path / name)
-    losses = {}
-    for path in tmp_path.iterdir():
-        checkpoint = load_checkpoint(path)
-        losses[checkpoint.validations[max(checkpoint.validations)]] = path
-    for loss in sorted(losses):
-        losses[loss].touch()
-    done = run("sample.py", tmp_path, "-length=0", cwd=tmp_path)
-    assert f"using {losses[min(losses)]}, whose last validation loss is the lowest" in done.stderr, done.stderr
