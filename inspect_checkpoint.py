@@ -58,7 +58,10 @@ def main() -> None:
         raise UserError("-losses and -plot cannot be combined; leave one out")
     if options.losses or options.plot:
         runs = last_of_runs(one for path in paths for one in all_checkpoints(path))
-        write_losses(runs, options.losses) if options.losses else draw(runs, options.plot)
+        if options.losses:
+            write_losses(runs, options.losses)
+        else:
+            draw(runs, options.plot)
         return
     for number, path in enumerate(paths):
         if len(paths) > 1:
