@@ -47,6 +47,10 @@ def test_the_scales_of_colors(js):
     assert likely[-2:] == ["< 0.1%", "< 0.1% likely"]
     mixed = js("[0, 0.1, 0.5, 1].map((share) => between(['a', 'b', 'c'], share))")
     parts = [("b", 0, "a"), ("b", 20, "a"), ("c", 0, "b"), ("c", 100, "b")]
+    rules = js("Object.fromEntries(colorRules().map((rule) => [rule.split(' ')[0], rule.match(/var.*(?=[)])/)[0]]))")
+    ends = {"s0": "surprise-1) 0%, var(--paper", "s40": "surprise-5) 100%, var(--surprise-4"}
+    ends |= {"d0": "low-1) 0%, var(--low-2", "d40": "high-1) 0%, var(--paper", "d80": "high-2) 100%, var(--high-1"}
+    assert {name: rules[f".{name}"] for name in ends} == {name: f"var(--{mix})" for name, mix in ends.items()}
     assert mixed == [f"color-mix(in oklab, var(--{after}) {part}%, var(--{one}))" for after, part, one in parts]
 
 

@@ -74,6 +74,10 @@ def test_what_colors_the_text_is_chosen_by_clicks_and_arrow_keys(page):
     assert [chosen(f"Arrow{way}") for way in ("Down", "Left", "Up")] == [f"layer 2, cell {k}" for k in (23, 22, 23)]
     selected = page.eval_on_selector_all("[data-cell][aria-selected=true]", "all => all.map((one) => one.dataset.cell)")
     assert set(selected) == {"46"} and len(selected) >= 2  # its square and its dot, perhaps its fact
+    page.select_option("#gate", "0")
+    last = page.locator("#plot circle").last  # over the others
+    assert (last.get_attribute("data-cell"), last.get_attribute("aria-selected")) == ("46", "true")
+    page.select_option("#gate", "1")
     page.click("#by-cell")
     assert chosen() == "layer 2, cell 23"  # already
     settled(page)
