@@ -73,7 +73,7 @@ def behind_checksums(count: int, dice: random.Random, content: bytes, scratch: P
 
 def load(path: Path) -> Checkpoint | None:
     """The checkpoint, if it is not refused. Asserts that a refusal is a sentence, and that either takes no time."""
-    clock = time.perf_counter()
+    clock = time.process_time()  # whatever else the machine is doing
     try:
         with warnings.catch_warnings(action="error"):
             warnings.simplefilter("ignore", DeprecationWarning)  # as Python does by itself
@@ -82,7 +82,7 @@ def load(path: Path) -> Checkpoint | None:
         assert str(path) in str(error) and len(str(error)) < 400 and str(error).isprintable(), error
         return None
     finally:
-        assert time.perf_counter() - clock < MAX_SECONDS
+        assert time.process_time() - clock < MAX_SECONDS
 
 
 def damaged(content: bytes, position: int, kind: str, dice: random.Random) -> bytes:
