@@ -62,8 +62,10 @@ def test_what_a_run_cannot_go_on_with(optim, whole):
             with_training(state=np.full_like(state, value))
 
 
-def test_whole_numbers_are_no_larger_than_a_flag_s(whole):
-    for value, fits in ((2**63 - 1, True), (2**63, False), (-(2**64), False)):
+def test_numbers_and_names_are_what_a_flag_could_be(whole):
+    numbers = (2**63 - 1, True), (2**63, False), (-(2**64), False)
+    names = ("a\udc80\udcff", True), ("a\ud800", False), ("a\udc7f", False), ("a\udd00", False)
+    for value, fits in (*numbers, *names):
         changed = dataclasses.replace(whole, options=whole.options | {"foreign": value})
         if fits:
             assert checked(changed)
