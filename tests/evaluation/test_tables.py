@@ -3,6 +3,7 @@
 import csv
 import shutil
 
+from tests.helpers.checkpoints import rewrite
 from tests.helpers.evaluations import measured, rows_of, score
 from tests.helpers.inputs import GOLDEN
 from tests.helpers.refusals import refused
@@ -45,6 +46,17 @@ def test_a_folder_of_folders_gives_the_checkpoints_in_all_of_them(trained, tmp_p
         *sorted(f"{model}/{path.name}" for model in ("gru", "rnn") for path in (tmp_path / model).iterdir()),
     ]
     assert [row["file"] for row in rows_of(done)] == expected
+
+
+def test_what_a_stranger_wrote_makes_no_column_and_steers_no_terminal(trained, tmp_path):
+    """Neither an option of a checkpoint nor its name does, here and in the table of inspect_checkpoint.py."""
+    options = load_checkpoint(trained["rnn"]).options | {"seed": "1\t\x1b[2J"}
+    rewrite(trained["rnn"], tmp_path / "a\x1b[2J.pt", options=options, training=None)
+    (tmp_path / "x.txt").write_bytes(b"one two three")
+    (row,) = rows_of(score(".", "-file=x.txt", "-table=1", cwd=tmp_path))
+    assert (row["file"], row["seed"]) == (r"a\x1b[2J.pt", r"1\t\x1b[2J")
+    (row,) = rows_of(run("inspect_checkpoint.py", ".", cwd=tmp_path))
+    assert row["file"] == r"a\x1b[2J.pt" and row["size"] == "8"
 
 
 def test_a_table_goes_on_after_a_checkpoint_that_does_not_fit(folder):
