@@ -22,12 +22,14 @@ class Cell:
 
     xp is torch, or stepper.py's Numpy; both have sigmoid, tanh, and split(x, H, -1), which returns the blocks (..., H)
     that lie side by side in x. a (..., G·H) is what the input x adds to the gates, W_i2h x + b_i2h + b_h2h; i2h is from
-    input to hidden, h2h from hidden to hidden. p has the layer's parameters as attributes; weights are (inputs,
-    outputs), so W_h2h h is h @ p.h2h_weight.
+    input to hidden, h2h from hidden to hidden. Weights are (inputs, outputs), so W_h2h h is h @ W with W (H, G·H), which
+    is all that p.h2h holds, unless the cell has `parts`. What `more` adds are attributes of p as well.
     """
 
     gates: tuple[str, ...]  # in the order of their blocks in a and in the weights (inputs, G·H)
     states: tuple[str, ...]  # what one step leaves to the next, (..., H) each; the output h is last
+    parts: tuple[int, ...] = ()
+    """For so many gates each are the blocks of W_h2h that a step multiplies by; by default one block is for all."""
     start_open: tuple[str, ...] = ()  # gates whose i2h biases start at 1
     linear_maps: tuple[tuple[str, str | None], ...] = (("i2h", None), ("h2h", None))
     """The original's linear maps, in the order of its parameters: to one gate, or with None to all."""
@@ -40,6 +42,11 @@ class Cell:
     def more(H: int) -> Shapes:
         """Returns the shapes of the parameters that the cell has beyond the four of every layer."""
         return {}
+
+    @classmethod
+    def widths(cls, H: int) -> list[int]:
+        """Returns how many columns of W_h2h each of its parts has."""
+        return [gates * H for gates in cls.parts or (len(cls.gates),)]
 
     @classmethod
     def shapes(cls, I: int, H: int) -> Shapes:  # noqa: E741
@@ -61,8 +68,8 @@ class LSTM(Cell):
 
     @staticmethod
     def step(xp, a, p, c, h):
-        H = h.shape[-1]
-        a = a + h @ p.h2h_weight
+        H, (W,) = h.shape[-1], p.h2h
+        a = a + h @ W
         i, f, o = xp.split(xp.sigmoid(a[..., : 3 * H]), H, -1)
         g = xp.tanh(a[..., 3 * H :])
         c = f * c + i * g
@@ -77,14 +84,14 @@ class GRU(Cell):
     n, the candidate, is what replaces it.
     """
 
-    gates, states = ("z", "r", "n"), ("h",)
+    gates, states, parts = ("z", "r", "n"), ("h",), (2, 1)
     linear_maps = (("i2h", "z"), ("h2h", "z"), ("i2h", "n"), ("i2h", "r"), ("h2h", "r"), ("h2h", "n"))
 
     @staticmethod
     def step(xp, a, p, h):
-        H, W = h.shape[-1], p.h2h_weight
-        z, r = xp.split(xp.sigmoid(a[..., : 2 * H] + h @ W[:, : 2 * H]), H, -1)
-        n = xp.tanh(a[..., 2 * H :] + (r * h) @ W[:, 2 * H :])
+        H, (W_zr, W_n) = h.shape[-1], p.h2h
+        z, r = xp.split(xp.sigmoid(a[..., : 2 * H] + h @ W_zr), H, -1)
+        n = xp.tanh(a[..., 2 * H :] + (r * h) @ W_n)
         return (h + z * (n - h),)
 
 
@@ -95,7 +102,8 @@ class RNN(Cell):
 
     @staticmethod
     def step(xp, a, p, h):
-        return (xp.tanh(a + h @ p.h2h_weight),)
+        (W,) = p.h2h
+        return (xp.tanh(a + h @ W),)
 
 
 CELLS: dict[str, type[Cell]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}

@@ -10,6 +10,7 @@ Weights are (inputs, outputs), the transpose of Torch's: a row is what one input
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
@@ -43,8 +44,9 @@ class Layer(nn.Module):
         from_x = x @ self.i2h_weight if x.is_floating_point() else embedding(x, self.i2h_weight)
         # A copy of the state, since the caller may overwrite its own before the way back.
         states, outputs = state.detach().clone().unbind(), []
+        p = SimpleNamespace(h2h=self.h2h_weight.split(self.cell.widths(self.rnn_size), 1), **self._parameters)
         for a in from_x + (self.i2h_bias + self.h2h_bias):
-            states = self.cell.step(torch, a, self, *states)
+            states = self.cell.step(torch, a, p, *states)
             outputs.append(states[-1])
         return torch.stack(outputs), torch.stack(states).detach()
 

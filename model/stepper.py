@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from model.cells import CELLS
+from model.cells import CELLS, Cell
 
 Parameters = dict[str, np.ndarray]
 States = tuple[np.ndarray, ...]
@@ -28,7 +28,7 @@ class Stepper:
 
     def __init__(self, parameters: Parameters, num_layers: int, model: str, texts: int = 1) -> None:
         self.cell, self.xp = CELLS[model], Numpy(parameters["decoder.bias"].dtype)
-        self.layers = [layer_of(parameters, layer) for layer in range(num_layers)]
+        self.layers = [layer_of(parameters, layer, self.cell) for layer in range(num_layers)]
         self.rows = self.layers[0].i2h_weight + self.layers[0].bias  # what each character adds to the first layer
         self.decoder_weight = np.ascontiguousarray(parameters["decoder.weight"].T)
         self.decoder_bias = parameters["decoder.bias"]
@@ -47,12 +47,15 @@ class Stepper:
         """Returns the log-probabilities (N, V) after a character of each text, (N,)."""
         below = self.rows[indices if len(indices) > 1 else indices[0]]
         for k, layer in enumerate(self.layers):
-            a = below @ layer.i2h_weight + layer.bias if k else below
-            self.states[k] = self.cell.step(self.xp, a, layer, *self.states[k])
+            if k:
+                below = below @ layer.i2h_weight
+                below += layer.bias
+            self.states[k] = self.cell.step(self.xp, below, layer, *self.states[k])
             below = self.states[k][-1]
-        log_probs = below @ self.decoder_weight + self.decoder_bias
-        log_probs -= log_probs.max(axis=-1, keepdims=True)
-        log_probs -= np.log(np.exp(log_probs).sum(axis=-1, keepdims=True))
+        log_probs = below @ self.decoder_weight
+        log_probs += self.decoder_bias
+        log_probs -= np.maximum.reduce(log_probs, axis=-1, keepdims=True)
+        log_probs -= np.log(np.add.reduce(np.exp(log_probs), axis=-1, keepdims=True))
         return log_probs.reshape(len(indices), -1)
 
 
@@ -78,10 +81,13 @@ class Numpy:
         return y
 
 
-def layer_of(parameters: Parameters, layer: int) -> SimpleNamespace:
-    """Returns a layer's parameters as attributes, and `bias`, which is both in one."""
+def layer_of(parameters: Parameters, layer: int, cell: type[Cell]) -> SimpleNamespace:
+    """Returns a layer's parameters as a cell's step takes them, and `bias`, which is both in one."""
     prefix = f"layers.{layer}."
     own = {n.removeprefix(prefix): array for n, array in parameters.items() if n.startswith(prefix)}
+    weight = own.pop("h2h_weight")
+    ends = np.cumsum(cell.widths(len(weight)))
     p = SimpleNamespace(**{name: array.copy() for name, array in own.items()})  # a file's bytes may not be aligned
+    p.h2h = [part.copy() for part in np.split(weight, ends[:-1], axis=1)]  # a product with a part of a matrix is slower
     p.bias = p.i2h_bias + p.h2h_bias
     return p

@@ -19,10 +19,6 @@ class GRUStep(Step):
         self.zr, self.d_zr = self.gates[..., : 2 * H], self.d_gates[..., : 2 * H]
         self.rh, self.d_rh, self.dh_dh = self.room(), self.room(), self.room()
 
-    @staticmethod
-    def parts(weight: Tensor, axis: int) -> Sequence[Tensor]:
-        return weight.tensor_split([2 * weight.shape[axis] // 3], axis)  # W_hz and W_hr; W_hn
-
     def forward(self, weights: Sequence[Tensor]) -> None:
         w_zr, w_n = weights
         self.zr.addmm_(self.h_prev, w_zr).sigmoid_()  # z, r = sigmoid(W x + b + W_h h)
@@ -48,6 +44,6 @@ class GRUStep(Step):
         self.dh_prev.addmm_(self.d_zr, w_zr_t)  # + W_hz^T da_z + W_hr^T da_r
 
     def h2h_gradient(self, out: Tensor) -> None:
-        d_weight_zr, d_weight_n = self.parts(out, axis=1)
+        d_weight_zr, d_weight_n = out.split(self.widths, 1)
         torch.mm(self.h_prev.flatten(0, 1).t(), self.d_zr.flatten(0, 1), out=d_weight_zr)
         torch.mm(self.rh.flatten(0, 1).t(), self.d_n.flatten(0, 1), out=d_weight_n)

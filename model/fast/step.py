@@ -30,7 +30,7 @@ class Step:
 
     def __init__(self, cell: type[Cell], S: int, B: int, H: int, new: Callable[..., Tensor]) -> None:
         """Makes room for all steps; `new` returns a tensor of a size."""
-        self.H, GH = H, len(cell.gates) * H
+        self.H, self.widths, GH = H, cell.widths(H), len(cell.gates) * H
         self.room = partial(new, S, B, H)
         # What the input adds to the gates' pre-activations, (B, G·H); a step forward turns it into the gates.
         self.gates = new(S, B, GH)
@@ -46,11 +46,6 @@ class Step:
         step = copy(self)
         vars(step).update({name: values[t] for name, values in vars(self).items() if isinstance(values, Tensor)})
         return step
-
-    @staticmethod
-    def parts(weight: Tensor, axis: int) -> Sequence[Tensor]:
-        """Returns W_h2h or its transpose, whose `axis` is G·H long, in the parts that a step multiplies by."""
-        return [weight]
 
     def forward(self, weights: Sequence[Tensor]) -> None:
         """Computes the states after the step. weights are the parts of W_h2h (H, G·H)."""

@@ -74,9 +74,7 @@ class Buffers:
         self.all_steps = steps(layer.cell, S, B, H, weight.new_empty)
         self.steps = [self.all_steps.at(t) for t in range(S)]
         self.step_work = B * H * GH if weight.is_cpu else sys.maxsize
-        self.h2h_weight_t = weight.new_empty(
-            GH, H
-        )  # a copy, since a product with a transposed view takes twice as long
+        self.h2h_weight_t = weight.new_empty(GH, H)  # a copy: a product with a transposed view takes twice as long
         self.bias, self.d_bias = weight.new_empty(GH), weight.new_empty(GH)
         self.d_i2h_weight, self.d_h2h_weight = torch.empty_like(layer.i2h_weight), torch.empty_like(weight)
         self.dx = weight.new_empty(x.shape) if x.is_floating_point() else None
@@ -91,8 +89,8 @@ class Buffers:
     def parts(self, weight: Tensor, transposed: bool) -> Sequence[Tensor]:
         """Returns W_h2h or its transpose in the parts that a step multiplies by."""
         if transposed:
-            return self.all_steps.parts(self.h2h_weight_t.copy_(weight.t()), axis=0)
-        return self.all_steps.parts(weight, axis=1)
+            return self.h2h_weight_t.copy_(weight.t()).split(self.all_steps.widths, 0)
+        return weight.split(self.all_steps.widths, 1)
 
 
 class Unroll(torch.autograd.Function):

@@ -24,7 +24,8 @@ class Peephole(Cell):
 
     @staticmethod
     def step(xp, a, p, c, h):
-        a_i, a_f, a_o, a_g = xp.split(a + h @ p.h2h_weight, h.shape[-1], -1)
+        (W,) = p.h2h
+        a_i, a_f, a_o, a_g = xp.split(a + h @ W, h.shape[-1], -1)
         i, f = xp.sigmoid(a_i + p.peephole_i * c), xp.sigmoid(a_f + p.peephole_f * c)
         c = f * c + i * xp.tanh(a_g)
         return c, xp.sigmoid(a_o + p.peephole_o * c) * xp.tanh(c)
