@@ -22,8 +22,8 @@ class Cell:
 
     xp is torch, or stepper.py's Numpy; both have sigmoid, tanh, and split(x, H, -1), which returns the blocks (..., H)
     that lie side by side in x. a (..., G·H) is what the input x adds to the gates, W_i2h x + b_i2h + b_h2h; i2h is from
-    input to hidden, h2h from hidden to hidden. Weights are (inputs, outputs), so W_h2h h is h @ W with W (H, G·H), which
-    is all that p.h2h holds, unless the cell has `parts`. What `more` adds are attributes of p as well.
+    input to hidden, h2h from hidden to hidden. Weights are (inputs, outputs), so W_h2h h is h @ W. p.h2h holds that W
+    (H, G·H) alone or, if the cell has `parts`, in these. What `more` adds are attributes of p as well.
     """
 
     gates: tuple[str, ...]  # in the order of their blocks in a and in the weights (inputs, G·H)
