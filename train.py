@@ -71,10 +71,10 @@ def main() -> int:
         iterations = max(1, math.floor(options.max_epochs * batches.split_sizes[TRAIN]))
         tell_sizes(len(text.indices), trainer, iterations)
         with trainer.stop as stop, closing(RunLog(trainer, iterations, tables)) as run_log:
-            start.take_over(folder)  # only now, since a log that another run writes to refuses this one
+            start.take_over(folder)  # after the log, which refuses a run whose table another run is writing
             with telling_what_is_left(folder):
                 learn(trainer, iterations, save, show, run_log)
-                if trainer.stopping and folder.tried < trainer.iteration:
+                if trainer.stopping and folder.tried < trainer.iteration:  # what failed is not tried again
                     save()
             report_end(trainer, folder, iterations)
     return stop.exit_status
@@ -86,13 +86,13 @@ def learn(
     """Runs the loop: an iteration, then whatever is due after it. Raises WrongLoss if the loss goes wrong."""
     options = trainer.options
 
-    def due(every: int) -> bool:
-        return every > 0 and trainer.iteration % every == 0
+    def due(*periods: int) -> bool:
+        return any(every > 0 and trainer.iteration % every == 0 for every in periods)
 
     def validation_is_due() -> bool:
         return due(options.eval_val_every) or trainer.iteration == iterations
 
-    if trainer.lacks_validation and validation_is_due():  # which was cut short when the run stopped
+    if trainer.lacks_validation and validation_is_due():  # it was cut short by the stop, or a flag is new
         trainer.validate()
         save()
         show()
@@ -110,12 +110,12 @@ def learn(
             raise
         if validation_is_due():
             trainer.validate()
-        is_saved, is_printed = trainer.validated or due(options.save_every), due(options.print_every)
-        if is_saved:
+        if trainer.validated or due(options.save_every):
             save()
         if trainer.validated or trainer.iteration in FIRST_PREVIEWS:
             show()
-        run_log.add(record, to_print=is_printed, to_tables=is_printed or is_saved or validation_is_due())
+        is_milestone = validation_is_due() or due(options.print_every, options.save_every)
+        run_log.add(record, to_print=due(options.print_every), to_tables=is_milestone)
 
 
 if __name__ == "__main__":

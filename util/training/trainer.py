@@ -44,7 +44,7 @@ class Trainer:
     ) -> None:
         self.model, self.batches, self.random, self.processes = model, batches, random, processes
         self.options = options
-        self.stop = StopSignals(silent=processes.rank > 0)  # whether this process has been asked to stop
+        self.stop = StopSignals(silent=processes.rank > 0)
         self.flat = FlatParameters(model)
         self.device = self.flat.values.device
         self.optimizer = OPTIMIZERS[options.optim](self.flat.values, self.flat.gradient, options.decay_rate)
@@ -52,13 +52,13 @@ class Trainer:
         self.iteration = 0
         self.train_losses: list[float] = []  # per character, of each iteration before its update
         self.val_losses: dict[int, float] = {}
+        self.streams = processes.share(options.batch_size)
+        # (L, states, streams, H), carried from batch to batch through the whole run, across epochs too.
+        self.state = model.zero_state(self.streams.stop - self.streams.start)
         self._began = 0.0  # when the last iteration began
-        self._all_stop = False
+        self._all_stop = False  # whether all processes know that one was asked to
         compute = self._forward_and_backward
         self._compute = Graphed(compute) if self.device.type == "cuda" else compute
-        # The state is carried from batch to batch through the whole run, across epochs too.
-        self.streams = processes.share(options.batch_size)
-        self.state = model.zero_state(self.streams.stop - self.streams.start)
         self._draws: Draws | None = None
         if options.dropout:
             # The original draws step by step, and in each step layer by layer; each process draws for all streams.
@@ -75,7 +75,7 @@ class Trainer:
 
     @property
     def stopping(self) -> bool:
-        """Whether to stop now; several processes do once all of them know that one was asked to."""
+        """Whether to stop now; several processes stop together, once all know that one was asked to."""
         return self._all_stop or (self.processes.size == 1 and bool(self.stop.received))
 
     @property
@@ -87,7 +87,8 @@ class Trainer:
     def is_out_of_patience(self) -> bool:
         """Whether the last -early_stop validations have all been no better than one before them."""
         losses, patience = list(self.val_losses.values()), self.options.early_stop
-        return bool(losses) and 0 < patience < len(losses) - losses.index(min(losses))
+        before, last = losses[:-patience], losses[-patience:]  # none is before, with a patience of 0
+        return bool(before) and min(last) >= min(before)
 
     @property
     def lacks_validation(self) -> bool:
@@ -104,7 +105,7 @@ class Trainer:
         self.iteration += 1
         self.flat.loss.copy_(self._compute(*map(self._send, inputs)))
         self.flat.stop.fill_(bool(self.stop.received))
-        self.processes.sum(self.flat.summed)
+        self.processes.sum(self.flat.summed)  # the gradient, the loss and the requests to stop at once
         self.flat.gradient.clamp_(-self.options.grad_clip, self.options.grad_clip)
         self.optimizer.step(self.iteration, self.learning_rate)
 
@@ -114,11 +115,12 @@ class Trainer:
         Raises WrongLoss at a loss that is not a number, or more than -max_loss_ratio times the first one.
         """
         norm_ratio = self.flat.gradient.norm() / self.flat.values.norm()
-        numbers = torch.stack([self.flat.loss, self.flat.stop, norm_ratio]).tolist()  # a GPU makes us wait only once
+        # One list, so that a GPU makes us wait only once.
+        sum_of_losses, stops, norm_ratio = torch.stack([self.flat.loss, self.flat.stop, norm_ratio]).tolist()
         seconds = time.perf_counter() - self._began
-        loss, self._all_stop = numbers[0] / self.options.seq_length, bool(numbers[1])
+        loss, self._all_stop = sum_of_losses / self.options.seq_length, bool(stops)
         self.train_losses.append(loss)
-        record = Record(loss, numbers[2], seconds)
+        record = Record(loss, norm_ratio, seconds)
         first, ratio = self.train_losses[0], self.options.max_loss_ratio
         if not math.isfinite(loss):
             raise WrongLoss(f"the loss is not a number any more; {ADVICE}", record)
@@ -129,22 +131,23 @@ class Trainer:
 
     def decay_learning_rate(self) -> bool:
         """Lowers the learning rate if an epoch has ended and it is time; returns whether it did."""
-        o = self.options
-        ends_epoch = self.iteration % self.batches.split_sizes[TRAIN] == 0
-        due = ends_epoch and o.learning_rate_decay < 1 and self.epoch >= o.learning_rate_decay_after
-        if due:
-            self.learning_rate *= o.learning_rate_decay
-        return due
+        in_epoch = self.iteration % self.batches.split_sizes[TRAIN] > 0
+        if in_epoch or self.epoch < self.options.learning_rate_decay_after:
+            return False
+        if self.options.learning_rate_decay >= 1:
+            return False
+        self.learning_rate *= self.options.learning_rate_decay
+        return True
 
     def validate(self) -> None:
         """Adds the loss per character on the validation split, from a zero state, to `val_losses`.
 
         Without such a split that is the mean of the training losses over the last epoch. If it takes long, it shows its
-        progress, and a request to stop ends it without a loss; several processes go on.
+        progress, and a request to stop ends it without a loss; but several processes go on, since all sum the loss.
         """
-        train, count, _ = self.batches.split_sizes
+        per_epoch, count, _ = self.batches.split_sizes
         if not count:
-            self.val_losses[self.iteration] = float(np.mean(self.train_losses[-train:]))
+            self.val_losses[self.iteration] = float(np.mean(self.train_losses[-per_epoch:]))
             return
         log("evaluating loss over split index 2")
         began, state = time.perf_counter(), torch.zeros_like(self.state)
@@ -186,7 +189,7 @@ class Trainer:
 
     def state_dict(self, text_sha256: str) -> dict[str, Any]:
         """Returns what a `Checkpoint` holds of the run. All processes must call it, and get the same."""
-        random = (self._draws or self.random).state()
+        random = (self._draws or self.random).state()  # draws run ahead of what has been used
         return {
             "parameters": {name: as_array(tensor) for name, tensor in self.model.named_parameters()},
             "iteration": self.iteration,
