@@ -84,8 +84,11 @@ def save_picture(runs: Sequence[tuple[Curve, Curve]], unit: str, path: Path, rea
     bits = axes.secondary_yaxis("right", functions=(lambda y: np.divide(y, bit), lambda y: np.multiply(y, bit)))
     bits.set_ylabel("bits per character")
     axes.grid(color="0.9")
-    legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False, handlelength=4)
+    lines = sorted(axes.lines, key=lambda line: str(line.get_label()).startswith("validation"))  # a column of each
+    legend = axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, handlelength=4)
+    legend.set_frame_on(False)
     for text in legend.get_texts():
+        text.set_fontsize("small")
         text.set_parse_math(False)  # a file's name may contain $
     with output(path, "-plot", reads, "picture") as file:
         figure.savefig(file, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight")
