@@ -23,28 +23,29 @@ class LSTMStep(Step):
 
     def forward(self, weights: Sequence[Tensor]) -> None:
         (weight,) = weights
-        self.gates.addmm_(self.h_prev, weight)  # a = W_i2h x + b + W_h2h h
+        self.gates.addmm_(self.h_prev, weight)  # a = W_i2h x + b + W h_prev
         self.ifo.sigmoid_()  # i, f, o = sigmoid(a_i, a_f, a_o)
         self.g.tanh_()  # g = tanh(a_g)
-        torch.mul(self.f, self.c_prev, out=self.c).addcmul_(self.i, self.g)  # c' = f c + i g
+        torch.mul(self.f, self.c_prev, out=self.c).addcmul_(self.i, self.g)  # c = f c_prev + i g
         torch.tanh(self.c, out=self.tanh_c)
-        torch.mul(self.o, self.tanh_c, out=self.h)  # h' = o tanh c'
+        torch.mul(self.o, self.tanh_c, out=self.h)  # h = o tanh c
 
     def local_derivatives(self) -> None:
         gates, i, g, o, tanh_c = self.gates, self.i, self.g, self.o, self.tanh_c
-        torch.addcmul(gates, gates, gates, value=-1, out=self.d_gates)  # sigmoid' = s (1 - s); g follows below
-        self.d_i.mul_(g)  # dc'/da_i = g i (1 - i)
-        self.d_f.mul_(self.c_prev)  # dc'/da_f = c f (1 - f)
-        self.d_o.mul_(tanh_c)  # dh'/da_o = tanh c' o (1 - o)
-        torch.addcmul(i, torch.mul(i, g, out=self.d_g), g, value=-1, out=self.d_g)  # dc'/da_g = i (1 - g²)
-        torch.addcmul(o, self.h, tanh_c, value=-1, out=self.dh_dc)  # dh'/dc' = o (1 - tanh² c')
+        torch.addcmul(gates, gates, gates, value=-1, out=self.d_gates)  # s (1 - s) is a sigmoid's; g's follows below
+        self.d_i.mul_(g)  # ∂c/∂a_i = g i (1 - i)
+        self.d_f.mul_(self.c_prev)  # ∂c/∂a_f = c_prev f (1 - f)
+        self.d_o.mul_(tanh_c)  # ∂h/∂a_o = tanh c o (1 - o)
+        torch.mul(i, g, out=self.d_g)
+        torch.addcmul(i, self.d_g, g, value=-1, out=self.d_g)  # ∂c/∂a_g = i (1 - g²)
+        torch.addcmul(o, self.h, tanh_c, value=-1, out=self.dh_dc)  # ∂h/∂c = o (1 - tanh² c)
 
     def backward(self, weights: Sequence[Tensor]) -> None:
         (weight_t,) = weights
-        self.dc.addcmul_(self.dh, self.dh_dc)  # dc' += dh' dh'/dc'
-        self.d_i.mul_(self.dc)  # da = dc' dc'/da for i, f, g
+        self.dc.addcmul_(self.dh, self.dh_dc)  # dc += dh ∂h/∂c
+        self.d_i.mul_(self.dc)  # d_i = dc ∂c/∂a_i; f and g likewise
         self.d_f.mul_(self.dc)
         self.d_g.mul_(self.dc)
-        self.d_o.mul_(self.dh)  # da_o = dh' dh'/da_o
-        torch.mul(self.dc, self.f, out=self.dc_prev)  # dc = dc' f
-        self.dh_prev.addmm_(self.d_gates, weight_t)  # dh += W_h2h^T da
+        self.d_o.mul_(self.dh)  # d_o = dh ∂h/∂a_o
+        torch.mul(self.dc, self.f, out=self.dc_prev)  # dc_prev = dc f, since ∂c/∂c_prev = f
+        self.dh_prev.addmm_(self.d_gates, weight_t)  # dh_prev += W^T d_gates

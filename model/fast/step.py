@@ -2,8 +2,9 @@
 
 The equations are those of cells.py, and the way back is the chain rule through their lines.
 
-Letters: S time steps, B streams, H units of the layer, G gates. dh is the gradient of the loss with respect to h, and
-d_i that with respect to the pre-activation of the gate i.
+Letters: S time steps, B streams, H units of the layer, G gates. h_prev goes into a step and h comes out; W is W_h2h,
+and a_i the pre-activation of the gate i. dh is the gradient of the loss with respect to h, d_i that with respect to
+a_i. ∂h/∂c is a local derivative: that of one quantity by another inside a step, with all that goes into it held.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from model.cells import Cell
 
 
 class Step:
-    """A step of a layer or, with an axis (S, ...) in front of everything, all of its steps, which own the memory.
+    """All steps of a layer, (S, ...) each, which own the memory; or what `at(t)` returns, one step, without that axis.
 
     A subclass adds its cell's gates, its states other than h, and what it keeps for the way back, (B, H) each.
     """
 
     in_kernels = False
-    """Whether kernels compute it. They want W_h2h^T forward and W_h2h back, and no local derivatives."""
+    """Whether kernels compute it. They take W^T forward and W back, and need no local derivatives."""
 
     def __init__(self, cell: type[Cell], S: int, B: int, H: int, new: Callable[..., Tensor]) -> None:
         """Makes room for all steps; `new` returns a tensor of a size."""
@@ -34,7 +35,7 @@ class Step:
         self.room = partial(new, S, B, H)
         # What the input adds to the gates' pre-activations, (B, G·H); a step forward turns it into the gates.
         self.gates = new(S, B, GH)
-        # (B, G·H), with zeros behind the last step, where a kernel looks for what a step after its own left.
+        # (B, G·H). Zeros lie behind the last step, since a kernel begins with d_gates of the step after its own.
         self.d_gates = new(S + 1, B, GH).zero_()[:-1]
         self.states = {name: new(S + 1, B, H) for name in cell.states}  # [t] goes into step t, [t + 1] comes out
         self.d_states = {name: new(S + 1, B, H) for name in cell.states}
@@ -42,7 +43,7 @@ class Step:
         self.dh_prev, self.dh = before_and_after(self.d_states["h"])
 
     def at(self, t: int) -> Self:
-        """Returns step t, as views of the memory."""
+        """Returns step t, whose tensors are views of ours."""
         step = copy(self)
         vars(step).update({name: values[t] for name, values in vars(self).items() if isinstance(values, Tensor)})
         return step
@@ -54,9 +55,8 @@ class Step:
     def local_derivatives(self) -> None:
         """Computes, for all steps at once, what the way back multiplies gradients by.
 
-        A local derivative is that of one quantity by another inside a step, with everything else held. It follows from
-        the forward pass alone, and is needed once: an LSTM's d_i first holds dc'/da_i = g i (1 - i), and the way back
-        multiplies it by dc', which makes it the gradient.
+        They follow from the forward pass alone, and each is needed once: an LSTM's d_i first holds ∂c/∂a_i =
+        g i (1 - i), and the way back multiplies it by dc, which makes it the gradient.
         """
         raise NotImplementedError
 

@@ -73,14 +73,17 @@ class Buffers:
         steps = kernel_steps(layer.model, weight) or FAST[layer.model]
         self.all_steps = steps(layer.cell, S, B, H, weight.new_empty)
         self.steps = [self.all_steps.at(t) for t in range(S)]
-        self.step_work = B * H * GH if weight.is_cpu else sys.maxsize
+        self.step_work = B * H * GH if weight.is_cpu else sys.maxsize  # on a GPU threads do not matter
         self.h2h_weight_t = weight.new_empty(GH, H)  # a copy: a product with a transposed view takes twice as long
         self.bias, self.d_bias = weight.new_empty(GH), weight.new_empty(GH)
         self.d_i2h_weight, self.d_h2h_weight = torch.empty_like(layer.i2h_weight), torch.empty_like(weight)
-        self.dx = weight.new_empty(x.shape) if x.is_floating_point() else None
-        rows = len(layer.i2h_weight)
-        cheap = self.dx is None and not weight.is_cpu and rows <= ONE_HOT_ROWS
-        self.one_hot = torch.eye(rows, out=weight.new_empty(0)) if cheap else None
+        self.dx: Tensor | None = None
+        self.one_hot: Tensor | None = None
+        vocabulary = len(layer.i2h_weight)
+        if x.is_floating_point():
+            self.dx = weight.new_empty(x.shape)
+        elif vocabulary <= ONE_HOT_ROWS and not weight.is_cpu:
+            self.one_hot = torch.eye(vocabulary, out=weight.new_empty(0))
 
     def fit(self, x: Tensor, weight: Tensor) -> bool:
         """Whether they can be used for these inputs with parameters like this one."""
@@ -102,20 +105,21 @@ class Unroll(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, state, i2h_weight, i2h_bias, h2h_weight, h2h_bias, buffers):
-        b, steps = buffers, buffers.all_steps
-        b.passes += 1
-        ctx.buffers, ctx.number = b, b.passes
+        buffers.passes += 1
+        ctx.buffers, ctx.this_pass = buffers, buffers.passes
         ctx.save_for_backward(x, i2h_weight, h2h_weight)
-        bias, gates = torch.add(i2h_bias, h2h_bias, out=b.bias), steps.gates.flatten(0, 1)
-        if b.dx is None:
+        steps = buffers.all_steps
+        gates = steps.gates.flatten(0, 1)
+        bias = torch.add(i2h_bias, h2h_bias, out=buffers.bias)
+        if buffers.dx is None:
             torch.index_select(i2h_weight, 0, x.flatten(), out=gates).add_(bias)
         else:
             torch.addmm(bias, x.flatten(0, 1), i2h_weight, out=gates)
         for before, values in zip(state, steps.states.values()):
             values[0].copy_(before)
-        weights = b.parts(h2h_weight, transposed=steps.in_kernels)
-        with threads_worth(b.step_work):
-            for step in b.steps:
+        weights = buffers.parts(h2h_weight, transposed=steps.in_kernels)
+        with threads_worth(buffers.step_work):
+            for step in buffers.steps:
                 step.forward(weights)
         last_state = torch.stack([values[-1] for values in steps.states.values()])
         ctx.mark_non_differentiable(last_state)
@@ -124,8 +128,8 @@ class Unroll(torch.autograd.Function):
     @staticmethod
     def backward(ctx, dh_above, _):
         x, i2h_weight, h2h_weight = ctx.saved_tensors
-        b, steps = ctx.buffers, ctx.buffers.all_steps
-        if ctx.number != b.passes:
+        buffers, steps = ctx.buffers, ctx.buffers.all_steps
+        if ctx.this_pass != buffers.passes:
             raise RuntimeError("the layer ran forward again before this backward pass, which overwrote what it needs")
         for gradient in steps.d_states.values():
             gradient[-1].zero_()  # no gradient comes from beyond the last step
@@ -133,19 +137,20 @@ class Unroll(torch.autograd.Function):
         steps.dh.copy_(dh_above)
         if not steps.in_kernels:
             steps.local_derivatives()
-        weights = b.parts(h2h_weight, transposed=not steps.in_kernels)
-        with threads_worth(b.step_work):
-            for step in reversed(b.steps):
+        weights = buffers.parts(h2h_weight, transposed=not steps.in_kernels)
+        with threads_worth(buffers.step_work):
+            for step in reversed(buffers.steps):
                 step.backward(weights)
+        dx, d_i2h_weight, d_h2h_weight, d_bias = buffers.dx, buffers.d_i2h_weight, buffers.d_h2h_weight, buffers.d_bias
         d_gates = steps.d_gates.flatten(0, 1)
-        torch.sum(d_gates, 0, out=b.d_bias)
-        steps.h2h_gradient(out=b.d_h2h_weight)
-        if b.dx is None:
-            sum_rows(x.flatten(), d_gates, b.one_hot, out=b.d_i2h_weight)
+        torch.sum(d_gates, 0, out=d_bias)
+        steps.h2h_gradient(out=d_h2h_weight)
+        if dx is None:
+            sum_rows(x.flatten(), d_gates, buffers.one_hot, out=d_i2h_weight)
         else:
-            torch.mm(x.flatten(0, 1).t(), d_gates, out=b.d_i2h_weight)
-            torch.mm(d_gates, i2h_weight.t(), out=b.dx.flatten(0, 1))
-        return b.dx, None, b.d_i2h_weight, b.d_bias, b.d_h2h_weight, b.d_bias, None
+            torch.mm(x.flatten(0, 1).t(), d_gates, out=d_i2h_weight)
+            torch.mm(d_gates, i2h_weight.t(), out=dx.flatten(0, 1))
+        return dx, None, d_i2h_weight, d_bias, d_h2h_weight, d_bias, None  # in the order of forward's arguments
 
 
 WORK = 4_000_000
