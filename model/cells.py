@@ -4,7 +4,7 @@ All that the program knows of a cell follows from its class here: what `-model` 
 start, what a checkpoint must hold, sampling (stepper.py) and training (layer.py). To add a cell, write its class and
 name it in CELLS.
 
-Letters: I inputs, H units of a layer, G gates. Arrays are (..., H), where ... may be several streams or nothing.
+Letters: I inputs, H units of a layer, G gates. Arrays are (..., H): (B, H) for B streams, (H,) for a single one.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ class Cell:
     xp is torch, or stepper.py's Numpy; both have sigmoid, tanh, and split(x, H, -1), which returns the blocks (..., H)
     that lie side by side in x. a (..., G·H) is what the input x adds to the gates, W_i2h x + b_i2h + b_h2h; i2h is from
     input to hidden, h2h from hidden to hidden. Weights are (inputs, outputs), so W_h2h h is h @ W. p.h2h holds that W
-    (H, G·H) alone or, if the cell has `parts`, in these. What `more` adds are attributes of p as well.
+    (H, G·H) alone or, if the cell has `parts`, in these. What `extra_shapes` names are attributes of p as well.
     """
 
     gates: tuple[str, ...]  # in the order of their blocks in a and in the weights (inputs, G·H)
     states: tuple[str, ...]  # what one step leaves to the next, (..., H) each; the output h is last
     parts: tuple[int, ...] = ()
-    """For so many gates each are the blocks of W_h2h that a step multiplies by; by default one block is for all."""
+    """How many gates each block of W_h2h is for, if a step multiplies them one by one; by default one is for all."""
     start_open: tuple[str, ...] = ()  # gates whose i2h biases start at 1
     linear_maps: tuple[tuple[str, str | None], ...] = (("i2h", None), ("h2h", None))
-    """The original's linear maps, in the order of its parameters: to one gate, or with None to all."""
+    """The order in which the original draws and stores the parameters: linear maps to one gate, or to all (None)."""
 
     @staticmethod
     def step(xp: Any, a: Any, p: Any, *states: Any) -> tuple[Any, ...]:
         raise NotImplementedError
 
     @staticmethod
-    def more(H: int) -> Shapes:
-        """Returns the shapes of the parameters that the cell has beyond the four of every layer."""
+    def extra_shapes(H: int) -> Shapes:
+        """Returns the shapes of the parameters, by name, that the cell has beyond the four of every layer."""
         return {}
 
     @classmethod
@@ -52,19 +52,21 @@ class Cell:
     def shapes(cls, I: int, H: int) -> Shapes:  # noqa: E741
         """Returns the shapes of all parameters of a layer, by name."""
         GH = len(cls.gates) * H
-        return {"i2h_weight": (I, GH), "i2h_bias": (GH,), "h2h_weight": (H, GH), "h2h_bias": (GH,)} | cls.more(H)
+        four = {"i2h_weight": (I, GH), "i2h_bias": (GH,), "h2h_weight": (H, GH), "h2h_bias": (GH,)}
+        return four | cls.extra_shapes(H)
 
 
 class LSTM(Cell):
     """Long short-term memory: Hochreiter and Schmidhuber (1997), Gers, Schmidhuber and Cummins (2000).
 
     i, the input gate, says how much of the candidate is written to the memory c.
-    f, the forget gate, says how much of the memory is kept.
+    f, the forget gate, says how much of the memory is kept; it starts open, so that a new model remembers at all.
     o, the output gate, says how much of the memory is shown, to the layer above and to the next step.
     g, the candidate, is what may be written.
     """
 
-    gates, states, start_open = ("i", "f", "o", "g"), ("c", "h"), ("f",)
+    gates, states = ("i", "f", "o", "g"), ("c", "h")
+    start_open = ("f",)
 
     @staticmethod
     def step(xp, a, p, c, h):
@@ -77,14 +79,17 @@ class LSTM(Cell):
 
 
 class GRU(Cell):
-    """Gated recurrent unit: Cho et al. (2014), as the original has it. In torch.nn's, r multiplies W h + b, z weighs h.
+    """Gated recurrent unit: Cho et al. (2014), as the original has it.
 
     z, the update gate, says how much of the output is replaced.
-    r, the reset gate, says how much of the output the candidate is made from.
+    r, the reset gate, says how much of the old output the candidate is made from.
     n, the candidate, is what replaces it.
+
+    torch.nn's differs: there r multiplies W h + b instead of h, and z says how much of the output stays.
     """
 
-    gates, states, parts = ("z", "r", "n"), ("h",), (2, 1)
+    gates, states = ("z", "r", "n"), ("h",)
+    parts = (2, 1)
     linear_maps = (("i2h", "z"), ("h2h", "z"), ("i2h", "n"), ("i2h", "r"), ("h2h", "r"), ("h2h", "n"))
 
     @staticmethod

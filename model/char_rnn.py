@@ -18,7 +18,10 @@ from model.stepper import States
 
 
 class CharRNN(nn.Module):
-    """Predicts the next character of each of B streams from all characters before it."""
+    """Predicts the next character of each of B streams from all characters before it.
+
+    A new one is to be filled: by `initialize`, or by `load_arrays`.
+    """
 
     def __init__(self, vocab_size: int, rnn_size: int, num_layers: int, model: str = "lstm") -> None:
         super().__init__()
@@ -26,9 +29,7 @@ class CharRNN(nn.Module):
         make = Unrolled if model in FAST else Layer
         sizes = [vocab_size] + [rnn_size] * (num_layers - 1)
         self.layers: Sequence[Layer] = nn.ModuleList(make(model, size, rnn_size) for size in sizes)  # type: ignore[assignment]
-        self.decoder = nn.Linear(rnn_size, vocab_size)  # skip_init would import sympy, a third of a second
-        nn.init.zeros_(self.decoder.weight)
-        nn.init.zeros_(self.decoder.bias)
+        self.decoder = nn.Linear(rnn_size, vocab_size)
 
     def forward(self, x: Tensor, state: Tensor, masks: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Returns log-probabilities (S, B, V) of the characters that follow x (S, B), and the state after them.
@@ -57,7 +58,7 @@ class CharRNN(nn.Module):
 
     @torch.no_grad()
     def initialize(self, uniform: Callable[[int, float, float], np.ndarray]) -> None:
-        """Draws all parameters; `uniform(count, low, high)` returns so many numbers. Then some gates start open."""
+        """Draws all parameters; `uniform(count, low, high)` returns so many numbers. Then opens some gates."""
         for parameter in self.torch7_parameters():
             drawn = uniform(parameter.numel(), -INITIAL_RANGE, INITIAL_RANGE)
             parameter.copy_(torch.from_numpy(drawn).view(parameter.shape))
@@ -82,7 +83,8 @@ class CharRNN(nn.Module):
 
         It returns the log-probabilities (N, V) of the next characters. See model/stepper.py for one in numpy.
         """
-        state = self.zero_state(texts) + torch.from_numpy(np.array(states)).to(self.decoder.weight.device)[:, :, None]
+        start = torch.from_numpy(np.array(states)).to(self.decoder.weight.device)  # (L, num_states, H)
+        state = start[:, :, None].expand(-1, -1, texts, -1)
 
         @torch.no_grad()
         def step(indices: np.ndarray) -> np.ndarray:

@@ -28,10 +28,10 @@ class Layer(nn.Module):
     borders of a batch.
     """
 
-    i2h_weight: Tensor
-    i2h_bias: Tensor
-    h2h_weight: Tensor
-    h2h_bias: Tensor
+    i2h_weight: Tensor  # (I, G·H)
+    i2h_bias: Tensor  # (G·H,)
+    h2h_weight: Tensor  # (H, G·H)
+    h2h_bias: Tensor  # (G·H,)
 
     def __init__(self, model: str, input_size: int, rnn_size: int) -> None:
         super().__init__()
@@ -57,12 +57,13 @@ class Layer(nn.Module):
 
     def torch7_parameters(self) -> Iterator[Tensor]:
         """Yields views of the parameters in the original's flat order, weights as (outputs, inputs)."""
-        parts = {"i2h": (self.i2h_weight, self.i2h_bias), "h2h": (self.h2h_weight, self.h2h_bias)}
-        for part, gate in self.cell.linear_maps:
-            (weight, bias), columns = parts[part], self._columns(gate)
+        maps = {"i2h": (self.i2h_weight, self.i2h_bias), "h2h": (self.h2h_weight, self.h2h_bias)}
+        for name, gate in self.cell.linear_maps:
+            weight, bias = maps[name]
+            columns = self._columns(gate)
             yield weight[:, columns].t()
             yield bias[columns]
-        for name in self.cell.more(self.rnn_size):
+        for name in self.cell.extra_shapes(self.rnn_size):
             yield getattr(self, name)
 
     def _columns(self, gate: str | None) -> slice:

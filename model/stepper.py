@@ -16,7 +16,7 @@ from model.cells import CELLS, Cell
 
 Parameters = dict[str, np.ndarray]
 States = tuple[np.ndarray, ...]
-"""A layer's, in the order of its cell's."""
+"""A layer's, (..., H) each, in the order of its cell's `states`."""
 
 
 class Stepper:

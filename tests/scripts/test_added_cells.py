@@ -19,7 +19,7 @@ class Peephole(Cell):
     gates, states, start_open = ("i", "f", "o", "g"), ("c", "h"), ("f",)
 
     @staticmethod
-    def more(H):
+    def extra_shapes(H):
         return {"peephole_i": (H,), "peephole_f": (H,), "peephole_o": (H,)}
 
     @staticmethod
