@@ -31,7 +31,8 @@ def load(path: str | Path) -> Model:
 
     Raises UserError, with a sentence for the user, if that is not possible.
     """
-    return Model(best_checkpoint(Path(path))[1])
+    _, checkpoint = best_checkpoint(Path(path))
+    return Model(checkpoint)
 
 
 class Model:
@@ -73,13 +74,15 @@ class Model:
         "h" is the output of the cells; an LSTM has their memory "c" as well.
         """
         _, H, L, cell = self.checkpoint.model_shape
-        step, found = self._writer.read([])[0], []
+        names = CELLS[cell].states
+        step, _ = self._writer.read([])
         assert isinstance(step, Stepper)
+        found = []
         for index in self._indices(text):
             step(np.array([index]))
             found.append([*step.states])
-        states = np.array(found, self.checkpoint.dtype).reshape(-1, L, len(CELLS[cell].states), H)
-        return {name: states[:, :, k].copy() for k, name in enumerate(CELLS[cell].states)}
+        states = np.array(found, self.checkpoint.dtype).reshape(-1, L, len(names), H)
+        return {name: states[:, :, k].copy() for k, name in enumerate(names)}
 
     def _indices(self, text: str) -> list[int]:
         if not isinstance(text, str):

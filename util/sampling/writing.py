@@ -50,7 +50,6 @@ class Writer:
         self._stepper = Stepper(checkpoint.parameters, L, cell)
         self._uniform = np.full(V, -np.log(V))  # before any input all characters are equally likely
         self.document_end = document_end(checkpoint)
-        """The indices that end a document; none if the model was not trained with -document_end."""
         self._begin: Callable[..., Predict] = self._stepper.begin
         if device != "cpu":
             from model.char_rnn import CharRNN  # on a CPU, only numpy is needed
@@ -64,44 +63,39 @@ class Writer:
         In training every document but the first follows another, so a model hardly knows the zero state. It reads two
         documents that it writes itself, always the same.
         """
-        step, log_probs = self._stepper.begin(1, self._stepper.states), self._uniform
-        if not self.document_end:
-            return Opening(step.states, log_probs)
-        choose, end = drawing(DEFAULT_SEED, 1, WARM_UP.temperature), self.document_end
-        for index in end:
-            log_probs = step(np.array([index]))[0]
-        for _ in range(2):
-            recent = deque[int](maxlen=len(end))
-            for _ in range(WARM_UP.length):
-                if self.interrupted():
-                    break
-                (index,) = choose(log_probs[None])
-                log_probs = step(np.array([index]))[0]
-                recent.append(index)
-                if [*recent] == end:
-                    break
-            else:  # too long a document is cut off
-                for index in end:
-                    log_probs = step(np.array([index]))[0]
-        return Opening(step.states, log_probs)
+        step, log_probs = self._stepper.begin(1, self._stepper.states), self._uniform[None]
+        if self.document_end:
+            choose = drawing(DEFAULT_SEED, 1, WARM_UP.temperature)
+            log_probs = feed(step, self.document_end, log_probs)
+            for _ in range(2):
+                log_probs = self._write_document(step, choose, log_probs)
+        return Opening(step.states, log_probs[0])
+
+    def _write_document(self, step: Predict, choose: Choice, log_probs: np.ndarray) -> np.ndarray:
+        """Feeds the model a document that it writes; takes and returns log-probabilities (1, V) of what follows."""
+        recent = deque[int](maxlen=len(self.document_end))
+        for _ in range(WARM_UP.length):
+            if self.interrupted():
+                return log_probs
+            indices = choose(log_probs)
+            log_probs = step(indices)
+            recent.extend(indices)
+            if [*recent] == self.document_end:
+                return log_probs
+        return feed(step, self.document_end, log_probs)  # too long a document is cut off
 
     def read(self, indices: Sequence[int], texts: int = 1) -> tuple[Predict, np.ndarray]:
-        """Returns what goes on with N texts that all begin with these characters, and the log-probabilities (N, V).
-
-        They are those of what follows.
-        """
+        """Begins N texts with these characters; returns what feeds them more, and log-probabilities (N, V) by then."""
         step = self._begin(texts, self.opening.states)
         log_probs = np.broadcast_to(self.opening.log_probs, (texts, len(self.vocabulary)))
-        for index in indices:
-            log_probs = step(np.full(texts, index))
-        return step, log_probs
+        return step, feed(step, indices, log_probs)
 
     def characters(
         self, prime: Sequence[int], settings: Settings, texts: int = 1
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields the characters that follow `prime` in N texts, (N,) indices; text k has the seed of the first plus k.
 
-        Each comes with the log-probabilities (N, V) it was chosen from, which the next step may overwrite.
+        Each comes with the log-probabilities (N, V) it was chosen from.
         """
         choose: Choice = most_likely
         if settings.sample:
@@ -113,7 +107,10 @@ class Writer:
             log_probs = step(indices)
 
     def ends(self, settings: Settings) -> tuple[list[list[int]], list[int]]:
-        """Returns the indices that each may end a text, and those before which it ends. Raises UserError."""
+        """Returns the strings, as indices, after any of which a text ends, and the one before which it ends.
+
+        Raises UserError.
+        """
         if settings.stop_document and not self.document_end:
             raise UserError("this model was not trained with -document_end; leave out -stop_document, or try -stop")
         stops = [self.vocabulary.encode(stop, what="-stop") for stop in settings.stop]
@@ -141,6 +138,13 @@ class Writer:
         file = io.BytesIO()
         self.write(encode_primetext(self.vocabulary, primetext, settings.unknown_chars), settings, [file])
         return file.getvalue().decode(errors="replace")
+
+
+def feed(step: Predict, indices: Sequence[int], log_probs: np.ndarray) -> np.ndarray:
+    """Feeds the same characters to N texts; takes and returns log-probabilities (N, V) of what follows."""
+    for index in indices:
+        log_probs = step(np.full(len(log_probs), index))
+    return log_probs
 
 
 def primetext(vocabulary: Vocabulary, value: str) -> str:
