@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from model.stepper import Stepper
 from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN, SMALL
 from tests.helpers.logs import log
@@ -78,13 +79,11 @@ def test_two_signals_leave_the_old_text_and_no_other_file(checkpoint, tmp_path):
 
 
 def killed_twice_while_sampling() -> None:
-    import sample
-
-    def step(indices):
+    def step(self, indices):
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
 
-    sample.stepper = lambda *arguments: step
+    Stepper.__call__ = step
 
 
 def test_a_cache_that_is_cut_off_ends_the_run_with_a_sentence(small_text, tmp_path):

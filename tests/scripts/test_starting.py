@@ -43,7 +43,7 @@ def test_too_little_memory_for_torch(small_text, tmp_path):
 
 
 @pytest.mark.parametrize("isolated", ["-P", "-I"])
-@pytest.mark.parametrize("script", sorted(path.name for path in ROOT.glob("*.py")))
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_finds_its_own_modules(script, isolated, tmp_path):
     """Also when Python does not put a script's folder on its path."""
     command = [sys.executable, isolated, ROOT / script, "-help"]
