@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from model.char_rnn import CharRNN
     from util.checkpoint.content import Checkpoint
 
-Predict = Callable[[np.ndarray, np.ndarray], "np.ndarray | float"]
+Predictor = Callable[[np.ndarray, np.ndarray], "np.ndarray | float"]
 """Takes the next inputs and targets, (S, B) indices each; returns the losses in nats, (S, B), or their sum."""
 
 
-def numpy_predictor(checkpoint: Checkpoint) -> Predict:
+def numpy_predictor(checkpoint: Checkpoint) -> Predictor:
     """Returns what predicts one stream on a CPU: in numpy, which is faster than torch there, and starts at once."""
     _, _, L, model = checkpoint.model_shape
     step = Stepper(checkpoint.parameters, L, model)
     return lambda x, y: -np.array([step(indices)[0, targets] for indices, targets in zip(x, y)])
 
 
-def streams_predictor(checkpoint: Checkpoint, batch_size: int, device: str) -> Predict:
+def streams_predictor(checkpoint: Checkpoint, batch_size: int, device: str) -> Predictor:
     """Returns what predicts streams side by side, on any device, just as a run does for its validation loss."""
     import torch
 

@@ -59,12 +59,12 @@ def telling_what_is_left(folder: CheckpointFolder) -> Iterator[None]:
     except LostProcess as error:
         raise LostProcess(f"{error}; {how_to_continue(folder)}") from error
     except UserError as error:  # resumed as it was, the run would end the same way
-        good = there(folder)
+        good = last_checkpoint(folder)
         left = f"the last good checkpoint is {good}" if good else "there is no checkpoint yet"
         raise UserError(f"{error}; {left}") from error
 
 
-def there(folder: CheckpointFolder) -> Path | None:
+def last_checkpoint(folder: CheckpointFolder) -> Path | None:
     """Returns the run's last checkpoint, if it has one and nobody has deleted it."""
     path = folder.last.path
     return path if path and (path.exists() or not rank().first) else None
@@ -72,7 +72,7 @@ def there(folder: CheckpointFolder) -> Path | None:
 
 def how_to_continue(folder: CheckpointFolder) -> str:
     """Returns how to continue a run that has ended early."""
-    path, processes = there(folder), rank()
+    path, processes = last_checkpoint(folder), rank()
     if not path:
         return "there is no checkpoint yet, so start again"
     launcher = "python" if processes.total == 1 else f"torchrun --nproc_per_node={processes.local_total}"
@@ -88,7 +88,7 @@ def how_to_sample(path: Path) -> str:
 
 def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int) -> None:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
-    path, stopping = there(folder), trainer.stopping
+    path, stopping = last_checkpoint(folder), trainer.stopping
     if folder.last.iteration < trainer.iteration:
         lost = f"the last checkpoint could not be written; {how_to_continue(folder)}"
         if not stopping:

@@ -109,6 +109,27 @@ class Trainer:
         self.flat.gradient.clamp_(-self.options.grad_clip, self.options.grad_clip)
         self.optimizer.step(self.iteration, self.learning_rate)
 
+    def _forward_and_backward(self, x: Tensor, y: Tensor, spared: Tensor | None = None) -> Tensor:
+        """Reads a batch, x and y (S, B), and fills the gradient; returns the loss, summed over the steps.
+
+        `spared` (S, L, B, H) says which outputs dropout does not drop; those are scaled by 1 / (1 - dropout).
+        """
+        masks = None if spared is None else (spared.to(self.state.dtype) / (1 - self.options.dropout)).unbind(1)
+        log_probs, state = self.model(x, self.state, masks)
+        self.state.copy_(state)
+        # The mean over streams, summed over steps, so that the gradient's size, and grad_clip, are the original's.
+        loss = nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum") / self.options.batch_size
+        self.flat.gradient.zero_()
+        loss.backward()
+        return loss.detach()
+
+    def _send(self, values: np.ndarray | Tensor) -> Tensor:
+        """Returns a tensor on the device; a GPU copies it when it gets to it."""
+        tensor = torch.as_tensor(values)
+        if self.device.type == "cuda" and tensor.is_cpu:
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
     def fetch(self) -> Record:
         """Waits for the iteration, and returns what is known of it.
 
@@ -150,37 +171,17 @@ class Trainer:
             self.val_losses[self.iteration] = float(np.mean(self.train_losses[-per_epoch:]))
             return
         log("evaluating loss over split index 2")
-        began, state = time.perf_counter(), torch.zeros_like(self.state)
+        cut_from = time.perf_counter() + LONG if self.processes.size == 1 else math.inf
+        state = torch.zeros_like(self.state)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for number in tqdm(range(count), "validation", leave=False, delay=LONG, disable=not shows_bars()):
-            if self.processes.size == 1 and self.stop.received and time.perf_counter() - began > LONG:
+            if self.stop.received and time.perf_counter() > cut_from:
                 return
             x, y = map(self._send, self.batches.batch(VALIDATION, number))
             loss, state = batch_loss(self.model, x, y, state)
             total += loss
         characters = count * self.options.batch_size * self.options.seq_length
         self.val_losses[self.iteration] = self.processes.sum(total).item() / characters
-
-    def _forward_and_backward(self, x: Tensor, y: Tensor, spared: Tensor | None = None) -> Tensor:
-        """Reads a batch, x and y (S, B), and fills the gradient; returns the loss, summed over the steps.
-
-        `spared` (S, L, B, H) says which outputs dropout does not drop; those are scaled by 1 / (1 - dropout).
-        """
-        masks = None if spared is None else (spared.to(self.state.dtype) / (1 - self.options.dropout)).unbind(1)
-        log_probs, state = self.model(x, self.state, masks)
-        self.state.copy_(state)
-        # The mean over streams, summed over steps, so that the gradient's size, and grad_clip, are the original's.
-        loss = nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum") / self.options.batch_size
-        self.flat.gradient.zero_()
-        loss.backward()
-        return loss.detach()
-
-    def _send(self, values: np.ndarray | Tensor) -> Tensor:
-        """Returns a tensor on the device; a GPU copies it when it gets to it."""
-        tensor = torch.as_tensor(values)
-        if self.device.type == "cuda" and tensor.is_cpu:
-            tensor = tensor.pin_memory()
-        return tensor.to(self.device, non_blocking=True)
 
     def check_finite(self) -> None:
         """Raises UserError if too large an update has made the model, or what it predicts, anything but numbers."""
