@@ -9,8 +9,10 @@ import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import NamedTuple
 
+from util.cli.terminal import Terminal
 from util.errors import UserError, is_out_of_memory, reason
 
 
@@ -108,6 +110,11 @@ def run(main: Callable[[], int | None]) -> None:
         stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: SIM115 (None if it is closed)
         stream.reconfigure(errors="backslashreplace")
         setattr(sys, name, stream)
+    if sys.stdout.isatty():
+        encoding = sys.stdout.encoding
+        sys.stdout = TextIOWrapper(
+            Terminal(sys.stdout.buffer, encoding), encoding, "backslashreplace", line_buffering=True
+        )
     status = 1
     try:
         try:

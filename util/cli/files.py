@@ -10,9 +10,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, cast
 
 from util.cli.signals import cleaning_up
+from util.cli.terminal import Terminal
 from util.errors import UserError, reason
 
 try:
@@ -42,7 +43,7 @@ def output(path: str | Path, flag: str = "", reads: Iterable[Path] = (), kind: s
     check_output(path, flag, reads, kind)
     try:
         with open(path, "ab") if is_stream(Path(path)) else replacing(Path(os.path.realpath(path))) as file:
-            yield file
+            yield cast(BinaryIO, Terminal(file, sys.stdout.encoding)) if file.isatty() else file
     except OSError as error:
         raise refusal(path, reason(error), flag) from error
 

@@ -1,0 +1,68 @@
+"""What would control a terminal is shown there, and never sent to it; a file or a pipe gets it as it is."""
+
+import io
+import os
+import pty
+import re
+import subprocess
+
+import pytest
+import torch
+
+from tests.helpers.checkpoints import rewrite
+from tests.helpers.scripts import command, environment
+from util.cli.terminal import Terminal
+
+CONTROLS = "\x1b\x07\x9b\x7f"
+
+
+@pytest.fixture(scope="module")
+def stranger(checkpoint, tmp_path_factory):
+    """A model that writes control characters, under a name with one."""
+    known = torch.load(checkpoint, weights_only=True)["vocabulary"]
+    path = tmp_path_factory.mktemp("stranger") / "a\x1b[31m.pt"
+    return rewrite(checkpoint, path, vocabulary=CONTROLS + known[len(CONTROLS) :])
+
+
+def shown(*words: object, **options) -> str:
+    """Returns what a terminal gets on a script's standard output."""
+    ours, theirs = pty.openpty()
+    done = subprocess.run(command(*words), stdout=theirs, stderr=subprocess.PIPE, env=environment(), **options)
+    os.close(theirs)
+    assert done.returncode == 0, done.stderr
+    output = b""
+    try:
+        while more := os.read(ours, 2**16):
+            output += more
+    except OSError:  # there is no more
+        os.close(ours)
+    return output.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("flags", [(), ("-num_samples=2",), ("-output=/dev/stdout",)])
+def test_a_sampled_text(flags, stranger):
+    words = ["sample.py", stranger, "-length=200", "-temperature=9", "-verbose=0", *flags]
+    piped = subprocess.run(command(*words), capture_output=True, check=True).stdout.decode()
+    assert set(CONTROLS) < set(piped)
+    assert shown(*words) == "".join(f"\\x{ord(c):02x}" if c in CONTROLS else c for c in piped)
+
+
+def test_the_colors_stay(stranger):
+    output = shown("sample.py", stranger, "-length=200", "-temperature=9", "-color=1", "-verbose=0")
+    assert re.search(r"\x1b\[38;5;\d+m\\x9b\x1b\[0m", output)
+    assert output.count("\x1b") == output.count("\x1b[38;5;") + output.count("\x1b[0m")
+
+
+def test_a_file_s_name(stranger):
+    assert shown("convert_gpu_cpu_checkpoint.py", stranger.name, cwd=stranger.parent) == (
+        "saved a\\x1b[31m.pt_cpu.pt\n"
+    )
+
+
+def test_what_comes_byte_by_byte():
+    """Neither a character nor the end of a line is parted; a byte that is no text is shown as one."""
+    file = io.BytesIO()
+    terminal = Terminal(file, "utf-8")
+    for byte in "é\t東\r\n\r\x9b\u3000x".encode() + b"\xffy":
+        terminal.write(bytes([byte]))
+    assert file.getvalue().decode() == "é\t東\r\n\\x0d\\x9b\u3000x\\xffy"
