@@ -14,11 +14,14 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # which python -P and -I leave out
     import util.cli.early  # noqa: F401  (before the other imports)
 
+import numpy as np
+
 from util.checkpoint.choice import best_checkpoint
 from util.cli import console
 from util.cli.console import tell
 from util.cli.files import check_output, output
 from util.cli.flags import STRING, SWITCH, Flags, check_text_flags, whole
+from util.errors import UserError
 from util.page.findings import find_cells
 from util.page.page import page_bytes
 from util.page.reading import check_model, read_passages
@@ -53,6 +56,8 @@ def main() -> None:
     findings = find_cells(text.searched, cells)
     if options.half:
         parameters = {name: array.astype("float16") for name, array in parameters.items()}
+        if any(np.isinf(array).any() for array in parameters.values()):
+            raise UserError(f"{path} has weights that 16 bits cannot hold, above 65,504; leave out -half")
         rounded, _ = read_passages(checkpoint, parameters, text.searched)
         tell(f"loss on {len(cells):,} {unit}s: {loss:.5f} nats per {unit}, with 16-bit weights {rounded:.5f}")
     page = page_bytes(checkpoint, path.stem, parameters, text, findings)

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.checkpoints import rewrite
+from tests.helpers.checkpoints import rewrite, with_weights
 from tests.helpers.evaluations import RUNS, TEXT, decoded, expected_loss, measured, score
 from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN, numbers
 from tests.helpers.refusals import refused
+from tests.helpers.scripts import run_here
 from util.checkpoint.store import load_checkpoint
 from util.checkpoint.text_of_checkpoint import find_text_of
 from util.evaluation.loss import figures, predict_file
@@ -118,6 +119,16 @@ def test_bytes_that_are_characters(trained, tmp_path):
 
 def test_the_perplexity_of_any_loss_can_be_printed():
     assert figures(1000.0) == ("1000.0", "1442.695041", "inf")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_weights_that_predict_no_probabilities_have_no_loss(trained, text, tmp_path):
+    path = with_weights(3e38, trained["lstm"], tmp_path / "x.pt")
+    for flags in (["-data_dir", text], ["-file", text / "input.txt"], ["-file", text / "input.txt", "-lines=1"]):
+        refused(run_here("evaluate.py", path, "-gpuid=-1", *flags), "weights are so large")
+    table = run_here("evaluate.py", path, trained["lstm"], "-gpuid=-1", "-data_dir", text)
+    assert (table.returncode, table.stdout.count(b"\n")) == (0, 2)
+    assert f"warning: {path} has no row: the model's weights are so large" in table.stderr.decode()
 
 
 def test_a_file_in_pieces_is_one_stream(trained, tmp_path, monkeypatch):

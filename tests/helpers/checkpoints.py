@@ -44,6 +44,15 @@ def rewrite(source: Path, target: Path, **changes: Any) -> Path:
     return target
 
 
+def with_weights(value: float, source: Path, target: Path) -> Path:
+    """Copies the model of a checkpoint with all of its weights set to a value. Returns the target."""
+    import torch
+
+    parameters = load_checkpoint(source).parameters
+    changed = {name: torch.full(array.shape, value) for name, array in parameters.items()}
+    return rewrite(source, target, parameters=changed, training=None)
+
+
 def peak_of(call: Callable[[], object]) -> int:
     """The most memory, in bytes, that was allocated during a call."""
     tracemalloc.start()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.checkpoints import rewrite
+from tests.helpers.checkpoints import rewrite, with_weights
 from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN, ROOT, SMALL, numbers
 from tests.helpers.refusals import refused
@@ -111,6 +111,17 @@ def test_half_precision_and_what_it_costs(trained, tmp_path):
         parameters = {name: array.astype(dtype) for name, array in checkpoint.parameters.items()}
         assert float(loss) == pytest.approx(read_passages(checkpoint, parameters, passages)[0], abs=1e-5)
     assert abs(exact.stat().st_size - half.stat().st_size - checkpoint.size * 2 * 4 / 3) < 200
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_weights_that_a_page_cannot_compute_with(trained, tmp_path):
+    path = with_weights(1e5, trained, tmp_path / "x.pt")
+    flags = "-data_dir", trained.parent.parent / "data"
+    refused(run_here("visualize.py", path, "-half=1", *flags), "weights that 16 bits cannot hold", "leave out -half")
+    assert run_here("visualize.py", path, *flags).returncode == 0
+    path = with_weights(3e38, trained, tmp_path / "y.pt")
+    refused(run_here("visualize.py", path, *flags), "weights are so large")
+    assert names(tmp_path) == {"x.pt", "x.html", "y.pt"}
 
 
 def test_the_loss_of_passages_side_by_side(trained):

@@ -8,10 +8,9 @@ import subprocess
 
 import numpy as np
 import pytest
-import torch
 
 import sample
-from tests.helpers.checkpoints import log_probs, rewrite
+from tests.helpers.checkpoints import log_probs, rewrite, with_weights
 from tests.helpers.refusals import refused, told
 from tests.helpers.samples import LSTM, run, written
 from tests.helpers.scripts import command, run_command
@@ -194,8 +193,6 @@ def test_a_gpu_writes_the_same_text(monkeypatch, flags):
 
 @pytest.mark.parametrize("flags", [(), ("-json=1",), ("-sample=0",), ("-num_samples=3",)])
 def test_weights_beyond_all_numbers_are_one_sentence(flags, checkpoint, tmp_path):
-    parameters = load_checkpoint(checkpoint).parameters
-    huge = {name: torch.full(values.shape, 3e38) for name, values in parameters.items()}
-    path = rewrite(checkpoint, tmp_path / "x.pt", parameters=huge, training=None)
+    path = with_weights(3e38, checkpoint, tmp_path / "x.pt")
     done = run("-length=50", "-verbose=0", *flags, checkpoint=path, cwd=tmp_path)
     told(done, "weights are so large that it predicts no probabilities")

@@ -13,6 +13,7 @@ from util.cli.console import tell
 from util.cli.rows import print_row
 from util.errors import UserError
 from util.evaluation.loss import figures
+from util.sampling.drawing import check_numbers
 from util.sampling.writing import Writer, warn_of_strangers
 from util.text.source import Source, code_points, warn_of_returns
 from util.text.vocabulary import Vocabulary
@@ -75,6 +76,7 @@ def line_losses(writer: Writer, passages: Sequence[np.ndarray]) -> list[float]:
                 some = numbers[start : start + SIDE_BY_SIDE]
                 totals[some] = side_by_side(writer, [passages[number] for number in some])
                 bar.update(sum(len(passages[number]) for number in some))
+    check_numbers(totals)
     return totals.tolist()
 
 

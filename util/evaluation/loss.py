@@ -19,6 +19,7 @@ from util.cli.console import shown
 from util.cli.rows import print_row
 from util.errors import UserError
 from util.evaluation.predictors import numpy_predictor, streams_predictor
+from util.sampling.drawing import check_numbers
 from util.text.batches import SPLITS
 from util.text.cache import index_type
 from util.text.source import Source, code_points
@@ -76,7 +77,8 @@ def predict_file(checkpoint: Checkpoint, source: Source) -> Task:
 def measure(checkpoint: Checkpoint, task: Task, device: str) -> tuple[float, int]:
     """Predicts a text. Returns the mean loss in nats, and how many characters the targets are.
 
-    A character of a model of bytes is counted at its first byte, as UTF-8 has it.
+    A character of a model of bytes is counted at its first byte, as UTF-8 has it. Raises UserError if the weights are
+    so large that there is no loss.
     """
     if task.batch_size or device != "cpu":
         predict = streams_predictor(checkpoint, task.batch_size or 1, device)
@@ -89,6 +91,7 @@ def measure(checkpoint: Checkpoint, task: Task, device: str) -> tuple[float, int
             total += float(np.sum(predict(x, y), dtype=float))
             characters += int(begins[y].sum())
             bar.update(y.size)
+    check_numbers(np.array(total))
     return total / task.length, characters
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from model.stepper import Parameters, Stepper
 from util.checkpoint.content import Checkpoint
 from util.errors import UserError
+from util.sampling.drawing import check_numbers
 
 SHOWN: dict[str, Callable[..., np.ndarray]] = {"lstm": lambda c, h: np.tanh(c), "gru": lambda h: h, "rnn": lambda h: h}
 """What the page shows of a layer's states, from -1 to 1, for each kind of model that model.js has."""
@@ -30,6 +31,7 @@ def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequ
     """Returns the mean loss in nats, without each passage's first character, and all cells after each one, (T, C).
 
     No passage is empty, and the model knows all of their characters. `parameters` are its own in any precision.
+    Raises UserError if they are so large that there is no loss.
     """
     V, H, L, model = checkpoint.model_shape
     index, N, lengths = checkpoint.vocabulary.index, len(passages), np.array([len(passage) for passage in passages])
@@ -46,5 +48,6 @@ def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequ
             total -= float(log_probs[np.arange(N), indices][lengths > t].sum())
         log_probs = step(indices)
         cells[:, t] = np.concatenate([SHOWN[model](*states).reshape(N, H) for states in step.states], axis=1)
+    check_numbers(np.array(total))
     loss = total / max(1, int(lengths.sum()) - N)
     return loss, np.concatenate([rows[:length] for rows, length in zip(cells, lengths)])
