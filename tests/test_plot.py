@@ -70,6 +70,13 @@ def test_flat_and_single_losses_can_be_drawn(losses, epoch):
     assert lines[0].startswith("  2.000 |") and "o" in lines[0][9:]
 
 
+@pytest.mark.parametrize("loss", [0.0, 2.0, 9e37])
+@pytest.mark.filterwarnings("error")
+def test_flat_losses_of_any_size_make_a_picture(loss, matplotlib, tmp_path):
+    save_picture([curves("x", run_of([loss] * 3, {}, 1.0))], "epochs", tmp_path / "x.svg", [])
+    assert (tmp_path / "x.svg").stat().st_size > 1000
+
+
 @pytest.mark.parametrize(("paths", "names"), [
     (["cv/lm_lstm_epoch9.46_1.4228.pt"], ["lm_lstm_epoch9.46_1.4228.pt"]),
     (["cv/lm_lstm_epoch9.46_1.4.pt", "cv/lm_gru_epoch9.46_1.5.pt"], ["lstm_epoch9.46_1.4", "gru_epoch9.46_1.5"]),

@@ -78,7 +78,7 @@ def save_picture(runs: Sequence[tuple[Curve, Curve]], unit: str, path: Path, rea
             color = drawn.get_color()
             axes.plot(val.x, val.losses, line + "o", color=color, linewidth=1.8, markersize=5, label=val.label)
     low, high = loss_range(runs)
-    margin = 0.05 * (high - low) or 0.1
+    margin = 0.05 * (high - low) or 0.1 * max(1.0, abs(high))
     axes.set(xlabel=unit, ylabel="loss (nats per character)", ylim=(low - margin, high + margin), xlim=(0, None))
     bit = math.log(2)  # in nats
     bits = axes.secondary_yaxis("right", functions=(lambda y: np.divide(y, bit), lambda y: np.multiply(y, bit)))
