@@ -36,6 +36,12 @@ def test_a_row_that_was_cut_off_is_left_out(tmp_path):
         assert found[:-1] == before and found[-1].startswith("5,0.5,2.5,,"), cut
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_log_that_takes_no_header_is_named():
+    with pytest.raises(UserError, match="cannot write /dev/full: no space left on device; choose another -log_csv"):
+        CSVFile("/dev/full", LOSSES[:0]).open()
+
+
 def test_rows_after_the_checkpoint_are_written_anew(tmp_path):
     log = tmp_path / "log.csv"
     before = write(log, 1, 2, 3, 4, 5)

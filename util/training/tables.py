@@ -105,13 +105,13 @@ class CSVFile:
             self._file: TextIO = open(os.dup(1) if self.path == "-" else path, "a", newline="\n")  # noqa: SIM115
             if self._is_file and not lock(self._file):
                 raise UserError(f"another run writes to {path}; choose another file for -log_csv")
+            end = end_of_rows(path, self._losses) if self._is_file else 0
+            if self._is_file:
+                self._file.truncate(end)
+            if not end:
+                print(*Row._fields, sep=",", file=self._file, flush=True)
         except OSError as error:
             raise UserError(f"cannot write {path}: {reason(error)}; choose another -log_csv") from error
-        end = end_of_rows(path, self._losses) if self._is_file else 0
-        if self._is_file:
-            self._file.truncate(end)
-        if not end:
-            print(*Row._fields, sep=",", file=self._file, flush=True)
 
     def write(self, row: Row) -> None:
         print(*("" if value is None else value for value in row), sep=",", file=self._file, flush=True)
