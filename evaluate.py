@@ -23,7 +23,7 @@ from util.checkpoint.content import Checkpoint
 from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
-from util.cli.flags import STRING, SWITCH, Flags, check_text_flags, choice
+from util.cli.flags import FILE, STRING, SWITCH, Flags, check_text_flags, choice
 from util.cli.rows import print_row
 from util.errors import UserError
 from util.evaluation.lines import print_lines
@@ -46,7 +46,7 @@ def flags() -> Flags:
     unseen = "what to do with a character of these lines that the model has never seen"
     add("unknown_chars", choice("error", "skip", "nearest"), "error", unseen)
     add = flags.group("novelty")
-    add("novelty", STRING, "", "text written by sample.py; find what it copies from the training text instead")
+    add("novelty", FILE, "", "text written by sample.py; find what it copies from the training text instead")
     add("primetext", STRING, "", "primetext at the front of that text, which is not counted")
     add("json", SWITCH, 0, "1 = print a line of JSON for each of its texts")
     add = flags.group("output")

@@ -32,7 +32,7 @@ from util.checkpoint.store import load_checkpoint
 from util.cli import console
 from util.cli.console import shown
 from util.cli.files import output
-from util.cli.flags import STRING, Flags
+from util.cli.flags import FILE, Flags
 from util.cli.rows import print_row
 from util.errors import UserError
 from util.plot import curves, draw_text, save_picture, short_names
@@ -45,8 +45,8 @@ def flags() -> Flags:
     flags = Flags("Shows what checkpoints contain.", "python inspect_checkpoint.py CHECKPOINT -plot curves.png")
     flags.add_checkpoint("all of them")
     add = flags.group("output")
-    add("losses", STRING, "", "write all losses of a run to this file as CSV; - = standard output")
-    add("plot", STRING, "", "plot the losses to this .png, .svg or .pdf file; - = the terminal")
+    add("losses", FILE, "", "write all losses of a run to this file as CSV; - = standard output")
+    add("plot", FILE, "", "plot the losses to this .png, .svg or .pdf file; - = the terminal")
     flags.add_machine(used=False)
     return flags
 

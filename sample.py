@@ -22,7 +22,7 @@ from util.cli import console
 from util.cli.console import tell
 from util.cli.device import choose_device
 from util.cli.files import output, read_input
-from util.cli.flags import STRING, SWITCH, Flags, unescape, whole
+from util.cli.flags import FILE, STRING, SWITCH, Flags, unescape, whole
 from util.cli.signals import StopSignals
 from util.errors import UserError
 from util.sampling.growing import numbered
@@ -51,11 +51,11 @@ def flags() -> Flags:
     add("num_samples", whole(1), 1, "number of texts to sample side by side, with seeds -seed, -seed + 1, ...")
     add = flags.group("primetext")
     add("primetext", STRING, "", r"text to start with, which is printed as well; \n is a newline, as in -stop")
-    add("primetext_file", STRING, "", "file to read the primetext from; - = standard input")
-    add("prompts", STRING, "", "file of primetexts, a line each, to answer with lines of JSON; - = standard input")
+    add("primetext_file", FILE, "", "file to read the primetext from; - = standard input")
+    add("prompts", FILE, "", "file of primetexts, a line each, to answer with lines of JSON; - = standard input")
     setting("unknown_chars", "what to do with a character of the primetext that the model has never seen")
     add = flags.group("output")
-    add("output", STRING, "", "file to write the text to; - = standard output, the default")
+    add("output", FILE, "", "file to write the text to; - = standard output, the default")
     add("echo", SWITCH, 1, "0 = leave the primetext out of what is written")
     add("json", SWITCH, 0, "1 = write each text as a line of JSON, with its seed and what else a program may ask")
     add("color", SWITCH, 0, "1 = color the characters that the model found unlikely, for a terminal")

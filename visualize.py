@@ -20,7 +20,7 @@ from util.checkpoint.choice import best_checkpoint
 from util.cli import console
 from util.cli.console import tell
 from util.cli.files import check_output, output
-from util.cli.flags import STRING, SWITCH, Flags, check_text_flags, whole
+from util.cli.flags import FILE, SWITCH, Flags, check_text_flags, whole
 from util.errors import UserError
 from util.page.findings import find_cells
 from util.page.page import page_bytes
@@ -35,7 +35,7 @@ def flags() -> Flags:
     add = flags.add_text("show", SPLITS, "another text file to show instead; - = standard input")
     add("length", whole(1, 100_000), 5000, "number of characters to show")
     add = flags.group("output")
-    add("output", STRING, "", "file to write the page to; by default it lies beside the checkpoint, with .html")
+    add("output", FILE, "", "file to write the page to; by default it lies beside the checkpoint, with .html")
     add("half", SWITCH, 0, "1 = store the weights in 16 bits: a smaller page, a little less exact")
     flags.add_machine(used=False)
     return flags

@@ -6,8 +6,11 @@ from subprocess import CompletedProcess
 
 import pytest
 
+import evaluate
+import inspect_checkpoint
 import sample
 import train
+import visualize
 from docs.flags import SCRIPTS
 from tests.helpers.refusals import refused
 from util.cli import console
@@ -92,6 +95,25 @@ def test_an_unknown_flag_names_the_one_that_was_meant(script, wrong, said, capsy
 
 def test_several_gpus_need_torchrun(capsys):
     assert "torchrun" in refused_flags(train.flags().parse, "-gpuid", "0,1", capsys=capsys)
+
+
+@pytest.mark.parametrize(
+    ("script", "flag"),
+    [
+        *((train, flag) for flag in ("resume", "log_csv", "tensorboard")),
+        *((sample, flag) for flag in ("primetext_file", "prompts", "output")),
+        *((evaluate, flag) for flag in ("data_dir", "file", "novelty")),
+        *((inspect_checkpoint, flag) for flag in ("losses", "plot")), (visualize, "output"),
+    ],
+)  # fmt: skip
+def test_a_file_whose_name_was_lost_is_not_left_out(script, flag, capsys):
+    """As the value of an unset variable of a shell: -resume "$LAST" would start a new run."""
+    words = ["x.pt"] * (script is not train) + [f"-{flag}", ""]
+    assert f"-{flag} names no file" in refused_flags(script.flags().parse, *words, capsys=capsys)
+
+
+def test_an_empty_word_is_called_one(capsys):
+    assert "an empty word does not belong" in refused_flags(sample.flags().parse, "x.pt", "", capsys=capsys)
 
 
 def test_a_pattern_that_became_thousands_of_names_is_still_one_sentence(capsys):

@@ -69,6 +69,7 @@ def choice(*names: str) -> Kind:
 
 
 STRING = Kind(str, lambda x: isinstance(x, str), "text", "TEXT")
+FILE = Kind(str, STRING.accepts, "the name of a file or folder", "FILE")  # which a user who gives it must say
 PATH = Kind(Path, lambda x: isinstance(x, str | Path) and "\0" not in str(x), "a path", "PATH")
 POSITIVE = real(lambda x: 0 < x < 1e38, "a number above 0 and below 1e38")  # so that it fits in a float32
 FRACTION = real(lambda x: 0 <= x <= 1, "a number from 0 to 1")
@@ -127,8 +128,8 @@ class Flags(argparse.ArgumentParser):
         """Adds the flags that say which text to `verb`, in a group; returns a function that adds more to it."""
         add = self.group("text")
         add("split", choice(*splits), "val", f"which split of the checkpoint's own text to {verb}")
-        add("data_dir", STRING, "", "folder with the checkpoint's text, if it has moved")
-        add("file", STRING, "", file_help)
+        add("data_dir", FILE, "", "folder with the checkpoint's text, if it has moved")
+        add("file", FILE, "", file_help)
         return add
 
     def add_machine(self, gpuid: int = 0, help: str = "GPU to use; -1 = CPU", used: bool = True) -> Callable[..., None]:
@@ -164,6 +165,9 @@ class Flags(argparse.ArgumentParser):
                 word = name + equals + value
             arguments.append(word)
         options = self.parse_args(arguments)
+        for name in sorted(given & self.actions.keys()):
+            if self.actions[name].type is FILE and not getattr(options, name):
+                self.error(f"-{name} names no file; give {FILE.wanted}, or leave it out")
         options.given = given
         return options
 
@@ -173,15 +177,15 @@ class Flags(argparse.ArgumentParser):
         return self._get_value(action, *arg_strings) if is_flag else super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:
-        _, _, names = message.partition("unrecognized arguments: ")
-        if names:  # the shell may have made thousands of a pattern
+        _, is_none, names = message.partition("unrecognized arguments: ")
+        if is_none:  # the shell may have made thousands of a pattern
             why = "does not belong to any flag (quote a pattern like '*.txt' or text with spaces)"
             if names.endswith((".pt", ".t7")):
                 one = any(action.dest == "checkpoint" for action in self._actions)
                 why = "cannot be taken as well: one CHECKPOINT is enough (a folder such as cv stands for its best)"
                 why = why if one else "needs a flag: -resume continues its run, and -init_from starts a new one with it"
             names = names if len(names) < 100 else f"{names[:60]}..."
-            message = f"{names} {why}"
+            message = f"{names or 'an empty word'} {why}"
         tell(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
         raise SystemExit(2)
 

@@ -6,7 +6,21 @@ from pathlib import Path
 
 from model.cells import CELLS
 from util.checkpoint.content import OPTIMIZER_STATE
-from util.cli.flags import FRACTION, PATH, POSITIVE, SEED, STRING, SWITCH, Flags, Role, choice, number, real, whole
+from util.cli.flags import (
+    FILE,
+    FRACTION,
+    PATH,
+    POSITIVE,
+    SEED,
+    STRING,
+    SWITCH,
+    Flags,
+    Role,
+    choice,
+    number,
+    real,
+    whole,
+)
 from util.torch7_random import DEFAULT_SEED
 
 RUN, COURSE, PACE, TEXT, MACHINE, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.MACHINE, Role.CALL
@@ -47,7 +61,7 @@ def add_text_and_model(flags: Flags) -> None:
     add("dtype", choice("float32", "float64", "bfloat16"), "float32", precision, role=RUN)
     add("init_from", STRING, "", "checkpoint to take the initial parameters from", role=RUN)
     add("new_chars", choice("error", "add"), "error", "what to do with characters that are new to its model", role=RUN)
-    add("resume", STRING, "", "continue the run of this checkpoint, or of the newest one in this folder", role=CALL)
+    add("resume", FILE, "", "continue the run of this checkpoint, or of the newest one in this folder", role=CALL)
 
 
 def add_optimization(flags: Flags) -> None:
@@ -76,6 +90,6 @@ def add_output(flags: Flags) -> None:
     add("keep", whole(0), 0, "keep only this many of the best checkpoints, and the newest; 0 = keep all", role=PACE)
     shown = "characters to write at iterations 100, 300 and after validations, by default on a terminal only; 0 = none"
     add("preview", whole(0), 200, shown, role=CALL)
-    add("log_csv", STRING, "", "CSV file to write the figures of each log line to; - = standard output", role=CALL)
-    add("tensorboard", STRING, "", "folder to write the same figures to, for TensorBoard", role=CALL)
+    add("log_csv", FILE, "", "CSV file to write the figures of each log line to; - = standard output", role=CALL)
+    add("tensorboard", FILE, "", "folder to write the same figures to, for TensorBoard", role=CALL)
     add("accurate_gpu_timing", SWITCH, 0, "ignored: the clock is always read when the GPU is done", role=MACHINE)
