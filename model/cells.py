@@ -18,12 +18,14 @@ INITIAL_RANGE = 0.08
 
 
 class Cell:
-    """What all cells have. `step` returns the states after a step, given those before it.
+    """What all cells have. `step` returns the states after a step, given those before it and:
 
-    xp is torch, or stepper.py's Numpy; both have sigmoid, tanh, and split(x, H, -1), which returns the blocks (..., H)
-    that lie side by side in x. a (..., G·H) is what the input x adds to the gates, W_i2h x + b_i2h + b_h2h; i2h is from
-    input to hidden, h2h from hidden to hidden. Weights are (inputs, outputs), so W_h2h h is h @ W. p.h2h holds that W
-    (H, G·H) alone or, if the cell has `parts`, in these. What `extra_shapes` names are attributes of p as well.
+    xp, torch or stepper.py's Numpy. Both have sigmoid, tanh, and split(x, H, -1), which returns the blocks (..., H)
+    that lie side by side in x.
+    a (..., G·H), what the input x adds to the gates: W_i2h x + b_i2h + b_h2h. i2h is from input to hidden, h2h from
+    hidden to hidden.
+    p, the layer's parameters. p.h2h holds W_h2h (H, G·H) alone or, if the cell has `parts`, in these; weights are
+    (inputs, outputs), so W_h2h h is h @ W. What `extra_shapes` names are attributes of p as well.
     """
 
     gates: tuple[str, ...]  # in the order of their blocks in a and in the weights (inputs, G·H)

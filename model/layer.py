@@ -44,7 +44,8 @@ class Layer(nn.Module):
         from_x = x @ self.i2h_weight if x.is_floating_point() else embedding(x, self.i2h_weight)
         # A copy of the state, since the caller may overwrite its own before the way back.
         states, outputs = state.detach().clone().unbind(), []
-        p = SimpleNamespace(h2h=self.h2h_weight.split(self.cell.widths(self.rnn_size), 1), **self._parameters)
+        extra = {name: getattr(self, name) for name in self.cell.extra_shapes(self.rnn_size)}
+        p = SimpleNamespace(h2h=self.h2h_weight.split(self.cell.widths(self.rnn_size), 1), **extra)
         for a in from_x + (self.i2h_bias + self.h2h_bias):
             states = self.cell.step(torch, a, p, *states)
             outputs.append(states[-1])

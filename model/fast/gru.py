@@ -33,7 +33,7 @@ class GRUStep(Step):
         self.d_r.mul_(self.h_prev)  # ∂rh/∂a_r = h_prev r (1 - r)
         torch.mul(z, n, out=self.d_n)
         torch.addcmul(z, self.d_n, n, value=-1, out=self.d_n)  # ∂h/∂a_n = z (1 - n²)
-        torch.neg(z, out=self.dh_dh_prev).add_(1)  # ∂h/∂h_prev = 1 - z, with z and n held, too
+        torch.neg(z, out=self.dh_dh_prev).add_(1)  # ∂h/∂h_prev = 1 - z, with z and n held
 
     def backward(self, weights: Sequence[Tensor]) -> None:
         w_zr_t, w_n_t = weights

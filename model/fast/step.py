@@ -4,7 +4,7 @@ The equations are those of cells.py, and the way back is the chain rule through 
 
 Letters: S time steps, B streams, H units of the layer, G gates. h_prev goes into a step and h comes out; W is W_h2h,
 and a_i the pre-activation of the gate i. dh is the gradient of the loss with respect to h, d_i that with respect to
-a_i. ∂h/∂c is a local derivative: that of one quantity by another inside a step, with all that goes into it held.
+a_i. ∂h/∂c is a local derivative: that of one quantity by another inside a step, with everything else held.
 """
 
 from __future__ import annotations

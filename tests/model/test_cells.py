@@ -82,6 +82,14 @@ def test_the_equations_read_indices_as_one_hot_vectors_and_have_true_gradients(m
     assert torch.autograd.gradcheck(outputs_from, [*plain.parameters()])
 
 
+def test_a_step_that_could_not_sample_does_not_train_either(monkeypatch):
+    """Sampling has W_h2h in parts only."""
+    whole = type("Whole", (CELLS["rnn"],), {"step": staticmethod(lambda xp, a, p, h: (a + h @ p.h2h_weight,))})
+    monkeypatch.setitem(CELLS, "whole", whole)
+    with pytest.raises(AttributeError, match="h2h_weight"):
+        Layer("whole", I, H)(torch.zeros(S, B, I), torch.zeros(1, B, H))
+
+
 @every
 def test_float32_is_float64_but_for_rounding(name, made):
     double, x, state = made
