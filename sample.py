@@ -48,7 +48,7 @@ def flags() -> Flags:
     setting("top_p", "draw only from the most likely characters that together have this probability")
     add("stop", STRING, [], r"end a text once it has produced this; \n is a newline; may be given several times")
     setting("stop_document", "1 = end a text with its document, if the model was trained with -document_end")
-    add("num_samples", whole(1), 1, "number of texts to sample side by side, with seeds -seed, -seed + 1, ...")
+    add("num_samples", whole(1, 100_000), 1, "number of texts to sample side by side, with seeds -seed, -seed + 1, ...")
     add = flags.group("primetext")
     add("primetext", STRING, "", r"text to start with, which is printed as well; \n is a newline, as in -stop")
     add("primetext_file", FILE, "", "file to read the primetext from; - = standard input")

@@ -20,7 +20,7 @@ BYTES = Vocabulary("".join(map(chr, range(256))), "bytes")
 def test_a_text_ends_before_what_may_have_begun_in_its_primetext(prime, sampled, written):
     file = io.BytesIO()
     text = GrowingText(file, BYTES, list(prime.encode()), [], list(b"\n\n"))
-    grow([text], iter([(np.array([index]), np.zeros((1, 256))) for index in sampled.encode()]), lambda: False)
+    grow([text], iter([(np.array([index]), np.zeros((1, 256))) for index in sampled.encode()]))
     assert (file.getvalue(), text.ended) == (written.encode(), True)
 
 

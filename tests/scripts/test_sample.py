@@ -125,6 +125,7 @@ def test_lines_of_json(tmp_path):
     empty = {"text": "", "primetext": "", "continuation": "", "seed": 123, "ended": False, "bits": None}
     assert written("-length=0", "-json=1") == json.dumps(empty) + "\n"
     refused(run("-json=1", "-color=1"), "-color", "-json")
+    refused(run("-num_samples=1000000000000"), "'1000000000000' is not a whole number from 1 to 100000", status=2)
 
 
 def test_json_of_any_character(unicode_checkpoint, tmp_path):

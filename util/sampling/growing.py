@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -78,15 +78,13 @@ class GrowingText:
         self._file.flush()
 
 
-def grow(
-    texts: list[GrowingText], sampled: Iterator[tuple[np.ndarray, np.ndarray]], stop: Callable[[], object]
-) -> None:
-    """Adds the sampled characters to the texts until there are no more, all texts have ended, or `stop()` is true."""
+def grow(texts: list[GrowingText], sampled: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Adds the sampled characters to the texts until there are no more, or all texts have ended."""
     for indices, log_probs in sampled:
         for text, index, expected in zip(texts, indices.tolist(), log_probs):
             if not text.ended:
                 text.add(index, expected)
-        if stop() or all(text.ended for text in texts):
+        if all(text.ended for text in texts):
             break
     for text in texts:
         text.complete()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import io
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import takewhile
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -88,7 +89,8 @@ class Writer:
         """Begins N texts with these characters; returns what feeds them more, and log-probabilities (N, V) by then."""
         step = self._begin(texts, self.opening.states)
         log_probs = np.broadcast_to(self.opening.log_probs, (texts, len(self.vocabulary)))
-        return step, feed(step, indices, log_probs)
+        heard = takewhile(lambda _: not self.interrupted(), indices)  # a long primetext takes a while
+        return step, feed(step, heard, log_probs)
 
     def characters(
         self, prime: Sequence[int], settings: Settings, texts: int = 1
@@ -102,6 +104,8 @@ class Writer:
             choose = drawing(settings.seed, texts, settings.temperature, settings.top_k, settings.top_p)
         step, log_probs = self.read(prime, texts)
         for _ in range(settings.length):
+            if self.interrupted():
+                break
             indices = choose(log_probs)
             yield indices, log_probs
             log_probs = step(indices)
@@ -130,7 +134,7 @@ class Writer:
         """
         ends = self.ends(settings)
         texts = [GrowingText(file, self.vocabulary, prime, *ends, echo, color) for file in files]
-        grow(texts, self.characters(prime, settings, len(files)), self.interrupted)
+        grow(texts, self.characters(prime, settings, len(files)))
         return texts
 
     def text(self, primetext: str, settings: Settings) -> str:
@@ -140,7 +144,7 @@ class Writer:
         return file.getvalue().decode(errors="replace")
 
 
-def feed(step: Predict, indices: Sequence[int], log_probs: np.ndarray) -> np.ndarray:
+def feed(step: Predict, indices: Iterable[int], log_probs: np.ndarray) -> np.ndarray:
     """Feeds the same characters to N texts; takes and returns log-probabilities (N, V) of what follows."""
     for index in indices:
         log_probs = step(np.full(len(log_probs), index))
