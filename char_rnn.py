@@ -31,6 +31,8 @@ def load(path: str | Path) -> Model:
 
     Raises UserError, with a sentence for the user, if that is not possible.
     """
+    if not isinstance(path, str | Path) or "\0" in str(path):
+        raise UserError(f"{path!r:.80} is not the name of a file or folder")
     _, checkpoint = best_checkpoint(Path(path))
     return Model(checkpoint)
 

@@ -10,6 +10,7 @@ import char_rnn
 from tests.helpers.inputs import GOLDEN
 from tests.helpers.refusals import refused
 from tests.helpers.scripts import command, run, run_command
+from util.sampling.prompts import LONGEST
 
 LSTM = GOLDEN / "lstm.t7"
 FLAGS = ("-gpuid=-1", "-verbose=0", "-length=30", r"-stop=\n")
@@ -42,6 +43,11 @@ def test_each_line_is_answered_at_once():
         '{"stop": 5}': "stop: 5 is neither text nor a list",
         '{"stop_document": true}': "not trained with -document_end",
         "\udcff": r"the primetext contains '\udcff'",
+        '{"length": ' + "9" * 5000 + "}": "the line has a number of too many digits",
+        '{"length": "' + "9" * 5000 + '"}': "is not a whole number",
+        "Q" * LONGEST: "the primetext contains 'Q'",
+        "o" * (LONGEST + 1): f"the line has more than {LONGEST} bytes",
+        "o" * (3 * LONGEST): f"the line has more than {LONGEST} bytes",
     }
     start = command("sample.py", LSTM, *FLAGS, "-prompts=-")
     with subprocess.Popen(start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -56,7 +62,7 @@ def test_each_line_is_answered_at_once():
             assert answered["text"] == text == answered["primetext"] + answered["continuation"]
         for prompt, words in wrong.items():
             answered = answer(prompt)
-            assert answered.keys() == {"error"} and words in answered["error"]
+            assert answered.keys() == {"error"} and words in answered["error"] and len(answered["error"]) < 300
         assert answer("one")["text"] == asked["one"]
         process.send_signal(signal.SIGINT)
         rest = process.communicate(timeout=60)
@@ -64,8 +70,8 @@ def test_each_line_is_answered_at_once():
 
 
 def test_a_file_of_prompts(checkpoint, tmp_path):
-    """Windows' line ends and a last line without one; an answer is what -json 1 prints for the prompt."""
-    (tmp_path / "prompts.txt").write_bytes(b"one\r\ntwo")
+    """Windows' mark and line ends, and a last line without one; an answer is what -json 1 prints for the prompt."""
+    (tmp_path / "prompts.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo")
     answered = run("sample.py", checkpoint, *FLAGS, "-prompts", tmp_path / "prompts.txt")
     alone = [run("sample.py", checkpoint, *FLAGS, "-json=1", "-primetext", prime).stdout for prime in ("one", "two")]
     assert (answered.stdout, answered.stderr) == ("".join(alone), "")

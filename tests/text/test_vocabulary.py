@@ -3,6 +3,7 @@
 import pytest
 
 from util.checkpoint.store import load_checkpoint
+from util.errors import UserError
 from util.text.vocabulary import Vocabulary, alike
 
 
@@ -16,6 +17,12 @@ def test_the_nearest_character(unicode_checkpoint, text, near):
     vocabulary = load_checkpoint(unicode_checkpoint).vocabulary
     assert vocabulary.decode(vocabulary.encode(f"a{text}a{text}", "nearest")) == f"a{near}a{near}"
     assert vocabulary.without_nearest(f"a{text}a{text}") == ("" if near else text)
+
+
+def test_a_byte_that_is_no_character():
+    """As Python hands it on, from a command line or a prompt."""
+    with pytest.raises(UserError, match="contains the byte 0xe9, which is not UTF-8 there; leave it out"):
+        Vocabulary("caf", "utf-8").encode(b"caf\xe9".decode(errors="surrogateescape"))
 
 
 def test_accents_are_kept_before_the_case_is():

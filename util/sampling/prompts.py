@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from typing import Any
@@ -15,22 +16,33 @@ from util.sampling.settings import Settings
 from util.sampling.writing import Writer, encode_primetext, primetext
 from util.text.vocabulary import Vocabulary
 
+LONGEST = 1 << 20
+"""So many bytes a line may have; without a bound, one that never ends would fill the memory."""
 
-def read_prompts(path: str) -> Iterator[str]:
-    """Yields the lines of a file as they come; `-` is standard input. Raises UserError if it cannot be read."""
+
+def read_prompts(path: str) -> Iterator[bytes]:
+    """Yields the lines of a file as they come, cut off after `LONGEST` bytes and one more; `-` is standard input.
+
+    Raises UserError if it cannot be read.
+    """
     try:
         with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
-            for line in file:
-                yield line.rstrip(b"\r\n").decode(errors="surrogateescape")
+            mark = BOM_UTF8  # which Windows puts in front of a text
+            while line := file.readline(LONGEST + 2):
+                rest = line
+                while len(rest) >= LONGEST and not rest.endswith(b"\n"):
+                    rest = file.readline(LONGEST)
+                yield line.removeprefix(mark).rstrip(b"\r\n")[: LONGEST + 1]
+                mark = b""
     except OSError as error:
         raise refusal_to_read(path, error) from error
 
 
-def answers(writer: Writer, prompts: Iterable[str], settings: Settings, echo: bool) -> Iterator[bytes]:
+def answers(writer: Writer, prompts: Iterable[bytes], settings: Settings, echo: bool) -> Iterator[bytes]:
     """Yields a line of JSON for each prompt; what a prompt does not say is in `settings`."""
-    for prompt in prompts:
+    for line in prompts:
         try:
-            start, own = parsed(prompt, settings, writer.vocabulary)
+            start, own = parsed(line, settings, writer.vocabulary)
             prime, file = encode_primetext(writer.vocabulary, start, own.unknown_chars), io.BytesIO()
             (text,) = writer.write(prime, own, [file], echo)
             answer = about(text, file.getvalue(), own.seed)
@@ -39,13 +51,18 @@ def answers(writer: Writer, prompts: Iterable[str], settings: Settings, echo: bo
         yield json_line(answer)
 
 
-def parsed(prompt: str, settings: Settings, vocabulary: Vocabulary) -> tuple[str, Settings]:
-    """Returns a prompt's primetext, and its settings. Raises UserError if it is no valid one."""
+def parsed(line: bytes, settings: Settings, vocabulary: Vocabulary) -> tuple[str, Settings]:
+    """Returns the primetext of a line, and its settings. Raises UserError if it is no valid prompt."""
+    if len(line) > LONGEST:
+        raise UserError(f"the line has more than {LONGEST} bytes")
+    prompt = line.decode(errors="surrogateescape")
     if not prompt.startswith("{"):
         return primetext(vocabulary, prompt), settings
     try:
         said = json.loads(prompt)
     except (ValueError, RecursionError) as error:
+        if type(error) is ValueError:  # Python's bound for whole numbers
+            raise UserError("the line has a number of too many digits") from error
         raise UserError('a line that begins with { must be a JSON object, as {"primetext": "{"} is') from error
     start = said.pop("primetext", "")
     known = [field.name for field in fields(Settings)]

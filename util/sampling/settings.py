@@ -6,6 +6,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from util.cli.console import shown
 from util.cli.flags import POSITIVE, SEED, SWITCH, choice, real, whole
 from util.errors import UserError
 from util.torch7_random import DEFAULT_SEED
@@ -46,7 +47,9 @@ class Settings:
             try:  # as a word on the command line is checked
                 value = kind(str(int(value) if isinstance(value, bool) else value))
             except ArgumentTypeError as error:
-                raise UserError(f"{name}: {error}") from error
+                raise UserError(f"{name}: {shown(str(error))}") from error
+            except ValueError as error:  # a whole number of more digits than Python writes
+                raise UserError(f"{name}: so long a number is not {kind.wanted}") from error
             object.__setattr__(self, name, value)
         stop = [self.stop] if isinstance(self.stop, str) else self.stop
         if not (isinstance(stop, list | tuple) and all(isinstance(one, str) for one in stop)):

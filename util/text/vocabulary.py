@@ -83,7 +83,10 @@ class Vocabulary:
         for c in text:
             indices = self.nearest(c) if unknown == "nearest" else self.indices_if_known(c)
             if not indices and unknown == "error":
-                raise UserError(f"{what} contains {c!r}, which the model has never seen; {advice}")
+                strange = f"{c!r}, which the model has never seen"
+                if not self.is_bytes and "\udc80" <= c <= "\udcff":  # so Python reads a byte that is no character
+                    strange = f"the byte 0x{ord(c) - 0xDC00:02x}, which is not UTF-8 there"
+                raise UserError(f"{what} contains {strange}; {advice}")
             encoded += indices
         return encoded
 
