@@ -165,6 +165,18 @@ def test_json_for_a_bot_that_filters(encoding, trained, tmp_path):
     refused(run("evaluate.py", checkpoint(trained), "-json=1", cwd=tmp_path), "-json is for -novelty")
 
 
+def test_a_stream_of_answers_with_errors(trained, tmp_path):
+    """They are no texts, and a line that is cut off does not make one text of all."""
+    lines = '{"text": "zzz", "continuation": "zzz"}\n{"error": "no"}\n'
+    (tmp_path / "x.jsonl").write_text(lines)
+    done = run("evaluate.py", checkpoint(trained), "-novelty=x.jsonl", "-json=1", cwd=tmp_path)
+    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == ["zzz"]
+    assert "warning: 1 of the 2 lines of x.jsonl tell of an error, and are left out" in done.stderr
+    (tmp_path / "x.jsonl").write_text(lines + '{"text": "zz')
+    done = run("evaluate.py", checkpoint(trained), "-novelty=x.jsonl", cwd=tmp_path)
+    refused(done, "line 3 of x.jsonl is no line of JSON that sample.py writes")
+
+
 @pytest.mark.parametrize("chunk", [3, 64])
 @pytest.mark.parametrize("end", ["\n", "\n\n", "aba"])
 def test_whole_pieces(end, chunk, monkeypatch):

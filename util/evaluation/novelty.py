@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -121,7 +121,7 @@ def read_samples(name: str, primetext: str, vocabulary: Vocabulary) -> list[str]
         content = read_input(name).decode("latin-1" if vocabulary.is_bytes else "utf-8")
     except UnicodeError as error:
         raise UserError(f"{name} is not UTF-8 text, which sample.py writes for this model") from error
-    if (samples := continuations(content, vocabulary)) is not None:
+    if (samples := continuations(name, content, vocabulary)) is not None:
         return samples
     samples, prime = texts_in(content), written_primetext(vocabulary, primetext)
     start = as_bytes(prime) if vocabulary.is_bytes else prime
@@ -132,14 +132,31 @@ def read_samples(name: str, primetext: str, vocabulary: Vocabulary) -> list[str]
     return [sample.removeprefix(start) for sample in samples]
 
 
-def continuations(content: str, vocabulary: Vocabulary) -> list[str] | None:
-    """Returns what follows the primetexts in sample.py's lines of JSON; None if the content is none."""
+def continuations(name: str, content: str, vocabulary: Vocabulary) -> list[str] | None:
+    """Returns what follows the primetexts in sample.py's lines of JSON; None if the content is none.
+
+    An error, by which -prompts answers, is no text. Raises UserError if only some lines are sample.py's.
+    """
     lines = content.encode("latin-1").decode(errors="replace") if vocabulary.is_bytes else content
-    try:
-        texts = [json.loads(line)["continuation"] for line in lines.removesuffix("\n").split("\n")]
-    except (ValueError, LookupError, TypeError, RecursionError):
+    answers = [*map(answer, lines.removesuffix("\n").split("\n"))]
+    texts = [one["continuation"] for one in answers if "continuation" in one]
+    if not texts:
         return None
+    for number, one in enumerate(answers, 1):
+        if not one.keys() & {"continuation", "error"}:
+            raise UserError(f"line {number} of {name} is no line of JSON that sample.py writes, as others are")
+    if errors := len(answers) - len(texts):
+        tell(f"warning: {errors} of the {len(answers)} lines of {name} tell of an error, and are left out")
     return [as_bytes(text) if vocabulary.is_bytes else text for text in map(str, texts)]
+
+
+def answer(line: str) -> dict[str, Any]:
+    """Returns the JSON object in a line; an empty one if there is none."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def share(places: Sequence[np.ndarray]) -> float | None:
