@@ -32,6 +32,13 @@ def test_ctrl_c_and_too_little_memory_while_a_script_starts(script, tmp_path):
     refused(run_command(script, env=path), "out of memory")
 
 
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_outside_of_the_environment_that_has_its_packages(script):
+    """As in a new terminal; -S leaves out what pip has installed."""
+    done = subprocess.run([sys.executable, "-S", ROOT / script], capture_output=True, text=True, timeout=60)
+    refused(done, "has no numpy; activate the environment in which pip installed char-rnn")
+
+
 def test_too_little_memory_for_torch(small_text, tmp_path):
     """Importing torch would abort."""
 

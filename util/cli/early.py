@@ -29,6 +29,11 @@ def excepthook(kind: type[BaseException], error: BaseException, traceback: Trace
     """Replaces sys.excepthook until util.cli.console.run takes over."""
     if is_out_of_memory(error):
         sys.stderr.write("error: out of memory while the program was starting\n")
+    elif isinstance(error, ModuleNotFoundError) and error.name in ("numpy", "torch", "tqdm"):
+        sys.stderr.write(
+            f"error: {sys.executable} has no {error.name}; activate the environment in which pip installed char-rnn,"
+            " as with source .venv/bin/activate\n"
+        )
     elif not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)
 
