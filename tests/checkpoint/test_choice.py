@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,6 +93,18 @@ def test_all_of_a_folder_are_those_in_its_folders_too(write, tmp_path):
         UserError, match=f"no checkpoint in {tmp_path} itself; name one of its folders, such as {tmp_path}/a$"
     ):
         best_checkpoint(tmp_path)
+
+
+def test_a_folder_of_folders_that_cannot_be_read_costs_a_warning(write, tmp_path, capsys, monkeypatch):
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder).mkdir()
+        write(f"{folder}/x.pt", 3)
+    iterdir = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda path: iterdir(path / "nobody's") if path.name == "b" else iterdir(path))
+    assert [path.parent.name for path, _ in all_checkpoints(tmp_path)] == ["a", "c"]
+    assert capsys.readouterr().err == f"warning: cannot read {tmp_path}/b: no such file or directory\n"
+    with pytest.raises(UserError, match=f"cannot read {tmp_path}/b: "):
+        [*all_checkpoints(tmp_path / "b")]
 
 
 def test_hidden_files_are_nobody_s_checkpoints(write, tmp_path, capsys):

@@ -84,7 +84,14 @@ def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
         return
     found = False
     for folder in (path, *sorted(path.glob("[!.]*/"))):
-        for file in by_runs(files_in(folder)):
+        try:
+            files = files_in(folder)
+        except UserError as error:
+            if folder == path:
+                raise
+            tell(f"warning: {error}")
+            continue
+        for file in by_runs(files):
             if checkpoint := load_if_sound(file):
                 found = True
                 yield file, checkpoint
