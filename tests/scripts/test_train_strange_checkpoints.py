@@ -24,7 +24,7 @@ from tests.helpers.inputs import numbers
 from tests.helpers.logs import saved
 from tests.helpers.refusals import refused, refused_to_train
 from tests.helpers.runs import finish
-from tests.helpers.scripts import run
+from tests.helpers.scripts import run, run_command
 from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
 from util.training.trainer import Trainer
@@ -112,6 +112,15 @@ def note_events(folder: str, note: str) -> None:
             os.mkdir(note)
 
     sys.addaudithook(hook)
+
+
+@pytest.mark.parametrize("flag", ["-resume", "-init_from"])
+def test_weights_that_predict_no_probabilities_are_not_trained(flag, halfway, tmp_path):
+    """No flag would mend the loss, nor is this very file the last good one. (A fork would show numpy's warnings.)"""
+    parameters = {name: torch.full(array.shape, 3e38) for name, array in load_checkpoint(halfway).parameters.items()}
+    rewrite(halfway, tmp_path / "x.pt", parameters=parameters)
+    done = run_command("train.py", flag, "x.pt", f"-data_dir={halfway.parent}", cwd=tmp_path)
+    refused_to_train(done, "weights are so large that it predicts no probabilities; take another checkpoint\n")
 
 
 def test_a_run_does_not_go_on_in_another_precision(halfway, tmp_path):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from model.stepper import Stepper
 from util.checkpoint.choice import best_checkpoint, newest_checkpoint
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
@@ -17,6 +18,7 @@ from util.checkpoint.new_characters import add_characters
 from util.cli.console import log
 from util.cli.flags import Flags, Role
 from util.errors import UserError
+from util.sampling.drawing import check_numbers
 from util.text.source import canonical
 from util.text.vocabulary import Vocabulary
 
@@ -107,6 +109,12 @@ def starting_point(flags: Flags) -> Start:
     return start
 
 
+def check_predicts(checkpoint: Checkpoint) -> None:
+    """Raises UserError if the weights are so large that no loss can come of them, which no flag would mend."""
+    V, _, L, cell = checkpoint.model_shape
+    check_numbers(Stepper(checkpoint.parameters, L, cell)(np.arange(min(V, 100))))
+
+
 def changed(options: Namespace, **values: Any) -> Namespace:
     """Returns the options with other values for some."""
     return Namespace(**vars(options) | values)
@@ -116,6 +124,7 @@ def init_from(options: Namespace) -> FromModel:
     """Takes the model's options from the checkpoint, and logs those that differ from the flags."""
     path, checkpoint = best_checkpoint(Path(options.init_from))
     log(f"loading a model from checkpoint {path}")
+    check_predicts(checkpoint)
     if checkpoint.options.get("batchnorm"):  # see util.checkpoint.torch7
         log("the checkpoint's batch normalization is now part of its weights, and will not be trained separately")
     stored = checkpoint.options | {"dtype": checkpoint.precision, "encoding": canonical(checkpoint.vocabulary.encoding)}
@@ -138,6 +147,7 @@ def resume(given: Namespace, flags: Flags) -> Resumed:
     if checkpoint.training is None:
         raise UserError(f"{path} holds a model but not the state of its run; start a new run from it with -init_from")
     log(f"resuming from {path}, iteration {checkpoint.iteration}")
+    check_predicts(checkpoint)
     # The run continues in the checkpoint's own folder: nothing is ever written to a path that comes out of a file.
     defaults = vars(flags.parse([])) | {"checkpoint_dir": path.parent, "given": given.given, "resume": str(path)}
     options = defaults | stored_options(path, checkpoint, flags)
