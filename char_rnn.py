@@ -55,7 +55,7 @@ class Model:
         `settings` are the flags length, temperature, seed, sample, top_k, top_p, stop (a text, or a list of them),
         stop_document and unknown_chars, which are checked as the flags are.
         """
-        return self._writer.text(primetext, Settings(**settings))
+        return self._writer.text(primetext, Settings().but(settings))
 
     def next(self, text: str = "") -> dict[str | bytes, float]:
         """Returns the probability of each character, or byte, that may follow a text, the likeliest first."""

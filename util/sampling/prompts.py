@@ -6,7 +6,6 @@ import io
 import json
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields
 from typing import Any
 
 from util.cli.files import refusal_to_read
@@ -65,10 +64,7 @@ def parsed(line: bytes, settings: Settings, vocabulary: Vocabulary) -> tuple[str
             raise UserError("the line has a number of too many digits") from error
         raise UserError('a line that begins with { must be a JSON object, as {"primetext": "{"} is') from error
     start = said.pop("primetext", "")
-    known = [field.name for field in fields(Settings)]
-    if strange := said.keys() - {*known}:
-        raise UserError(f"there is no {min(strange)!r:.80}; a prompt may have primetext, {', '.join(known)}")
-    return start, Settings(**asdict(settings) | said)
+    return start, settings.but(said)
 
 
 def about(text: GrowingText, content: bytes, seed: int) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from util.cli.console import shown
 from util.cli.flags import POSITIVE, SEED, SWITCH, choice, real, whole
@@ -55,3 +56,10 @@ class Settings:
         if not (isinstance(stop, list | tuple) and all(isinstance(one, str) for one in stop)):
             raise UserError(f"stop: {stop!r:.80} is neither text nor a list of texts")
         object.__setattr__(self, "stop", tuple(one for one in stop if one))
+
+    def but(self, said: Mapping[str, Any]) -> Settings:
+        """Returns these settings, but for what is said. Raises UserError at a name or a value that cannot be."""
+        known = [field.name for field in fields(self)]
+        if strange := said.keys() - {*known}:
+            raise UserError(f"there is no {min(strange)!r:.80}; a prompt may have primetext, {', '.join(known)}")
+        return replace(self, **said)
