@@ -65,6 +65,17 @@ def test_fractions_that_leave_too_little_for_a_split_cost_a_warning(train):
     assert "-train_frac" not in train("-batch_size", "5", "-max_epochs", "1").stderr
 
 
+def test_a_folder_that_is_none(train, tmp_path):
+    (tmp_path / "file").write_text("one two\n" * 200)
+    for name in ("nowhere", "file"):
+        told(
+            train("-data_dir", tmp_path / name, "-files=*"), f"{tmp_path / name} is no folder; -data_dir takes the one"
+        )
+    (tmp_path / "loop").symlink_to("loop")
+    told(train("-data_dir", tmp_path / "loop"), f"there is no {tmp_path}/loop/input.txt")
+    told(train("-log_csv", tmp_path / "loop"), f"cannot write {tmp_path}/loop: ")
+
+
 # Flags
 
 

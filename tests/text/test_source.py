@@ -79,6 +79,7 @@ WINDOWS = "It\u2019s \u201cthe best\u201d of times \u2013 or so, in the caf\xe9 
             "as on old Macs; convert it or, for a new model, try -encoding mac",
         ),
         (gzip.compress(b"text " * 100, mtime=0), "compressed by gzip; give it a name that ends in .gz"),
+        (b"\x1f\x8b\x08\0\r\xff", "compressed by gzip; give it a name that ends in .gz"),  # with a \r by chance
         (b"PK\x03\x04\x14\0\0\0\x08\0\xb4\x52\xff", "a zip archive, as .docx and .epub files are; unpack it"),
         (b"%PDF-1.5\n%\xd0\xd4\xc5\xd8\n", "a PDF; save its text"),
         (b"\x89PNG\r\n\x1a\n", "it seems to be a picture"),

@@ -117,6 +117,8 @@ def find_text(folder: Path, pattern: str = "", separator: str = "", document_end
     """
     if pattern:
         files = matching(folder, pattern)
+        if not folder.is_dir():
+            raise UserError(f"{folder} is no folder; -data_dir takes the one that holds the files")
         if not files:
             raise UserError(f"no file in {folder} matches -files '{pattern}'; {suggestion(folder)}")
         return Source(*files, separator=unescape(separator), end=unescape(document_end), folder=folder)
@@ -192,7 +194,7 @@ def decoded(pieces: Iterator[bytes], path: Path, encoding: str, digest: hashlib.
             advice = next(advice for start, advice in SIGNATURES.items() if piece.startswith(start))
             if path.suffix == ".gz" and piece.startswith(b"\x1f\x8b"):
                 advice = "it was compressed twice; unpack it once"
-            elif b"\r" in piece and b"\n" not in piece:
+            elif advice == SIGNATURES[b""] and b"\r" in piece and b"\n" not in piece:
                 advice = "its lines end as on old Macs; convert it or, for a new model, try -encoding mac-roman"
             raise UserError(f"{path} is not {encoding} text (first bad byte at offset {bad}); {advice}") from error
         offset += len(piece)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import runpy
 from argparse import Namespace
 from pathlib import Path
@@ -42,7 +43,7 @@ def find_input(options: Namespace, sha256: str | None) -> Source:
             raise UserError(f"the text of this run was not found in {options.data_dir}; give its folder with -data_dir")
     else:
         source = named_text(options)
-    if options.log_csv and any(Path(options.log_csv).resolve() == file.resolve() for file in source.files):
+    if options.log_csv and os.path.realpath(options.log_csv) in map(os.path.realpath, source.files):
         raise UserError(f"-files matches {options.log_csv}, which -log_csv writes; put it into another folder")
     return source
 
@@ -51,7 +52,7 @@ def named_text(options: Namespace) -> Source:
     """Returns the text that the user names; without a name, or by its own, the example. Raises UserError."""
     example = ROOT / "data" / "tinyshakespeare"
     how = options.files, options.separator, options.document_end
-    if "data_dir" in options.given and options.data_dir.resolve() != example:
+    if "data_dir" in options.given and Path(os.path.realpath(options.data_dir)) != example:
         return find_text(options.data_dir, *how)
     for folder in (options.data_dir, example):
         if options.files and folder.is_dir():
