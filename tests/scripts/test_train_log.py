@@ -84,7 +84,8 @@ def test_a_full_disk_behind_standard_output_ends_no_run(flags, tmp_path):
     assert done.returncode == 0 and len(warnings) == 1 and "no space left" in warnings[0], done.stderr
     assert len(names(tmp_path / "cv")) == 2
     done = run("train.py", *flags, "-log_csv", "-", cwd=tmp_path, prepare=print_to_full_disk)
-    assert done.returncode == 1 and done.stderr.endswith("\nerror: standard output: no space left on device\n")
+    sentence = "error: cannot write standard output: no space left on device; choose another -log_csv"
+    assert done.returncode == 1 and done.stderr.endswith(f"\n{sentence}\n")
 
 
 def print_to_full_disk():

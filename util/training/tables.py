@@ -106,12 +106,17 @@ class CSVFile:
             if self._is_file and not lock(self._file):
                 raise UserError(f"another run writes to {path}; choose another file for -log_csv")
             end = end_of_rows(path, self._losses) if self._is_file else 0
-            if self._is_file:
-                self._file.truncate(end)
-            if not end:
-                print(*Row._fields, sep=",", file=self._file, flush=True)
+            try:
+                if self._is_file:
+                    self._file.truncate(end)
+                if not end:
+                    print(*Row._fields, sep=",", file=self._file, flush=True)
+            except OSError:
+                self.close()  # or Python would try to write it again, and show that error as well
+                raise
         except OSError as error:
-            raise UserError(f"cannot write {path}: {reason(error)}; choose another -log_csv") from error
+            name = "standard output" if self.path == "-" else path
+            raise UserError(f"cannot write {name}: {reason(error)}; choose another -log_csv") from error
 
     def write(self, row: Row) -> None:
         print(*("" if value is None else value for value in row), sep=",", file=self._file, flush=True)
