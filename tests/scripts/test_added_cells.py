@@ -1,6 +1,5 @@
 """A cell that a user adds, as README.md says, does all that the others do."""
 
-import json
 import re
 import subprocess
 import sys
@@ -56,7 +55,7 @@ def run(tmp_path_factory):
 
 @pytest.mark.parametrize("cell", ADDED)
 def test_it_trains_resumes_bit_for_bit_samples_and_is_evaluated(cell, run, tmp_path):
-    (tmp_path / "input.txt").write_bytes(numbers(400))
+    (tmp_path / "input.txt").write_bytes(numbers(200))
     flags = (*FLAGS, "-data_dir", ".", "-model", cell, "-dropout", 0.1)
     log = run("train", *flags, "-max_epochs", 2, "-checkpoint_dir", "whole", cwd=tmp_path)
     losses = [float(loss) for loss in re.findall(r"train_loss = (\S+),", log)]
@@ -73,7 +72,6 @@ def test_it_trains_resumes_bit_for_bit_samples_and_is_evaluated(cell, run, tmp_p
     assert all((before[name] != after[name]).any() for name in after)  # each of them learns
     text = run("sample", whole, "-length", 100, "-verbose", 0, cwd=tmp_path)
     assert len(text) == 101
-    assert json.loads(run("sample", whole, "-length", 100, "-json", 1, cwd=tmp_path))["text"] == text[:-1]
     evaluated = run("evaluate", whole, cwd=tmp_path)
     assert f"{float(re.search(r'loss per character: (.*) nats', evaluated)[1]):.4f}" == whole.stem.split("_")[-1]
     refused(run_here("sample.py", whole), f"its model is {cell!r}, a cell that this copy of the program does not have")
