@@ -1,10 +1,13 @@
 """Texts and a checkpoint that many tests need."""
 
+import os
 import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch read it: the workers share the cores already
 
 import numpy as np
 import pytest

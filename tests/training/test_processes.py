@@ -44,7 +44,7 @@ def figures(*outs: str) -> dict[int, tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "size"), [("gru", 2), ("lstm_dropout", 3)])
+@pytest.mark.parametrize(("name", "size"), [("lstm_dropout", 3)])
 def test_log_equals_the_reference(name, size, long_text, tmp_path):
     check_golden(name, size, long_text, tmp_path)
 
