@@ -14,6 +14,26 @@ from util.sampling.prompts import LONGEST
 
 LSTM = GOLDEN / "lstm.t7"
 FLAGS = ("-gpuid=-1", "-verbose=0", "-length=30", r"-stop=\n")
+WRONG = {
+    "Q": "the primetext contains 'Q'",
+    '{"primetext"': "must be a JSON object",
+    "{" * 100_000: "must be a JSON object",
+    '{"temperature": 0}': "temperature: '0' is not a number above 0",
+    '{"length": 2.5}': "length: '2.5' is not a whole number",
+    '{"length": null}': "length: 'None' is not",
+    '{"lenght": 5}': "there is no 'lenght'; a prompt may have primetext, length",
+    '{"primetext": 5}': "primetext: 5 is not text",
+    '{"primetext": "\\ud800"}': r"the primetext contains '\ud800'",
+    '{"stop": 5}': "stop: 5 is neither text nor a list",
+    '{"stop_document": true}': "not trained with -document_end",
+    "\udcff": r"the primetext contains '\udcff'",
+    '{"length": ' + "9" * 5000 + "}": "the line has a number of too many digits",
+    '{"length": "' + "9" * 5000 + '"}': "is not a whole number",
+    "Q" * LONGEST: "the primetext contains 'Q'",
+    "o" * (LONGEST + 1): f"the line has more than {LONGEST} bytes",
+    "o" * (3 * LONGEST): f"the line has more than {LONGEST} bytes",
+}
+"""Prompts that cannot be answered, and what is said about each."""
 
 
 def test_each_line_is_answered_at_once():
@@ -30,25 +50,6 @@ def test_each_line_is_answered_at_once():
         '{"sample": 0, "top_p": 0.9}': model.sample(length=30, sample=0, stop="\n"),
         "": model.sample(length=30, stop="\n"),
     }
-    wrong = {
-        "Q": "the primetext contains 'Q'",
-        '{"primetext"': "must be a JSON object",
-        "{" * 100_000: "must be a JSON object",
-        '{"temperature": 0}': "temperature: '0' is not a number above 0",
-        '{"length": 2.5}': "length: '2.5' is not a whole number",
-        '{"length": null}': "length: 'None' is not",
-        '{"lenght": 5}': "there is no 'lenght'; a prompt may have primetext, length",
-        '{"primetext": 5}': "primetext: 5 is not text",
-        '{"primetext": "\\ud800"}': r"the primetext contains '\ud800'",
-        '{"stop": 5}': "stop: 5 is neither text nor a list",
-        '{"stop_document": true}': "not trained with -document_end",
-        "\udcff": r"the primetext contains '\udcff'",
-        '{"length": ' + "9" * 5000 + "}": "the line has a number of too many digits",
-        '{"length": "' + "9" * 5000 + '"}': "is not a whole number",
-        "Q" * LONGEST: "the primetext contains 'Q'",
-        "o" * (LONGEST + 1): f"the line has more than {LONGEST} bytes",
-        "o" * (3 * LONGEST): f"the line has more than {LONGEST} bytes",
-    }
     start = command("sample.py", LSTM, *FLAGS, "-prompts=-")
     with subprocess.Popen(start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
 
@@ -60,7 +61,7 @@ def test_each_line_is_answered_at_once():
         for prompt, text in asked.items():
             answered = answer(prompt)
             assert answered["text"] == text == answered["primetext"] + answered["continuation"]
-        for prompt, words in wrong.items():
+        for prompt, words in WRONG.items():
             answered = answer(prompt)
             assert answered.keys() == {"error"} and words in answered["error"] and len(answered["error"]) < 300
         assert answer("one")["text"] == asked["one"]
