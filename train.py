@@ -17,7 +17,7 @@ if __name__ == "__main__":
 import math
 from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
@@ -57,16 +57,18 @@ def main() -> int:
         folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep)
         folder.check_writable()
 
-        def checkpoint() -> Checkpoint:
-            run = trainer.state_dict(text.sha256)
+        def checkpoint_of(run: dict[str, Any]) -> Checkpoint:
             return Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **run)
 
         def save() -> None:
             trainer.check_finite()
-            folder.save(checkpoint())
+            folder.save(checkpoint_of(trainer.state_dict(text.sha256)))
+
+        def model_now() -> Checkpoint:
+            return checkpoint_of(trainer.model_state())
 
         def show() -> None:
-            preview(checkpoint(), options, trainer.stop)
+            preview(model_now, options, trainer.stop)
 
         iterations = max(1, math.floor(options.max_epochs * batches.split_sizes[TRAIN]))
         tell_sizes(len(text.indices), trainer, iterations)

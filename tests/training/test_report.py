@@ -26,8 +26,8 @@ def test_rule_of_thumb(characters, parameters, words, capsys):
 def test_a_model_of_no_numbers_has_no_preview(checkpoint, capsys):
     """Its next loss ends the run, which it does on a terminal no sooner than elsewhere."""
     model, wanted = load_checkpoint(checkpoint), Namespace(preview=10, given={"preview"})
-    preview(model, wanted, StopSignals())
+    preview(lambda: model, wanted, StopSignals())
     assert "it writes" in capsys.readouterr().err
     model.parameters["decoder.bias"] = model.parameters["decoder.bias"] * np.nan
-    preview(model, wanted, StopSignals())
+    preview(lambda: model, wanted, StopSignals())
     assert capsys.readouterr().err == ""

@@ -89,7 +89,7 @@ def test_one_of_all_logs_and_one_on_each_machine_warns(be, checkpoint, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: True))
         assert not shows_bars()
-    preview(load_checkpoint(checkpoint), Namespace(preview=5, given={"preview"}), StopSignals())
+    preview(lambda: load_checkpoint(checkpoint), Namespace(preview=5, given={"preview"}), StopSignals())
     assert capsys.readouterr() == ("", "")
 
 

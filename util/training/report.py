@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,9 +41,13 @@ def tell_sizes(characters: int, trainer: Trainer, iterations: int) -> None:
         tell("warning: the text is much larger than the model, which will underfit; try a larger -rnn_size")
 
 
-def preview(checkpoint: Checkpoint, options: Namespace, stop: StopSignals) -> None:
-    """Shows what the model writes by now, on a terminal or if asked to: what sample.py writes from its checkpoint."""
+def preview(model_now: Callable[[], Checkpoint], options: Namespace, stop: StopSignals) -> None:
+    """Shows what the model writes by now, on a terminal or if asked to: what sample.py writes from its checkpoint.
+
+    `model_now` is called only then, since it copies the model.
+    """
     if rank().first and options.preview and (sys.stderr.isatty() or "preview" in options.given):
+        checkpoint = model_now()
         with suppress(UserError):  # if the model is not a number any more, which ends the run, shown or not
             writer = Writer(checkpoint, interrupted=lambda: stop.received)
             text = writer.text("", Settings(length=options.preview))

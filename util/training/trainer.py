@@ -191,20 +191,25 @@ class Trainer:
     def state_dict(self, text_sha256: str) -> dict[str, Any]:
         """Returns what a `Checkpoint` holds of the run. All processes must call it, and get the same."""
         random = (self._draws or self.random).state()  # draws run ahead of what has been used
+        training = {
+            "learning_rate": self.learning_rate,
+            "optimizer": {name: as_array(tensor) for name, tensor in self.optimizer.state.items()},
+            "state": as_array(self._state_of_all_streams()),
+            "random": {"key": random["key"].astype(np.int64), "pos": random["pos"]},
+            "text_sha256": text_sha256,
+            "device": self.device.type,
+        }
+        return self.model_state() | {"training": training}
+
+    def model_state(self) -> dict[str, Any]:
+        """Returns the same without what only resuming needs; this process alone has all of it."""
         return {
             "parameters": {name: as_array(tensor) for name, tensor in self.model.named_parameters()},
             "iteration": self.iteration,
             "epoch": self.epoch,
             "train_losses": np.array(self.train_losses, np.float64),
             "val_losses": dict(self.val_losses),
-            "training": {
-                "learning_rate": self.learning_rate,
-                "optimizer": {name: as_array(tensor) for name, tensor in self.optimizer.state.items()},
-                "state": as_array(self._state_of_all_streams()),
-                "random": {"key": random["key"].astype(np.int64), "pos": random["pos"]},
-                "text_sha256": text_sha256,
-                "device": self.device.type,
-            },
+            "training": None,
         }
 
     def _state_of_all_streams(self) -> Tensor:
