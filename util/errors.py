@@ -1,7 +1,5 @@
 """The one error type for everything that a user can get wrong."""
 
-from __future__ import annotations
-
 OUT_OF_MEMORY = (
     "out of memory",
     "can't allocate memory",

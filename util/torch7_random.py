@@ -3,8 +3,6 @@
 Matsumoto and Nishimura (1998), seeded with their init_genrand. The distributions are those of Torch7's TH library.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Where a model runs: on a GPU, an OpenCL device, or the CPU; and how much memory there is."""
 
-from __future__ import annotations
-
 import ctypes
 import importlib
 import mmap

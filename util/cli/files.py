@@ -1,7 +1,5 @@
 """Writes files whole or not at all, and never over one that must not be lost."""
 
-from __future__ import annotations
-
 import glob
 import os
 import re

@@ -1,7 +1,5 @@
 """Flags in the style of Torch's command line: `-name value`. `--name value` and `-name=value` work as well."""
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import math

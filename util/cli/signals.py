@@ -1,14 +1,12 @@
 """Turns Ctrl-C, kill and a closed terminal into a request to stop soon, or into an exception that cleans up."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, Self
 
 # Ctrl-C, kill, a closed terminal, a log whose reader has gone away; Windows lacks the last two.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE") if hasattr(signal, name)]
@@ -31,7 +29,7 @@ class StopSignals:
         """What a shell expects of a process ended by the signal; 0 if there was none."""
         return 128 + self.received if self.received else 0
 
-    def __enter__(self) -> StopSignals:
+    def __enter__(self) -> Self:
         numbers = [n for n in SIGNALS if not (n.name == "SIGHUP" and signal.getsignal(n) == signal.SIG_IGN)]
         self._before = {number: signal.signal(number, self._note) for number in numbers}
         return self

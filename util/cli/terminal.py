@@ -1,7 +1,5 @@
 """What a terminal is shown: a model's text and a file's name may come from a stranger, and hold what controls it."""
 
-from __future__ import annotations
-
 import codecs
 import io
 import re

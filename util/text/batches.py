@@ -5,8 +5,6 @@ documents, in the order of the file. Training may read its documents in a new or
 are kept for that, so the text stays on the disk.
 """
 
-from __future__ import annotations
-
 import math
 import mmap
 from array import array

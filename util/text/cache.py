@@ -4,8 +4,6 @@ vocab.json says which text and encoding the cache belongs to; data.bin is the ar
 They are left alone unless vocab.json is ours.
 """
 
-from __future__ import annotations
-
 import json
 import operator
 import os

@@ -1,7 +1,5 @@
 """The text of one file that the user names, or of standard input."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

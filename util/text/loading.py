@@ -1,7 +1,5 @@
 """Makes a run's batches from its options, for training and for whatever reads the run's text afterwards."""
 
-from __future__ import annotations
-
 import math
 from argparse import Namespace
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Reads a text from its files, decompressing and decoding it in pieces; the whole text is never in memory."""
 
-from __future__ import annotations
-
 import codecs
 import encodings
 import gzip
@@ -179,7 +177,7 @@ def pieces_of(file: BinaryIO, path: Path, bar: tqdm) -> Iterator[bytes]:
         raise UserError(f"{path} {what}; download it again, or put what you can unpack there as plain text") from error
 
 
-def decoded(pieces: Iterator[bytes], path: Path, encoding: str, digest: hashlib._Hash) -> Iterator[str]:
+def decoded(pieces: Iterator[bytes], path: Path, encoding: str, digest: "hashlib._Hash") -> Iterator[str]:
     """Yields the content of a file as text, and adds it to the digest. Raises UserError with the first bad byte."""
     decoder, offset = new_decoder(encoding), 0
     for piece in itertools.chain(pieces, [b""]):

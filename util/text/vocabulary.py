@@ -4,8 +4,6 @@ A model learns the characters of some encoding, or bytes. For bytes, `encoding` 
 stand for the bytes with these numbers, and text is converted to and from them as UTF-8.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -124,7 +122,7 @@ class Vocabulary:
             raise UserError(f"{what} contains characters that the model has never seen: {some}; {advice}")
         return indices
 
-    def translation_from(self, other: Vocabulary, what: str, advice: str = "remove them") -> np.ndarray | None:
+    def translation_from(self, other: "Vocabulary", what: str, advice: str = "remove them") -> np.ndarray | None:
         """Returns this vocabulary's index for each index of another; None if they are the same.
 
         Raises UserError, which names the text as `what`, if the other has characters that this one lacks.
