@@ -21,10 +21,9 @@ from pathlib import Path
 from util.checkpoint.choice import all_checkpoints, best_checkpoint
 from util.checkpoint.content import Checkpoint
 from util.cli import console
-from util.cli.console import tell
+from util.cli.console import print_row, tell
 from util.cli.device import choose_device
 from util.cli.flags import FILE, STRING, SWITCH, Flags, check_text_flags, choice
-from util.cli.rows import print_row
 from util.errors import UserError
 from util.evaluation.lines import print_lines
 from util.evaluation.loss import COLUMNS, Task, measure, predict_file, predict_split, print_loss, print_result

@@ -30,10 +30,9 @@ from util.checkpoint.choice import all_checkpoints, is_earlier
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
 from util.cli import console
-from util.cli.console import shown
+from util.cli.console import print_row, shown
 from util.cli.files import output
 from util.cli.flags import FILE, Flags
-from util.cli.rows import print_row
 from util.errors import UserError
 from util.plot import curves, draw_text, save_picture, short_names
 

@@ -1,7 +1,7 @@
 """What the scripts print, and how they end. torchrun may start several processes that train one model."""
 
-from __future__ import annotations
-
+import csv
+import io
 import os
 import re
 import signal
@@ -9,8 +9,7 @@ import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from io import TextIOWrapper
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from util.cli.terminal import Terminal
 from util.errors import UserError, is_out_of_memory, reason
@@ -61,11 +60,8 @@ def log(sentence: str) -> None:
     """
     if not rank().first:
         return
-    from tqdm import tqdm  # it would only slow down sample.py
-
     try:
-        tqdm.write(shown(sentence), sys.stdout)
-        sys.stdout.flush()
+        print_line(sentence, sys.stdout)
     except OSError as error:
         unhandled = hasattr(signal, "SIGPIPE") and signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN
         if isinstance(error, BrokenPipeError) and unhandled:
@@ -80,11 +76,21 @@ def tell(sentence: str, everywhere: bool = False) -> None:
     """Prints what is not part of the log on standard error, if it can: in every process, or one on each machine."""
     if everywhere or rank().local == 0:
         with suppress(OSError):
-            if "tqdm" in sys.modules:  # there may be a bar
-                sys.modules["tqdm"].tqdm.write(shown(sentence), sys.stderr)
-            else:
-                print(shown(sentence), file=sys.stderr)
-            sys.stderr.flush()
+            print_line(sentence, sys.stderr)
+
+
+def print_line(sentence: str, stream: TextIO) -> None:
+    """Prints a line at once, above any progress bar."""
+    write = sys.modules["tqdm"].tqdm.write if "tqdm" in sys.modules else print
+    write(shown(sentence), file=stream)
+    stream.flush()
+
+
+def print_row(*values: object, flush: bool = False) -> None:
+    r"""Prints a tab-separated row, quoted as readers of CSV expect it: also a value with a tab or a \r in it."""
+    row = io.StringIO(newline="")
+    csv.writer(row, "excel-tab").writerow(values)
+    print(row.getvalue().removesuffix("\r\n"), flush=flush)
 
 
 def shown(sentence: str) -> str:
@@ -112,9 +118,8 @@ def run(main: Callable[[], int | None]) -> None:
         setattr(sys, name, stream)
     if sys.stdout.isatty():
         encoding = sys.stdout.encoding
-        sys.stdout = TextIOWrapper(
-            Terminal(sys.stdout.buffer, encoding), encoding, "backslashreplace", line_buffering=True
-        )
+        terminal = Terminal(sys.stdout.buffer, encoding)
+        sys.stdout = io.TextIOWrapper(terminal, encoding, "backslashreplace", line_buffering=True)
     status = 1
     try:
         try:

@@ -9,8 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from util.checkpoint.content import Checkpoint
-from util.cli.console import tell
-from util.cli.rows import print_row
+from util.cli.console import print_row, tell
 from util.errors import UserError
 from util.evaluation.loss import figures
 from util.sampling.drawing import check_numbers

@@ -15,8 +15,7 @@ from tqdm import tqdm
 
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.text_of_checkpoint import batches_of_split, load_text_of, text_of
-from util.cli.console import shown
-from util.cli.rows import print_row
+from util.cli.console import print_row, shown
 from util.errors import UserError
 from util.evaluation.predictors import numpy_predictor, streams_predictor
 from util.sampling.drawing import check_numbers
