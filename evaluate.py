@@ -23,11 +23,12 @@ from util.checkpoint.content import Checkpoint
 from util.cli import console
 from util.cli.console import print_row, tell
 from util.cli.device import choose_device
-from util.cli.flags import FILE, STRING, SWITCH, Flags, check_text_flags, choice
+from util.cli.flags import FILE, STRING, SWITCH, Flags, check_text_flags
 from util.errors import UserError
 from util.evaluation.lines import print_lines
 from util.evaluation.loss import COLUMNS, Task, measure, predict_file, predict_split, print_loss, print_result
 from util.evaluation.novelty import print_novelty
+from util.sampling.settings import UNKNOWN_CHARS
 from util.text.batches import SPLITS
 from util.text.file import source_of_file
 
@@ -36,14 +37,8 @@ def flags() -> Flags:
     flags = Flags("Measures how well checkpoints predict a text.", "python evaluate.py CHECKPOINT -split test")
     flags.add_checkpoint("the best, and with -table 1 all of them")
     add = flags.add_text("predict", SPLITS, "another text file to predict instead, as one stream; - = standard input")
-    add(
-        "lines",
-        SWITCH,
-        0,
-        "1 = predict each line of this file by itself, and print a row for each that has a character to predict",
-    )
-    unseen = "what to do with a character of these lines that the model has never seen"
-    add("unknown_chars", choice("error", "skip", "nearest"), "error", unseen)
+    add("lines", SWITCH, 0, "1 = predict each line of this file by itself, and print a row for each")
+    add("unknown_chars", UNKNOWN_CHARS, "error", "what to do with unknown characters in these lines")
     add = flags.group("novelty")
     add("novelty", FILE, "", "text written by sample.py; find what it copies from the training text instead")
     add("primetext", STRING, "", "primetext at the front of that text, which is not counted")

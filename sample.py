@@ -14,6 +14,7 @@ if __name__ == "__main__":
 
 import io
 from argparse import Namespace
+from dataclasses import fields
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,7 +28,7 @@ from util.cli.signals import StopSignals
 from util.errors import UserError
 from util.sampling.growing import numbered
 from util.sampling.prompts import about, answers, json_line, read_prompts
-from util.sampling.settings import KINDS, Settings
+from util.sampling.settings import Settings
 from util.sampling.writing import Writer, encode_primetext, primetext
 from util.text.vocabulary import Vocabulary
 
@@ -36,24 +37,13 @@ def flags() -> Flags:
     flags = Flags("Samples text from a checkpoint.", 'python sample.py CHECKPOINT -length 500 -primetext "The "')
     flags.add_checkpoint()
     add = flags.group("sampling")
-
-    def setting(name: str, help: str) -> None:
-        add(name, KINDS[name], getattr(Settings, name), help)
-
-    setting("seed", "seed for the random numbers")
-    setting("sample", "1 = draw each character at random; 0 = always take the most likely")
-    setting("length", "number of characters to sample")
-    setting("temperature", "below 1 = safer text, above 1 = wilder text")
-    setting("top_k", "draw only from the N most likely characters; 0 = all")
-    setting("top_p", "draw only from the most likely characters that together have this probability")
-    add("stop", STRING, [], r"end a text once it has produced this; \n is a newline; may be given several times")
-    setting("stop_document", "1 = end a text with its document, if the model was trained with -document_end")
+    for one in fields(Settings):
+        add(one.name, default=[] if one.name == "stop" else one.default, **one.metadata)
     add("num_samples", whole(1, 100_000), 1, "number of texts to sample side by side, with seeds -seed, -seed + 1, ...")
     add = flags.group("primetext")
     add("primetext", STRING, "", r"text to start with, which is printed as well; \n is a newline, as in -stop")
     add("primetext_file", FILE, "", "file to read the primetext from; - = standard input")
     add("prompts", FILE, "", "file of primetexts, a line each, to answer with lines of JSON; - = standard input")
-    setting("unknown_chars", "what to do with a character of the primetext that the model has never seen")
     add = flags.group("output")
     add("output", FILE, "", "file to write the text to; - = standard output, the default")
     add("echo", SWITCH, 1, "0 = leave the primetext out of what is written")
@@ -74,7 +64,8 @@ def main() -> int:
     device = choose_device(options.gpuid, options.opencl, say)
     path, checkpoint = best_checkpoint(options.checkpoint, say)
     vocabulary, unit = checkpoint.vocabulary, checkpoint.vocabulary.unit
-    settings = Settings(stop=[*map(unescape, options.stop)], **{name: getattr(options, name) for name in KINDS})
+    stops = [unescape(stop) for stop in options.stop]
+    settings = Settings(**{one.name: getattr(options, one.name) for one in fields(Settings)} | {"stop": stops})
     start = read_primetext(options.primetext, options.primetext_file, vocabulary)
     prime = encode_primetext(vocabulary, start, options.unknown_chars)
     signals = StopSignals(silent=True)

@@ -21,7 +21,7 @@ WRONG = {
     '{"temperature": 0}': "temperature: '0' is not a number above 0",
     '{"length": 2.5}': "length: '2.5' is not a whole number",
     '{"length": null}': "length: 'None' is not",
-    '{"lenght": 5}': "there is no 'lenght'; a prompt may have primetext, length",
+    '{"lenght": 5}': "there is no 'lenght'; a prompt may have primetext, seed",
     '{"primetext": 5}': "primetext: 5 is not text",
     '{"primetext": "\\ud800"}': r"the primetext contains '\ud800'",
     '{"stop": 5}': "stop: 5 is neither text nor a list",
