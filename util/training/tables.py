@@ -7,7 +7,7 @@ import os
 from argparse import Namespace
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol, TextIO
+from typing import NamedTuple, TextIO
 
 import numpy as np
 
@@ -28,27 +28,14 @@ class Row(NamedTuple):
     seconds: float
 
 
-class Table(Protocol):
-    """Where rows go. Making one changes nothing; `open` is called when nothing can refuse the run any more."""
-
-    path: str
-
-    def open(self) -> None: ...
-
-    def write(self, row: Row) -> None: ...
-
-    def close(self) -> None: ...
-
-
 def tables_of(options: Namespace, train_losses: np.ndarray) -> list[Table]:
     """Returns what -log_csv and -tensorboard name, in the first of several processes.
 
-    `train_losses` (iterations,) are those of a resumed run so far. Raises UserError if one cannot be such a table.
+    `train_losses` (iterations,) are those of a resumed run so far. Making a table changes nothing; it is opened when
+    nothing can refuse the run any more. Raises UserError if what is named cannot be one.
     """
-    if not rank().first:
-        return []
-    kinds: dict[str, type[CSVFile | TensorBoard]] = {"log_csv": CSVFile, "tensorboard": TensorBoard}
-    return [kind(path, train_losses) for flag, kind in kinds.items() if (path := getattr(options, flag))]
+    kinds = ((CSVFile, options.log_csv), (TensorBoard, options.tensorboard))
+    return [kind(path, train_losses) for kind, path in kinds if path and rank().first]
 
 
 class TensorBoard:
@@ -89,6 +76,7 @@ class CSVFile:
         check_output(path, "-log_csv")
         self.path, self._losses = path, train_losses
         self._is_file = path != "-" and not is_stream(Path(path))
+        self._file: TextIO | None = None
         if self._is_file and Path(path).exists():
             end_of_rows(Path(path), train_losses)
         elif self._is_file:
@@ -98,23 +86,20 @@ class CSVFile:
 
     def open(self) -> None:
         """Opens the file for this run alone; another one that would write to it is refused. Raises UserError."""
-        path = Path(self.path)
+        path, end = Path(self.path), 0
         try:
             if self._is_file:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: TextIO = open(os.dup(1) if self.path == "-" else path, "a", newline="\n")  # noqa: SIM115
-            if self._is_file and not lock(self._file):
-                raise UserError(f"another run writes to {path}; choose another file for -log_csv")
-            end = end_of_rows(path, self._losses) if self._is_file else 0
-            try:
-                if self._is_file:
-                    self._file.truncate(end)
-                if not end:
-                    print(*Row._fields, sep=",", file=self._file, flush=True)
-            except OSError:
-                self.close()  # or Python would try to write it again, and show that error as well
-                raise
+            self._file = open(os.dup(1) if self.path == "-" else path, "a", newline="\n")  # noqa: SIM115
+            if self._is_file:
+                if not lock(self._file):
+                    raise UserError(f"another run writes to {path}; choose another file for -log_csv")
+                end = end_of_rows(path, self._losses)
+                self._file.truncate(end)
+            if not end:
+                print(*Row._fields, sep=",", file=self._file, flush=True)
         except OSError as error:
+            self.close()  # or Python would try to write it again, and show that error as well
             name = "standard output" if self.path == "-" else path
             raise UserError(f"cannot write {name}: {reason(error)}; choose another -log_csv") from error
 
@@ -123,7 +108,11 @@ class CSVFile:
 
     def close(self) -> None:
         with suppress(OSError):  # of which a row has told already
-            self._file.close()
+            if self._file:
+                self._file.close()
+
+
+Table = CSVFile | TensorBoard
 
 
 def end_of_rows(path: Path, train_losses: np.ndarray) -> int:
