@@ -17,22 +17,22 @@ if __name__ == "__main__":
 import math
 from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
 from util.cli import console
 from util.cli.console import log
 from util.cli.device import choose_device
+from util.errors import UserError
 from util.text.batches import TRAIN
 from util.text.cache import load_text
 from util.text.loading import make_batches
 from util.training.build import find_input, make_trainer, must_agree
-from util.training.log import RunLog
 from util.training.options import flags
 from util.training.processes import Processes
-from util.training.record import WrongLoss
-from util.training.report import FIRST_PREVIEWS, preview, report_end, tell_sizes, telling_what_is_left
+from util.training.report import FIRST_PREVIEWS, RunLog, preview, report_end, tell_sizes, telling_what_is_left
 from util.training.resume import saved_options, starting_point
 from util.training.tables import tables_of
 
@@ -52,23 +52,18 @@ def main() -> int:
         vocabulary = start.vocabulary(text.vocabulary)
         batches = make_batches(text, vocabulary, options, processes.share(options.batch_size))
         trainer = make_trainer(vocabulary, batches, device, processes, start)
-        processes.connect(device, options.threads)
-        processes.compare(must_agree(options, parser, text.sha256, trainer))
+        processes.take_threads(options.threads)
+        if processes.size > 1:
+            processes.join(device, must_agree(options, parser, text.sha256, trainer))
         folder = CheckpointFolder(options.checkpoint_dir, options.savefile, options.keep)
         folder.check_writable()
-
-        def checkpoint_of(run: dict[str, Any]) -> Checkpoint:
-            return Checkpoint(options=saved_options(options, parser), vocabulary=vocabulary, **run)
+        checkpoint_of = partial(Checkpoint, saved_options(options, parser), vocabulary)
 
         def save() -> None:
-            trainer.check_finite()
-            folder.save(checkpoint_of(trainer.state_dict(text.sha256)))
-
-        def model_now() -> Checkpoint:
-            return checkpoint_of(trainer.model_state())
+            folder.save(checkpoint_of(**trainer.state_dict(text.sha256)))
 
         def show() -> None:
-            preview(model_now, options, trainer.stop)
+            preview(trainer, lambda: checkpoint_of(**trainer.model_state()))
 
         iterations = max(1, math.floor(options.max_epochs * batches.split_sizes[TRAIN]))
         tell_sizes(len(text.indices), trainer, iterations)
@@ -85,16 +80,16 @@ def main() -> int:
 def learn(
     trainer: Trainer, iterations: int, save: Callable[[], None], show: Callable[[], None], run_log: RunLog
 ) -> None:
-    """Runs the loop: an iteration, then whatever is due after it. Raises WrongLoss if the loss goes wrong."""
+    """Runs the loop: an iteration, then whatever is due after it. Raises UserError if the loss goes wrong."""
     options = trainer.options
 
     def due(*periods: int) -> bool:
-        return any(every > 0 and trainer.iteration % every == 0 for every in periods)
+        return trainer.iteration > 0 and any(every > 0 and trainer.iteration % every == 0 for every in periods)
 
     def validation_is_due() -> bool:
         return due(options.eval_val_every) or trainer.iteration == iterations
 
-    if trainer.lacks_validation and validation_is_due():  # it was cut short by the stop, or a flag is new
+    if validation_is_due() and not trainer.validated:  # it was cut short by the stop, or a flag is new
         trainer.validate()
         save()
         show()
@@ -103,12 +98,12 @@ def learn(
             log(f"no improvement in the last {options.early_stop} validations; stopping early")
             break
         trainer.step()
-        if trainer.decay_learning_rate():
-            log(f"decayed learning rate by a factor {options.learning_rate_decay} to {trainer.learning_rate}")
+        trainer.decay_learning_rate()
+        trainer.fetch()
         try:
-            record = trainer.fetch()
-        except WrongLoss as error:
-            run_log.add(error.record, to_print=True, to_tables=True)
+            trainer.check_loss()
+        except UserError:
+            run_log.add(to_print=True, to_tables=True)
             raise
         if validation_is_due():
             trainer.validate()
@@ -117,7 +112,7 @@ def learn(
         if trainer.validated or trainer.iteration in FIRST_PREVIEWS:
             show()
         is_milestone = validation_is_due() or due(options.print_every, options.save_every)
-        run_log.add(record, to_print=due(options.print_every), to_tables=is_milestone)
+        run_log.add(to_print=due(options.print_every), to_tables=is_milestone)
 
 
 if __name__ == "__main__":

@@ -52,9 +52,10 @@ def test_flags_that_do_not_go_together(tmp_path, capsys):
     assert capsys.readouterr().err == "warning: -separator has no effect without -files\n"
 
 
-def test_what_all_processes_must_have_the_same():
-    """What their figures depend on, and what they do together."""
+def test_what_all_processes_must_have_the_same(monkeypatch, tmp_path):
+    """What their figures depend on, each file of the program too, and what they do together."""
     flags = train.flags()
+    monkeypatch.setattr(build, "ROOT", tmp_path)
     options = vars(flags.parse([]))
 
     def agreed(text: str = "text", value: float = 1, kind: str = "cpu", **changes: object) -> dict:
@@ -63,5 +64,10 @@ def test_what_all_processes_must_have_the_same():
 
     for name, role in flags.roles.items():
         assert (agreed(**{name: "other"}) != agreed()) == (role in (Role.RUN, Role.COURSE, Role.PACE)), name
-    different = agreed(), agreed("other"), agreed(value=3), agreed(kind="cuda")
+    different = [agreed(), agreed("other"), agreed(value=3), agreed(kind="cuda")]
+    for file in ("train.py", "model/cells.py", "model/fast/lstm.py", "util/text/cache.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(file)
+        different.append(agreed())
     assert all(different.count(one) == 1 for one in different)
+    assert agreed() == different[-1] and agreed()["torch version"] == torch.__version__

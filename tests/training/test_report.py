@@ -25,9 +25,10 @@ def test_rule_of_thumb(characters, parameters, words, capsys):
 
 def test_a_model_of_no_numbers_has_no_preview(checkpoint, capsys):
     """Its next loss ends the run, which it does on a terminal no sooner than elsewhere."""
-    model, wanted = load_checkpoint(checkpoint), Namespace(preview=10, given={"preview"})
-    preview(lambda: model, wanted, StopSignals())
+    model = load_checkpoint(checkpoint)
+    trainer = SimpleNamespace(options=Namespace(preview=10, given={"preview"}), stop=StopSignals())
+    preview(trainer, lambda: model)
     assert "it writes" in capsys.readouterr().err
     model.parameters["decoder.bias"] = model.parameters["decoder.bias"] * np.nan
-    preview(lambda: model, wanted, StopSignals())
+    preview(trainer, lambda: model)
     assert capsys.readouterr().err == ""

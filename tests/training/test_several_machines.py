@@ -4,13 +4,11 @@ import os
 import signal
 import sys
 from argparse import Namespace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from torch import distributed
 
 from tests.helpers import fake_gpu
 from tests.helpers.folders import names
@@ -21,7 +19,7 @@ from util.cli.console import Rank, join_torchrun, log, rank, shows_bars, tell
 from util.cli.device import choose_device
 from util.cli.signals import StopSignals
 from util.errors import UserError
-from util.training import processes, trainer
+from util.training import trainer
 from util.training.processes import Processes
 from util.training.report import how_to_continue, preview
 from util.training.tables import tables_of
@@ -29,10 +27,7 @@ from util.training.tables import tables_of
 
 @pytest.fixture
 def be(monkeypatch):
-    """be(number, local): this process has that number among all, and that one on its machine; nobody answers."""
-    monkeypatch.setattr(distributed, "init_process_group", lambda backend: None)
-    monkeypatch.setattr(distributed, "new_group", lambda timeout: None)
-    monkeypatch.setattr(Processes, "_everyones", lambda self, mine: [mine])
+    """be(number, local): this process has that number among all, and that one on its machine."""
 
     def be(number: int, local: int) -> Processes:
         monkeypatch.setattr(console, "_rank", Rank(number, 4, local, 2))
@@ -60,8 +55,8 @@ def test_the_streams_are_shared_by_all_and_the_cores_by_those_of_one_machine(be,
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(8), raising=False)
     assert be(2, 0).share(10) == slice(5, 7)
-    be(2, 0).connect("cpu", threads=0)
-    be(3, 1).connect("cpu", threads=3)
+    be(2, 0).take_threads(0)
+    be(3, 1).take_threads(3)
     assert chosen == [4, 3]
 
 
@@ -89,7 +84,8 @@ def test_one_of_all_logs_and_one_on_each_machine_warns(be, checkpoint, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: True))
         assert not shows_bars()
-    preview(lambda: load_checkpoint(checkpoint), Namespace(preview=5, given={"preview"}), StopSignals())
+    trainer = SimpleNamespace(options=Namespace(preview=5, given={"preview"}), stop=StopSignals())
+    preview(trainer, lambda: load_checkpoint(checkpoint))
     assert capsys.readouterr() == ("", "")
 
 
@@ -126,18 +122,3 @@ def test_how_to_resume(number, local, be, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["train.py"])
     command = f"your torchrun command on each machine, with train.py -resume {tmp_path}/x.pt"
     assert how_to_continue(folder) == f"resume with: {command}"
-
-
-@pytest.mark.parametrize("file", ["train.py", "model/cells.py", "model/fast/lstm.py", "util/text/cache.py"])
-def test_each_file_of_the_program_must_be_the_same(file, be, monkeypatch, tmp_path):
-    def code(folder: Path, content: str) -> str:
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        (folder / file).write_text(content)
-        monkeypatch.setattr(processes, "ROOT", folder)
-        mine: dict[str, str] = {}
-        be(1, 1).compare(mine)
-        assert mine["torch version"] == torch.__version__
-        return mine["source code"]
-
-    one, same, other = (code(tmp_path / name, name[0]) for name in ("a", "a2", "b"))
-    assert one == same != other

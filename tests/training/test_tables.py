@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers.inputs import numbers
 from util.errors import UserError
-from util.training.log import RunLog
+from util.training.report import RunLog
 from util.training.tables import CSVFile, Row, TensorBoard
 
 LOSSES = np.array([3.5, 3.25, 3.0, 2.75, 2.5])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model.fast.unrolled import Unrolled
-from util.training.log import RunLog
+from util.training.report import RunLog
 
 
 @pytest.mark.parametrize(("cell", "rnn_size", "number"), [("rnn", 128, 1), ("lstm", 128, 1), ("lstm", 300, 4)])

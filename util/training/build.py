@@ -106,7 +106,14 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
 
 def must_agree(options: Namespace, flags: Flags, text_sha256: str, trainer: Trainer) -> dict[str, Any]:
     """Returns what all processes that train one model must have the same, by name."""
-    same = [getattr(options, n) for n, r in flags.roles.items() if r in (Role.RUN, Role.COURSE, Role.PACE)]
-    start = hashlib.sha256(trainer.flat.values.cpu().numpy().tobytes()).hexdigest()
-    kind = trainer.device.type
-    return {"text": text_sha256, "flags": same, "starting checkpoint": start, "kind of device": kind}
+    import torch
+
+    code = sorted([*ROOT.glob("*.py"), *ROOT.glob("model/**/*.py"), *ROOT.glob("util/**/*.py")])
+    return {
+        "text": text_sha256,
+        "flags": [getattr(options, n) for n, r in flags.roles.items() if r in (Role.RUN, Role.COURSE, Role.PACE)],
+        "starting checkpoint": hashlib.sha256(trainer.flat.values.cpu().numpy().tobytes()).hexdigest(),
+        "kind of device": trainer.device.type,
+        "source code": hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest(),
+        "torch version": torch.__version__,
+    }

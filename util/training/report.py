@@ -1,28 +1,109 @@
-"""What a run says besides its log: of its sizes, what the model writes by now, and at the end how to go on."""
+"""What a run says: its log, its sizes, what the model writes by now, and at the end how to go on."""
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
-from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
 
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
-from util.cli.console import log, rank, tell
-from util.cli.signals import StopSignals
-from util.errors import UserError
+from util.cli.console import log, rank, shows_bars, tell
+from util.errors import UserError, reason
 from util.sampling.settings import Settings
 from util.sampling.writing import Writer
 from util.training.processes import LostProcess
+from util.training.tables import Row, Table
 
 if TYPE_CHECKING:
     from util.training.trainer import Trainer
 
 FIRST_PREVIEWS = (100, 300)  # iterations after which one sees that the model learns, long before a validation
+
+
+class RunLog:
+    """The log of a run on standard output, its bar on a terminal, and its tables, which are opened and closed here."""
+
+    def __init__(self, trainer: Trainer, iterations: int, tables: Sequence[Table]) -> None:
+        self.trainer, self.iterations, self.tables = trainer, iterations, list(tables)
+        for table in tables:
+            table.open()
+        self._seconds: list[float] = []
+        self._fastest = math.inf
+        self._bar = tqdm(
+            initial=trainer.iteration,
+            total=iterations,
+            unit_scale=trainer.options.batch_size * trainer.options.seq_length,
+            unit=" characters",
+            bar_format="{desc}{percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left",
+            dynamic_ncols=True,
+            leave=False,
+            disable=not shows_bars(),
+        )
+
+    def close(self) -> None:
+        self._bar.close()
+        for table in self.tables:
+            table.close()
+
+    def add(self, to_print: bool, to_tables: bool) -> None:
+        """Advances the bar to the last iteration; prints it, and adds it to the tables."""
+        trainer, i = self.trainer, self.trainer.iteration
+        if trainer.validated:
+            self._bar.unpause()  # a validation is no measure of its speed
+        losses, norm_ratio, seconds = trainer.train_losses, trainer.norm_ratio, trainer.seconds
+        mean = np.mean(losses[-50:])
+        self._bar.set_description_str(f"epoch {trainer.epoch:.2f}, loss {mean:.3f} ", refresh=False)
+        self._bar.update(i - self._bar.n)
+        if to_print:
+            log(
+                f"{i}/{self.iterations} (epoch {trainer.epoch:.3f}), train_loss = {losses[-1]:6.8f}, "
+                f"grad/param norm = {norm_ratio:6.4e}, time/batch = {seconds:.4f}s"
+            )
+        if to_tables:
+            val_loss = trainer.val_losses.get(i) if trainer.options.val_frac else None
+            self._write(Row(i, trainer.epoch, losses[-1], val_loss, trainer.learning_rate, norm_ratio, seconds))
+        self.tell_pace(seconds)
+
+    def _write(self, row: Row) -> None:
+        for table in list(self.tables):
+            try:
+                table.write(row)
+            except OSError as error:
+                self.tables.remove(table)
+                table.close()
+                tell(f"warning: cannot write {table.path} ({reason(error)}); the rest of the run will be missing there")
+
+    def tell_pace(self, seconds: float) -> None:
+        """Says on a terminal how long the run takes, and once if iterations become three times as long as the fastest.
+
+        Then other programs may be using the cores, and the threads wait for each other.
+        """
+        import torch
+
+        self._seconds.append(seconds)
+        if len(self._seconds) < 5:
+            return
+        now, device = median(self._seconds[-5:]), self.trainer.device
+        if len(self._seconds) == 20 and sys.stderr.isatty():
+            minutes = now * (self.iterations - self.trainer.iteration) / 60
+            time = f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
+            tell(f"about {time} to go on {device}; -print_every 100 prints fewer lines, and Ctrl-C stops and saves")
+        if now > 3 * self._fastest > 0 and device.type == "cpu" and torch.get_num_threads() > 1:
+            before, self._fastest = self._fastest, 0.0  # so that it is said once
+            tell(
+                f"an iteration takes {now:.2f} s now, and took {before:.2f} s before: perhaps other programs use the "
+                "cores; then -threads 1 is faster"
+            )
+        self._fastest = min(self._fastest, now)
 
 
 def tell_sizes(characters: int, trainer: Trainer, iterations: int) -> None:
@@ -41,15 +122,16 @@ def tell_sizes(characters: int, trainer: Trainer, iterations: int) -> None:
         tell("warning: the text is much larger than the model, which will underfit; try a larger -rnn_size")
 
 
-def preview(model_now: Callable[[], Checkpoint], options: Namespace, stop: StopSignals) -> None:
+def preview(trainer: Trainer, model_now: Callable[[], Checkpoint]) -> None:
     """Shows what the model writes by now, on a terminal or if asked to: what sample.py writes from its checkpoint.
 
     `model_now` is called only then, since it copies the model.
     """
+    options = trainer.options
     if rank().first and options.preview and (sys.stderr.isatty() or "preview" in options.given):
         checkpoint = model_now()
         with suppress(UserError):  # if the model is not a number any more, which ends the run, shown or not
-            writer = Writer(checkpoint, interrupted=lambda: stop.received)
+            writer = Writer(checkpoint, interrupted=lambda: trainer.stop.received)
             text = writer.text("", Settings(length=options.preview))
             for line in (f"----- at epoch {checkpoint.epoch:.2f} it writes -----", *text.split("\n"), "-----"):
                 tell(line)

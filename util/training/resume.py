@@ -72,22 +72,18 @@ class FromModel(Start):
 
 
 class Resumed(Start):
-    """A run that goes on where its checkpoint left it, at this learning rate; `forked`: in another way than before."""
+    """A run that goes on where its checkpoint left it; `forked`: in another way than before."""
 
-    def __init__(
-        self, options: Namespace, path: Path, checkpoint: Checkpoint, learning_rate: float, forked: bool
-    ) -> None:
+    def __init__(self, options: Namespace, path: Path, checkpoint: Checkpoint, forked: bool) -> None:
         super().__init__(options)
-        assert checkpoint.training
-        self.path, self.checkpoint, self.learning_rate, self.forked = path, checkpoint, learning_rate, forked
-        self.train_losses, self.text_sha256 = checkpoint.train_losses, checkpoint.training["text_sha256"]
+        self.path, self.checkpoint, self.forked = path, checkpoint, forked
+        self.train_losses, self.text_sha256 = checkpoint.train_losses, checkpoint.text_sha256
 
     def vocabulary(self, text: Vocabulary) -> Vocabulary:
         return Vocabulary(self.checkpoint.vocabulary.characters, self.options.encoding)
 
     def begin(self, trainer: Trainer, vocabulary: Vocabulary) -> None:
-        trainer.load_state_dict(vars(self.checkpoint))
-        trainer.learning_rate = self.learning_rate
+        trainer.restore(self.checkpoint)
 
     def take_over(self, folder: CheckpointFolder) -> None:
         folder.continue_from(self.path, self.checkpoint, self.forked)
@@ -163,8 +159,9 @@ def resume(given: Namespace, flags: Flags) -> Resumed:
                 f"leave it out, or start a new run with -init_from {path}"
             )
         log(f"continuing with {name}={becomes} instead of {was}")
+    checkpoint.training["learning_rate"] = (present | new)["learning_rate"]
     forked = any(flags.roles[name] is Role.COURSE for name in new)
-    return Resumed(Namespace(**options | new), path, checkpoint, (present | new)["learning_rate"], forked)
+    return Resumed(Namespace(**options | new), path, checkpoint, forked)
 
 
 def stored_options(path: Path, checkpoint: Checkpoint, flags: Flags) -> dict[str, Any]:

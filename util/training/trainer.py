@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import nll_loss
 from tqdm import tqdm
 
+from util.checkpoint.content import Checkpoint
 from util.cli.console import log, shows_bars
 from util.cli.signals import StopSignals
 from util.errors import UserError
@@ -27,7 +28,6 @@ from util.training.dropout import Draws, GPUDraws
 from util.training.flat import FlatParameters
 from util.training.optimizer import OPTIMIZERS
 from util.training.processes import Processes
-from util.training.record import Record, WrongLoss
 
 if TYPE_CHECKING:
     from model.char_rnn import CharRNN
@@ -55,7 +55,9 @@ class Trainer:
         self.streams = processes.share(options.batch_size)
         # (L, states, streams, H), carried from batch to batch through the whole run, across epochs too.
         self.state = model.zero_state(self.streams.stop - self.streams.start)
-        self._began = 0.0  # when the last iteration began
+        self.norm_ratio = 0.0  # in the last iteration, of the clamped gradient to the parameters after the update
+        self.seconds = 0.0  # how long it took
+        self._began = 0.0  # when it began
         self._all_stop = False  # whether all processes know that one was asked to
         compute = self._forward_and_backward
         self._compute = Graphed(compute) if self.device.type == "cuda" else compute
@@ -89,11 +91,6 @@ class Trainer:
         losses, patience = list(self.val_losses.values()), self.options.early_stop
         before, last = losses[:-patience], losses[-patience:]  # none is before, with a patience of 0
         return bool(before) and min(last) >= min(before)
-
-    @property
-    def lacks_validation(self) -> bool:
-        """Whether it has learned since it was last validated."""
-        return self.iteration > 0 and not self.validated
 
     def step(self) -> None:
         """Learns from the next batch; on a GPU that goes on until `fetch` waits for it."""
@@ -130,35 +127,30 @@ class Trainer:
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
 
-    def fetch(self) -> Record:
-        """Waits for the iteration, and returns what is known of it.
-
-        Raises WrongLoss at a loss that is not a number, or more than -max_loss_ratio times the first one.
-        """
+    def fetch(self) -> None:
+        """Waits for the iteration, and takes over what is known of it."""
         norm_ratio = self.flat.gradient.norm() / self.flat.values.norm()
         # One list, so that a GPU makes us wait only once.
-        sum_of_losses, stops, norm_ratio = torch.stack([self.flat.loss, self.flat.stop, norm_ratio]).tolist()
-        seconds = time.perf_counter() - self._began
-        loss, self._all_stop = sum_of_losses / self.options.seq_length, bool(stops)
-        self.train_losses.append(loss)
-        record = Record(loss, norm_ratio, seconds)
-        first, ratio = self.train_losses[0], self.options.max_loss_ratio
-        if not math.isfinite(loss):
-            raise WrongLoss(f"the loss is not a number any more; {ADVICE}", record)
-        if ratio and loss > ratio * first:
-            what = f"the loss is exploding, from {first:.4g} to {loss:.4g}"
-            raise WrongLoss(f"{what}; {ADVICE}, or allow it with a -max_loss_ratio above {ratio:g}", record)
-        return record
+        loss, stops, self.norm_ratio = torch.stack([self.flat.loss, self.flat.stop, norm_ratio]).tolist()
+        self.seconds = time.perf_counter() - self._began
+        self.train_losses.append(loss / self.options.seq_length)
+        self._all_stop = bool(stops)
 
-    def decay_learning_rate(self) -> bool:
-        """Lowers the learning rate if an epoch has ended and it is time; returns whether it did."""
-        in_epoch = self.iteration % self.batches.split_sizes[TRAIN] > 0
-        if in_epoch or self.epoch < self.options.learning_rate_decay_after:
-            return False
-        if self.options.learning_rate_decay >= 1:
-            return False
-        self.learning_rate *= self.options.learning_rate_decay
-        return True
+    def check_loss(self) -> None:
+        """Raises UserError if the last loss is not a number, or more than -max_loss_ratio times the first one."""
+        first, last, ratio = self.train_losses[0], self.train_losses[-1], self.options.max_loss_ratio
+        if not math.isfinite(last):
+            raise UserError(f"the loss is not a number any more; {ADVICE}")
+        if ratio and last > ratio * first:
+            what = f"the loss is exploding, from {first:.4g} to {last:.4g}"
+            raise UserError(f"{what}; {ADVICE}, or allow it with a -max_loss_ratio above {ratio:g}")
+
+    def decay_learning_rate(self) -> None:
+        """Lowers the learning rate, and says so, if an epoch has ended and it is time."""
+        factor, in_epoch = self.options.learning_rate_decay, self.iteration % self.batches.split_sizes[TRAIN] > 0
+        if factor < 1 and not in_epoch and self.epoch >= self.options.learning_rate_decay_after:
+            self.learning_rate *= factor
+            log(f"decayed learning rate by a factor {factor} to {self.learning_rate}")
 
     def validate(self) -> None:
         """Adds the loss per character on the validation split, from a zero state, to `val_losses`.
@@ -183,18 +175,21 @@ class Trainer:
         characters = count * self.options.batch_size * self.options.seq_length
         self.val_losses[self.iteration] = self.processes.sum(total).item() / characters
 
-    def check_finite(self) -> None:
-        """Raises UserError if too large an update has made the model, or what it predicts, anything but numbers."""
+    def state_dict(self, text_sha256: str) -> dict[str, Any]:
+        """Returns what a `Checkpoint` holds of the run. All processes must call it, and get the same.
+
+        Raises UserError if too large an update has made the model, or what it predicts, anything but numbers.
+        """
         if not (math.isfinite(self.val_losses.get(self.iteration, 0.0)) and self.flat.values.isfinite().all()):
             raise UserError(f"the model is not a number any more; {ADVICE}")
-
-    def state_dict(self, text_sha256: str) -> dict[str, Any]:
-        """Returns what a `Checkpoint` holds of the run. All processes must call it, and get the same."""
+        L, states, _, H = self.state.shape
+        state = self.state.new_zeros(L, states, self.options.batch_size, H)  # of the streams of all processes
+        state[:, :, self.streams] = self.state
         random = (self._draws or self.random).state()  # draws run ahead of what has been used
         training = {
             "learning_rate": self.learning_rate,
             "optimizer": {name: as_array(tensor) for name, tensor in self.optimizer.state.items()},
-            "state": as_array(self._state_of_all_streams()),
+            "state": as_array(self.processes.sum(state)),
             "random": {"key": random["key"].astype(np.int64), "pos": random["pos"]},
             "text_sha256": text_sha256,
             "device": self.device.type,
@@ -212,20 +207,13 @@ class Trainer:
             "training": None,
         }
 
-    def _state_of_all_streams(self) -> Tensor:
-        """Returns the state (L, states, B, H) of the streams of all processes."""
-        L, states, _, H = self.state.shape
-        state = self.state.new_zeros(L, states, self.options.batch_size, H)
-        state[:, :, self.streams] = self.state
-        return self.processes.sum(state)
-
-    def load_state_dict(self, content: dict[str, Any]) -> None:
-        """Restores what `state_dict` returned."""
-        training = content["training"]
-        self.model.load_arrays(content["parameters"])
-        self.iteration = content["iteration"]
-        self.train_losses, self.val_losses = content["train_losses"].tolist(), dict(content["val_losses"])
-        self.learning_rate = training["learning_rate"]
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Goes on where the run of this checkpoint was."""
+        training = checkpoint.training
+        assert training
+        self.model.load_arrays(checkpoint.parameters)
+        self.iteration, self.learning_rate = checkpoint.iteration, training["learning_rate"]
+        self.train_losses, self.val_losses = checkpoint.train_losses.tolist(), dict(checkpoint.val_losses)
         for name, tensor in self.optimizer.state.items():
             tensor.copy_(torch.tensor(training["optimizer"][name]))
         self.state.copy_(torch.tensor(training["state"][:, :, self.streams]))
