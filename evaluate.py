@@ -30,7 +30,7 @@ from util.evaluation.loss import COLUMNS, Task, measure, predict_file, predict_s
 from util.evaluation.novelty import print_novelty
 from util.sampling.settings import UNKNOWN_CHARS
 from util.text.batches import SPLITS
-from util.text.file import source_of_file
+from util.text.source import source_of_file
 
 
 def flags() -> Flags:

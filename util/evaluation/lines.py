@@ -14,7 +14,8 @@ from util.errors import UserError
 from util.evaluation.loss import figures
 from util.sampling.drawing import check_numbers
 from util.sampling.writing import Writer, warn_of_strangers
-from util.text.source import Source, code_points, warn_of_returns
+from util.text.cache import warn_of_characters
+from util.text.source import Source, code_points
 from util.text.vocabulary import Vocabulary
 
 SIDE_BY_SIDE = 256  # lines to predict at once
@@ -31,7 +32,7 @@ def print_lines(checkpoint: Checkpoint, source: Source, unknown: str) -> None:
     text = "".join(piece for _, piece in source.texts(vocabulary.encoding))
     if not text:
         raise UserError(f"{source} is empty; -lines takes a file with lines")
-    warn_of_returns(text, str(source))
+    warn_of_characters(text, vocabulary.encoding, source)
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     passages = encode_lines(vocabulary, lines, str(source), unknown)
     writer = Writer(checkpoint)

@@ -16,8 +16,7 @@ from util.errors import UserError
 from util.sampling.settings import Settings
 from util.sampling.writing import Writer
 from util.text.batches import Batches
-from util.text.file import source_of_file
-from util.text.source import Source
+from util.text.source import Source, source_of_file
 from util.torch7_random import DEFAULT_SEED
 
 SEARCHED, PIECE = 30_000, 1000  # characters to search for cells that follow a fact, in passages of at most so many

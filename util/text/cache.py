@@ -32,7 +32,6 @@ from util.text.source import (
     code_points,
     pieces_of,
     progress_bar,
-    warn_of_returns,
 )
 from util.text.vocabulary import UNICODE_SIZE, Vocabulary
 
@@ -103,14 +102,13 @@ def read_cache(source: Source, encoding: str) -> Text | None:
     with suppress(OSError, ValueError, KeyError):
         header = json.loads(header_path.read_bytes())
         expected = header.pop("crc32")
-        ours = (header["format"], header["encoding"]) == (CACHE_FORMAT, encoding)
-        if not ours or header["sha256"] != source.identity(encoding):
+        if (header["format"], header["encoding"]) != (CACHE_FORMAT, encoding):
             return None
-        if not data_path.is_file():  # a pipe, or a device without end
+        if header["sha256"] != source.identity(encoding) or not data_path.is_file():  # but a device without end
             return None
         # The file stays open from the check to the last batch: another run may replace it meanwhile.
         with open(data_path, "rb") as file:
-            checksum = checksum_of(header)
+            checksum = zlib.crc32(json.dumps(header).encode())  # which that of the indices continues
             with progress_bar("checking the indexed text", os.fstat(file.fileno()).st_size) as bar:
                 for chunk in pieces_of(file, data_path, bar):
                     checksum = zlib.crc32(chunk, checksum)
@@ -144,12 +142,13 @@ def index(source: Source, encoding: str, expected_sha256: str | None = None, kee
         return text_from(source, header, file)
 
 
-def warn_of_characters(vocabulary: str, encoding: str, source: Source) -> None:
-    """Warns of characters that a text in this encoding hardly has on purpose."""
-    warn_of_returns(vocabulary, str(source))
-    if "\0" in vocabulary and not re.search("bytes|16|32", encoding):
+def warn_of_characters(characters: str, encoding: str, source: Source) -> None:
+    """Warns of characters that a text in this encoding hardly has on purpose; `characters` are all that it has."""
+    if "\r" in characters and "\n" not in characters:
+        tell(rf"warning: {source}: its lines end with a carriage return alone; tr '\r' '\n' makes that a newline")
+    if "\0" in characters and not re.search("bytes|16|32", encoding):
         tell(f"warning: {source}: it has NUL characters; if it is UTF-16, say so with -encoding utf-16-le or utf-16-be")
-    if encoding == "iso8859-1" and re.search("[\x80-\x9f]", vocabulary):
+    if encoding == "iso8859-1" and re.search("[\x80-\x9f]", characters):
         tell(f"warning: {source}: bytes 0x80 to 0x9f are quotes and dashes on Windows; for those, use -encoding cp1252")
 
 
@@ -190,11 +189,6 @@ def text_from(source: Source, header: dict[str, Any], file: BinaryIO) -> Text:
     return Text(vocabulary, np.memmap(file, index_type(vocabulary), "r"), header["sha256"], len(source.files))
 
 
-def checksum_of(header: dict[str, Any]) -> int:
-    """Returns the checksum of the header, which that of the indices continues."""
-    return zlib.crc32(json.dumps(header).encode())
-
-
 def index_type(vocabulary: Vocabulary) -> np.dtype:
     """Returns the smallest type for indices into a vocabulary."""
     return np.min_scalar_type(len(vocabulary) - 1).newbyteorder("<")
@@ -222,7 +216,7 @@ def write_indices(source: Source, header: dict[str, Any], file: BinaryIO) -> int
     Raises UserError if the text has changed.
     """
     vocabulary = Vocabulary(header["vocabulary"], header["encoding"])
-    rank, checksum = vocabulary.by_code.astype(index_type(vocabulary)), checksum_of(header)
+    rank, checksum = vocabulary.by_code.astype(index_type(vocabulary)), zlib.crc32(json.dumps(header).encode())
 
     def write(piece: str) -> None:
         nonlocal checksum

@@ -16,8 +16,8 @@ from typing import BinaryIO
 import numpy as np
 from tqdm import tqdm
 
-from util.cli.console import shown, tell
-from util.cli.files import what_is
+from util.cli.console import shown
+from util.cli.files import is_stream, read_input, what_is
 from util.cli.flags import unescape
 from util.errors import UserError, reason
 from util.text.vocabulary import as_bytes
@@ -28,9 +28,8 @@ CACHE_FILES = ("vocab.json", "data.bin")
 JOINING = ("files", "separator", "document_end")  # the flags that say how files are joined, as find_text takes them
 OUR_PAGE = re.compile(rb"<!doctype html>\s<html.*>\s<meta charset.*>\s<meta http-equiv.* script-src 'sha256-")
 """How the pages of visualize.py begin."""
-SIGNATURES: dict[
-    bytes | tuple[bytes, ...], str
-] = {  # how files begin that are not in the encoding that they were taken for, and what to do with them
+# How files begin that are not in the encoding that they were taken for, and what to do with them.
+SIGNATURES: dict[bytes | tuple[bytes, ...], str] = {
     (b"\xff\xfe\0\0", b"\0\0\xfe\xff"): "it seems to be UTF-32; convert it or, for a new model, try -encoding utf-32",
     (b"\xff\xfe", b"\xfe\xff"): "it seems to be UTF-16; convert it or, for a new model, try -encoding utf-16",
     b"\x1f\x8b": "it seems to be compressed by gzip; give it a name that ends in .gz",
@@ -48,6 +47,9 @@ class Source:
     default the first file's folder.
     """
 
+    content: bytes | None = None
+    """That of a file that can be read only once, such as a pipe."""
+
     def __init__(self, *files: Path, separator: str = "", end: str = "", folder: Path | None = None) -> None:
         self.files, self.separator, self.end = files, separator, end
         self.folder = folder or files[0].parent
@@ -59,6 +61,9 @@ class Source:
 
     def read(self, task: str) -> Iterator[tuple[Path, Iterator[bytes]]]:
         """Yields each file with its decompressed content in pieces. Raises UserError if a .gz file is damaged."""
+        if self.content is not None:
+            yield self.files[0], iter([self.content])
+            return
         with progress_bar(task, sum(path.stat().st_size for path in self.files)) as bar:
             for path in self.files:
                 with open(path, "rb") as file:
@@ -125,6 +130,19 @@ def find_text(folder: Path, pattern: str = "", separator: str = "", document_end
         return Source(packed if packed.is_file() and not path.is_file() else path)
     except OSError as error:
         raise UserError(f"cannot read {folder}: {reason(error)}") from error
+
+
+def source_of_file(name: str) -> Source:
+    """Returns the text that -file names; `-` is standard input. Raises UserError if there is none."""
+    path = Path(name)
+    if name == "-" or (is_stream(path) and not path.is_dir()):
+        source = Source(Path("standard input" if name == "-" else name))
+        source.content = read_input(name)
+        return source
+    if not path.is_file():
+        what = f"{path} is {found}" if (found := what_is(path)) else f"there is no file {path}"
+        raise UserError(f"{what}; -file takes the name of a text file")
+    return Source(path)
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
@@ -196,12 +214,6 @@ def decoded(pieces: Iterator[bytes], path: Path, encoding: str, digest: "hashlib
                 advice = "its lines end as on old Macs; convert it or, for a new model, try -encoding mac-roman"
             raise UserError(f"{path} is not {encoding} text (first bad byte at offset {bad}); {advice}") from error
         offset += len(piece)
-
-
-def warn_of_returns(characters: str, what: str) -> None:
-    """Warns of a text whose lines end as on old Macs; `characters` are all that it has."""
-    if "\r" in characters and "\n" not in characters:
-        tell(rf"warning: {what}: its lines end with a carriage return alone; tr '\r' '\n' makes that a newline")
 
 
 def code_points(text: str) -> np.ndarray:
