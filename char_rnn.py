@@ -7,8 +7,6 @@
 Needs no PyTorch. What a call returns is the caller's own, and several threads may use one model. See docs/library.md.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from util.sampling.writing import Writer
 __all__ = ["Model", "UserError", "load"]
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path) -> "Model":
     """Opens a checkpoint, .pt or .t7; a folder stands for the one in it with the lowest validation loss.
 
     Raises UserError, with a sentence for the user, if that is not possible.

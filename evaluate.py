@@ -6,8 +6,6 @@ Prints the loss per character in nats and in bits, and the perplexity, on a spli
 trained on or on any other text; for several checkpoints, or for each line of a text, as a table.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":
     import os
     import sys

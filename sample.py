@@ -3,8 +3,6 @@
 python sample.py cv -temperature 0.7 -primetext "ROMEO:"
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":
     import os
     import sys

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import nll_loss
 
 from model.cells import CELLS, INITIAL_RANGE
 from model.fast.unrolled import FAST, Unrolled
@@ -44,6 +45,12 @@ class CharRNN(nn.Module):
             if masks is not None:
                 h = h * masks[number]
         return torch.log_softmax(self.decoder(h), dim=-1), torch.stack(states)
+
+    @torch.no_grad()
+    def batch_loss(self, x: Tensor, y: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicts y (S, B) from x (S, B), without dropout; returns the sum of the losses in nats and the new state."""
+        log_probs, state = self(x, state)
+        return nll_loss(log_probs.flatten(0, 1), y.flatten(), reduction="sum").double(), state
 
     def zero_state(self, batch: int) -> Tensor:
         """Returns the state before the first character of `batch` streams, zeros (L, num_states, B, H)."""

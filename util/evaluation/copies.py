@@ -3,8 +3,6 @@
 Passages are compared by 64-bit hashes. The other text is read in chunks, so it may be larger than memory.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

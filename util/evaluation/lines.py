@@ -1,7 +1,5 @@
 """Measures how well a model predicts each line of a text by itself."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import groupby
 

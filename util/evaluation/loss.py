@@ -3,21 +3,19 @@
 Letters: S time steps, B streams.
 """
 
-from __future__ import annotations
-
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from model.stepper import Stepper
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.text_of_checkpoint import batches_of_split, load_text_of, text_of
 from util.cli.console import print_row, shown
 from util.errors import UserError
-from util.evaluation.predictors import numpy_predictor, streams_predictor
 from util.sampling.drawing import check_numbers
 from util.text.batches import SPLITS
 from util.text.cache import index_type
@@ -30,6 +28,10 @@ COLUMNS = (
 PIECE = 1000  # characters of a file to feed to the model at once
 
 
+Predict = Callable[[np.ndarray, np.ndarray], "np.ndarray | float"]
+"""Takes the next inputs and targets, (S, B) indices each; returns the losses in nats, (S, B), or their sum."""
+
+
 class Task(NamedTuple):
     """A text to predict: batches of inputs and targets, (S, B) indices each, with `length` targets in all."""
 
@@ -38,7 +40,7 @@ class Task(NamedTuple):
     split: str
     """Which of its splits; empty for a file."""
     batch_size: int
-    """B, as the run had it; 0 for a file, which is one stream."""
+    """B, as the run had it; 1 for a file, which is one stream."""
     length: int
     batches: Iterator[tuple[np.ndarray, np.ndarray]]
 
@@ -53,9 +55,8 @@ def predict_split(checkpoint: Checkpoint, path: Path, data_dir: str, split: str)
     translation = checkpoint.vocabulary.translation_from(text.vocabulary, str(source))
     batches, chosen = batches_of_split(checkpoint, path, text, source, split, translation)
     B, S, count = checkpoint.options["batch_size"], checkpoint.options["seq_length"], batches.split_sizes[chosen]
-    return Task(
-        str(source), SPLITS[chosen], B, count * B * S, (batches.batch(chosen, number) for number in range(count))
-    )
+    each = (batches.batch(chosen, number) for number in range(count))
+    return Task(str(source), SPLITS[chosen], B, count * B * S, each)
 
 
 def predict_file(checkpoint: Checkpoint, source: Source) -> Task:
@@ -70,7 +71,7 @@ def predict_file(checkpoint: Checkpoint, source: Source) -> Task:
     if len(indices) < 2:
         raise UserError(f"{source} is too short: predicting takes at least two {vocabulary.unit}s")
     windows = (indices[start : start + PIECE + 1, None].astype(int) for start in range(0, len(indices) - 1, PIECE))
-    return Task(str(source), "", 0, len(indices) - 1, ((window[:-1], window[1:]) for window in windows))
+    return Task(str(source), "", 1, len(indices) - 1, ((window[:-1], window[1:]) for window in windows))
 
 
 def measure(checkpoint: Checkpoint, task: Task, device: str) -> tuple[float, int]:
@@ -79,10 +80,8 @@ def measure(checkpoint: Checkpoint, task: Task, device: str) -> tuple[float, int
     A character of a model of bytes is counted at its first byte, as UTF-8 has it. Raises UserError if the weights are
     so large that there is no loss.
     """
-    if task.batch_size or device != "cpu":
-        predict = streams_predictor(checkpoint, task.batch_size or 1, device)
-    else:
-        predict = numpy_predictor(checkpoint)
+    alone = not task.split and device == "cpu"
+    predict = in_numpy(checkpoint) if alone else in_torch(checkpoint, task.batch_size, device)
     begins = np.array([not "\x80" <= c < "\xc0" for c in checkpoint.vocabulary.characters])
     total, characters, unit = 0.0, 0, f" {checkpoint.vocabulary.unit}s"
     with tqdm(total=task.length, unit=unit, unit_scale=True, leave=False, disable=None) as bar:
@@ -92,6 +91,31 @@ def measure(checkpoint: Checkpoint, task: Task, device: str) -> tuple[float, int
             bar.update(y.size)
     check_numbers(np.array(total))
     return total / task.length, characters
+
+
+def in_numpy(checkpoint: Checkpoint) -> Predict:
+    """Returns what predicts one stream on a CPU, faster than torch does, and at once."""
+    _, _, L, model = checkpoint.model_shape
+    step = Stepper(checkpoint.parameters, L, model)
+    return lambda x, y: -np.array([step(indices)[0, targets] for indices, targets in zip(x, y)])
+
+
+def in_torch(checkpoint: Checkpoint, batch_size: int, device: str) -> Predict:
+    """Returns what predicts streams side by side, on any device, just as a run does for its validation loss."""
+    import torch  # takes seconds
+
+    from model.char_rnn import CharRNN
+
+    torch.set_float32_matmul_precision("medium" if checkpoint.precision == "bfloat16" else "highest")
+    model = CharRNN.from_arrays(checkpoint.model_shape, checkpoint.parameters).to(device)
+    state = model.zero_state(batch_size)
+
+    def predict(x: np.ndarray, y: np.ndarray) -> float:
+        nonlocal state
+        loss, state = model.batch_loss(torch.from_numpy(x).to(device), torch.from_numpy(y).to(device), state)
+        return loss.item()
+
+    return predict
 
 
 def print_loss(checkpoint: Checkpoint, task: Task, loss: float, characters: int) -> None:

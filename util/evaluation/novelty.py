@@ -1,7 +1,5 @@
 """Says how much of a sampled text is copied: which of its passages are word for word in the training text."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

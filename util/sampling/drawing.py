@@ -3,8 +3,6 @@
 Letters: N texts, V characters in the vocabulary.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import numpy as np

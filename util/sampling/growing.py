@@ -1,7 +1,5 @@
 """Texts that grow character by character, in files, and files of several texts."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections import deque

@@ -1,7 +1,5 @@
 """Answers many prompts in one process: a line each, which is a primetext or a JSON object, with a line of JSON."""
 
-from __future__ import annotations
-
 import io
 import json
 from codecs import BOM_UTF8

@@ -1,7 +1,5 @@
 """How texts are to be sampled: the flags of sample.py that the library and its prompts take as well."""
 
-from __future__ import annotations
-
 from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -52,7 +50,7 @@ class Settings:
                 raise UserError(f"{name}: {shown(str(error))}") from error
             object.__setattr__(self, name, value)
 
-    def but(self, said: Mapping[str, Any]) -> Settings:
+    def but(self, said: Mapping[str, Any]) -> "Settings":
         """Returns these settings, but for what is said. Raises UserError at a name or a value that cannot be."""
         known = [one.name for one in fields(self)]
         if strange := said.keys() - {*known}:

@@ -3,8 +3,6 @@
 Letters: N texts side by side, V characters in the vocabulary, H units of a layer.
 """
 
-from __future__ import annotations
-
 import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -20,7 +20,6 @@ from util.checkpoint.content import Checkpoint
 from util.cli.console import log, shows_bars
 from util.cli.signals import StopSignals
 from util.errors import UserError
-from util.evaluation.predictors import batch_loss
 from util.text.batches import TRAIN, VALIDATION, Batches
 from util.torch7_random import Torch7Random
 from util.training.cuda_graph import Graphed
@@ -170,7 +169,7 @@ class Trainer:
             if self.stop.received and time.perf_counter() > cut_from:
                 return
             x, y = map(self._send, self.batches.batch(VALIDATION, number))
-            loss, state = batch_loss(self.model, x, y, state)
+            loss, state = self.model.batch_loss(x, y, state)
             total += loss
         characters = count * self.options.batch_size * self.options.seq_length
         self.val_losses[self.iteration] = self.processes.sum(total).item() / characters
