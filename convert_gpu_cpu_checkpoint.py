@@ -5,8 +5,6 @@
 Writes it under its name plus _cpu.pt: a .t7 as a .pt, and a .pt as it is, since ours hold nothing of a GPU.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":
     import os
     import sys

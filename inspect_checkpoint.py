@@ -8,8 +8,6 @@ in it; or plots the losses of one or more runs over their epochs, or over their 
 its epoch.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":
     import os
     import sys

@@ -1,7 +1,5 @@
 """Loss curves of runs, as a picture or as plain characters in a terminal."""
 
-from __future__ import annotations
-
 import math
 import re
 import string

@@ -1,7 +1,5 @@
 """Which checkpoint of a folder is meant: the newest to resume from, the best for everything else, or all."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterator

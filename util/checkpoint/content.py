@@ -4,8 +4,6 @@ A file holds one dictionary of plain values and tensors, see util/checkpoint/sto
 Letters: V characters, H outputs of a layer, L layers, B streams.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import dataclass, fields

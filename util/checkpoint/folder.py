@@ -1,7 +1,5 @@
 """Writes one run's checkpoints to a folder and deletes those that are superseded, but never another run's."""
 
-from __future__ import annotations
-
 import glob
 import math
 import re

@@ -1,7 +1,5 @@
 """Makes room in a trained model for characters that it has never seen, without disturbing what it has learned."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -5,8 +5,6 @@ member with the bytes of each storage. Only the few pickle opcodes that such dat
 nothing in a file can be called; every size is checked against the file's own before memory is allocated.
 """
 
-from __future__ import annotations
-
 import math
 import pickletools
 import zipfile

@@ -1,7 +1,5 @@
 """Saves checkpoints as PyTorch's .pt files, which torch.load opens as well, and loads them, whoever wrote them."""
 
-from __future__ import annotations
-
 import difflib
 import io
 import os

@@ -6,8 +6,6 @@ checkpoint. Everything is little-endian, and a C `long` has 64 bits, as on the m
 File.lua, Tensor.c and Storage.c in Torch7.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 from collections.abc import Iterator

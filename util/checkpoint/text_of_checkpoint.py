@@ -1,7 +1,5 @@
 """The text that a checkpoint was trained on, for the scripts that read it again."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from contextlib import suppress

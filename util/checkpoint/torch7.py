@@ -6,8 +6,6 @@ both are linear, and a linear map follows each, so they are folded into its weig
 Letters: V tokens in the vocabulary, D numbers in a row of the embedding, H outputs of a layer, L layers, G gates.
 """
 
-from __future__ import annotations
-
 import re
 from functools import partial
 from pathlib import Path
