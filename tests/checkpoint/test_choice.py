@@ -11,6 +11,7 @@ import pytest
 from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN
 from util.checkpoint.choice import all_checkpoints, best_checkpoint, newest_checkpoint
+from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint, save_checkpoint
 from util.errors import UserError
 
@@ -43,17 +44,21 @@ def test_the_best_of_the_original_s_files_is_that_with_the_lowest_loss(tmp_path)
     assert best(tmp_path)[0] == "lm_lstm_epoch1.00_2.5000.t7"
 
 
-def test_the_best_of_torch_rnn_s_files_is_known_by_what_they_hold(tmp_path):
-    """Their names tell no loss; the newest file need not be the best."""
+def test_the_best_of_torch_rnn_s_files_is_known_by_what_they_hold(tmp_path, monkeypatch):
+    """Their names tell no loss; the newest file need not be the best, nor the one that was trained longest."""
     losses = {}
     for name in ("lstm_2x32.t7", "rnn_2x32.t7", "lstm_1x32_bytes.t7"):
         shutil.copy(GOLDEN / "torch_rnn" / name, tmp_path)
-        validations = load_checkpoint(tmp_path / name).validations
-        losses[validations[max(validations)]] = name
+        checkpoint = load_checkpoint(tmp_path / name)
+        losses[checkpoint.validations[checkpoint.iteration]] = name
     for time, loss in enumerate(sorted(losses)):
         age(tmp_path, losses[loss], time)
     name, said = best(tmp_path)
-    assert name == losses[min(losses)] and "whose last validation loss is the lowest" in said
+    assert name == losses[min(losses)] and said.endswith(f"{name}, the checkpoint with the lowest validation loss")
+    monkeypatch.setattr(Checkpoint, "validations", {})
+    name, said = best(tmp_path)
+    iterations = {path.name: load_checkpoint(path).iteration for path in tmp_path.iterdir()}
+    assert iterations[name] == max(iterations.values()) and "the one with the most iterations" in said
 
 
 def test_damaged_files_and_names_that_do_not_tell(write, tmp_path, capsys):

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from util.checkpoint.content import Checkpoint, same
@@ -10,7 +11,8 @@ from util.checkpoint.store import SUFFIXES, load_checkpoint
 from util.cli.console import tell
 from util.errors import UserError, reason
 
-MISSING = "there is no checkpoint in {}; train.py makes one"
+POINT = re.compile(r"lm_(?P<of>.*)_epoch(?P<epoch>\d+\.\d+)_|resume_(?P<by>.*)_iteration(?P<iteration>\d+)")
+"""How names begin that `CheckpointFolder` makes."""
 
 
 def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
@@ -22,11 +24,10 @@ def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
     if not path.is_dir():
         return path, load_checkpoint(path)
     found: tuple[Path, Checkpoint] | None = None
-    for file in files_in(path):
-        if file.suffix != ".pt" or (found and not promises_more(file, found[1])):
-            continue
-        checkpoint = load_if_sound(file)
-        if checkpoint and (not found or is_earlier(found[1], checkpoint)):
+    files = [file for file in files_in(path) if file.suffix == ".pt"]
+    # Each file is compared with what was found before it.
+    for file, checkpoint in sound(file for file in files if not found or promises_more(file, found[1])):
+        if not found or is_earlier(found[1], checkpoint):
             found = file, checkpoint
     if not found:
         raise UserError(
@@ -36,40 +37,27 @@ def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
 
 
 def best_checkpoint(path: Path, say: Callable[[str], object] = tell) -> tuple[Path, Checkpoint]:
-    """Returns the checkpoint at `path` or, if that is a folder, the one whose name has the lowest loss, or the newest.
+    """Returns the checkpoint at `path` or, if that is a folder, the one with the lowest loss; else the newest.
 
     Says which one it is. Warns about damaged files. Raises UserError if there is no checkpoint.
     """
     if not path.is_dir():
         return path, load_checkpoint(path)
     files = files_in(path)
-    if all(file.suffix == ".t7" and promised_loss(file) == math.inf for file in files):
-        return best_by_content(path, files, say)
-    for file in sorted(files, key=promised_loss):
-        if checkpoint := load_if_sound(file):
-            validated = promised_loss(file) < math.inf and checkpoint.iteration in checkpoint.validations
-            say(f"using {file}" + ", the checkpoint with the lowest validation loss" * validated)
-            newer = [one for one in files[: files.index(file)] if promised_loss(one) == math.inf]
-            if validated and (later := [one for one in newer if promises_more(one, checkpoint)]):
-                say(f"there is a newer one without a validation loss: {later[0]}")
+    orders = {file: order_of(file) for file in files}
+    for file, checkpoint in sound(sorted(files, key=lambda file: orders[file])):
+        loss, iterations = orders[file]
+        if loss == math.inf or not checkpoint.validations:
+            say(f"using {file}" + ", the one with the most iterations, since none says its loss" * bool(iterations))
             return file, checkpoint
-    raise missing(path)
-
-
-def best_by_content(folder: Path, files: list[Path], say: Callable[[str], object]) -> tuple[Path, Checkpoint]:
-    """Returns the best of files whose names tell no loss, as torch-rnn's do, and says by which rule."""
-    found = [(file, checkpoint) for file in files if (checkpoint := load_if_sound(file))]
-    if not found:
-        raise missing(folder)
-    validated = [(c.validations[max(c.validations)], file) for file, c in found if c.validations]
-    validated = [(loss, file) for loss, file in validated if math.isfinite(loss)]
-    if validated:
-        loss, file = min(validated)
-        say(f"using {file}, whose last validation loss is the lowest, {loss:.4f}")
-        return file, dict(found)[file]
-    file, checkpoint = max(found, key=lambda pair: pair[1].iteration)
-    say(f"using {file}, the one with the most iterations, {checkpoint.iteration}, since none says its loss")
-    return file, checkpoint
+        say(f"using {file}, the checkpoint with the lowest validation loss")
+        newer = (one for one in files[: files.index(file)] if orders[one][0] == math.inf)
+        if later := [one for one in newer if promises_more(one, checkpoint)]:
+            say(f"there is a newer one without a validation loss: {later[0]}")
+        return file, checkpoint
+    if inside := sorted({file.parent for file in path.glob("[!.]*/[!.]*") if file.suffix in SUFFIXES}):
+        raise UserError(f"there is no checkpoint in {path} itself; name one of its folders, such as {inside[0]}")
+    raise UserError(f"there is no checkpoint in {path}; train.py makes one")
 
 
 def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
@@ -80,28 +68,19 @@ def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
     if not path.is_dir():
         yield path, load_checkpoint(path)
         return
-    found = False
+    found = None
     for folder in (path, *sorted(path.glob("[!.]*/"))):
         try:
-            files = files_in(folder)
+            files = by_runs(files_in(folder))
         except UserError as error:
             if folder == path:
                 raise
             tell(f"warning: {error}")
             continue
-        for file in by_runs(files):
-            if checkpoint := load_if_sound(file):
-                found = True
-                yield file, checkpoint
+        for found in sound(files):
+            yield found
     if not found:
-        raise UserError(MISSING.format(path))
-
-
-def missing(folder: Path) -> UserError:
-    """Returns what to raise where a folder itself has no checkpoint."""
-    if inside := sorted({file.parent for file in folder.glob("[!.]*/[!.]*") if file.suffix in SUFFIXES}):
-        return UserError(f"there is no checkpoint in {folder} itself; name one of its folders, such as {inside[0]}")
-    return UserError(MISSING.format(folder))
+        raise UserError(f"there is no checkpoint in {path}; train.py makes one")
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -115,34 +94,47 @@ def files_in(folder: Path) -> list[Path]:
 
 def by_runs(files: list[Path]) -> list[Path]:
     """Returns files, the newest first, in the order of the runs and epochs that their names tell."""
-    names = {file: re.match(r"lm_(.*)_epoch(\d+\.\d+)_|resume_(.*)_iteration(\d+)", file.name) for file in files}
-    run_of = {file: (name[1] or name[3] if name else file.name) for file, name in names.items()}
-    epoch_of = {file: float(name[2] or math.inf) if name else 0.0 for file, name in names.items()}
+    points = {file: POINT.match(file.name) for file in files}
+    run_of = {file: (point["of"] or point["by"] if point else file.name) for file, point in points.items()}
+    epoch_of = {file: float(point["epoch"] or math.inf) if point else 0.0 for file, point in points.items()}
     oldest = {run_of[file]: number for number, file in enumerate(files)}
     return sorted(files, key=lambda file: (-oldest[run_of[file]], epoch_of[file], file))
 
 
-def load_if_sound(file: Path) -> Checkpoint | None:
-    """Returns a checkpoint, or None after a warning if the file is none."""
-    try:
-        return load_checkpoint(file)
-    except UserError as error:
-        tell(f"warning: {error}")
-        return None
+def sound(files: Iterable[Path]) -> Iterator[tuple[Path, Checkpoint]]:
+    """Yields those of the files that are checkpoints, with what they hold; the others cost a warning."""
+    for file in files:
+        try:
+            checkpoint = load_checkpoint(file)
+        except UserError as error:
+            tell(f"warning: {error}")
+        else:
+            yield file, checkpoint
 
 
-def promised_loss(path: Path) -> float:
-    """Returns the validation loss in a file's name, ours or the original's; infinity if there is none."""
-    loss = re.search(r"_(\d+\.\d+)\.(pt|t7)", path.name)
-    return float(loss[1]) if loss else math.inf
+def order_of(file: Path) -> tuple[float, int]:
+    """Returns the validation loss in a file's name and 0 or, for torch-rnn's, that in it and minus its iterations.
+
+    The lowest is the best. What has no loss has an infinite one.
+    """
+    if loss := re.search(r"_(\d+\.\d+)\.(pt|t7)", file.name):
+        return float(loss[1]), 0
+    if file.suffix == ".t7":
+        with suppress(UserError):  # which is told where the file is taken
+            checkpoint = load_checkpoint(file)
+            losses = [loss for _, loss in sorted(checkpoint.validations.items()) if math.isfinite(loss)]
+            return losses[-1] if losses else math.inf, -checkpoint.iteration
+    return math.inf, 0
 
 
-def promises_more(path: Path, checkpoint: Checkpoint) -> bool:
-    """Whether a file's name, as `CheckpointFolder` makes them, promises a later point of a run."""
-    if epoch := re.match(r"lm_.*_epoch(\d+\.\d+)_", path.name):
-        return float(epoch[1]) > round(checkpoint.epoch, 2)
-    iteration = re.match(r"resume_.*_iteration(\d+)", path.name)
-    return iteration is not None and int(iteration[1]) > checkpoint.iteration
+def promises_more(file: Path, checkpoint: Checkpoint) -> bool:
+    """Whether a file's name promises a later point of a run."""
+    point = POINT.match(file.name)
+    if not point:
+        return False
+    if point["epoch"]:
+        return float(point["epoch"]) > round(checkpoint.epoch, 2)
+    return int(point["iteration"]) > checkpoint.iteration
 
 
 def is_earlier(earlier: Checkpoint, later: Checkpoint, strictly: bool = False) -> bool:
