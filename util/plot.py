@@ -30,16 +30,11 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     if len(paths) == 1:
         return [paths[0].name]
     words = [re.split(r"(?<=[/\\_])|(?=\.\w+$)", str(path)) for path in paths]
-    most = min(map(len, words)) - 1
-    start = min(most, shared(words))
-    end = min(most - start, shared([name[::-1] for name in words]))
-    return ["".join(name[start : len(name) - end]) for name in words]
-
-
-def shared(lists: Sequence[Sequence[str]]) -> int:
-    """Returns how many elements at the beginning of lists are the same in all."""
-    differ = (number for number, column in enumerate(zip(*lists)) if len(set(column)) > 1)
-    return next(differ, min(map(len, lists)))
+    for end in (0, -1):
+        while min(map(len, words)) > 1 and len({name[end] for name in words}) == 1:
+            for name in words:
+                del name[end]
+    return ["".join(name) for name in words]
 
 
 def curves(name: str, checkpoint: Checkpoint, unit: str = "epochs") -> tuple[Curve, Curve]:

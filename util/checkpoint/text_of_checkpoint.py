@@ -26,19 +26,14 @@ def text_of_run(options: Mapping[str, Any], sha256: str | None) -> Source | None
     """
     stored, *how = (str(options.get(name, "")) for name in ("data_dir", *JOINING))
     for folder in (Path(stored), ROOT / stored):
-        with suppress(UserError, OSError, ValueError):
-            if not (stored and sha256 and folder.is_dir()) or (how[0] and stated_sha256(folder) != sha256):
+        with suppress(UserError, OSError, ValueError, LookupError):
+            if not (stored and sha256 and folder.is_dir()):
+                continue
+            cache = folder / CACHE_FILES[0]
+            if how[0] and not (is_ours(cache) and json.loads(cache.read_bytes())["sha256"] == sha256):
                 continue
             if (source := find_text(folder, *how)).files[0].is_file():
                 return source
-    return None
-
-
-def stated_sha256(folder: Path) -> str | None:
-    """Returns the SHA-256 of the text whose cache is in a folder; None if there is none of ours."""
-    header_path = folder / CACHE_FILES[0]
-    with suppress(OSError, ValueError, LookupError, TypeError):
-        return json.loads(header_path.read_bytes())["sha256"] if is_ours(header_path) else None
     return None
 
 
