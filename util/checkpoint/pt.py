@@ -23,13 +23,9 @@ TENSOR, DICTIONARY = "torch._utils _rebuild_tensor_v2", "collections OrderedDict
 """The two calls that plain data needs. Like STORAGES, these names are only compared, never looked up."""
 LITERALS = {"BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
 CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-LONGEST_PICKLE = 1 << 24  # a vocabulary can take a quarter of it
 MOST_OPCODES = 1 << 20  # which take a second and some seventy bytes of memory each
-TENSOR_BYTES = 64
-"""The least that a tensor takes in a file and in memory, on top of its elements."""
-MAX_DIMENSIONS = 32
+TENSOR_BYTES = 64  # the least that a tensor takes in a file and in memory, on top of its elements
 MISFIT = "a tensor does not fit its storage"
-TOO_LONG = "its description is too long"
 
 
 def read_pt(path: Path) -> Any:
@@ -59,13 +55,6 @@ class Members:
         """Returns a member's content, checked against the zip file's checksum."""
         return self._archive.read(f"{self._folder}/{name}")
 
-    def pickle(self) -> bytes:
-        """Returns the pickle, unless it is too long."""
-        program = self.read("data.pkl")
-        if len(program) > LONGEST_PICKLE:
-            raise InvalidFile(TOO_LONG)
-        return program
-
     def storage(self, kind: Any, name: Any, key: Any, _location: Any, count: Any) -> np.ndarray:
         """Returns the storage that a persistent id names."""
         if kind != "storage" or type(name) is not str or type(key) is not str:
@@ -88,7 +77,7 @@ class Members:
 
 def view(storage: np.ndarray, offset: int, sizes: Sequence[int], strides: Sequence[int]) -> np.ndarray:
     """Returns a view of an array, read-only as that is and never larger. Raises ValueError if it does not fit."""
-    if any(type(n) is not int or n < 0 for n in (offset, *sizes, *strides)) or len(sizes) > MAX_DIMENSIONS:
+    if any(type(n) is not int or n < 0 for n in (offset, *sizes, *strides)):
         raise InvalidFile(MISFIT)
     if 0 in sizes:
         return np.empty(sizes, storage.dtype)
@@ -115,7 +104,7 @@ def unpickle(members: Members) -> Any:
         return items
 
     argument: Any
-    for opcode, argument, _ in islice(pickletools.genops(members.pickle()), MOST_OPCODES):
+    for opcode, argument, _ in islice(pickletools.genops(members.read("data.pkl")), MOST_OPCODES):
         match opcode.name:
             case "PROTO":
                 pass
@@ -149,4 +138,4 @@ def unpickle(members: Members) -> Any:
                 return stack.pop()
             case other:
                 raise InvalidFile(f"it holds more than plain values and tensors ({other})")
-    raise InvalidFile(TOO_LONG)
+    raise InvalidFile("its description is too long")
