@@ -8,17 +8,9 @@ from typing import Any
 import numpy as np
 
 from model.stepper import Stepper
-from util.checkpoint import content
 from util.checkpoint.content import Checkpoint
+from util.checkpoint.content import same as same
 from util.checkpoint.store import load_checkpoint
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether two checkpoints, dictionaries of them or parts of them are equal to the last bit."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
-    a, b = (vars(one) if isinstance(one, Checkpoint) else one for one in (a, b))
-    return content.same(a, b)
 
 
 def checkpoints(folder: Path) -> dict[str, Checkpoint]:

@@ -181,7 +181,8 @@ def are_losses(values: np.ndarray) -> bool:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values of checkpoints are equal to the last bit."""
+    """Whether two checkpoints, or values in them, are equal to the last bit."""
+    a, b = (vars(one) if isinstance(one, Checkpoint) else one for one in (a, b))
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, np.ndarray):

@@ -4,6 +4,7 @@ import glob
 import math
 import re
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -139,7 +140,6 @@ def writes(checkpoint: Checkpoint, path: Path) -> bool:
         save_checkpoint(checkpoint, path, create)
     except FileExistsError:
         with suppress(UserError):
-            a, b = (vars(one) | {"options": run_options(one)} for one in (load_checkpoint(path), checkpoint))
-            return same(a, b)
+            return same(*(replace(one, options=run_options(one)) for one in (load_checkpoint(path), checkpoint)))
         return False
     return True
