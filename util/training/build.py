@@ -65,10 +65,9 @@ def named_text(options: Namespace) -> Source:
 def make_example(path: Path) -> Source:
     """Makes the example text. Raises UserError."""
     log(f"{path} does not exist yet; making it")
-    script = runpy.run_path(str(path.with_name("prepare.py")))
     try:
-        log(script["prepare"](path))
-    except script["PrepareError"] as error:
+        log(runpy.run_path(str(path.with_name("prepare.py")))["prepare"](path))
+    except SystemExit as error:
         raise UserError(str(error)) from error
     return find_text(path.parent)
 
