@@ -78,7 +78,8 @@ def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), kind: 
                 why = "it is a checkpoint"
             elif kind and start and not re.match(KINDS[kind], start, re.DOTALL):
                 why = f"what is there is not a {kind}"
-            if is_standard_input(path) or any(other.exists() and other.samefile(path) for other in reads):
+            inputs = [os.fstat(0), *(other.stat() for other in reads if other.exists())]
+            if any(os.path.samestat(path.stat(), one) for one in inputs):
                 why = "this command reads it"
     except OSError as error:
         why = reason(error)
@@ -99,22 +100,9 @@ def refusal(path: str | Path, why: str, flag: str) -> UserError:
 
 def is_stream(path: Path) -> bool:
     """Whether a path leads to a device, a pipe or an open file such as /dev/stdout, which cannot be replaced."""
-    if path.exists() and not path.is_file():
-        return True
-    for _ in range(40):  # links at most, as the system has it
-        if f"{os.path.realpath(path.absolute().parent)}/".startswith("/proc/"):
-            return True
-        if not path.is_symlink():
-            return False
-        path = path.parent / os.readlink(path)
-    return False
-
-
-def is_standard_input(path: Path) -> bool:
-    """Whether standard input comes from this file."""
-    with suppress(OSError):
-        return os.path.samestat(path.stat(), os.fstat(0))
-    return False
+    if not path.is_file() or f"{os.path.realpath(path.absolute().parent)}/".startswith("/proc/"):
+        return path.exists()
+    return path.is_symlink() and is_stream(path.parent / os.readlink(path))
 
 
 def lock(file: IO) -> bool:

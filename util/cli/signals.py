@@ -42,9 +42,8 @@ class StopSignals:
         if self.received:
             return
         self.received = signal.Signals(number)
-        cleans = cleanings > 0 or self._before[signal.SIGTERM] == end
         for impatient in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(impatient, end if cleans else signal.SIG_DFL)
+            signal.signal(impatient, end if cleanings else signal.SIG_DFL)
         if not self.silent and self.received.name != "SIGPIPE":
             # Not through sys.stderr: the signal may arrive in the middle of a print, and streams are not reentrant.
             with suppress(OSError):
