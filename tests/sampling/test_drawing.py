@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from util.sampling.drawing import drawing, multinomial, probabilities
+from util.sampling.drawing import chooser, multinomial, probabilities
+from util.sampling.settings import Settings
 from util.torch7_random import Torch7Random
 
 LOG_PROBS = np.log([[0.1, 0.4, 0.05, 0.25, 0.2]])
@@ -48,7 +49,7 @@ def test_of_equally_likely_characters_all_stay():
 
 def test_draws_of_several_texts_are_those_of_their_seeds():
     log_probs = np.log(np.random.default_rng(0).dirichlet(np.ones(50), size=(30, 3)))
-    together = drawing(5, 3)
+    together = chooser(Settings(seed=5), 3)
     drawn = np.array([together(rows) for rows in log_probs])
     for k in range(3):
         uniform = Torch7Random(5 + k).uniform(30)[:, None]

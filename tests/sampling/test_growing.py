@@ -7,10 +7,22 @@ import re
 import numpy as np
 import pytest
 
-from util.sampling.growing import GrowingText, grow
+from util.sampling.growing import GrowingText
 from util.text.vocabulary import Vocabulary
 
 BYTES = Vocabulary("".join(map(chr, range(256))), "bytes")
+
+
+def grown(sampled, prime="", vocabulary=BYTES, **settings):
+    """Returns what is written of a text, and whether it has ended."""
+    file, indices = io.BytesIO(), vocabulary.encode(sampled)
+    settings = {"stops": [], "stop_before": []} | settings
+    text = GrowingText(file, vocabulary, vocabulary.encode(prime), **settings)
+    for index in indices:
+        if not text.ended:
+            text.add(index, np.full(len(vocabulary), np.log(0.1)))
+    text.complete()
+    return file.getvalue().decode(), text.ended
 
 
 @pytest.mark.parametrize(
@@ -18,23 +30,16 @@ BYTES = Vocabulary("".join(map(chr, range(256))), "bytes")
     [("c", "\n\nd", "c"), ("c\n", "\nd", "c\n"), ("c\n", "d\n\ne", "c\nd")],
 )
 def test_a_text_ends_before_what_may_have_begun_in_its_primetext(prime, sampled, written):
-    file = io.BytesIO()
-    text = GrowingText(file, BYTES, list(prime.encode()), [], list(b"\n\n"))
-    grow([text], iter([(np.array([index]), np.zeros((1, 256))) for index in sampled.encode()]))
-    assert (file.getvalue(), text.ended) == (written.encode(), True)
+    assert grown(sampled, prime, stop_before=list(b"\n\n")) == (written, True)
 
 
 @pytest.mark.parametrize("separator", ["aa", "ab\nab"])
 def test_separators_that_begin_again_within_themselves(separator):
     """What was held back is written once it turns out to be none, and where the text ends otherwise."""
     for seed in range(200):
-        whole, file = "".join(random.Random(seed).choices("ab\n", k=15)), io.BytesIO()
-        text = GrowingText(file, Vocabulary("ab\n", "utf-8"), [], [], ["ab\n".index(c) for c in separator])
-        for c in whole:
-            if not text.ended:
-                text.add("ab\n".index(c), np.zeros(3))
-        text.complete()
-        assert file.getvalue().decode() == whole.partition(separator)[0]
+        whole = "".join(random.Random(seed).choices("ab\n", k=15))
+        before, end, _ = whole.partition(separator)
+        assert grown(whole, stop_before=list(separator.encode())) == (before, bool(end))
 
 
 class Unbuffered(io.BytesIO):
@@ -58,10 +63,6 @@ def test_what_is_sampled_can_be_read_at_once():
 
 def test_colors_leave_the_bytes_of_a_character_together():
     """Nor is white space colored."""
-    for vocabulary in (BYTES, Vocabulary("é道 x\n", "utf-8")):
-        file = io.BytesIO()
-        text = GrowingText(file, vocabulary, [], [], [], color=True)
-        for index in vocabulary.encode("é x\n道"):
-            text.add(index, np.full(len(vocabulary), np.log(0.1)))
-        colored = re.sub(r"\x1b\[38;5;136m(.)\x1b\[0m", r"<\1>", file.getvalue().decode())
-        assert colored == ("é <x>\n道" if vocabulary is BYTES else "<é> <x>\n<道>")
+    for vocabulary, written in ((BYTES, "é <x>\n道"), (Vocabulary("é道 x\n", "utf-8"), "<é> <x>\n<道>")):
+        colored, _ = grown("é x\n道", vocabulary=vocabulary, color=True)
+        assert re.sub(r"\x1b\[38;5;136m(.)\x1b\[0m", r"<\1>", colored) == written

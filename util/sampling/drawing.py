@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from util.errors import UserError
+from util.sampling.settings import Settings
 from util.torch7_random import Torch7Random
 
 TINY = float(np.finfo(np.float32).tiny)  # the smallest float32 of full precision
@@ -19,10 +20,12 @@ Choice = Callable[[np.ndarray], np.ndarray]
 """Chooses a character for each text, indices (N,), from log-probabilities (N, V)."""
 
 
-def drawing(seed: int, texts: int = 1, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> Choice:
-    """Returns a Choice that draws from `probabilities`; text k, counted from 0, uses the stream of seed + k."""
-    uniform = uniforms(seed, texts)
-    return lambda log_probs: multinomial(probabilities(log_probs, temperature, top_k, top_p), next(uniform))
+def chooser(settings: Settings, texts: int = 1) -> Choice:
+    """Returns what chooses the characters of N texts; text k, counted from 0, draws from the stream of seed + k."""
+    if not settings.sample:
+        return most_likely
+    uniform, limits = uniforms(settings.seed, texts), (settings.temperature, settings.top_k, settings.top_p)
+    return lambda log_probs: multinomial(probabilities(log_probs, *limits), next(uniform))
 
 
 def multinomial(probs: np.ndarray, uniform: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -27,9 +27,8 @@ class GrowingText:
     ) -> None:  # fmt: skip
         self._file, self._vocabulary, self._color = file, vocabulary, color
         self.primetext, self.echo = b"".join(vocabulary.written[index] for index in prime), echo
-        self._stops, self._stop_before = stops, deque(stop_before)
-        self._sampled = deque[int](maxlen=max(map(len, stops), default=0))
-        self._recent = deque(prime, maxlen=len(stop_before))  # which may begin in the primetext
+        self._stops, self._stop_before = stops, stop_before
+        self._recent = deque(prime, maxlen=max(map(len, [*stops, stop_before])))
         self._held = deque[bytes]()
         self._count, self._surprise = 0, 0.0
         self.ended = False
@@ -43,16 +42,16 @@ class GrowingText:
         self._count += 1
         self._surprise -= log_prob
         self._held.append(self._shown(index, math.exp(log_prob)))
-        self._sampled.append(index)
         self._recent.append(index)
         if len(self._held) > len(self._stop_before):
             self._write(self._held.popleft())
-        if self._stop_before and self._recent == self._stop_before:
+        recent = [*self._recent]
+        if (
+            self._stop_before and recent[-len(self._stop_before) :] == self._stop_before
+        ):  # it may begin in the primetext
             self._held.clear()
             self.ended = True
-        if self._stops:
-            sampled = [*self._sampled]
-            self.ended |= any(sampled[-len(stop) :] == stop for stop in self._stops)
+        self.ended |= any(self._count >= len(stop) and recent[-len(stop) :] == stop for stop in self._stops)
 
     def complete(self) -> None:
         """Writes what was held back, since no more will come."""
@@ -74,18 +73,6 @@ class GrowingText:
     def _write(self, *characters: bytes) -> None:
         self._file.write(b"".join(characters))
         self._file.flush()
-
-
-def grow(texts: list[GrowingText], sampled: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Adds the sampled characters to the texts until there are no more, or all texts have ended."""
-    for indices, log_probs in sampled:
-        for text, index, expected in zip(texts, indices.tolist(), log_probs):
-            if not text.ended:
-                text.add(index, expected)
-        if all(text.ended for text in texts):
-            break
-    for text in texts:
-        text.complete()
 
 
 def numbered(texts: list[bytes]) -> bytes:

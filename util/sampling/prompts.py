@@ -58,28 +58,16 @@ def parsed(line: bytes, settings: Settings, vocabulary: Vocabulary) -> tuple[str
     try:
         said = json.loads(prompt)
     except (ValueError, RecursionError) as error:
-        if type(error) is ValueError:  # Python's bound for whole numbers
-            raise UserError("the line has a number of too many digits") from error
         raise UserError('a line that begins with { must be a JSON object, as {"primetext": "{"} is') from error
-    start = said.pop("primetext", "")
-    return start, settings.but(said)
+    return said.pop("primetext", ""), settings.but(said)
 
 
 def about(text: GrowingText, content: bytes, seed: int) -> dict[str, Any]:
     """Returns what -json 1 tells of a text whose file has this content."""
     prime = text.primetext
-    return {
-        "text": decoded(content),
-        "primetext": decoded(prime),
-        "continuation": decoded(content[len(prime) :] if text.echo else content),
-        "seed": seed,
-        "ended": text.ended,
-        "bits": text.bits,
-    }
-
-
-def decoded(content: bytes) -> str:
-    return content.decode(errors="replace")
+    parts = {"text": content, "primetext": prime, "continuation": content[len(prime) :] if text.echo else content}
+    decoded = {name: part.decode(errors="replace") for name, part in parts.items()}
+    return decoded | {"seed": seed, "ended": text.ended, "bits": text.bits}
 
 
 def json_line(answer: dict[str, Any]) -> bytes:

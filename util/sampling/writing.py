@@ -4,7 +4,6 @@ Letters: N texts side by side, V characters in the vocabulary, H units of a laye
 """
 
 import io
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import takewhile
@@ -17,11 +16,10 @@ from util.checkpoint.content import Checkpoint
 from util.cli.console import tell
 from util.cli.flags import unescape
 from util.errors import UserError
-from util.sampling.drawing import Choice, Predict, drawing, most_likely
-from util.sampling.growing import GrowingText, grow
+from util.sampling.drawing import Predict, chooser
+from util.sampling.growing import GrowingText
 from util.sampling.settings import Settings
 from util.text.vocabulary import Vocabulary
-from util.torch7_random import DEFAULT_SEED
 
 WARM_UP = Settings(length=1000, temperature=0.5)
 """How a model of documents writes those that it reads before a text; at temperature 1 the seed matters more."""
@@ -43,12 +41,10 @@ class Writer:
     def __init__(
         self, checkpoint: Checkpoint, device: str = "cpu", interrupted: Callable[[], object] = lambda: False
     ) -> None:
-        self.interrupted = interrupted
-        self.checkpoint, self.vocabulary = checkpoint, checkpoint.vocabulary
-        V, _, L, cell = checkpoint.model_shape
-        self._stepper = Stepper(checkpoint.parameters, L, cell)
-        self._uniform = np.full(V, -np.log(V))  # before any input all characters are equally likely
+        self.checkpoint, self.vocabulary, self.interrupted = checkpoint, checkpoint.vocabulary, interrupted
         self.document_end = document_end(checkpoint)
+        _, _, L, cell = checkpoint.model_shape
+        self._stepper = Stepper(checkpoint.parameters, L, cell)
         self._begin: Callable[..., Predict] = self._stepper.begin
         if device != "cpu":
             from model.char_rnn import CharRNN  # on a CPU, only numpy is needed
@@ -62,26 +58,20 @@ class Writer:
         In training every document but the first follows another, so a model hardly knows the zero state. It reads two
         documents that it writes itself, always the same.
         """
-        step, log_probs = self._stepper.begin(1, self._stepper.states), self._uniform[None]
-        if self.document_end:
-            choose = drawing(DEFAULT_SEED, 1, WARM_UP.temperature)
-            log_probs = feed(step, self.document_end, log_probs)
+        step, V = self._stepper.begin(1, self._stepper.states), len(self.vocabulary)
+        log_probs = np.full((1, V), -np.log(V))  # before any input all characters are equally likely
+        if end := self.document_end:
+            choose = chooser(WARM_UP)
+            log_probs = feed(step, end, log_probs)
             for _ in range(2):
-                log_probs = self._write_document(step, choose, log_probs)
+                document: list[int] = []
+                while document[-len(end) :] != end and len(document) < WARM_UP.length and not self.interrupted():
+                    indices = choose(log_probs)
+                    log_probs = step(indices)
+                    document.extend(indices)
+                if document[-len(end) :] != end:  # too long a document is cut off
+                    log_probs = feed(step, end, log_probs)
         return Opening(step.states, log_probs[0])
-
-    def _write_document(self, step: Predict, choose: Choice, log_probs: np.ndarray) -> np.ndarray:
-        """Feeds the model a document that it writes; takes and returns log-probabilities (1, V) of what follows."""
-        recent = deque[int](maxlen=len(self.document_end))
-        for _ in range(WARM_UP.length):
-            if self.interrupted():
-                return log_probs
-            indices = choose(log_probs)
-            log_probs = step(indices)
-            recent.extend(indices)
-            if [*recent] == self.document_end:
-                return log_probs
-        return feed(step, self.document_end, log_probs)  # too long a document is cut off
 
     def read(self, indices: Sequence[int], texts: int = 1) -> tuple[Predict, np.ndarray]:
         """Begins N texts with these characters; returns what feeds them more, and log-probabilities (N, V) by then."""
@@ -97,9 +87,7 @@ class Writer:
 
         Each comes with the log-probabilities (N, V) it was chosen from.
         """
-        choose: Choice = most_likely
-        if settings.sample:
-            choose = drawing(settings.seed, texts, settings.temperature, settings.top_k, settings.top_p)
+        choose = chooser(settings, texts)
         step, log_probs = self.read(prime, texts)
         for _ in range(settings.length):
             if self.interrupted():
@@ -132,7 +120,14 @@ class Writer:
         """
         ends = self.ends(settings)
         texts = [GrowingText(file, self.vocabulary, prime, *ends, echo, color) for file in files]
-        grow(texts, self.characters(prime, settings, len(files)))
+        for indices, log_probs in self.characters(prime, settings, len(files)):
+            for text, index, expected in zip(texts, indices.tolist(), log_probs):
+                if not text.ended:
+                    text.add(index, expected)
+            if all(text.ended for text in texts):
+                break
+        for text in texts:
+            text.complete()
         return texts
 
     def text(self, primetext: str, settings: Settings) -> str:
