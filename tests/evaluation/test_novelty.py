@@ -34,7 +34,7 @@ def compare(samples, text, training):
     found = {length: find(samples, length, text, training) for length in LENGTHS}
     of_each = [{length: found[length][number] for length in LENGTHS} for number in range(len(samples))]
     copies = [longest_copy(sample, places, text, training) for sample, places in zip(samples, of_each)]
-    copies = [copy and ("".join(map(chr, copy[0])), copy[1]) for copy in copies]
+    copies = [("".join(map(chr, copy)), position) for copy, position in copies]
     return {length: in_percent(places) for length, places in found.items()}, copies
 
 
@@ -65,7 +65,7 @@ def test_shares(monkeypatch, seed, alphabet, chunk):
     samples = [mixture(rng, known, letters + "\U0010ffff", length) for length in (5, 120, 150)]
     shares, copies = compare(samples, text, training)
     assert shares == {length: plain_share(samples, learned, length) for length in LENGTHS}
-    assert copies[0] is None
+    assert copies[0] == ("", -1)
     for sample, (passage, position) in zip(samples[1:], copies[1:], strict=True):
         starts = [m.start() for m in re.finditer(f"(?={re.escape(passage)})", text)]
         assert passage in sample and position == min(p for p in starts if p + len(passage) <= 300 or p >= 305)
@@ -74,7 +74,7 @@ def test_shares(monkeypatch, seed, alphabet, chunk):
 def test_copies_that_are_shorter_than_twenty():
     samples = ["a quick brown fix ... the lazy dog!", "a lazy fox", "the lazy dog!", "short", ""]
     shares, copies = compare(samples, "the quick brown fox jumps over the lazy dog", [(0, 43)])
-    assert copies == [(" quick brown f", 3), None, ("the lazy dog", 31), None, None]
+    assert copies == [(" quick brown f", 3), ("", -1), ("the lazy dog", 31), ("", -1), ("", -1)]
     assert shares[20] == "  0.00%" and shares[50] == "      -"
 
 
@@ -94,7 +94,7 @@ def test_where_positions_are(tmp_path, monkeypatch):
     for file, content in zip(files, ("one\ntwo\n\nthree", "é\nx", "y")):
         file.write_text(content)
     source = Source(*files, separator="\n\n")
-    lines = {files[0]: {0: 1, 3: 1, 4: 2, 8: 3, 9: 4, 13: 4}, files[1]: {16: 1, 18: 2}, files[2]: {21: 1}}
+    lines = {"a": {0: 1, 3: 1, 4: 2, 8: 3, 9: 4, 13: 4}, "b": {16: 1, 18: 2}, "c": {21: 1}}
     expected = {at: (file, line) for file, places in lines.items() for at, line in places.items()}
     assert locate(source, "utf-8", expected) == expected
 
@@ -175,6 +175,9 @@ def test_a_stream_of_answers_with_errors(trained, tmp_path):
     (tmp_path / "x.jsonl").write_text(lines + '{"text": "zz')
     done = run("evaluate.py", checkpoint(trained), "-novelty=x.jsonl", cwd=tmp_path)
     refused(done, "line 3 of x.jsonl is no line of JSON that sample.py writes")
+    (tmp_path / "x.jsonl").write_text(r'{"continuation": "\ud800"}')
+    done = run("evaluate.py", checkpoint(trained, "bytes"), "-novelty=x.jsonl", cwd=tmp_path)
+    refused(done, "x.jsonl is not UTF-8 text")
 
 
 @pytest.mark.parametrize("chunk", [3, 64])

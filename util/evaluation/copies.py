@@ -4,7 +4,6 @@ Passages are compared by 64-bit hashes. The other text is read in chunks, so it 
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +23,7 @@ def find(texts: list[np.ndarray], length: int, training_text: np.ndarray, traini
     `training_text` holds the indices of the whole text (N,), of which the spans `training` count.
     """
     hashes = [hashes_of(text, length) for text in texts]
-    known = np.unique(np.concatenate([[np.uint64(0)], *hashes]))
+    known = np.unique(np.concatenate(hashes))
     first = np.full(len(known), -1)
     sieve = np.zeros(1 << 20, bool)  # most passages are not known, which the beginning of their hashes tells fastest
     sieve[known >> np.uint64(44)] = True
@@ -32,10 +31,9 @@ def find(texts: list[np.ndarray], length: int, training_text: np.ndarray, traini
         for start, chunk in chunks(training_text, training, length - 1):
             here = hashes_of(chunk, length)
             at = np.flatnonzero(sieve[here >> np.uint64(44)])
-            found, where = np.unique(here[at], return_index=True)
-            rank = np.searchsorted(known[:-1], found)
-            new = (known[rank] == found) & (first[rank] < 0)
-            first[rank[new]] = start + at[where[new]]
+            _, which, where = np.intersect1d(known, here[at], return_indices=True)
+            new = first[which] < 0
+            first[which[new]] = start + at[where[new]]
             bar.update(len(chunk))
     return [first[np.searchsorted(known, one)] for one in hashes]
 
@@ -52,8 +50,8 @@ def hashes_of(text: np.ndarray, length: int) -> np.ndarray:
 
 def longest_copy(
     text: np.ndarray, places: dict[int, np.ndarray], training_text: np.ndarray, training: list[Span]
-) -> tuple[np.ndarray, int] | None:
-    """Returns the longest passage of a text that was found, and where it is first; None if there is none.
+) -> tuple[np.ndarray, int]:
+    """Returns the longest passage of a text that was found, and where it is first; an empty one, at -1, if none was.
 
     `places` says for each length what `find` returns for this text. The passages of the largest length that was found
     are lengthened both ways where they are first, as far as the characters are the same.
@@ -69,8 +67,8 @@ def longest_copy(
             end = here + common(text[here:], training_text[there:stop])
             best = max(best, (text[here - before : end], there - before), key=lambda copy: len(copy[0]))
         if end:
-            return best
-    return None
+            break
+    return best
 
 
 def common(a: np.ndarray, b: np.ndarray, step: int = 1000) -> int:
@@ -84,14 +82,15 @@ def common(a: np.ndarray, b: np.ndarray, step: int = 1000) -> int:
     return size
 
 
-def locate(source: Source, encoding: str, positions: Iterable[int]) -> dict[int, tuple[Path, int]]:
-    """Returns in which of a text's files each position is, and in which line of it, counted from 1."""
+def locate(source: Source, encoding: str, positions: Iterable[int]) -> dict[int, tuple[str | None, int]]:
+    """Returns in which of a text's files each position is, if it has several, and in which line, counted from 1."""
     places, start, line, file = {}, 0, 1, source.files[0]
     for path, piece in source.texts(encoding):
         line, file = line if path == file else 1, path
+        name = str(path.relative_to(source.folder)) if len(source.files) > 1 else None
         for position in positions:
             if start <= position < start + len(piece):
-                places[position] = path, line + piece.count("\n", 0, position - start)
+                places[position] = name, line + piece.count("\n", 0, position - start)
         start, line = start + len(piece), line + piece.count("\n")
     return places
 

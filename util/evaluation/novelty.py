@@ -47,7 +47,8 @@ def print_novelty(
     `path` is where the checkpoint lies, and `data_dir` where its text does, if the user says so. With `as_json` it is a
     line of JSON for each text. Raises UserError.
     """
-    samples = read_samples(name, primetext, checkpoint.vocabulary)
+    vocabulary, end = checkpoint.vocabulary, document_end(checkpoint)
+    samples = read_samples(name, primetext, vocabulary)
     source = text_of(checkpoint, path, data_dir, or_file=False)
     text = load_text_of(checkpoint, source, named=bool(data_dir))
     training, validation = [(0, len(text.indices))], list[Span]()
@@ -56,26 +57,23 @@ def print_novelty(
         training, validation = batches.spans(TRAIN), batches.spans(VALIDATION)
     else:
         tell("the checkpoint does not say which part of its text was for training, so all of it counts")
-    sampled = [text.vocabulary.by_code[code_points(sample)] for sample in samples]
     most = YARDSTICK // max(1, len(validation))
-    yardstick = [text.indices[start : min(stop, start + most)].astype(int) for start, stop in validation]
-    found = {length: find([*sampled, *yardstick], length, text.indices, training) for length in LENGTHS}
-    of_each = [{length: places[number] for length, places in found.items()} for number in range(len(samples))]
-    copies = [longest_copy(codes, places, text.indices, training) for codes, places in zip(sampled, of_each)]
-    end = "".join(checkpoint.vocabulary.characters[index] for index in document_end(checkpoint)) or "\n"
-    whole = whole_pieces({piece for sample in samples for piece in sample.split(end)}, end, text, training)
-    each = novelties(samples, of_each, copies, [piece for piece in whole if piece], end, text, source)
+    texts = [text.vocabulary.by_code[code_points(sample)] for sample in samples]
+    texts += [text.indices[start : min(stop, start + most)].astype(int) for start, stop in validation]
+    found = {length: find(texts, length, text.indices, training) for length in LENGTHS}
+    separator = "".join(vocabulary.characters[index] for index in end) or "\n"
+    each = novelties(samples, texts, found, separator, text, training, source)
     if as_json:
         for one in each:
             print(json.dumps(one._asdict(), ensure_ascii=False))
         return
-    unit = checkpoint.vocabulary.unit
+    unit = vocabulary.unit
     print(f"{name}: {sum(map(len, samples))} {unit}s in {len(samples)} text{'s' * (len(samples) != 1)}")
     print(f"{source}: {sum(stop - start for start, stop in training)} {unit}s for training")
     print("passages in the training text: of the sample, of the validation text")
     for length, places in found.items():
         print(f"{length:>4} {unit}s: {in_percent(places[: len(samples)])} {in_percent(places[len(samples) :])}")
-    pieces = "documents" if document_end(checkpoint) else "lines"
+    pieces = "documents" if end else "lines"
     print(f"whole {pieces} of the training text: {sum(one.whole for one in each)} of {sum(one.of for one in each)}")
     print("longest copied passage of each text:")
     for number, one in enumerate(each, 1):
@@ -85,28 +83,24 @@ def print_novelty(
 
 
 def novelties(
-    samples: Sequence[str],
-    of_each: Sequence[dict[int, np.ndarray]],
-    copies: Sequence[tuple[np.ndarray, int] | None],
-    whole: Sequence[str],
-    end: str,
-    text: Text,
-    source: Source,
-) -> list[Novelty]:
-    """Puts together what was found of each sample: its passages, its longest copy, and its whole pieces."""
-    lines = locate(source, text.vocabulary.encoding, [copy[1] for copy in copies if copy])
+    samples: list[str], texts: list[np.ndarray], found: dict[int, list[np.ndarray]], separator: str,
+    text: Text, training: list[Span], source: Source,
+) -> list[Novelty]:  # fmt: skip
+    """Returns what there is to say of each sample, whose indices are the first of `texts`."""
+    copies = [
+        longest_copy(texts[k], {length: places[k] for length, places in found.items()}, text.indices, training)
+        for k in range(len(samples))
+    ]
+    lines = locate(source, text.vocabulary.encoding, [position for _, position in copies])
+    pieces = [[piece for piece in sample.split(separator) if piece] for sample in samples]
+    whole = whole_pieces({piece for some in pieces for piece in some}, separator, text, training)
     each = []
-    for sample, places, copy in zip(samples, of_each, copies):
-        indices, position = copy or ([], -1)
+    for k, (sample, (copy, position)) in enumerate(zip(samples, copies)):
         file, line = lines.get(position, (None, None))
-        name = str(file.relative_to(source.folder)) if file and len(source.files) > 1 else None
-        shares = {length: share([found]) for length, found in places.items()}
-        pieces = [piece for piece in sample.split(end) if piece]
+        shares = {length: share([places[k]]) for length, places in found.items()}
         read = sample.encode("latin-1").decode(errors="replace") if text.vocabulary.is_bytes else sample
-        copied = text.vocabulary.decode(indices)
-        each.append(
-            Novelty(read, shares, len(indices), copied, name, line, sum(p in whole for p in pieces), len(pieces))
-        )
+        copied, known = text.vocabulary.decode(copy), sum(piece in whole for piece in pieces[k])
+        each.append(Novelty(read, shares, len(copy), copied, file, line, known, len(pieces[k])))
     return each
 
 
@@ -115,29 +109,28 @@ def read_samples(name: str, primetext: str, vocabulary: Vocabulary) -> list[str]
 
     Raises UserError.
     """
+    content, typed = read_input(name), as_bytes if vocabulary.is_bytes else str
+    prime = written_primetext(vocabulary, primetext)
     try:
-        content = read_input(name).decode("latin-1" if vocabulary.is_bytes else "utf-8")
+        if (samples := continuations(name, content.decode(errors="replace"))) is not None:
+            return [typed(sample) for sample in samples]
+        samples = texts_in(content.decode("latin-1" if vocabulary.is_bytes else "utf-8"))
     except UnicodeError as error:
         raise UserError(f"{name} is not UTF-8 text, which sample.py writes for this model") from error
-    if (samples := continuations(name, content, vocabulary)) is not None:
-        return samples
-    samples, prime = texts_in(content), written_primetext(vocabulary, primetext)
-    start = as_bytes(prime) if vocabulary.is_bytes else prime
     for number, sample in enumerate(samples, 1):
-        if not sample.startswith(start):
+        if not sample.startswith(typed(prime)):
             what_to_do = "give it exactly as it stands there, or leave it out"
             raise UserError(f"text {number} does not begin with the -primetext {prime!r}; {what_to_do}")
-    return [sample.removeprefix(start) for sample in samples]
+    return [sample.removeprefix(typed(prime)) for sample in samples]
 
 
-def continuations(name: str, content: str, vocabulary: Vocabulary) -> list[str] | None:
+def continuations(name: str, content: str) -> list[str] | None:
     """Returns what follows the primetexts in sample.py's lines of JSON; None if the content is none.
 
     An error, by which -prompts answers, is no text. Raises UserError if only some lines are sample.py's.
     """
-    lines = content.encode("latin-1").decode(errors="replace") if vocabulary.is_bytes else content
-    answers = [*map(answer, lines.removesuffix("\n").split("\n"))]
-    texts = [one["continuation"] for one in answers if "continuation" in one]
+    answers = [*map(answer, content.removesuffix("\n").split("\n"))]
+    texts = [str(one["continuation"]) for one in answers if "continuation" in one]
     if not texts:
         return None
     for number, one in enumerate(answers, 1):
@@ -145,7 +138,7 @@ def continuations(name: str, content: str, vocabulary: Vocabulary) -> list[str] 
             raise UserError(f"line {number} of {name} is no line of JSON that sample.py writes, as others are")
     if errors := len(answers) - len(texts):
         tell(f"warning: {errors} of the {len(answers)} lines of {name} tell of an error, and are left out")
-    return [as_bytes(text) if vocabulary.is_bytes else text for text in map(str, texts)]
+    return texts
 
 
 def answer(line: str) -> dict[str, Any]:
