@@ -14,7 +14,6 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # which python -P and -I leave out
     import util.cli.early  # noqa: F401  (before the other imports)
 
-import math
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -26,7 +25,6 @@ from util.cli import console
 from util.cli.console import log
 from util.cli.device import choose_device
 from util.errors import UserError
-from util.text.batches import TRAIN
 from util.text.cache import load_text
 from util.text.loading import make_batches
 from util.training.build import find_input, make_trainer, must_agree
@@ -65,21 +63,18 @@ def main() -> int:
         def show() -> None:
             preview(trainer, lambda: checkpoint_of(**trainer.model_state()))
 
-        iterations = max(1, math.floor(options.max_epochs * batches.split_sizes[TRAIN]))
-        tell_sizes(len(text.indices), trainer, iterations)
-        with trainer.stop as stop, closing(RunLog(trainer, iterations, tables)) as run_log:
+        tell_sizes(trainer)
+        with trainer.stop as stop, closing(RunLog(trainer, tables)) as run_log:
             start.take_over(folder)  # after the log, which refuses a run whose table another run is writing
             with telling_what_is_left(folder):
-                learn(trainer, iterations, save, show, run_log)
+                learn(trainer, save, show, run_log)
                 if trainer.stopping and folder.tried < trainer.iteration:  # what failed is not tried again
                     save()
-            report_end(trainer, folder, iterations)
+            report_end(trainer, folder)
     return stop.exit_status
 
 
-def learn(
-    trainer: Trainer, iterations: int, save: Callable[[], None], show: Callable[[], None], run_log: RunLog
-) -> None:
+def learn(trainer: Trainer, save: Callable[[], None], show: Callable[[], None], run_log: RunLog) -> None:
     """Runs the loop: an iteration, then whatever is due after it. Raises UserError if the loss goes wrong."""
     options = trainer.options
 
@@ -87,13 +82,13 @@ def learn(
         return trainer.iteration > 0 and any(every > 0 and trainer.iteration % every == 0 for every in periods)
 
     def validation_is_due() -> bool:
-        return due(options.eval_val_every) or trainer.iteration == iterations
+        return due(options.eval_val_every) or trainer.iteration == trainer.iterations
 
     if validation_is_due() and not trainer.validated:  # it was cut short by the stop, or a flag is new
         trainer.validate()
         save()
         show()
-    while trainer.iteration < iterations and not trainer.stopping:
+    while trainer.iteration < trainer.iterations and not trainer.stopping:
         if trainer.is_out_of_patience:
             log(f"no improvement in the last {options.early_stop} validations; stopping early")
             break

@@ -53,7 +53,7 @@ def trainer(rnn_size: int, dropout: float) -> Trainer:
     batches = Batches(indices, options.batch_size, options.seq_length, options.train_frac, options.val_frac)
     model = CharRNN(VOCABULARY, rnn_size, options.num_layers)
     model.initialize(Torch7Random(1).uniform)
-    return Trainer(model, batches, Torch7Random(1), Processes(), options)
+    return Trainer(model, batches, Processes(), options)
 
 
 if __name__ == "__main__":

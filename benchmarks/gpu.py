@@ -109,7 +109,7 @@ def trainer(model: str, rnn_size: int, dropout: float, given: Namespace) -> Trai
     batches = Batches(indices, options.batch_size, options.seq_length, options.train_frac, options.val_frac)
     network = CharRNN(VOCABULARY, rnn_size, LAYERS, model).cuda()
     network.initialize(Torch7Random(1).uniform)
-    return Trainer(network, batches, Torch7Random(1), Processes(), options)
+    return Trainer(network, batches, Processes(), options)
 
 
 def torch_step(model: str, rnn_size: int, options: Namespace) -> Callable[[], None]:

@@ -26,8 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from model.cells import CELLS
 from model.char_rnn import CharRNN
 from util.torch7_random import Torch7Random
-from util.training.flat import FlatParameters
-from util.training.optimizer import RMSprop
+from util.training.optimizer import FlatParameters, RMSprop
 
 Step = Callable[[Tensor, Tensor], None]
 

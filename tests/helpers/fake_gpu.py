@@ -19,7 +19,6 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 
 from model.char_rnn import CharRNN
 from util.text.batches import Batches
-from util.torch7_random import Torch7Random
 from util.training.processes import Processes
 from util.training.trainer import Trainer
 
@@ -32,11 +31,11 @@ def trainer(model: str, device: str = "gpu:0", V: int = 11, **options: Any) -> T
     """A trainer of two layers on the device, in torch's default precision."""
     B, S = 5, 7
     settings = {"dropout": 0.0, "optim": "rmsprop", "grad_clip": 5.0, "decay_rate": 0.95, "learning_rate": 2e-3}
-    settings |= {"batch_size": B, "seq_length": S, "seed": 1, "max_loss_ratio": 3.0, "accurate_gpu_timing": 0} | options
+    settings |= {"batch_size": B, "seq_length": S, "seed": 1, "max_epochs": 1} | options
     batches = Batches(np.arange(B * S * 40) % V, B, S, 0.9, 0.1)
     with torch.device(device):
         network = CharRNN(V, 6, 2, model)
-    return Trainer(network, batches, Torch7Random(1), Processes(), Namespace(**settings))
+    return Trainer(network, batches, Processes(), Namespace(**settings))
 
 
 def fault(model: str, dropout: float, optim: str, dtype: torch.dtype, V: int) -> str | None:

@@ -17,8 +17,8 @@ from util.training.report import preview, tell_sizes
     [(100, 10_000, ""), (100, 10_001, "much larger than the text"), (1000, 10, ""), (1001, 10, "will underfit")],
 )
 def test_rule_of_thumb(characters, parameters, words, capsys):
-    trainer = SimpleNamespace(iteration=0, flat=SimpleNamespace(values=torch.zeros(parameters)))
-    tell_sizes(characters, trainer, 1)
+    flat, batches = SimpleNamespace(values=torch.zeros(parameters)), SimpleNamespace(indices=range(characters))
+    tell_sizes(SimpleNamespace(iteration=0, iterations=1, flat=flat, batches=batches))
     out, err = capsys.readouterr()
     assert out == "" and words in err and err.count("warning: ") == bool(words)
 

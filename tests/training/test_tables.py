@@ -68,8 +68,8 @@ def test_a_file_that_is_no_log_stays(content, tmp_path):
 
 def test_a_log_is_one_run_s_at_a_time(tmp_path):
     first, second = (CSVFile(str(tmp_path / "log.csv"), LOSSES[:0]) for _ in range(2))
-    trainer = SimpleNamespace(iteration=0, options=SimpleNamespace(batch_size=1, seq_length=1))
-    run_log = RunLog(trainer, 5, [first])
+    trainer = SimpleNamespace(iteration=0, iterations=5, options=SimpleNamespace(batch_size=1, seq_length=1))
+    run_log = RunLog(trainer, [first])
     with pytest.raises(UserError, match=r"another run writes to .*log\.csv; choose another"):
         second.open()
     run_log.close()

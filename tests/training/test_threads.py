@@ -26,7 +26,8 @@ def test_slow_iterations_are_told_of_once(threads, told, monkeypatch, capsys):
     """One slow iteration, as when the text is read from a disk, is nothing; several are."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     options = Namespace(batch_size=1, seq_length=1)
-    run_log = RunLog(SimpleNamespace(iteration=0, device=torch.device("cpu"), options=options), 50, [])
+    trainer = SimpleNamespace(iteration=0, iterations=50, device=torch.device("cpu"), options=options)
+    run_log = RunLog(trainer, [])
     for seconds in [0.05] * 10 + [1.0] + [0.06] * 10 + [0.5] * 20:
         run_log.tell_pace(seconds)
     assert capsys.readouterr().err.count("an iteration takes 0.50 s now, and took 0.05 s before") == told

@@ -19,7 +19,6 @@ from util.errors import UserError
 from util.text.batches import Batches
 from util.text.source import Source, find_text
 from util.text.vocabulary import Vocabulary
-from util.torch7_random import Torch7Random
 from util.training.processes import Processes
 from util.training.resume import Start
 
@@ -96,7 +95,7 @@ def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processe
         torch.set_float32_matmul_precision("medium")
     model = CharRNN(*shape).to(device=device, dtype=torch.float64 if options.dtype == "float64" else torch.float32)
     log(f"number of parameters in the model: {size}")
-    trainer = Trainer(model, batches, Torch7Random(options.seed), processes, options)
+    trainer = Trainer(model, batches, processes, options)
     start.begin(trainer, vocabulary)
     if device.startswith("cuda") and options.dtype != "float64" and why_not(trainer.device):
         tell(f"warning: training will be slower than it could be: {why_not(trainer.device)}")

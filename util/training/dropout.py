@@ -26,8 +26,7 @@ class Draws:
 
     def next(self, iteration: int) -> np.ndarray | Tensor:
         """Returns the next booleans; on a GPU those of an iteration, which the next call overwrites."""
-        ahead = self._ahead or self._thread.submit(self._draw)
-        _, spared = ahead.result()
+        _, spared = (self._ahead or self._thread.submit(self._draw)).result()
         self._ahead = self._thread.submit(self._draw)
         return spared
 

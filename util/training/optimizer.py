@@ -1,17 +1,43 @@
-"""The optimizers, written out: torch.optim imports the compiler, which takes longer than our first iterations."""
+"""A model's parameters as one vector, and what updates it. Letters: P parameters.
+
+The optimizers are written out since torch.optim imports the compiler, which takes longer than our first iterations.
+"""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from util.checkpoint.content import OPTIMIZER_STATE
 
 EPSILON = 1e-8
 
 
+class FlatParameters:
+    """Moves a model's parameters into one vector, `values` (P,), and their gradients into `gradient` (P,).
+
+    The model's own become views of these, so the optimizer and a norm are one operation each. Behind the gradient, in
+    `summed` (P + 2,), lie two numbers: the `loss`, and in how many processes somebody asked to `stop`. So a sum over
+    several processes is one operation, too. The model must be on its device and in its precision already: .to() would
+    give the parameters new memory.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        parameters = list(model.parameters())
+        sizes = [parameter.numel() for parameter in parameters]
+        self.values = torch.cat([parameter.detach().flatten() for parameter in parameters])
+        self.summed = self.values.new_zeros(sum(sizes) + 2)
+        self.gradient, self.loss, self.stop = self.summed[:-2], self.summed[-2], self.summed[-1]
+        for parameter, values, gradient in zip(parameters, self.values.split(sizes), self.gradient.split(sizes)):
+            parameter.data = values.view_as(parameter)
+            parameter.grad = gradient.view_as(parameter)
+
+
 class Optimizer:
-    """Updates the parameters p (P,) by their gradient g (P,); keeps running means (P,), by name, in `state`."""
+    """Updates the parameters p (P,) by their gradient g (P,); keeps running means (P,), by name, in `state`.
+
+    Its `step` does so at a learning rate; iterations count from 1.
+    """
 
     name: str
 
@@ -19,10 +45,6 @@ class Optimizer:
         self.p, self.g, self.decay_rate = parameters, gradient, decay_rate
         self.state = {mean: torch.zeros_like(parameters) for mean in sorted(OPTIMIZER_STATE[self.name])}
         self.root = torch.empty_like(parameters)  # room for the square roots, which need not be asked for in each step
-
-    def step(self, iteration: int, learning_rate: float) -> None:
-        """Updates the parameters; iterations count from 1."""
-        raise NotImplementedError
 
 
 class RMSprop(Optimizer):

@@ -6,21 +6,7 @@ from pathlib import Path
 
 from model.cells import CELLS
 from util.checkpoint.content import OPTIMIZER_STATE
-from util.cli.flags import (
-    FILE,
-    FRACTION,
-    PATH,
-    POSITIVE,
-    SEED,
-    STRING,
-    SWITCH,
-    Flags,
-    Role,
-    choice,
-    number,
-    real,
-    whole,
-)
+from util.cli.flags import FILE, FRACTION, PATH, POSITIVE, SEED, STRING, Flags, Role, choice, number, real, whole
 from util.torch7_random import DEFAULT_SEED
 
 RUN, COURSE, PACE, TEXT, MACHINE, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.MACHINE, Role.CALL
@@ -49,16 +35,14 @@ def add_text_and_model(flags: Flags) -> None:
     add("train_frac", FRACTION, 0.95, "fraction of the text to train on", role=RUN)
     add("val_frac", FRACTION, 0.05, "fraction to validate on, 0 = train on all; the rest is the test split", role=RUN)
     add("document_end", STRING, "", r"what ends each document of a text made of many, such as '\n\n'", role=RUN)
-    add("shuffle", SWITCH, 0, "1 = read the training documents in a new order in each epoch", role=RUN)
+    add("shuffle", whole(0, 1), 0, "1 = read the training documents in a new order in each epoch", role=RUN)
     add = flags.group("model")
     add("model", choice(*CELLS), "lstm", "recurrent cell", role=RUN)
     add("rnn_size", whole(1), 128, "size of each hidden layer", role=RUN)
     add("num_layers", whole(1), 2, "number of hidden layers", role=RUN)
     add("dropout", DROPPED, 0.0, "probability of dropping an output of a hidden layer while training", role=RUN)
-    precision = (
-        "floating-point precision; bfloat16 = float32 with rougher products, which some processors compute faster"
-    )
-    add("dtype", choice("float32", "float64", "bfloat16"), "float32", precision, role=RUN)
+    how = "floating-point precision; bfloat16 = float32 with rougher products, which some processors compute faster"
+    add("dtype", choice("float32", "float64", "bfloat16"), "float32", how, role=RUN)
     add("init_from", STRING, "", "checkpoint to take the initial parameters from", role=RUN)
     add("new_chars", choice("error", "add"), "error", "what to do with characters that are new to its model", role=RUN)
     add("resume", FILE, "", "continue the run of this checkpoint, or of the newest one in this folder", role=CALL)
@@ -92,4 +76,4 @@ def add_output(flags: Flags) -> None:
     add("preview", whole(0), 200, shown, role=CALL)
     add("log_csv", FILE, "", "CSV file to write the figures of each log line to; - = standard output", role=CALL)
     add("tensorboard", FILE, "", "folder to write the same figures to, for TensorBoard", role=CALL)
-    add("accurate_gpu_timing", SWITCH, 0, "ignored: the clock is always read when the GPU is done", role=MACHINE)
+    add("accurate_gpu_timing", whole(0, 1), 0, "ignored: the clock is always read when the GPU is done", role=MACHINE)

@@ -32,15 +32,15 @@ FIRST_PREVIEWS = (100, 300)  # iterations after which one sees that the model le
 class RunLog:
     """The log of a run on standard output, its bar on a terminal, and its tables, which are opened and closed here."""
 
-    def __init__(self, trainer: Trainer, iterations: int, tables: Sequence[Table]) -> None:
-        self.trainer, self.iterations, self.tables = trainer, iterations, list(tables)
+    def __init__(self, trainer: Trainer, tables: Sequence[Table]) -> None:
+        self.trainer, self.tables = trainer, list(tables)
         for table in tables:
             table.open()
-        self._seconds: list[float] = []
+        self._seconds: list[float] = []  # that each iteration of this command took
         self._fastest = math.inf
         self._bar = tqdm(
             initial=trainer.iteration,
-            total=iterations,
+            total=trainer.iterations,
             unit_scale=trainer.options.batch_size * trainer.options.seq_length,
             unit=" characters",
             bar_format="{desc}{percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left",
@@ -65,7 +65,7 @@ class RunLog:
         self._bar.update(i - self._bar.n)
         if to_print:
             log(
-                f"{i}/{self.iterations} (epoch {trainer.epoch:.3f}), train_loss = {losses[-1]:6.8f}, "
+                f"{i}/{trainer.iterations} (epoch {trainer.epoch:.3f}), train_loss = {losses[-1]:6.8f}, "
                 f"grad/param norm = {norm_ratio:6.4e}, time/batch = {seconds:.4f}s"
             )
         if to_tables:
@@ -92,27 +92,25 @@ class RunLog:
         self._seconds.append(seconds)
         if len(self._seconds) < 5:
             return
-        now, device = median(self._seconds[-5:]), self.trainer.device
+        now, before, device = median(self._seconds[-5:]), self._fastest, self.trainer.device
         if len(self._seconds) == 20 and sys.stderr.isatty():
-            minutes = now * (self.iterations - self.trainer.iteration) / 60
+            minutes = now * (self.trainer.iterations - self.trainer.iteration) / 60
             time = f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
             tell(f"about {time} to go on {device}; -print_every 100 prints fewer lines, and Ctrl-C stops and saves")
-        if now > 3 * self._fastest > 0 and device.type == "cpu" and torch.get_num_threads() > 1:
-            before, self._fastest = self._fastest, 0.0  # so that it is said once
-            tell(
-                f"an iteration takes {now:.2f} s now, and took {before:.2f} s before: perhaps other programs use the "
-                "cores; then -threads 1 is faster"
-            )
-        self._fastest = min(self._fastest, now)
+        self._fastest = min(before, now)
+        if now > 3 * before and device.type == "cpu" and torch.get_num_threads() > 1:
+            self._fastest = -math.inf  # so that it is said once
+            slower = f"an iteration takes {now:.2f} s now, and took {before:.2f} s before"
+            tell(f"{slower}: perhaps other programs use the cores; then -threads 1 is faster")
 
 
-def tell_sizes(characters: int, trainer: Trainer, iterations: int) -> None:
+def tell_sizes(trainer: Trainer) -> None:
     """Reports the two numbers that should be of the same order of magnitude, and whether nothing is left to do.
 
     See docs/training.md.
     """
-    parameters = trainer.flat.values.numel()
-    if trainer.iteration >= iterations:
+    parameters, characters = trainer.flat.values.numel(), len(trainer.batches.indices)
+    if trainer.iteration >= trainer.iterations:
         log(f"the run is already complete after {trainer.iteration} iterations; a higher -max_epochs adds more")
     if sys.stderr.isatty():
         tell(f"the text has {characters:,} characters and the model {parameters:,} parameters")
@@ -172,7 +170,7 @@ def how_to_sample(path: Path) -> str:
     return f"python {shlex.quote(str(Path(sys.argv[0]).with_name('sample.py')))} {shlex.quote(str(path))}"
 
 
-def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int) -> None:
+def report_end(trainer: Trainer, folder: CheckpointFolder) -> None:
     """Says how to resume, or which checkpoint is best. Raises UserError if the last one could not be written."""
     path, stopping = last_checkpoint(folder), trainer.stopping
     if folder.last.iteration < trainer.iteration:
@@ -180,7 +178,7 @@ def report_end(trainer: Trainer, folder: CheckpointFolder, iterations: int) -> N
         if not stopping:
             raise UserError(lost)
         tell(f"warning: {lost}")
-    elif stopping and (trainer.iteration < iterations or not trainer.validated):
+    elif stopping and (trainer.iteration < trainer.iterations or not trainer.validated):
         log(f"stopped at iteration {trainer.iteration}; {how_to_continue(folder)}")
         if path:
             tell(f"sample from it with: {how_to_sample(path)}")

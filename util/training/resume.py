@@ -54,8 +54,11 @@ class FromModel(Start):
     """A new run from the model of a checkpoint."""
 
     def __init__(self, options: Namespace, checkpoint: Checkpoint) -> None:
+        """Raises UserError if the weights are so large that no loss can come of them, which no flag would mend."""
         super().__init__(options)
         self.checkpoint = checkpoint
+        V, _, L, cell = checkpoint.model_shape
+        check_numbers(Stepper(checkpoint.parameters, L, cell)(np.arange(min(V, 100))))
 
     def vocabulary(self, text: Vocabulary) -> Vocabulary:
         """Returns the checkpoint's in the run's encoding; with -new_chars add, the text's new characters come last."""
@@ -71,16 +74,13 @@ class FromModel(Start):
         trainer.model.load_arrays(add_characters(self.checkpoint, new, self.options.seed).parameters)
 
 
-class Resumed(Start):
+class Resumed(FromModel):
     """A run that goes on where its checkpoint left it; `forked`: in another way than before."""
 
     def __init__(self, options: Namespace, path: Path, checkpoint: Checkpoint, forked: bool) -> None:
-        super().__init__(options)
-        self.path, self.checkpoint, self.forked = path, checkpoint, forked
+        super().__init__(options, checkpoint)
+        self.path, self.forked = path, forked
         self.train_losses, self.text_sha256 = checkpoint.train_losses, checkpoint.text_sha256
-
-    def vocabulary(self, text: Vocabulary) -> Vocabulary:
-        return Vocabulary(self.checkpoint.vocabulary.characters, self.options.encoding)
 
     def begin(self, trainer: Trainer, vocabulary: Vocabulary) -> None:
         trainer.restore(self.checkpoint)
@@ -105,12 +105,6 @@ def starting_point(flags: Flags) -> Start:
     return start
 
 
-def check_predicts(checkpoint: Checkpoint) -> None:
-    """Raises UserError if the weights are so large that no loss can come of them, which no flag would mend."""
-    V, _, L, cell = checkpoint.model_shape
-    check_numbers(Stepper(checkpoint.parameters, L, cell)(np.arange(min(V, 100))))
-
-
 def changed(options: Namespace, **values: Any) -> Namespace:
     """Returns the options with other values for some."""
     return Namespace(**vars(options) | values)
@@ -120,7 +114,6 @@ def init_from(options: Namespace) -> FromModel:
     """Takes the model's options from the checkpoint, and logs those that differ from the flags."""
     path, checkpoint = best_checkpoint(Path(options.init_from))
     log(f"loading a model from checkpoint {path}")
-    check_predicts(checkpoint)
     if checkpoint.options.get("batchnorm"):  # see util.checkpoint.torch7
         log("the checkpoint's batch normalization is now part of its weights, and will not be trained separately")
     stored = checkpoint.options | {"dtype": checkpoint.precision, "encoding": canonical(checkpoint.vocabulary.encoding)}
@@ -143,14 +136,13 @@ def resume(given: Namespace, flags: Flags) -> Resumed:
     if checkpoint.training is None:
         raise UserError(f"{path} holds a model but not the state of its run; start a new run from it with -init_from")
     log(f"resuming from {path}, iteration {checkpoint.iteration}")
-    check_predicts(checkpoint)
     # The run continues in the checkpoint's own folder: nothing is ever written to a path that comes out of a file.
-    defaults = vars(flags.parse([])) | {"checkpoint_dir": path.parent, "given": given.given, "resume": str(path)}
-    options = defaults | stored_options(path, checkpoint, flags)
+    own = {"checkpoint_dir": path.parent, "given": given.given}
+    options = vars(flags.parse([])) | own | stored_options(path, checkpoint, flags)
     # The flag is the learning rate that the run began with; what matters is the present one.
     present = options | {"learning_rate": checkpoint.training["learning_rate"]}
-    new = {name: getattr(given, name) for name in sorted(given.given - {"resume"})}
-    new = {name: value for name, value in new.items() if value != present[name]}
+    flags_given = sorted(given.given - {"resume"})
+    new = {name: value for name in flags_given if (value := getattr(given, name)) != present[name]}
     for name, value in new.items():
         was, becomes = ("nothing" if shown == "" else shown for shown in (present[name], value))
         if flags.roles[name] is Role.RUN:

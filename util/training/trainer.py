@@ -24,8 +24,7 @@ from util.text.batches import TRAIN, VALIDATION, Batches
 from util.torch7_random import Torch7Random
 from util.training.cuda_graph import Graphed
 from util.training.dropout import Draws, GPUDraws
-from util.training.flat import FlatParameters
-from util.training.optimizer import OPTIMIZERS
+from util.training.optimizer import OPTIMIZERS, FlatParameters
 from util.training.processes import Processes
 
 if TYPE_CHECKING:
@@ -38,11 +37,10 @@ LONG = 2.0  # a validation of more seconds than this shows its progress, and can
 class Trainer:
     """A model in training. `options` are the flags of train.py."""
 
-    def __init__(
-        self, model: CharRNN, batches: Batches, random: Torch7Random, processes: Processes, options: Namespace
-    ) -> None:
-        self.model, self.batches, self.random, self.processes = model, batches, random, processes
-        self.options = options
+    def __init__(self, model: CharRNN, batches: Batches, processes: Processes, options: Namespace) -> None:
+        self.model, self.batches, self.processes, self.options = model, batches, processes, options
+        self.iterations = max(1, math.floor(options.max_epochs * batches.split_sizes[TRAIN]))  # of the whole run
+        self.random = Torch7Random(options.seed)
         self.stop = StopSignals(silent=processes.rank > 0)
         self.flat = FlatParameters(model)
         self.device = self.flat.values.device
@@ -65,9 +63,9 @@ class Trainer:
             # The original draws step by step, and in each step layer by layer; each process draws for all streams.
             shape = options.seq_length, model.num_layers, options.batch_size, model.rnn_size
             if self.device.type == "cuda":
-                self._draws = GPUDraws(random, shape, 1 - options.dropout, self.device, options.seed)
+                self._draws = GPUDraws(self.random, shape, 1 - options.dropout, self.device, options.seed)
             else:
-                self._draws = Draws(random, shape, 1 - options.dropout)
+                self._draws = Draws(self.random, shape, 1 - options.dropout)
 
     @property
     def epoch(self) -> float:
