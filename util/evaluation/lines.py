@@ -1,7 +1,6 @@
 """Measures how well a model predicts each line of a text by itself."""
 
 from collections.abc import Sequence
-from itertools import groupby
 
 import numpy as np
 from tqdm import tqdm
@@ -66,14 +65,14 @@ def line_losses(writer: Writer, passages: Sequence[np.ndarray]) -> list[float]:
     Those of like length are predicted side by side: at most half of what is computed is for the longest one's sake.
     """
     totals = np.zeros(len(passages))
-    order = sorted(range(len(passages)), key=lambda number: len(passages[number]))
-    with tqdm(total=sum(map(len, passages)), unit_scale=True, leave=False, disable=None) as bar:
-        for _, alike in groupby(order, key=lambda number: len(passages[number]).bit_length()):
-            numbers = list(alike)
-            for start in range(0, len(numbers), SIDE_BY_SIDE):
-                some = numbers[start : start + SIDE_BY_SIDE]
-                totals[some] = side_by_side(writer, [passages[number] for number in some])
-                bar.update(sum(len(passages[number]) for number in some))
+    left = sorted(range(len(passages)), key=lambda number: len(passages[number]), reverse=True)
+    with tqdm(total=len(left), unit_scale=True, leave=False, disable=None) as bar:
+        while left:
+            most = 2 * len(passages[left[-1]])
+            some = [number for number in left[-SIDE_BY_SIDE:] if len(passages[number]) <= most]
+            totals[some] = side_by_side(writer, [passages[number] for number in some])
+            del left[-len(some) :]
+            bar.update(len(some))
     check_numbers(totals)
     return totals.tolist()
 
