@@ -40,23 +40,20 @@ def test_bernoulli(p):
 def test_multinomial(size):
     """It draws the first index whose cumulative probability is at least u / 2**32."""
     probabilities = np.random.default_rng(size).random(size).astype(np.float32) ** 4
-    check_multinomial(probabilities, 1000)
+    random = Torch7Random(4)
+    drawn = [int(multinomial(probabilities[None], random.uniform(1)[:, None])[0]) for _ in range(1000)]
+    sums = list(accumulate(map(float, probabilities)))
+    ends = np.array([one / sums[-1] for one in sums])
+    assert drawn == [int((ends < u / 2**32).sum()) for u in outputs(4, 1000)]
 
 
 def test_multinomial_adds_up_in_double_precision():
     # In float32 the many small ones would be lost beside the first, and its index be drawn always.
     probabilities = np.full(2**16, 2.0**-26, np.float32)
     probabilities[0] = 1
-    assert max(check_multinomial(probabilities, 2000)) > 0
-
-
-def check_multinomial(probabilities: np.ndarray, count: int) -> list[int]:
-    random = Torch7Random(4)
-    drawn = [int(multinomial(probabilities[None], random.uniform(1)[:, None])[0]) for _ in range(count)]
-    sums = list(accumulate(map(float, probabilities)))
-    ends = np.array([one / sums[-1] for one in sums])
-    assert drawn == [int((ends < u / 2**32).sum()) for u in outputs(4, count)]
-    return drawn
+    ends = np.cumsum(probabilities, dtype=float) / probabilities.sum(dtype=float)
+    for uniform in (0.9991, 0.9995, 0.9999):
+        assert multinomial(probabilities[None], np.array([[uniform]]))[0] == np.searchsorted(ends, uniform) > 0
 
 
 @pytest.mark.parametrize("passed", [0, 623, 624, 625, 2000])

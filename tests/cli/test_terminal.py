@@ -4,13 +4,14 @@ import io
 import os
 import pty
 import re
-import subprocess
+import sys
+from functools import partial
 
 import pytest
 import torch
 
 from tests.helpers.checkpoints import rewrite
-from tests.helpers.scripts import command, environment
+from tests.helpers.scripts import run
 from util.cli.terminal import Terminal
 
 CONTROLS = "\x1b\x07\x9b\x7f"
@@ -24,10 +25,10 @@ def stranger(checkpoint, tmp_path_factory):
     return rewrite(checkpoint, path, vocabulary=CONTROLS + known[len(CONTROLS) :])
 
 
-def shown(*words: object, **options) -> str:
+def shown(script: str, *words: object, **options) -> str:
     """Returns what a terminal gets on a script's standard output."""
     ours, theirs = pty.openpty()
-    done = subprocess.run(command(*words), stdout=theirs, stderr=subprocess.PIPE, env=environment(), **options)
+    done = run(script, *words, prepare=partial(on_terminal, os.ttyname(theirs)), **options)
     os.close(theirs)
     assert done.returncode == 0, done.stderr
     output = b""
@@ -39,18 +40,20 @@ def shown(*words: object, **options) -> str:
     return output.decode().replace("\r\n", "\n")
 
 
-@pytest.mark.parametrize("flags", [(), ("-num_samples=2",), ("-output=/dev/stdout",)])
-def test_a_sampled_text(flags, stranger):
-    words = ["sample.py", stranger, "-length=200", "-temperature=9", "-verbose=0", *flags]
-    piped = subprocess.run(command(*words), capture_output=True, check=True).stdout.decode()
-    assert set(CONTROLS) < set(piped)
-    assert shown(*words) == "".join(f"\\x{ord(c):02x}" if c in CONTROLS else c for c in piped)
+def on_terminal(name: str) -> None:
+    sys.stdout = sys.__stdout__ = os.fdopen(os.open(name, os.O_WRONLY | os.O_NOCTTY), "w")
+    os.dup2(sys.stdout.fileno(), 1)  # which is /dev/stdout
 
 
-def test_the_colors_stay(stranger):
-    output = shown("sample.py", stranger, "-length=200", "-temperature=9", "-color=1", "-verbose=0")
-    assert re.search(r"\x1b\[38;5;\d+m\\x9b\x1b\[0m", output)
-    assert output.count("\x1b") == output.count("\x1b[38;5;") + output.count("\x1b[0m")
+def test_a_sampled_text_whose_colors_stay(stranger):
+    words = ["sample.py", stranger, "-length=200", "-temperature=9", "-verbose=0"]
+    plain = run(*words).stdout
+    assert set(CONTROLS) < set(plain)
+    for flag in ("-num_samples=1", "-output=/dev/stdout"):
+        assert shown(*words, flag) == "".join(f"\\x{ord(c):02x}" if c in CONTROLS else c for c in plain)
+    colored = shown(*words, "-color=1")
+    assert re.search(r"\x1b\[38;5;\d+m\\x9b\x1b\[0m", colored)
+    assert colored.count("\x1b") == colored.count("\x1b[38;5;") + colored.count("\x1b[0m")
 
 
 def test_a_file_s_name(stranger):

@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -130,3 +130,18 @@ def become_nobody() -> None:
                 importlib.import_module(module)
         os.setgid(65534)
         os.setuid(65534)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Lets this process be that user for a while."""
+    import mmap  # noqa: F401  (later, it may lie where only root can read)
+
+    root = os.geteuid() == 0
+    try:
+        if root:
+            os.setresuid(65534, 65534, 0)
+        yield
+    finally:
+        if root:
+            os.setresuid(0, 0, 0)

@@ -2,16 +2,14 @@
 
 import fcntl
 import os
-import signal
 import stat
-import subprocess
-import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.helpers.inputs import ROOT
+from tests.helpers.scripts import as_nobody
 from tests.helpers.texts import characters, text_of
 from util.errors import UserError
 from util.text import cache
@@ -48,23 +46,17 @@ def test_a_warm_cache_is_used(data_dir, corpus, monkeypatch):
 
 
 def test_a_text_in_use_survives_the_next_one_whose_indices_are_its_own(tmp_path):
-    (tmp_path / "input.txt").write_bytes(b"abab")
-    first = load_text(Source(tmp_path / "input.txt"), "utf-8")
+    """Also if that has its file's size and time."""
+    text = tmp_path / "input.txt"
+    text.write_bytes(b"abab")
+    first, before = load_text(Source(text), "utf-8"), text.stat()
     indices = (tmp_path / "data.bin").read_bytes()
-    assert text_of(tmp_path, b"baba") == "baba"
+    text.write_bytes(b"baba")
+    os.utime(text, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert characters(load_text(Source(text), "utf-8")) == "baba"
     (tmp_path / "data.bin").write_bytes(indices)
     assert text_of(tmp_path, b"baba") == "baba"
     assert characters(first) == "abab"
-
-
-def test_a_text_changed_in_place_is_read_again(data_dir):
-    path = data_dir / "input.txt"
-    path.write_bytes(b"abcabc")
-    assert characters(load_text(Source(path), "utf-8")) == "abcabc"
-    before = path.stat()
-    path.write_bytes(b"abccba")
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert characters(load_text(Source(path), "utf-8")) == "abccba"
 
 
 def test_each_encoding_has_its_own_text(tmp_path):
@@ -80,7 +72,7 @@ def test_a_damaged_cache_never_gives_another_text(tmp_path):
     for name, (content, _) in cache_files(tmp_path).items():
         path = tmp_path / name
         for position in range(len(content)):
-            for flip in (0x01, 0x20, 0xFF):
+            for flip in (0x01, 0x20):
                 path.write_bytes(content[:position] + bytes([content[position] ^ flip]) + content[position + 1 :])
                 cached = cache.read_cache(source, "utf-8")
                 assert cached is None or (name == "vocab.json" and characters(cached) == text)
@@ -134,35 +126,27 @@ def test_an_unfinished_cache_is_known_as_ours(data_dir, corpus, monkeypatch, cap
     assert sorted(os.listdir(data_dir)) == ["data.bin", "input.txt", "vocab.json"] and not capsys.readouterr().err
 
 
-LOAD = """
-import sys
-from pathlib import Path
-from tests.helpers.scripts import become_nobody
-from tests.helpers.texts import Source, characters, load_text
-if "as_nobody" in sys.argv:
-    become_nobody()
-print(characters(load_text(Source(Path(sys.argv[1])), "utf-8")), end="")
-"""
-
-
-def start_loading(folder: Path, *arguments: str) -> subprocess.Popen:
-    command = [sys.executable, "-c", LOAD, folder / "input.txt", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
 @pytest.mark.parametrize("ended", [False, True])
-def test_who_comes_second_says_so_waits_and_finds_the_text_indexed(ended, data_dir, corpus):
+def test_who_comes_second_says_so_waits_and_finds_the_text_indexed(ended, data_dir, corpus, monkeypatch, capsys):
     """Unless Ctrl-C ends it meanwhile."""
+    slept, said = [], []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        said.append(capsys.readouterr().err)
+        if len(slept) == 30 and ended:
+            raise KeyboardInterrupt
+        if len(slept) == 30:
+            file.close()
+
+    monkeypatch.setattr(cache.time, "sleep", sleep)
     with open(data_dir / "input.txt", "rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        process = start_loading(data_dir)
-        said = process.stderr.readline()
-        assert said.startswith(b"waiting for another process, which is indexing ") and process.poll() is None
-        assert os.listdir(data_dir) == ["input.txt"]
-        if ended:
-            process.send_signal(signal.SIGINT)
-            assert process.wait(20) == -signal.SIGINT
-    assert process.communicate()[0] == (b"" if ended else corpus)
+        with pytest.raises(KeyboardInterrupt) if ended else nullcontext():
+            assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == corpus.decode()
+    (when,) = [number for number, sentence in enumerate(said) if sentence]
+    assert said[when].startswith("waiting for another process, which is indexing ")
+    assert sum(slept[:when]) == pytest.approx(2) and (os.listdir(data_dir) == ["input.txt"]) == ended
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
@@ -179,20 +163,24 @@ def test_a_cache_that_never_ends_is_made_again(what, data_dir, corpus):
     before = data.read_bytes()
     data.unlink()
     os.mkfifo(data) if what == "pipe" else data.symlink_to(what)
-    assert start_loading(data_dir).communicate(timeout=30) == (corpus, b"")
+    assert characters(load_text(Source(data_dir / "input.txt"), "utf-8")) == corpus.decode()
     assert data.is_file() and data.read_bytes() == before
 
 
-def test_a_folder_that_cannot_be_written_to_costs_a_warning(read_only_dir, corpus):
-    output, warning = start_loading(read_only_dir, "as_nobody").communicate()
-    assert output == corpus
-    assert warning.startswith(b"warning: cannot cache the indexed text in ") and warning.count(b"\n") == 1
-    assert os.listdir(read_only_dir) == ["input.txt"]
-
-
-def test_a_cache_that_may_not_be_read_costs_a_warning(read_only_dir, corpus):
-    """Such as that of another user."""
-    for name in ("vocab.json", "data.bin"):
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ((), "warning: cannot cache the indexed text in "),
+        (("vocab.json", "data.bin"), "the vocab.json or data.bin there may be somebody's"),  # another user's
+    ],
+)
+def test_a_folder_that_cannot_be_written_to_or_a_cache_that_cannot_be_read_costs_a_warning(
+    files, words, read_only_dir, corpus, capsys
+):
+    for name in files:
         (read_only_dir / name).touch(mode=0)
-    output, warning = start_loading(read_only_dir, "as_nobody").communicate()
-    assert output == corpus and b"the vocab.json or data.bin there may be somebody's" in warning
+    with as_nobody():
+        assert characters(load_text(Source(read_only_dir / "input.txt"), "utf-8")) == corpus.decode()
+    warning = capsys.readouterr().err
+    assert words in warning and warning.count("\n") == 1
+    assert {*os.listdir(read_only_dir)} == {"input.txt", *files}

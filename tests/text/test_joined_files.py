@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.inputs import SMALL
-from tests.helpers.refusals import refused
-from tests.helpers.scripts import become_nobody, run, run_here
+from tests.helpers.inputs import GOLDEN
+from tests.helpers.scripts import as_nobody, run_here
 from tests.helpers.texts import MIXED, characters
 from util.errors import UserError
 from util.text.cache import load_text
@@ -156,11 +155,11 @@ def test_a_pattern_that_matches_nothing(tmp_path):
             find_text(folder, pattern)
 
 
-def test_what_our_scripts_write_is_no_part_of_a_text(checkpoint, tmp_path):
+def test_what_our_scripts_write_is_no_part_of_a_text(tmp_path):
     """A page, a checkpoint of either kind, the cache. Anything else makes it another text."""
     write_parts(tmp_path)
     before = load_text(find_text(tmp_path, "*"), "utf-8")
-    assert run_here("visualize.py", checkpoint, "-length=5", "-output", tmp_path / "page.html").returncode == 0
+    assert run_here("visualize.py", GOLDEN / "lstm.t7", "-length=5", "-output", tmp_path / "page.html").returncode == 0
     for name in ("old.t7", "x.pt"):
         (tmp_path / name).write_bytes(b"one")
     assert load_text(find_text(tmp_path, "*"), "utf-8", before.sha256).sha256 == before.sha256
@@ -170,11 +169,11 @@ def test_what_our_scripts_write_is_no_part_of_a_text(checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("mode", [0o311, 0o644])
-def test_a_folder_that_cannot_be_read_is_not_called_empty(mode, read_only_dir):
+@pytest.mark.parametrize("pattern", ["*", "*.txt"])
+def test_a_folder_that_cannot_be_read_is_not_called_empty(mode, pattern, read_only_dir):
     read_only_dir.chmod(mode)
-    for pattern in ("*", "*.txt"):
-        flags = (*SMALL, "-data_dir", read_only_dir, "-files", pattern)
-        refused(run("train.py", *flags, prepare=become_nobody), f"cannot read {read_only_dir}: permission denied")
+    with as_nobody(), pytest.raises(UserError, match=f"cannot read {read_only_dir}: permission denied"):
+        find_text(read_only_dir, pattern)
 
 
 def test_without_a_text_the_files_that_could_be_joined_are_proposed(tmp_path):

@@ -55,7 +55,7 @@ def resident() -> int:
 
 def test_memory_does_not_grow_with_what_was_read(tmp_path):
     megabyte = 1 << 20
-    batches = Batches(sparse(tmp_path / "data.bin", 64 * megabyte, np.uint8, {}), 8, 4096, 1, 0)
+    batches = Batches(sparse(tmp_path / "data.bin", 32 * megabyte, np.uint8, {}), 8, 4096, 1, 0)
     before = resident()
     for k in range(batches.split_sizes[0]):
         batches.batch(0, k)

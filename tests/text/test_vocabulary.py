@@ -2,7 +2,6 @@
 
 import pytest
 
-from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
 from util.text.vocabulary import Vocabulary, alike
 
@@ -12,9 +11,9 @@ from util.text.vocabulary import Vocabulary, alike
     [("é", "é"), ("É", "é"), ("ê", "e"), ("Ê", "e"), ("á", "a"), ("Å", "A"), ("E", "e"), ("ẞ", "ß"), ("\u0302", ""),
      ("e\u0301", "e\u0301"), ("\u00a0", " "), ("\uff21", "A"), ("\uffa0", ""), ("b", ""), ("道", "道")],
 )  # fmt: skip
-def test_the_nearest_character(unicode_checkpoint, text, near):
+def test_the_nearest_character(text, near):
     """Where there is none, it is left out, and can be named."""
-    vocabulary = load_checkpoint(unicode_checkpoint).vocabulary
+    vocabulary = Vocabulary("\n aeAéß道😀\u05d0\u0301", "utf-8")
     assert vocabulary.decode(vocabulary.encode(f"a{text}a{text}", "nearest")) == f"a{near}a{near}"
     assert vocabulary.without_nearest(f"a{text}a{text}") == ("" if near else text)
 
