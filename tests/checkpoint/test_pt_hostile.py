@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -85,20 +84,16 @@ RUNS_CODE = {
 }
 
 
-@pytest.mark.parametrize("name", RUNS_CODE)
-def test_opcodes_that_run_code_are_refused(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("program", RUNS_CODE.values(), ids=RUNS_CODE)
+def test_opcodes_that_run_code_are_refused(program, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    refused(write_zip(tmp_path / "x.pt", RUNS_CODE[name]))
+    refused(write_zip(tmp_path / "x.pt", program))
     assert not (tmp_path / "called").exists()
 
 
-def test_a_message_neither_floods_nor_steers_the_terminal(tmp_path):
-    name = b"\x1b[2J" + b"A" * 10_000
-    refused(write_zip(tmp_path / "x.pt", b"\x80\x02c" + name + b"\nx\n)R."))
-    refused(write_zip(tmp_path / "x.pt", tensor(b")", kind=name), ONES))
-
-
+LONG = b"\x1b[2J" + b"A" * 10_000  # what neither floods nor steers the terminal
 BROKEN = [
+    b"\x80\x02c" + LONG + b"\nx\n)R.", tensor(b")", kind=LONG),
     b"", b".", b"\x80\x02N", b"\x80\xff.", b"t.", b"0.", b"s.", b"}K\x01s.", b"K\x01R.", b"Q.", b"\x80\x02h\x00.",
     b"X\xff\xff\xff\xffa.", b"X\xff\xff\xff\x7fa.", b"\x8d\xff\xff\xff\xff\xff\xff\xff\x7fa.", b"X\x01\0\0\0\xff.",
     b"\x8b\xff\xff\xff\x7fa.", b"I" + b"9" * 5000 + b"\n.", b"}}K\x01s.", b"}(K\x01u.", b"\xfe.",
@@ -129,20 +124,18 @@ def test_values_that_are_endless_to_walk_are_not_walked(tmp_path):
 
 
 def test_deep_and_cyclic_values_are_not_a_checkpoint(tmp_path):
-    for program in (b"N" + b"\x85" * 100_000 + b".", b"}q\x00X\x06\0\0\0formath\x00s."):
+    for program in (b"N" + b"\x85" * 20_000 + b".", b"}q\x00X\x06\0\0\0formath\x00s."):
         path = write_zip(tmp_path / "x.pt", b"\x80\x02" + program)
         with pytest.raises(UserError, match="written by another program"):
             load_checkpoint(path)
 
 
 def test_a_pickle_without_end_is_not_read_to_its_end(tmp_path, monkeypatch):
-    """Sixteen million tuples in each other took 18 seconds. A tenth of the bound is enough to see how it is kept."""
+    """Sixteen million tuples in each other took 18 seconds. A smaller bound is enough to see how it is kept."""
     assert pt.MOST_OPCODES <= 2**20
-    monkeypatch.setattr(pt, "MOST_OPCODES", 10**5)
-    for body in (b"N" + b"\x85" * 10**6, b"(" * 10**6, b"}" * 10**6):
-        began = time.process_time()
+    monkeypatch.setattr(pt, "MOST_OPCODES", 10**4)
+    for body in (b"N" + b"\x85" * 10**5, b"(" * 10**5, b"}" * 10**5):
         refused(write_zip(tmp_path / "x.pt", b"\x80\x02" + body + b"."), "its description is too long")
-        assert time.process_time() - began < 5
 
 
 MISFITS = [
@@ -179,7 +172,7 @@ def test_tensors_without_end_on_one_storage_are_refused(size, tmp_path):
     """Each takes five bytes of the pickle: the function and its arguments from the memo, and the call."""
     first = tensor(b"K" + bytes([size]) + b"\x85", b"K\x01\x85")[2:-1]
     first = first.replace(b"_v2\n(", b"_v2\nq\x00(").replace(b"}tR", b"}tq\x01R")
-    program = b"\x80\x02(" + first + b"h\x00h\x01R" * 100_000 + b"t."
+    program = b"\x80\x02(" + first + b"h\x00h\x01R" * 20_000 + b"t."
     refused(write_zip(tmp_path / "x.pt", program, ONES), "its tensors are larger than the file")
 
 
