@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers.inputs import GOLDEN, numbers
 from tests.helpers.runs import finish
-from tests.helpers.scripts import run
+from tests.helpers.scripts import run_here
 from util.checkpoint.store import load_checkpoint
 
 EXPECTED = json.loads((GOLDEN / "resumed.json").read_text())
@@ -36,8 +36,7 @@ def test_resuming_continues_the_log_and_sampling_repeats_its_text(name, tmp_path
     assert last.iteration == 114
     assert sorted(last.val_losses) == [40, 80, 114]
     flags = ("-length=200", "-temperature=0.8", "-seed=5", "-verbose=0", "-gpuid=-1")
-    done = run("sample.py", GOLDEN / f"{name}.pt", *flags)
-    assert (done.returncode, done.stdout) == (0, EXPECTED[name]["sampled"])
+    assert run_here("sample.py", GOLDEN / f"{name}.pt", *flags).stdout.decode() == EXPECTED[name]["sampled"]
 
 
 def check_lines(lines: list[str], expected: list[str], precision: float) -> None:

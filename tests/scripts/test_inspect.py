@@ -13,7 +13,7 @@ from tests.helpers.checkpoints import rewrite
 from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN
 from tests.helpers.refusals import refused
-from tests.helpers.scripts import imported, run, run_here
+from tests.helpers.scripts import imported, run_here
 from util.checkpoint.store import load_checkpoint
 from util.plot import curves, draw_text, short_names
 
@@ -105,15 +105,16 @@ def test_mistakes(checkpoint, tmp_path):
         refused(run_here(SCRIPT, checkpoint, "-plot", missing), f"cannot write {missing}: no such file", "-plot")
 
 
-def test_pictures(matplotlib, checkpoint, tmp_path):
+def test_pictures(matplotlib, checkpoint, tmp_path, monkeypatch):
     """One replaces another, even if the name of a checkpoint is no text."""
+    monkeypatch.chdir(tmp_path)
     strange = tmp_path / os.fsdecode(b"\xff$x^2$_\xd7.t7")
     shutil.copy(GOLDEN / "gru.t7", strange)
     starts = {"x.png": b"\x89PNG\r\n", "x.PDF": b"%PDF-1.4", "x.svg": b"<?xml version"}
     for name, start in starts.items():
         (tmp_path / name).write_bytes(start + b"='1.0'?>\n<!DOCTYPE svg>")
-        done = run(SCRIPT, checkpoint, strange, "-plot", name, cwd=tmp_path)
-        assert (done.returncode, done.stdout, done.stderr) == (0, f"saved {name}\n", "")
+        done = run_here(SCRIPT, checkpoint, strange, "-plot", name)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"saved {name}\n".encode(), b"")
         picture = (tmp_path / name).read_bytes()
         assert picture.startswith(start[:5]) and len(picture) > 1000
     assert names(tmp_path) == {*starts, strange.name}
