@@ -1,6 +1,6 @@
 """Damages checkpoints at random and loads them: each is refused with one sentence, or is sound.
 
-    python -m tests.campaigns.damage 3000
+    python -m tests.campaigns.damage 1500
 
 So many times a .pt file as it is; its pickle or its arrays, with the zip file's checksums made right again, so that
 nothing but the reader itself can notice; and a .t7 file.
@@ -137,4 +137,4 @@ def attempt(path: Path) -> Checkpoint | None:
 
 
 if __name__ == "__main__":
-    run_campaign(campaign, 3000)
+    run_campaign(campaign, 1500)
