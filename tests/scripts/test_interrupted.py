@@ -1,10 +1,9 @@
 """A closed terminal, Ctrl-C while sampling, and a cache that is cut off under a run."""
 
+import itertools
 import os
 import signal
-import time
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,7 @@ from tests.helpers.folders import names
 from tests.helpers.inputs import GOLDEN, SMALL
 from tests.helpers.logs import log
 from tests.helpers.runs import Run, finish, signals_at
-from tests.helpers.scripts import fork, run
+from tests.helpers.scripts import run
 from util.checkpoint.folder import CheckpointFolder
 from util.checkpoint.store import load_checkpoint
 
@@ -38,21 +37,22 @@ def ignores_hangup():
 def test_a_text_so_far_is_written_and_marked_by_the_status(checkpoint, tmp_path):
     (tmp_path / "poem.txt").write_text("roses")
     words = ["-length=100000000", "-verbose=0", "-primetext=one", "-output=poem.txt"]
-    assert ended_while_writing(tmp_path, signal.SIGTERM, "sample.py", checkpoint, *words) == 128 + signal.SIGTERM
-    assert names(tmp_path) == {"poem.txt", "out", "err"}
+    done = run("sample.py", checkpoint, *words, cwd=tmp_path, prepare=partial(ended_while_sampling, 20))
+    assert (done.returncode, done.stderr, names(tmp_path)) == (128 + signal.SIGTERM, "", {"poem.txt"})
     text = (tmp_path / "poem.txt").read_text()
-    assert text.startswith("one") and 4 < len(text) < 100_000_000
+    assert text.startswith("one") and len(text) == len("one\n") + 17  # each step but those for "one" draws a character
 
 
-def ended_while_writing(folder: Path, number: int, script: str, *words: object) -> int:
-    """Sends a script a signal when some of its file is on the disk; returns its status."""
-    process = fork(script, words, folder, folder / "out", folder / "err", None)
-    while not any(name.endswith(".tmp") and os.path.getsize(folder / name) for name in names(folder)):
-        assert process.is_alive(), (folder / "err").read_text()
-        time.sleep(0.01)
-    os.kill(process.pid, number)
-    process.join(30)
-    return process.exitcode
+def ended_while_sampling(wanted: int, *more: int) -> None:
+    """The process gets SIGTERM, and then more, in a step of the model."""
+    call, steps = Stepper.__call__, itertools.count(1)
+
+    def step(self, indices):
+        for number in (signal.SIGTERM, *more) if next(steps) == wanted else ():
+            os.kill(os.getpid(), number)
+        return call(self, indices)
+
+    Stepper.__call__ = step
 
 
 def killed_while_flushing(number: int) -> None:
@@ -73,17 +73,10 @@ def test_a_signal_at_the_last_moment_leaves_the_old_file_and_no_other(number, ch
 
 def test_two_signals_leave_the_old_text_and_no_other_file(checkpoint, tmp_path):
     (tmp_path / "poem.txt").write_text("roses")
-    done = run("sample.py", checkpoint, "-output=poem.txt", cwd=tmp_path, prepare=killed_twice_while_sampling)
+    twice = partial(ended_while_sampling, 1, signal.SIGINT)
+    done = run("sample.py", checkpoint, "-output=poem.txt", cwd=tmp_path, prepare=twice)
     assert done.returncode == 128 + signal.SIGINT
     assert names(tmp_path) == {"poem.txt"} and (tmp_path / "poem.txt").read_text() == "roses"
-
-
-def killed_twice_while_sampling() -> None:
-    def step(self, indices):
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    Stepper.__call__ = step
 
 
 def test_a_cache_that_is_cut_off_ends_the_run_with_a_sentence(small_text, tmp_path):

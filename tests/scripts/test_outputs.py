@@ -3,8 +3,8 @@
 import os
 import shutil
 import stat
-import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,12 +12,12 @@ import pytest
 from tests.campaigns.outputs import campaign
 from tests.helpers.folders import names
 from tests.helpers.refusals import refused
-from tests.helpers.scripts import become_nobody, command, run, run_here
+from tests.helpers.scripts import become_nobody, run, run_here
 from util.checkpoint.store import load_checkpoint
 
 
 def test_nothing_that_is_read_is_written_over(tmp_path):
-    figures = campaign(17, tmp_path)
+    figures = campaign(29, tmp_path)
     assert figures["must not be lost: refused, all as before"] > 5
 
 
@@ -58,21 +58,24 @@ def test_what_a_file_is_decides_not_where_it_lies(checkpoint):
         here = Path(name)
         shutil.copy(checkpoint, here / "model.pt")
         flags = ("sample.py", checkpoint, "-length=5", "-verbose=0")
-        refused(run(*flags, "-output", here / "model.pt"), "it is a checkpoint")
+        refused(run_here(*flags, "-output", here / "model.pt"), "it is a checkpoint")
         for _ in range(2):
-            assert run(*flags, "-output", here / "text").returncode == 0
+            assert run_here(*flags, "-output", here / "text").returncode == 0
         assert len((here / "text").read_bytes()) == 6
         (here / "log").write_text("before\n")
-        words = " ".join(map(str, command(*flags, "-output", "/dev/stdout")))
-        assert subprocess.run(["sh", "-c", f"{words} >> log"], cwd=here).returncode == 0
+        flags += ("-output", "/dev/stdout")
+        assert run(*flags, prepare=partial(redirect, here / "log", os.O_WRONLY | os.O_APPEND, 1)).returncode == 0
         assert len((here / "log").read_text()) == len("before\n") + 6
 
 
-def test_what_is_read_from_standard_input_is_not_replaced(checkpoint, tmp_path):
+def redirect(path: Path, mode: int, descriptor: int) -> None:
+    os.dup2(os.open(path, mode), descriptor)
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_what_is_read_from_standard_input_is_not_replaced(name, checkpoint, tmp_path):
     (tmp_path / "x.txt").write_text("one")
-    for name in ("-", "/dev/stdin"):
-        words = command("sample.py", checkpoint, "-primetext_file", name, "-output", "x.txt")
-        with (tmp_path / "x.txt").open() as file:
-            done = subprocess.run(words, cwd=tmp_path, stdin=file, capture_output=True, text=True)
-        assert done.returncode == 1 and "this command reads it" in done.stderr
+    words = ("sample.py", checkpoint, "-primetext_file", name, "-verbose=0", "-output=x.txt")
+    done = run(*words, cwd=tmp_path, prepare=partial(redirect, tmp_path / "x.txt", os.O_RDONLY, 0))
+    refused(done, "this command reads it")
     assert (tmp_path / "x.txt").read_text() == "one"
