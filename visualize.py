@@ -19,12 +19,12 @@ import numpy as np
 from util.checkpoint.choice import best_checkpoint
 from util.cli import console
 from util.cli.console import tell
-from util.cli.files import check_output, output
+from util.cli.files import output
 from util.cli.flags import FILE, SWITCH, Flags, check_text_flags, whole
 from util.errors import UserError
 from util.page.findings import find_cells
 from util.page.page import page_bytes
-from util.page.reading import check_model, read_passages
+from util.page.reading import read_passages
 from util.page.text import text_for_page
 from util.text.batches import SPLITS
 
@@ -45,23 +45,20 @@ def main() -> None:
     options = flags().parse()
     check_text_flags(options.file, options.given)
     path, checkpoint = best_checkpoint(options.checkpoint)
-    check_model(checkpoint.options["model"])
     split = options.split if "split" in options.given else ""
     text = text_for_page(checkpoint, path, options.file, options.data_dir, split, options.length)
-    target, reads = options.output or path.with_suffix(".html"), (path, *text.files)
-    check_output(target, "-output", reads, "page")
-
-    parameters, unit = checkpoint.parameters, checkpoint.vocabulary.unit
-    loss, cells = read_passages(checkpoint, parameters, text.searched)
-    findings = find_cells(text.searched, cells)
-    if options.half:
-        parameters = {name: array.astype("float16") for name, array in parameters.items()}
-        if any(np.isinf(array).any() for array in parameters.values()):
-            raise UserError(f"{path} has weights that 16 bits cannot hold, above 65,504; leave out -half")
-        rounded, _ = read_passages(checkpoint, parameters, text.searched)
-        tell(f"loss on {len(cells):,} {unit}s: {loss:.5f} nats per {unit}, with 16-bit weights {rounded:.5f}")
-    page = page_bytes(checkpoint, path.stem, parameters, text, findings)
-    with output(target, "-output", reads, "page") as file:
+    target, parameters = options.output or path.with_suffix(".html"), checkpoint.parameters
+    with output(target, "-output", (path, *text.files), "page") as file:
+        loss, cells = read_passages(checkpoint, parameters, text.searched)
+        findings = find_cells(text.searched, cells)
+        if options.half:
+            parameters = {name: array.astype("float16") for name, array in parameters.items()}
+            if any(np.isinf(array).any() for array in parameters.values()):
+                raise UserError(f"{path} has weights that 16 bits cannot hold, above 65,504; leave out -half")
+            rounded, _ = read_passages(checkpoint, parameters, text.searched)
+            unit = checkpoint.vocabulary.unit
+            tell(f"loss on {len(cells):,} {unit}s: {loss:.5f} nats per {unit}, with 16-bit weights {rounded:.5f}")
+        page = page_bytes(checkpoint, path.stem, parameters, text, findings)
         file.write(page)
     if options.output != "-":
         print(f"wrote {target} ({len(page) / 1e6:.1f} MB); open it in a browser")

@@ -183,9 +183,10 @@ def test_flags_and_texts_that_make_no_sense(trained, tmp_path):
 
 def test_a_cell_that_the_page_does_not_have(tmp_path, monkeypatch):
     monkeypatch.delitem(SHOWN, "gru")
-    done = run_here("visualize.py", GOLDEN / "gru.t7", f"-output={tmp_path / 'x.html'}")
+    (tmp_path / "x.txt").write_text("one")
+    done = run_here("visualize.py", GOLDEN / "gru.t7", f"-file={tmp_path / 'x.txt'}", f"-output={tmp_path / 'x.html'}")
     refused(done, "cannot compute", "'gru'", "lstm, rnn", "model.js")
-    assert names(tmp_path) == set()
+    assert names(tmp_path) == {"x.txt"}
 
 
 def test_what_the_docs_show():

@@ -18,7 +18,6 @@ import numpy as np
 
 from util.page.facts import CONDITIONS, NUMBERS
 
-Pair = tuple[str, str]  # a character, after the one before it
 SHIFTS = 24
 """How often chance is tried: a cell is chosen and scored in the same way, with the fact moved along the text."""
 RARE, TIMES = 0.005, 8
@@ -50,7 +49,7 @@ def find_cells(passages: Sequence[str], cells: np.ndarray) -> list[Finding]:
     ends = np.cumsum([len(passage) for passage in passages])
     middle = int(ends[np.abs(ends[:-1] - ends[-1] / 2).argmin()])
     ranks = [centered_ranks(cells[:middle]), centered_ranks(cells[middle:])]
-    pairs = [pair for passage in passages for pair in zip("\0" + passage, passage)]
+    pairs = [before + here for passage in passages for before, here in zip("\0" + passage, passage)]
     findings = []
     for name, fact in (NUMBERS | CONDITIONS).items():
         values = np.concatenate([fact(passage) for passage in passages]).astype(np.float32)
@@ -59,10 +58,10 @@ def find_cells(passages: Sequence[str], cells: np.ndarray) -> list[Finding]:
     return sorted(findings, key=lambda finding: (not finding.found, -finding.strength))
 
 
-def find_cell(name: str, values: np.ndarray, pairs: list[Pair], middle: int, ranks: list[np.ndarray]) -> Finding:
+def find_cell(name: str, values: np.ndarray, pairs: list[str], middle: int, ranks: list[np.ndarray]) -> Finding:
     """Chooses the cell that follows a fact, with these values (T,), before the middle, and measures it after it.
 
-    `ranks` are those of the cells, centered, in either half.
+    `pairs` are the last two characters at each place, and `ranks` those of the cells, centered, in either half.
     """
     is_number = name in NUMBERS
     before, after = values[:middle], values[middle:]
@@ -115,15 +114,12 @@ def centered_ranks(values: np.ndarray) -> np.ndarray:
     """Returns the ranks of each column of (T, K), minus their mean, as float32; ties get their mean rank."""
     result = np.empty(values.shape, np.float32)
     for column, ranks in zip(values.T, result.T):
-        order = column.argsort()
-        ordered = column[order]
-        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-        lengths = np.diff(starts, append=len(column))
-        ranks[order] = np.repeat(starts + (lengths - len(column)) / 2, lengths)
+        _, which, counts = np.unique(column, return_inverse=True, return_counts=True)
+        ranks[:] = (np.cumsum(counts) - (counts + len(column)) / 2)[which]
     return result
 
 
-def guesses(pairs: list[Pair], values: np.ndarray, other_pairs: list[Pair]) -> np.ndarray:
+def guesses(pairs: list[str], values: np.ndarray, other_pairs: list[str]) -> np.ndarray:
     """Returns for each of other_pairs the mean value of the same pair here, or the overall mean if it is new."""
     seen = defaultdict(list)
     for pair, value in zip(pairs, values.tolist()):

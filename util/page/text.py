@@ -16,7 +16,7 @@ from util.errors import UserError
 from util.sampling.settings import Settings
 from util.sampling.writing import Writer
 from util.text.batches import Batches
-from util.text.source import Source, source_of_file
+from util.text.source import source_of_file
 from util.torch7_random import DEFAULT_SEED
 
 SEARCHED, PIECE = 30_000, 1000  # characters to search for cells that follow a fact, in passages of at most so many
@@ -44,8 +44,11 @@ def text_for_page(checkpoint: Checkpoint, path: Path, file: str, data_dir: str, 
         tab, passages = "A sample", written_passages(checkpoint, -(-wanted // PIECE))
         sentence = f"The model's text is gone; this is what it writes itself (seed {DEFAULT_SEED}, temperature 1)."
     elif file:
-        tab, passages = source.files[0].name, [beginning_of_file(source, checkpoint.vocabulary.encoding, wanted)]
+        characters = chain.from_iterable(piece for _, piece in source.texts(checkpoint.vocabulary.encoding))
+        tab, passages = source.files[0].name, ["".join(islice(characters, wanted))]
         sentence = f"{tab}."
+        if not passages[0]:
+            raise UserError(f"{source} is empty; -file takes the name of a text file")
     else:
         text = load_text_of(checkpoint, source, named=bool(data_dir))
         batches, number = batches_of_split(checkpoint, path, text, source, split)
@@ -67,15 +70,6 @@ def beginning(passages: list[str], length: int) -> list[str]:
     """Returns the first `length` characters of passages."""
     starts = accumulate(map(len, passages), initial=0)
     return [passage[: length - start] for passage, start in zip(passages, starts) if start < length]
-
-
-def beginning_of_file(source: Source, encoding: str, length: int) -> str:
-    """Returns the first `length` characters of a file. Raises UserError if it is empty or not text."""
-    characters = chain.from_iterable(piece for _, piece in source.texts(encoding))
-    text = "".join(islice(characters, length))
-    if not text:
-        raise UserError(f"{source} is empty; -file takes the name of a text file")
-    return text
 
 
 def streams_of(batches: Batches, split: int, length: int) -> np.ndarray:
