@@ -15,7 +15,6 @@ from util.cli.console import tell
 from util.errors import UserError
 from util.sampling.settings import Settings
 from util.sampling.writing import Writer
-from util.text.batches import Batches
 from util.text.source import source_of_file
 from util.torch7_random import DEFAULT_SEED
 
@@ -52,7 +51,9 @@ def text_for_page(checkpoint: Checkpoint, path: Path, file: str, data_dir: str, 
     else:
         text = load_text_of(checkpoint, source, named=bool(data_dir))
         batches, number = batches_of_split(checkpoint, path, text, source, split)
-        streams = streams_of(batches, number, wanted)
+        spans = batches.spans(number)
+        size = -(-wanted // len(spans))
+        streams = (text.indices[start : min(start + size, stop)] for start, stop in spans)
         tab, passages = NAMES[number], ["".join(text.vocabulary.characters[index] for index in one) for one in streams]
         sentence = f"{tab} of {source.folder.absolute().name}."
 
@@ -62,21 +63,14 @@ def text_for_page(checkpoint: Checkpoint, path: Path, file: str, data_dir: str, 
         tell(f"{source} contains characters that the model has never seen: {some}; the network skips them")
     known = [passage.translate(dict.fromkeys(map(ord, unknown))) for passage in passages]
     pieces = [passage[start : start + PIECE] for passage in known for start in range(0, len(passage), PIECE)]
-    files = source.files if source else ()
-    return PageText(beginning(passages, length), beginning(pieces, SEARCHED), tab, sentence, files)
+    shown, searched = beginning(passages, length), beginning(pieces, SEARCHED)
+    return PageText(shown, searched, tab, sentence, source.files if source else ())
 
 
 def beginning(passages: list[str], length: int) -> list[str]:
     """Returns the first `length` characters of passages."""
     starts = accumulate(map(len, passages), initial=0)
     return [passage[: length - start] for passage, start in zip(passages, starts) if start < length]
-
-
-def streams_of(batches: Batches, split: int, length: int) -> np.ndarray:
-    """Returns the beginnings of a split's streams, as indices (streams, T), of about `length` characters in all."""
-    count = min(batches.split_sizes[split], -(-length // batches.seq_length))
-    rows = np.concatenate([batches.batch(split, number)[0] for number in range(count)])
-    return rows.T[: -(-length // len(rows))]
 
 
 def written_passages(checkpoint: Checkpoint, count: int) -> list[str]:
