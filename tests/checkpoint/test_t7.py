@@ -2,13 +2,12 @@
 
 import gc
 import re
-import struct
 
 import numpy as np
 import pytest
 
 from tests.helpers.checkpoints import peak_of
-from tests.helpers.t7_writer import Object, Storage, Tensor, t7_bytes, tensor
+from tests.helpers.t7_writer import Object, ints, storage, t7_bytes, tensor, view
 from util.checkpoint.store import load_checkpoint
 from util.checkpoint.t7 import KINDS, Table, read_t7
 from util.errors import UserError
@@ -38,7 +37,7 @@ def test_plain_values_and_tables(read):
 @pytest.mark.parametrize("kind", KINDS)
 def test_tensors_and_storages_of_every_type(read, kind):
     values = [[0, 1, 100], [5, 127, 3]] if kind.endswith("Byte") else [[0, -1, 100], [-128, 127, 3]]
-    result = read({"tensor": tensor(kind, values), "storage": Storage(kind, [3, 2, 1]), "after": 7})
+    result = read({"tensor": tensor(kind, values), "storage": storage(kind, [3, 2, 1]), "after": 7})
     assert result["tensor"].tolist() == values
     assert result["storage"].tolist() == [3, 2, 1]
     assert result["tensor"].dtype == result["storage"].dtype == KINDS[kind]
@@ -53,20 +52,20 @@ def test_sizes_strides_and_offset(read):
         ((2, 2), (1, 1), 1, [[0, 1], [1, 2]]),
         ((1, 2), (2**31 - 1, 1), 2, [[1, 2]]),  # the stride of a single row means nothing
     ):
-        result = read(Tensor("Float", sizes, strides, offset, Storage("Float", range(12))))
+        result = read(view("Float", sizes, strides, offset, storage("Float", range(12))))
         assert result.tolist() == expected and result.dtype == np.float32
 
 
 def test_empty_tensors(read):
-    for storage in (None, Storage("Double", [])):
-        result = read([Tensor("Double", (), (), 1, storage), Tensor("Double", (0,), (1,), 1, storage), 5])
+    for nothing in (None, storage("Double", [])):
+        result = read([view("Double", (), (), 1, nothing), view("Double", (0,), (1,), 1, nothing), 5])
         assert result[1].shape == result[2].shape == (0,) and result[3] == 5
         assert result[1].dtype == result[2].dtype == np.float64
 
 
 def test_what_is_shared_is_the_same_object(read):
-    storage, table = Storage("Double", range(6)), {"x": 1}
-    result = read([Tensor("Double", (4,), (1,), 1, storage), Tensor("Double", (4,), (1,), 3, storage), table, [table]])
+    six, table = storage("Double", range(6)), {"x": 1}
+    result = read([view("Double", (4,), (1,), 1, six), view("Double", (4,), (1,), 3, six), table, [table]])
     assert np.shares_memory(result[1], result[2]) and result[3] is result[4][1]
     assert result[1][2:].tolist() == result[2][:2].tolist() == [2, 3]
 
@@ -92,12 +91,8 @@ def test_any_depth_in_memory_that_the_file_bounds(read):
     assert result == {}
 
 
-def ints(*values):
-    return struct.pack(f"<{len(values)}i", *values)
-
-
 def double_tensor(sizes, strides, offset=1, storage_kind="Double"):
-    return t7_bytes(Tensor("Double", sizes, strides, offset, Storage(storage_kind, [1.0] * 6)))
+    return t7_bytes(view("Double", sizes, strides, offset, storage(storage_kind, [1.0] * 6)))
 
 
 MALFORMED = {
