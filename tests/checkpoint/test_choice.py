@@ -123,26 +123,17 @@ def test_hidden_files_are_nobody_s_checkpoints(write, tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_of_equal_checkpoints_the_newest_is_resumed(write, tmp_path):
+def test_a_run_is_never_rewound(at, write, tmp_path, capsys):
+    """The newest of equal ones is resumed, and else the latest, whichever file was touched, unless it is damaged."""
     for name in ("lm_s_epoch0.20_2.0000.pt", "resume_s_iteration2.pt", "copy.pt"):
         write(name, 2, {2: 2.0})
         assert newest_checkpoint(tmp_path)[0].name == name
-
-
-def test_a_run_is_never_rewound(write, tmp_path, capsys):
-    """Its latest checkpoint counts, whichever file was touched, unless it is damaged."""
     write("resume_s_iteration3.pt", 3)
-    write("lm_s_epoch0.20_2.0000.pt", 2, {2: 2.0})
+    write("touched.pt", 2)
+    other = dataclasses.replace(at(9), train_losses=np.ones(9))  # another run came further, and did not write last
+    save_checkpoint(other, tmp_path / "resume_t_iteration9.pt")
+    age(tmp_path, "resume_t_iteration9.pt", 0)
     assert newest_checkpoint(tmp_path)[1].iteration == 3
     (tmp_path / "lm_s_epoch0.90_1.0000.pt").write_bytes(b"PK and no more")
     assert newest_checkpoint(tmp_path)[1].iteration == 3
     assert "lm_s_epoch0.90_1.0000.pt is not a valid char-rnn checkpoint" in capsys.readouterr().err
-
-
-def test_the_run_that_wrote_last_is_resumed(at, write, tmp_path):
-    """Not another one that came further."""
-    other = dataclasses.replace(at(9), train_losses=np.ones(9))
-    save_checkpoint(other, tmp_path / "resume_t_iteration9.pt")
-    age(tmp_path, "resume_t_iteration9.pt", 0)
-    write("resume_s_iteration3.pt", 3)
-    assert newest_checkpoint(tmp_path)[1].iteration == 3

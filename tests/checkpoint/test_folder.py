@@ -85,12 +85,12 @@ def test_a_name_that_is_taken_brings_another_one_and_a_warning(at, tmp_path, cap
 
 
 def test_a_run_takes_over_what_it_wrote_under_any_number(at, tmp_path):
-    """The twelfth name, but not a copy that the user made."""
-    for seed in range(11):
+    """The tenth name, but not a copy that the user made."""
+    for seed in range(9):
         save(CheckpointFolder(tmp_path, "s", keep=0), at(1, seed=seed))
     others = names(tmp_path)
     save(CheckpointFolder(tmp_path, "s", keep=0), at(1))
-    mine = tmp_path / "resume_s_iteration1_12.pt"
+    mine = tmp_path / "resume_s_iteration1_10.pt"
     copy = tmp_path / "resume_s_iteration1_b.pt"
     copy.write_bytes(mine.read_bytes())
     folder = CheckpointFolder(tmp_path, "s", keep=0)
@@ -136,15 +136,11 @@ def test_a_name_that_something_else_has_is_left_alone(at, tmp_path):
     assert names(tmp_path) == {path.name, "lm_s_epoch0.20_2.0000.pt"}
 
 
-def test_the_same_checkpoint_is_not_written_twice(at, tmp_path, capsys):
-    save(CheckpointFolder(tmp_path, "s", keep=0), at(1))
-    save(CheckpointFolder(tmp_path, "s", keep=0), at(1, data_dir="another way to the same folder"))
-    assert (names(tmp_path), capsys.readouterr().err) == ({"resume_s_iteration1.pt"}, "")
-
-
-def test_a_checkpoint_that_differs_anywhere_is_another(at, tmp_path):
-    mine = at(2, {1: 2.0, 2: 1.0})
-    save(CheckpointFolder(tmp_path, "s", keep=0), mine)
+def test_the_same_checkpoint_is_not_written_twice_and_one_that_differs_anywhere_is_another(at, tmp_path, capsys):
+    mine = at(2)
+    for same_one in (mine, at(2, data_dir="another way to the same folder")):
+        save(CheckpointFolder(tmp_path, "s", keep=0), same_one)
+        assert (names(tmp_path), capsys.readouterr().err) == ({"resume_s_iteration2.pt"}, "")
     moved = {name: np.nextafter(array, array.dtype.type(9)) for name, array in mine.parameters.items()}
     training = mine.training | {"learning_rate": 0.5}
     for count, other in enumerate(({"parameters": moved}, {"training": training}), 2):
@@ -153,13 +149,7 @@ def test_a_checkpoint_that_differs_anywhere_is_another(at, tmp_path):
 
 
 def test_a_crash_between_writing_and_deleting_leaves_nothing_behind(at, tmp_path):
-    save(CheckpointFolder(tmp_path, "s", keep=0), at(1))
-    save(CheckpointFolder(tmp_path, "s", keep=0), at(2, {2: 2.0}))
-    CheckpointFolder(tmp_path, "s", keep=0).continue_from(*newest_checkpoint(tmp_path))
-    assert names(tmp_path) == {"lm_s_epoch0.20_2.0000.pt"}
-
-
-def test_what_a_run_wrote_after_the_checkpoint_it_is_resumed_from_stays(at, tmp_path):
+    """What the run wrote after the checkpoint from which it is resumed stays until it is superseded."""
     for iteration in (1, 2):
         save(CheckpointFolder(tmp_path, "s", keep=0), at(iteration))
     older = tmp_path / "resume_s_iteration1.pt"
@@ -168,6 +158,9 @@ def test_what_a_run_wrote_after_the_checkpoint_it_is_resumed_from_stays(at, tmp_
     assert names(tmp_path) == {older.name, "resume_s_iteration2.pt"}
     save(folder, at(2))  # the same again, which is not written twice
     assert names(tmp_path) == {"resume_s_iteration2.pt"}
+    save(CheckpointFolder(tmp_path, "s", keep=0), at(3, {3: 2.0}))
+    CheckpointFolder(tmp_path, "s", keep=0).continue_from(*newest_checkpoint(tmp_path))
+    assert names(tmp_path) == {"lm_s_epoch0.30_2.0000.pt"}
 
 
 @pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.get)
@@ -191,12 +184,10 @@ def test_a_failure_costs_a_warning_and_no_file(operation, number, at, tmp_path, 
     assert "resume_s_iteration3.pt" in names(tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_to_is_reported_beforehand(tmp_path):
+def test_where_nothing_can_be_written_is_reported_beforehand(tmp_path):
+    """A folder, and a -savefile that is no part of a name."""
     with failing("open", errno.EACCES), pytest.raises(UserError, match=r"cannot write checkpoints to .*-checkpoint"):
         CheckpointFolder(tmp_path / "cv", "s", keep=0).check_writable()
-
-
-def test_a_savefile_that_is_no_part_of_a_name_is_refused(tmp_path):
     for savefile in ("a/b", "/a", "a\0", "x" * 229):
         with pytest.raises(UserError, match="-savefile"):
             CheckpointFolder(tmp_path / "cv", savefile, keep=0).check_writable()
