@@ -19,8 +19,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-CHECKPOINT_STARTS = (b"PK\3\4", b"\3\0\0\0", b"\4\0\0\0")  # of a .pt file, and of Torch's .t7 files
-KINDS = {  # how files of a kind begin
+KINDS = {  # how files of a kind begin; what is of none, such as a text, must only not begin as a .pt or .t7 file does
+    "": rb"(?!PK\x03\x04|[\x03\x04]\0\0\0)",
     "checkpoint": rb"PK\x03\x04.{26}archive/data\.pkl",
     "picture": rb"\x89PNG|%PDF-|<\?xml|<svg",
     "page": rb"(?i:<!doctype html>)",
@@ -62,8 +62,7 @@ def refusal_to_read(path: str, error: OSError) -> UserError:
 def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), kind: str = "") -> None:
     """Raises UserError if a path is a folder, one of the files that this run `reads`, or not to be replaced.
 
-    What has a `kind`, one of KINDS, replaces only a file of that kind or an empty one. What has none, such as a text,
-    replaces anything but a checkpoint.
+    What is of a `kind`, one of KINDS, replaces only a file of that kind or an empty one.
     """
     path, why = Path(path), ""
     if str(path) == "-":
@@ -74,10 +73,8 @@ def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), kind: 
         elif path.exists() and not is_stream(path):
             with path.open("r+b") as file:  # replacing it would not check whether this one is writable
                 start = file.read(64)
-            if flag and start.startswith(CHECKPOINT_STARTS):
-                why = "it is a checkpoint"
-            elif kind and start and not re.match(KINDS[kind], start, re.DOTALL):
-                why = f"what is there is not a {kind}"
+            if start and not re.match(KINDS[kind], start, re.DOTALL):
+                why = f"what is there is not a {kind}" if kind else "it is a checkpoint"
             inputs = [os.fstat(0), *(other.stat() for other in reads if other.exists())]
             if any(os.path.samestat(path.stat(), one) for one in inputs):
                 why = "this command reads it"

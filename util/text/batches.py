@@ -1,8 +1,7 @@
 """Cuts a text into batches of indices, the way char-rnn does. Letters: B streams, S time steps.
 
-The text may be made of many short ones, the documents, each of which ends with a separator. Each split then has whole
-documents, in the order of the file. Training may read its documents in a new order in each epoch; only their positions
-are kept for that, so the text stays on the disk.
+The text may be made of many short ones, the documents, each of which ends with a separator. Training may read its
+documents in a new order in each epoch; only their positions are kept for that, so the text stays on the disk.
 """
 
 import math
@@ -28,7 +27,7 @@ class Batches:
     """Batches of B streams of S characters, in three splits.
 
     The text is read as B streams; their first batches are for training, the next for validation, the rest for testing.
-    Of a text made of documents, each split's documents are read as B streams of their own.
+    Of a text made of documents, each split has whole ones, in the file's order, and reads them as B streams of its own.
     """
 
     def __init__(

@@ -91,10 +91,9 @@ class Vocabulary:
     def indices_if_known(self, c: str) -> list[int]:
         """Returns the index of a character, for bytes those of its UTF-8; none if the model has never seen it."""
         try:
-            symbols = as_bytes(c) if self.is_bytes else c
-        except UnicodeEncodeError:  # half of a surrogate pair
+            return [self.index[symbol] for symbol in (as_bytes(c) if self.is_bytes else c)]
+        except (KeyError, UnicodeEncodeError):  # the latter for half of a surrogate pair
             return []
-        return [self.index[symbol] for symbol in symbols] if all(symbol in self.index for symbol in symbols) else []
 
     def nearest(self, c: str) -> list[int]:
         """Returns the indices of a character or of one that is like it; none if the model has never seen any."""
@@ -116,10 +115,8 @@ class Vocabulary:
     def indices_of(self, codes: np.ndarray, what: str, advice: str = "remove them") -> np.ndarray:
         """Returns the indices of characters, given by code point. Raises UserError if `what` contains unknown ones."""
         indices = self.by_code[codes]
-        unknown = "".join(map(chr, np.unique(codes[indices < 0])))
-        if unknown:
-            some = self.named(unknown)
-            raise UserError(f"{what} contains characters that the model has never seen: {some}; {advice}")
+        if unknown := self.named("".join(map(chr, np.unique(codes[indices < 0])))):
+            raise UserError(f"{what} contains characters that the model has never seen: {unknown}; {advice}")
         return indices
 
     def translation_from(self, other: "Vocabulary", what: str, advice: str = "remove them") -> np.ndarray | None:
