@@ -18,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 from model.char_rnn import CharRNN
+from util.cli import console
 from util.text.batches import Batches
 from util.training.processes import Processes
 from util.training.trainer import Trainer
@@ -67,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    console.run(main)

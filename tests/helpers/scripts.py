@@ -95,7 +95,7 @@ def server() -> Any:
     """What processes are forked from, with everything imported that train.py and torch ever import."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["train", "torch", "torch._dynamo", "util.training.trainer", "model.char_rnn"])
-    os.environ["OMP_NUM_THREADS"] = "1"  # more would only wait for each other, and do not survive a fork
+    os.environ |= {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "0"}  # threads would only wait for each other
     return context
 
 
