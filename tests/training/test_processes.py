@@ -1,12 +1,10 @@
 """Several processes train as one does, with the same log, the same end and one voice. See also the campaign."""
 
 import errno
-import os
 import re
 import signal
 import sys
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,7 @@ from tests.helpers.checkpoints import checkpoints
 from tests.helpers.folders import names
 from tests.helpers.inputs import EPOCH, SMALL, numbers
 from tests.helpers.logs import LINE, saved
-from tests.helpers.processes import check_golden, finish, start, torchrun, wait_for
+from tests.helpers.processes import finish, start, torchrun, wait_for
 from util.training import processes
 
 SENTENCE = re.compile(
@@ -44,23 +42,24 @@ def figures(*outs: str) -> dict[int, tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "size"), [("lstm_dropout", 3)])
-def test_log_equals_the_reference(name, size, long_text, tmp_path):
-    check_golden(name, size, long_text, tmp_path)
-
-
-def test_streams_that_do_not_divide_evenly(folder):
-    flags = small(folder, "-batch_size=50", "-seq_length=5", "-dropout=0.3", "-max_epochs=5", "-num_layers=1")
-    several = finish(folder, 3, *flags, "-checkpoint_dir", folder / "three")
-    one = runs.finish(folder, *flags)
+def test_several_are_as_one_and_only_the_first_speaks_and_writes(folder):
+    """Also if the streams do not divide evenly. (That the others are silent is asserted where `finish` is.)"""
+    flags = small(folder, "-batch_size=50", "-seq_length=5", "-dropout=0.3", "-max_epochs=5")
+    more = ["-checkpoint_dir", folder / "three", "-log_csv", folder / "log.csv", "-save_every=3"]
+    several, one = finish(folder, 3, *flags, *more), runs.finish(folder, *flags)
     assert several.status == one.status == 0, several.err + one.err
     assert len(figures(one.out)) == 40
     assert figures(several.out) == figures(one.out)
+    assert several.err == one.err and several.err.startswith("warning: the text is short")
+    assert len((folder / "log.csv").read_text().splitlines()) == 1 + 40
+    assert names(folder / "three") == set(saved(several.out))
+    written = {name for name in names(folder) if not name.endswith((".out", ".err"))}
+    assert written == {"input.txt", "vocab.json", "data.bin", "cv", "three", "log.csv"}
     # Both could be of one run: nothing in them says how many processes there were.
     (name, theirs), (other, ours) = (next(iter(checkpoints(folder / cv).items())) for cv in ("three", "cv"))
     assert name == other
     assert theirs.training["random"]["pos"] == ours.training["random"]["pos"]
-    assert theirs.training["state"].shape == (1, 2, 50, 8)
+    assert theirs.training["state"].shape == (2, 2, 50, 8)
     np.testing.assert_allclose(theirs.training["state"], ours.training["state"], rtol=0, atol=1e-12)
     for parameter, values in ours.parameters.items():
         np.testing.assert_allclose(theirs.parameters[parameter], values, rtol=0, atol=1e-12)
@@ -113,32 +112,17 @@ def test_a_process_that_hangs_ends_the_others(folder):
     )
 
 
-def differ(how: str, rank: int) -> None:
-    """Makes the second of two processes different from the first."""
-    if rank == 0:
-        return
-    match how:
-        case "text":
-            sys.argv += ["-data_dir", "other"]
-        case "flags":
-            sys.argv += ["-dropout", "0.1"]
-        case "starting checkpoint":
-            os.chdir("other")
+def has_another_text(rank: int) -> None:
+    sys.argv += ["-data_dir", "other"] * rank
 
 
-@pytest.mark.parametrize("what", ["text", "flags", "starting checkpoint"])
-def test_processes_that_differ_are_noticed_at_the_start(what, folder):
+def test_processes_that_differ_are_noticed_at_the_start(folder):
+    """In what test_build.py lists."""
     (folder / "other").mkdir()
     (folder / "other" / "input.txt").write_bytes(numbers(139))
-    flags = small(folder)
-    if what == "starting checkpoint":
-        for place, seed in ((folder, 1), (folder / "other", 2)):
-            assert runs.finish(place, *small(folder, "-checkpoint_dir=.", "-max_epochs=1", "-seed", seed)).status == 0
-            next(place.glob("*.pt")).rename(place / "start.pt")
-        flags += ["-init_from", "start.pt"]
-    both = [run.wait() for run in start(folder, 2, *flags, prepare=partial(differ, what))]
+    both = [run.wait() for run in start(folder, 2, *small(folder), prepare=has_another_text)]
     assert [run.status for run in both] == [1, 1]
-    assert both[0].err == f"error: process 1 differs from process 0 in its {what}; all must have the same\n"
+    assert both[0].err == "error: process 1 differs from process 0 in its text; all must have the same\n"
     assert both[1].err == both[1].out == "" and "train_loss" not in both[0].out
 
 
@@ -159,27 +143,16 @@ def has_a_gpu_of_its_own(rank: int) -> None:
     processes.identity_of = lambda device: ("host", f"GPU-{rank}")
 
 
-def test_more_processes_than_streams(folder):
-    first = finish(folder, 3, *small(folder, "-batch_size=2"))
-    sentence = "error: 3 processes need a -batch_size of at least 3; it is 2\n"
-    assert (first.status, first.out, first.err) == (1, "", sentence)
-
-
-def test_only_the_first_process_speaks_and_writes(folder):
-    """That the others are silent is asserted where `finish` is."""
-    flags = ["-seq_length=20", "-max_epochs=2", "-log_csv", folder / "log.csv", "-save_every=5"]
-    first = finish(folder, 3, *small(folder, *flags))
-    assert first.err.startswith("warning: the text is short") and first.err.count("\n") == 1
-    assert len((folder / "log.csv").read_text().splitlines()) == 1 + len(figures(first.out))
-    assert names(folder / "cv") == set(saved(first.out))
-    written = {name for name in names(folder) if not name.endswith((".out", ".err"))}
-    assert written == {"input.txt", "vocab.json", "data.bin", "cv", "log.csv"}
-
-
-def test_a_misspelt_flag_is_told_once(folder):
-    three = [run.wait() for run in start(folder, 3, *small(folder), "-max_epoch=1")]
-    assert [run.status for run in three] == [2, 2, 2]
-    assert [run.err.count("\n") for run in three] == [1, 0, 0] and "-max_epochs" in three[0].err
+@pytest.mark.parametrize(
+    ("flag", "status", "sentence"),
+    [
+        ("-batch_size=2", 1, "error: 3 processes need a -batch_size of at least 3; it is 2\n"),
+        ("-max_epoch=1", 2, "error: there is no flag -max_epoch (did you mean -max_epochs?); train.py -help "),
+    ],
+)
+def test_a_mistake_is_told_once(flag, status, sentence, folder):
+    first = finish(folder, 3, *small(folder, flag))
+    assert (first.status, first.out, first.err.count("\n")) == (status, "", 1) and first.err.startswith(sentence)
 
 
 def test_a_mistake_and_a_signal_end_in_good_order(folder):
