@@ -24,10 +24,6 @@ class Torch7Random:
         """Returns the next `count` outputs u of the generator, as uint32."""
         return self._stream.randint(0, 2**32, count, dtype=np.uint32)
 
-    def skip(self, count: int) -> None:
-        """Skips `count` draws."""
-        self._bits.random_raw(count, output=False)
-
     def uniform(self, count: int, low: float = 0.0, high: float = 1.0) -> np.ndarray:
         """Returns `count` float64 numbers, uniform in [low, high)."""
         return self.raw(count) / 2.0**32 * (high - low) + low

@@ -121,11 +121,13 @@ def remove_abandoned(folder: Path, start: str) -> None:
 
 
 @contextmanager
-def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> Iterator[BinaryIO]:
+def replacing(
+    path: Path, commit: Callable[[str, Path], None] = os.replace, mode: int | None = None
+) -> Iterator[BinaryIO]:
     """Opens a new file, for reading and writing, that replaces `path` when the block ends without an exception.
 
-    Until then `path` is untouched, and after an exception or a signal no temporary file is left. The new file has the
-    old one's mode. `commit` moves the finished file into place: os.replace, `create` or `discard`. Raises OSError.
+    Until then `path` is untouched, and after an exception or a signal no temporary file is left. The new file has this
+    `mode`, or the old one's. `commit` moves it into place: os.replace, `create` or `discard`. Raises OSError.
     """
     temporary = os.path.join(path.parent, f".{path.name}.{os.urandom(4).hex()}.tmp")
     with cleaning_up():
@@ -133,7 +135,7 @@ def replacing(path: Path, commit: Callable[[str, Path], None] = os.replace) -> I
             with open(temporary, "x+b") as file:
                 lock(file)
                 with suppress(OSError):  # there is no such file, or the file system has no permissions
-                    os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
+                    os.chmod(temporary, stat.S_IMODE(path.stat().st_mode) if mode is None else mode)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

@@ -157,21 +157,14 @@ def write_cache(source: Source, header: dict[str, Any]) -> Text:
     header_path, data_path = (source.folder / name for name in CACHE_FILES)
     if not is_ours(header_path) and (os.path.lexists(header_path) or os.path.lexists(data_path)):
         raise FileExistsError("the vocab.json or data.bin there may be somebody's; move or delete it")
+    # Nobody may read it who cannot read all of the text.
+    mode = reduce(operator.and_, (path.stat().st_mode for path in source.files)) & 0o777 | stat.S_IRUSR | stat.S_IWUSR
     # vocab.json comes first: alone it is a cache to be made again, but data.bin alone could be anybody's.
-    with replacing(data_path) as file:
-        hide(file, source)
+    with replacing(data_path, mode=mode) as file:
         checksum = write_indices(source, header, file)
-        with replacing(header_path) as header_file:
-            hide(header_file, source)
+        with replacing(header_path, mode=mode) as header_file:
             header_file.write(json.dumps(header | {"crc32": checksum}).encode())
         return text_from(source, header, file)
-
-
-def hide(file: BinaryIO, source: Source) -> None:
-    """Lets nobody read a file of the cache who cannot read all of the text."""
-    with suppress(OSError, AttributeError):  # the file system has no permissions, or Windows
-        modes = [stat.S_IMODE(path.stat().st_mode) for path in source.files]
-        os.fchmod(file.fileno(), reduce(operator.and_, modes) | stat.S_IRUSR | stat.S_IWUSR)
 
 
 def is_ours(header_path: Path) -> bool:

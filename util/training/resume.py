@@ -43,7 +43,7 @@ class Start:
 
     def begin(self, trainer: Trainer, vocabulary: Vocabulary) -> None:
         """Brings a new trainer, whose model has this vocabulary, to where the run starts."""
-        trainer.random.skip(trainer.flat.values.numel())  # the original initializes twice and keeps the second draw
+        trainer.random.raw(trainer.flat.values.numel())  # the original initializes twice and keeps the second draw
         trainer.model.initialize(trainer.random.uniform)
 
     def take_over(self, folder: CheckpointFolder) -> None:
