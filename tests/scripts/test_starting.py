@@ -1,24 +1,19 @@
-"""While a script starts: what it imports, Ctrl-C, and too little memory."""
+"""While a script starts: what it imports, Ctrl-C, too little memory, closed descriptors."""
 
 import resource
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
-from tests.helpers.inputs import ROOT, SMALL, numbers
+from tests.helpers.inputs import EPOCH, ROOT, SMALL, numbers
 from tests.helpers.refusals import refused, told
-from tests.helpers.scripts import environment, imported, run_command
+from tests.helpers.scripts import command, environment, run_command
 
 SCRIPTS = ["train.py", "sample.py", "evaluate.py", "visualize.py", "inspect_checkpoint.py"]
 SCRIPTS += ["convert_gpu_cpu_checkpoint.py"]
-
-
-def test_training_imports_nothing_slow_besides_torch(small_text, tmp_path):
-    """Some of torch's functions import sympy, which takes as long as indexing 100 MB of text."""
-    modules = imported("train.py", *SMALL, "-data_dir", small_text, "-checkpoint_dir", tmp_path, "-max_epochs", 1)
-    assert "torch" in modules and not modules & {"sympy", "torch._dynamo", "torch._inductor", "matplotlib"}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -34,45 +29,44 @@ def test_ctrl_c_and_too_little_memory_while_a_script_starts(script, tmp_path):
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_outside_of_the_environment_that_has_its_packages(script):
-    """As in a new terminal; -S leaves out what pip has installed."""
-    done = subprocess.run([sys.executable, "-S", ROOT / script], capture_output=True, text=True, timeout=60)
+    """As in a new terminal; -S leaves out what pip has installed.
+
+    The script's own modules are found, also if Python does not put its folder on the path, as with -P.
+    """
+    command = [sys.executable, "-S", "-P", ROOT / script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     refused(done, "has no numpy; activate the environment in which pip installed char-rnn")
 
 
 def test_too_little_memory_for_torch(small_text, tmp_path):
     """Importing torch would abort."""
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (600_000 << 10,) * 2)
-
     flags = [*SMALL, "-data_dir", small_text, "-checkpoint_dir", tmp_path]
+    limit = partial(resource.setrlimit, resource.RLIMIT_AS, (600_000 << 10,) * 2)
     told(run_command("train.py", *flags, preexec_fn=limit), "out of memory")
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_finds_its_own_modules(script, tmp_path):
-    """Also when Python does not put a script's folder on its path, as with -P or, which does more, -I."""
-    command = [sys.executable, "-I", ROOT / script, "-help"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0 and "usage" in done.stdout.lower(), done.stderr
+def test_training_imports_nothing_slow_and_closed_descriptors_do_not_become_files(tmp_path):
+    """Some of torch's functions import sympy, which takes as long as indexing 100 MB of text.
 
-
-def test_closed_descriptors_do_not_become_files(checkpoint, tmp_path):
-    """As a daemon may have them: what is told would be written into the first file that is opened."""
+    A daemon may have closed descriptors: what is told would be written into the first file that is opened.
+    """
     (tmp_path / "input.txt").write_bytes(numbers(140))
-    flags = [*SMALL, "-data_dir", ".", "-max_epochs", "1", "-log_csv", "log.csv", "-print_every", "5"]
-    words = " ".join(map(str, [sys.executable, ROOT / "train.py", *flags]))
-    done = subprocess.run(["sh", "-c", f"{words} <&- >log 2>&-"], cwd=tmp_path, env=environment(), timeout=60)
-    assert done.returncode == 0
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit, sys\natexit.register(lambda: print(*sys.modules, file=open('modules', 'w')))\n"
+    )
+    flags = [*SMALL, "-data_dir=.", "-max_epochs=1", "-log_csv=log.csv", "-print_every=5"]
+    words = " ".join(command("train.py", *flags))
+    path = environment(PYTHONPATH=str(tmp_path))
+    assert subprocess.run(["sh", "-c", f"{words} <&- >log 2>&-"], cwd=tmp_path, env=path, timeout=60).returncode == 0
     lines = (tmp_path / "log.csv").read_text().splitlines()
-    assert len(lines) == 1 + 57 // 5 + 1 and all(line.count(",") == 6 for line in lines)
+    assert len(lines) == 1 + EPOCH // 5 + 1 and all(line.count(",") == 6 for line in lines)
+    modules = set((tmp_path / "modules").read_text().split())
+    assert "torch" in modules and not modules & {"sympy", "torch._dynamo", "torch._inductor", "matplotlib"}
 
 
 @pytest.mark.parametrize(("name", "status"), [("MPLBACKEND", 0), ("TQDM_MININTERVAL", 1)])
-def test_nonsense_in_a_variable_is_no_traceback(name, status, checkpoint, tmp_path):
-    pytest.importorskip("matplotlib")
-    done = run_command(
-        "inspect_checkpoint.py", checkpoint, "-plot=x.png", cwd=tmp_path, env=environment(**{name: "x y"})
-    )
+def test_nonsense_in_a_variable_is_no_traceback(name, status, checkpoint, matplotlib, tmp_path):
+    nonsense = environment(**{name: "x y"})
+    done = run_command("inspect_checkpoint.py", checkpoint, "-plot=x.png", cwd=tmp_path, env=nonsense)
     assert done.returncode == status and "Traceback" not in done.stderr
     assert (name in done.stderr) == bool(status)
