@@ -30,7 +30,7 @@ class FakeGPU(FakeTensorMode):
 
 def trainer(model: str, device: str = "gpu:0", V: int = 11, **options: Any) -> Trainer:
     """A trainer of two layers on the device, in torch's default precision."""
-    B, S = 5, 7
+    B, S = 5, 3
     settings = {"dropout": 0.0, "optim": "rmsprop", "grad_clip": 5.0, "decay_rate": 0.95, "learning_rate": 2e-3}
     settings |= {"batch_size": B, "seq_length": S, "seed": 1, "max_epochs": 1} | options
     batches = Batches(np.arange(B * S * 40) % V, B, S, 0.9, 0.1)
