@@ -13,16 +13,18 @@ from util.text.vocabulary import Vocabulary
 
 LSTM = GOLDEN / "lstm.t7"
 TEXT = numbers(140).decode()
+LENGTH = 400
+"""How much of TEXT the page of the fixture `page` shows."""
 
 
 def save_random_model(
-    path: Path, vocabulary: Vocabulary, cell: str = "gru", layers: int = 2, largest: float = 0.5, **more: object
+    path: Path, vocabulary: Vocabulary, cell: str = "gru", largest: float = 0.5, dtype: str = "float64", **more: object
 ) -> Checkpoint:
-    """Saves a model of random weights, with layers of a size that is not a multiple of four."""
-    random, H = np.random.default_rng(1), 5
-    options = {"model": cell, "rnn_size": H, "num_layers": layers, "batch_size": 1, "seq_length": 1, "dropout": 0.0}
-    shapes = parameter_shapes(len(vocabulary), H, layers, cell)
-    parameters = {name: random.uniform(-largest, largest, shape) for name, shape in shapes.items()}
+    """Saves a model of random weights: three layers, of a size that is not a multiple of four."""
+    random, H, L = np.random.default_rng(1), 5, 3
+    options = {"model": cell, "rnn_size": H, "num_layers": L, "batch_size": 1, "seq_length": 1, "dropout": 0.0}
+    shapes = parameter_shapes(len(vocabulary), H, L, cell)
+    parameters = {name: random.uniform(-largest, largest, shape).astype(dtype) for name, shape in shapes.items()}
     checkpoint = Checkpoint(options | more, vocabulary, parameters, 0, 0.0, np.zeros(0), {}, None)
     save_checkpoint(checkpoint, path)
     return checkpoint
@@ -51,11 +53,6 @@ def paste(page, text: str) -> None:
     page.fill("#pasted", text)
     page.click("#form-paste button")
     finished(page)
-
-
-def settled(page) -> None:
-    """Waits until the panels show what the cursor is on."""
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def cell_class(value: float) -> set[str]:

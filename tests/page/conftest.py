@@ -1,4 +1,4 @@
-"""One Chromium for all tests of the page, and pages in it that notice every request and every complaint."""
+"""One Chromium for all tests of the page, with one tab in which every request and every complaint is noticed."""
 
 import os
 import shutil
@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.inputs import numbers
-from tests.helpers.pages import LSTM
+from tests.helpers.pages import LENGTH, LSTM, TEXT, finished
 from tests.helpers.scripts import run_here
 
 ARGUMENTS = (
@@ -35,54 +34,67 @@ def browser() -> Iterator:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def tab(browser) -> tuple:
+    """A tab, for a new one takes a second, and a list of what its pages complain of or request."""
+    page, complaints = browser.new_page(), []
+    page.on("request", lambda request: request.url.startswith("file:") or complaints.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: complaints.append(dialog.message))
+    return page, complaints
+
+
 @pytest.fixture
-def opened(browser) -> Iterator[Callable]:
-    """opened(file, **options of a context): the page in that file, once it has read its text.
+def complaints(tab) -> Iterator[list[str]]:
+    """What the pages of a test complain of or request; at its end it must be empty."""
+    _, complaints = tab
+    yield complaints
+    left, complaints[:] = complaints[:], []
+    assert left == []
 
-    Fails at the end of a test in which a page has asked for anything but itself, or complained of anything.
-    """
-    contexts, complaints = [], []
 
-    def opened(path: Path, **options):
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", lambda request: request.url != path.as_uri() and complaints.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(dialog.message))
+@pytest.fixture
+def opened(tab, complaints) -> Callable:
+    """opened(file): the page in that file, once it has read its text."""
+
+    def opened(path: Path):
+        page, _ = tab
+        page.mouse.move(0, 0)
         page.goto(path.as_uri())
-        page.wait_for_selector("#progress", state="hidden")
+        finished(page)
         return page
 
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
+    return opened
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory) -> Callable[..., Path]:
-    """made(checkpoint, *flags): the page that visualize.py makes; the same page for the same arguments.
+    """made(checkpoint, *flags): the page that visualize.py makes. It shows a text of numbers, unless a flag names one.
 
-    It shows a text of numbers, unless -file or -data_dir says otherwise.
+    The same arguments give the same page.
     """
     pages: dict[tuple, Path] = {}
     text = tmp_path_factory.mktemp("text") / "numbers.txt"
-    text.write_bytes(numbers(140))
+    text.write_text(TEXT)
 
     def made(*arguments: object) -> Path:
         if arguments not in pages:
-            page = tmp_path_factory.mktemp("page") / "x.html"
+            page = pages[arguments] = tmp_path_factory.mktemp("page") / "x.html"
             named = any(str(argument).startswith(("-file", "-data_dir")) for argument in arguments)
             done = run_here("visualize.py", *arguments, *([] if named else [f"-file={text}"]), f"-output={page}")
             assert done.returncode == 0, done.stderr
-            pages[arguments] = page
         return pages[arguments]
 
     return made
 
 
+@pytest.fixture(scope="session")
+def golden(made) -> Path:
+    """The page of a golden model, with the first LENGTH characters of TEXT."""
+    return made(LSTM, f"-length={LENGTH}")
+
+
 @pytest.fixture
-def page(made, opened):
-    return opened(made(LSTM, "-length=1500"))
+def page(golden, opened):
+    return opened(golden)

@@ -6,12 +6,11 @@ import re
 import numpy as np
 import pytest
 
+import char_rnn
 from tests.helpers.checkpoints import stepper
-from tests.helpers.inputs import numbers
-from tests.helpers.pages import LSTM, TEXT, cell_class, classes, cursor, paste, save_random_model, settled, text_of
-from tests.helpers.scripts import run_here
+from tests.helpers.pages import LENGTH, LSTM, TEXT, cell_class, classes, cursor, paste, save_random_model, text_of
 from util.checkpoint.store import load_checkpoint
-from util.page.reading import SHOWN, read_passages
+from util.page.reading import read_passages
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +22,12 @@ def figures():
     bits, cells, gates, likely, opened = [], [], [], [], []
     sigmoid = step.xp.sigmoid
     step.xp.sigmoid = lambda x: opened.append(sigmoid(x)) or opened[-1]  # i, f and o of each layer in turn
-    for c in TEXT[:1500]:
+    for c in TEXT[:LENGTH]:
         index = checkpoint.vocabulary.index[c]
         likely.append(np.exp(log_probs))
         bits.append(-log_probs[index] / math.log(2))
         log_probs = step(np.array([index]))[0]
-        cells.append(np.concatenate([SHOWN["lstm"](*states) for states in step.states]))
+        cells.append(np.concatenate([np.tanh(c) for c, _ in step.states]))
         gates.append(opened[-len(step.states) :])
     return np.array(bits), np.array(cells), np.array(gates), np.array(likely)
 
@@ -37,13 +36,12 @@ def test_surprise_in_the_text_and_at_the_pointer(page, figures):
     bits, _, _, likely = figures
     assert cursor(page) == 60  # by then the network knows what it reads
     found = classes(page)
-    assert text_of(page) == TEXT[:1500] and found[0] == "first"
+    assert text_of(page) == TEXT[:LENGTH] and found[0] == "first"
     expected = ["s" + str(round(40 * min(1, value / 8))) for value in bits[1:]]
     assert sum(a != b for a, b in zip(found[1:], expected, strict=True)) <= 1 and len(set(found)) > 20
-    assert f"numbers.txt. 1,500 bytes, {bits[1:].mean():.2f} bits" in page.inner_text("#status")
+    assert f"numbers.txt. {LENGTH} bytes, {bits[1:].mean():.2f} bits" in page.inner_text("#status")
     for position in (5, 41):
         page.locator("#text span").nth(position).hover()
-        settled(page)
         assert cursor(page) == position and f"{bits[position]:.2f} bits" in page.inner_text("#prediction p")
         actual = float(re.search(r"[\d.]+(?=%)", page.inner_text("#prediction li.actual"))[0])
         assert actual == pytest.approx(100 * 2 ** -bits[position], abs=0.51)
@@ -54,50 +52,21 @@ def test_surprise_in_the_text_and_at_the_pointer(page, figures):
         assert [float(row[1:-1]) for row in rows] == pytest.approx((100 * likely[position, best]).tolist(), abs=0.51)
 
 
-def test_the_figures_of_passages_are_those_of_evaluate(made, opened, tmp_path):
-    """The first character of each is left out of the mean; of the others there are few, so that it would tell."""
-    (tmp_path / "input.txt").write_bytes(numbers(140))
-    known = load_checkpoint(LSTM).vocabulary
-    sizes = {"batch_size": 6, "seq_length": 5, "train_frac": 0.95, "val_frac": 0.05}
-    model = save_random_model(tmp_path / "x.pt", known, largest=3, **sizes)
-    page = opened(made(tmp_path / "x.pt", f"-data_dir={tmp_path}", "-split=val"))
-    passages = page.eval_on_selector_all("#text div", "all => all.map((one) => [one.textContent, one.dataset.passage])")
-    assert len(passages) == 6 and [afresh for _, afresh in passages] == [None] + ["the network begins afresh"] * 5
-    texts = [text for text, _ in passages]
-    assert page.inner_text("#tab-own") == "Validation text" and text_of(page) == "".join(texts)
-    begins = [sum(map(len, texts[:n])) for n in range(6)]
-    assert [n for n, name in enumerate(classes(page)) if name == "first"] == begins
-    loss, cells = read_passages(model, model.parameters, texts)
-    said = f"{len(cells)} bytes in 6 passages, {loss / math.log(2):.2f} bits of surprise a byte ({loss:.3f} nats)."
-    assert page.inner_text("#status").endswith(said)
-
-    (tmp_path / "x.txt").write_text("thirty-one")
-    done = run_here("evaluate.py", tmp_path / "x.pt", f"-file={tmp_path / 'x.txt'}", "-gpuid=-1")
-    loss = float(re.search(r"loss per byte: ([\d.]+)", done.stdout.decode())[1])
-    paste(page, "thirty-one")
-    said = f"10 bytes, {loss / math.log(2):.2f} bits of surprise a byte ({loss:.3f} nats)."
-    assert page.inner_text("#status") == said
-    paste(page, "QthirtyQ-one")
-    assert page.inner_text("#status") == f"12{said[2:-1]}, 2 of them unknown to the model."
-
-
 def test_cells_at_the_cursor_and_the_text_in_the_colors_of_one(page, figures):
     _, cells, _, _ = figures
     page.locator("#text span").nth(77).click()
-    settled(page)
     squares = page.eval_on_selector_all("#grids i", "all => all.map((square) => square.className)")
     assert all(found in cell_class(value) for found, value in zip(squares, cells[77], strict=True))
     chosen = cells.shape[1] - 3
     page.click(f"#grids i[data-cell='{chosen}']")
     assert all(found in cell_class(value) for found, value in zip(classes(page), cells[:, chosen], strict=True))
-    settled(page)
     assert page.inner_text("#value").endswith(f"{abs(cells[77, chosen]):.2f}")
     page.click("#by-surprise")
     assert classes(page)[100].startswith("s")
 
     line = page.locator("#facts tr[data-cell]").filter(has_text="since the line began")
     cell = int(line.get_attribute("data-cell"))
-    columns = np.array([n - TEXT.rfind("\n", 0, n + 1) for n in range(1500)])
+    columns = np.array([n - TEXT.rfind("\n", 0, n + 1) for n in range(LENGTH)])
     assert abs(np.corrcoef(columns, cells[:, cell])[0, 1]) > 0.5
     line.locator("button").click()
     assert classes(page)[200] in cell_class(cells[200, cell]) and line.get_attribute("aria-selected") == "true"
@@ -123,3 +92,28 @@ def test_saturation(page, figures):
         name, *shares = re.fullmatch(r"(.*): below 0.1 (?:< )?(.*)%, above 0.9 (?:< )?(.*)%", title).groups()
         assert name == f"layer {layer + 1}, cell 8"
         assert [float(share) for share in shares] == pytest.approx([100 * low[7], 100 * high[7]], abs=0.51)
+
+
+def test_the_figures_of_passages(made, opened, tmp_path):
+    """The first character of each is left out of the mean; of the others there are few, so that it would tell."""
+    (tmp_path / "input.txt").write_text(TEXT)
+    vocabulary, sizes = load_checkpoint(LSTM).vocabulary, {"batch_size": 6, "seq_length": 5}
+    model = save_random_model(tmp_path / "x.pt", vocabulary, largest=3, train_frac=0.95, val_frac=0.05, **sizes)
+    page = opened(made(tmp_path / "x.pt", f"-data_dir={tmp_path}", "-split=val"))
+    passages = page.eval_on_selector_all("#text div", "all => all.map((one) => [one.textContent, one.dataset.passage])")
+    assert len(passages) == 6 and [afresh for _, afresh in passages] == [None] + ["the network begins afresh"] * 5
+    texts = [text for text, _ in passages]
+    assert page.inner_text("#tab-own") == "Validation text" and text_of(page) == "".join(texts)
+    begins = [sum(map(len, texts[:n])) for n in range(6)]
+    assert [n for n, name in enumerate(classes(page)) if name == "first"] == begins
+
+    def surprise(loss: float) -> str:
+        return f"{loss / math.log(2):.2f} bits of surprise a byte ({loss:.3f} nats)"
+
+    loss, cells = read_passages(model, model.parameters, texts)
+    assert page.inner_text("#status").endswith(f"{len(cells)} bytes in 6 passages, {surprise(loss)}.")
+    said = surprise(char_rnn.load(tmp_path / "x.pt").score("thirty-one").mean())
+    paste(page, "thirty-one")
+    assert page.inner_text("#status") == f"10 bytes, {said}."
+    paste(page, "QthirtyQ-one")
+    assert page.inner_text("#status") == f"12 bytes, {said}, 2 of them unknown to the model."

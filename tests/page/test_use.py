@@ -1,9 +1,11 @@
 """The page in use: what clicks, keys, tabs and forms do."""
 
 import re
+import shutil
 
 import char_rnn
-from tests.helpers.pages import LSTM, TEXT, classes, cursor, finished, paste, settled, text_of
+from tests.helpers.pages import LENGTH, LSTM, TEXT, classes, cursor, finished, paste, text_of
+from util.page.page import FOLDER
 
 
 def test_a_click_holds_the_cursor_and_keys_move_it(page):
@@ -15,7 +17,6 @@ def test_a_click_holds_the_cursor_and_keys_move_it(page):
     spans = page.locator("#text span")
     assert page.inner_text("#hold") == "a click holds it"
     spans.nth(50).click()
-    settled(page)
     assert page.inner_text("#hold") == "held; Esc lets it go" and page.locator("#text.held").count()
     spans.nth(10).hover()
     assert cursor(page) == 50 and after("ArrowRight", "ArrowRight", "ArrowLeft") == 51
@@ -25,13 +26,10 @@ def test_a_click_holds_the_cursor_and_keys_move_it(page):
     column, end = 51 - TEXT.rindex("\n", 0, 51), TEXT.index("\n", 51)
     assert after("ArrowDown") == min(end + column, TEXT.index("\n", end + 1))
     assert TEXT.count("\n", 0, after("ArrowUp")) == TEXT.count("\n", 0, 51)
-    assert after("Home", "ArrowLeft") == 0 and after("End") == 1499 and after("ArrowUp") < 1499
-    settled(page)
+    assert after("Home", "ArrowLeft") == 0 and after("End") == LENGTH - 1 > after("ArrowUp")
     after("Home")
-    settled(page)
     assert "begins a passage" in page.inner_text("#prediction")
     after("Escape")
-    settled(page)
     assert page.inner_text("#hold") == "a click holds it" and not page.locator("#text.held").count()
     spans.nth(30).click()
     spans.nth(20).click()  # holds it there
@@ -80,7 +78,6 @@ def test_what_colors_the_text_is_chosen_by_clicks_and_arrow_keys(page):
     page.select_option("#gate", "1")
     page.click("#by-cell")
     assert chosen() == "layer 2, cell 23"  # already
-    settled(page)
     assert re.fullmatch(r"layer 2, cell 23: [+\N{MINUS SIGN}][01]\.\d\d", page.inner_text("#value"))
     page.click("#plot circle >> nth=3")
     assert chosen() == f"layer 2, cell {1 + int(page.get_attribute('#plot circle:last-child', 'data-cell')) - 24}"
@@ -157,30 +154,37 @@ def test_up_and_down_go_to_the_nearest_character_of_the_next_line(page):
     assert found == [short, third + 3, third + 3, short, 3, 3]
 
 
-def test_a_long_text_is_cut_and_the_page_answers_while_it_reads(page):
-    """A click on what the network has yet to read waits for it."""
+def test_a_long_text_is_cut_and_the_page_answers_while_it_reads(opened, made, tmp_path, monkeypatch):
+    """A click or the pointer on what the network has yet to read waits for it."""
+    shutil.copytree(FOLDER, tmp_path / "page")
+    monkeypatch.setattr("util.page.page.FOLDER", tmp_path / "page")
+    reading = tmp_path / "page" / "reading.js"
+    reading.write_text(reading.read_text().replace("LONGEST = 100_000", "LONGEST = 20_000"))
+    page = opened(made(LSTM, "-length=2"))
     page.click("#tab-paste")
-    page.evaluate("text => { document.getElementById('pasted').value = text; }", TEXT * 50)
+    page.click("#form-paste button")  # an empty text is not read
+    assert page.inner_text("#status") == "Paste a text, and the network reads it."
+    page.evaluate("text => { document.getElementById('pasted').value = text; }", TEXT * 10)
     seen = page.evaluate("""async () => {
+        const seen = [], byId = (id) => document.getElementById(id);
+        const until = async (holds) => { while (!holds() && !byId("progress").hidden) await new Promise(setTimeout); };
+        const look = (at) => seen.push([!byId("progress").hidden, byId("prediction").textContent,
+            document.querySelectorAll("#text span")[at].hasAttribute("data-cursor")]);
+        const act = (what, at) => document.querySelectorAll("#text span")[at].dispatchEvent(
+            new MouseEvent(what, { bubbles: true }));
         document.querySelector("#form-paste button").click();
-        const progress = document.getElementById("progress"), spans = [...document.querySelectorAll("#text span")];
-        const prediction = document.getElementById("prediction"), seen = [];
-        const reads = () => !progress.hidden;
-        const look = (at) => seen.push([reads(), prediction.textContent, spans[at].hasAttribute("data-cursor")]);
-        const until = async (holds) => { while (!holds() && reads()) await new Promise(requestAnimationFrame); };
-        await until(() => progress.value > 30);
-        spans[30].click();
-        await until(() => prediction.textContent.includes("likely"));
-        look(30);
-        const ahead = progress.value + 15000;
-        spans[ahead].click();
-        await until(() => prediction.textContent.includes("not read"));
-        look(ahead);
-        await until(() => prediction.textContent.includes("likely"));
-        look(ahead);
+        await until(() => byId("progress").value > 30);
+        for (const [what, at] of [["mouseover", 30], ["mouseover", 19000], ["click", 18000]]) {
+            act(what, at);
+            look(at);
+        }
+        await until(() => byId("prediction").textContent.includes("likely"));
+        look(18000);
         return seen;
     }""")
-    for (still_reads, prediction, here), word in zip(seen, ("likely", "not read this far yet", "likely"), strict=True):
+    words = "likely", "not read this far yet", "not read this far yet", "likely"
+    for (still_reads, prediction, here), word in zip(seen, words, strict=True):
         assert still_reads and here and word in prediction
-    assert text_of(page) == (TEXT * 50)[:100_000]
-    assert page.inner_text("#status").startswith("Cut: the whole text has 123,550 bytes, more than fit here.")
+    finished(page)
+    assert text_of(page) == (TEXT * 10)[:20_000]
+    assert page.inner_text("#status").startswith("Cut: the whole text has 24,710 bytes, more than fit here.")

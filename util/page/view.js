@@ -114,7 +114,7 @@ function go(by, layer) {
 
 /** What the pointer and the keys do with the cursor: a click holds it, another one on the same position releases it. */
 function moved(to, how) {
-  if (how === "mouseover" && (held || to >= reading.length)) return;
+  if (how === "mouseover" && held) return;
   if (how !== "mouseover") held = how === "key" || !(held && to === text.position);
   text.moveTo(to, how === "key");
   draw();
