@@ -12,7 +12,7 @@ import torch
 
 from tests.helpers.checkpoints import rewrite
 from tests.helpers.scripts import run
-from util.cli.terminal import Terminal
+from util.cli.console import Terminal
 
 CONTROLS = "\x1b\x07\x9b\x7f"
 

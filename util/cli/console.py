@@ -1,5 +1,6 @@
 """What the scripts print, and how they end. torchrun may start several processes that train one model."""
 
+import codecs
 import csv
 import io
 import os
@@ -9,10 +10,12 @@ import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple, TextIO
+from typing import BinaryIO, NamedTuple, TextIO
 
-from util.cli.terminal import Terminal
 from util.errors import UserError, is_out_of_memory, reason
+
+# All control characters but newline, tab and the colors of -color, which do no harm.
+CONTROLS = re.compile(r"(?!\x1b\[(?:38;5;\d+|0)m)(?!\r\n)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Rank(NamedTuple):
@@ -108,6 +111,35 @@ def drop_output() -> None:
     """Discards standard output after an error there, also what Python would try to write again at exit."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Terminal(io.RawIOBase):
+    """Writes bytes to a terminal's `stream`, with everything that would control it escaped.
+
+    A model's text and a file's name may come from a stranger.
+    """
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._stream, self._encoding = stream, encoding
+        characters = codecs.getincrementaldecoder(encoding)("backslashreplace")
+        self._decoder = io.IncrementalNewlineDecoder(characters, translate=False)  # which never parts \r from \n
+
+    def write(self, content: bytes) -> int:  # type: ignore[override]
+        text = CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", self._decoder.decode(content))
+        self._stream.write(text.encode(self._encoding))
+        return len(content)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        return True
 
 
 def run(main: Callable[[], int | None]) -> None:

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
+from util.cli.console import Terminal
 from util.cli.signals import cleaning_up
-from util.cli.terminal import Terminal
 from util.errors import UserError, reason
 
 try:
