@@ -90,7 +90,7 @@ def test_defaults_of_the_reference():
         (sample, "-hide_start_text 1", "there is no flag -hide_start_text; "),
         (train, "-gpuid 0,1", "torchrun"),
         # A value or a checkpoint is missing, or there are too many.
-        *((sample, f"x.pt {words}", "-seed: expected one argument") for words in ("-seed", "-seed -length 5")),
+        *((sample, f"x.pt {words}", "-seed has no value") for words in ("-seed", "-seed -length 5")),
         (sample, "", "CHECKPOINT"),
         (sample, "x.pt another.pt", "another.pt cannot be taken as well: one CHECKPOINT is enough"),
         (sample, "x.pt ''", "an empty word does not belong"),

@@ -103,15 +103,15 @@ class Flags(argparse.ArgumentParser):
         self.add_argument("-help", "-h", action="help", default=argparse.SUPPRESS, help="show this help and exit")
 
     def group(self, title: str) -> Callable[..., None]:
-        """Starts a group of flags in -help and returns the function that adds a flag to it."""
+        """Starts a group of flags in -help and returns the function that adds a flag to it.
+
+        A flag whose default is [] may be given several times.
+        """
         group = self.add_argument_group(title)
 
         def add(name: str, kind: Kind, default: Any, help: str, role: Role = Role.CALL) -> None:
             help += " (default: %(default)s)" * (default not in ("", []))
-            how = "append" if default == [] else "store"  # a flag that may be given several times
-            action = group.add_argument(
-                f"-{name}", action=how, type=kind, default=default, help=help, metavar=kind.label
-            )
+            action = group.add_argument(f"-{name}", type=kind, default=default, help=help, metavar=kind.label)
             self.roles[name], self.actions[name] = role, action
 
         return add
@@ -143,36 +143,35 @@ class Flags(argparse.ArgumentParser):
 
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         """Returns the flags' values; its `given` is the set of names that the user wrote."""
-        words = list(sys.argv[1:] if argv is None else argv)
-        known, arguments, given = self._option_string_actions, [], set()
+        words, arguments, known = list(sys.argv[1:] if argv is None else argv), [], self._option_string_actions
+        options = argparse.Namespace(given=set())
         while words:
             name, equals, value = split_flag(word := words.pop(0))
-            if name:
-                if name not in known:
-                    (near,) = difflib.get_close_matches(name, known, n=1) or [""]
-                    meant = MEANT.get(name, near)
-                    hint = f" (did you mean {meant}?)" if re.split("[ ,]", meant)[0] in known else ""
-                    first = " (the checkpoint is the first argument)" * (name == "-checkpoint")
-                    self.error(f"there is no flag {name}{hint or first}")
-                given.add(known[name].dest)
-                if known[name].nargs is None and not equals and words:
-                    if split_flag(words[0])[0] not in known:
-                        equals, value = "=", words.pop(0)  # joined, so that a value may start with a dash, as -1 does
-                    elif self.accepts(known[name].dest, words[0]):
-                        self.error(f"{name} has no value; if {words[0]} was meant as one, write {name}='{words[0]}'")
-                word = name + equals + value
-            arguments.append(word)
-        options = self.parse_args(arguments)
-        for name in sorted(given & self.actions.keys()):
-            if self.actions[name].type is FILE and not getattr(options, name):
-                self.error(f"-{name} names no file; give {FILE.wanted}, or leave it out")
-        options.given = given
-        return options
-
-    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """Returns the value of a flag; argparse itself drops `--` before Python 3.13."""
-        is_flag = action.nargs is None and action.option_strings
-        return self._get_value(action, *arg_strings) if is_flag else super()._get_values(action, arg_strings)
+            if name and name not in known:
+                (near,) = difflib.get_close_matches(name, known, n=1) or [""]
+                meant = MEANT.get(name, near)
+                hint = f" (did you mean {meant}?)" if re.split("[ ,]", meant)[0] in known else ""
+                first = " (the checkpoint is the first argument)" * (name == "-checkpoint")
+                self.error(f"there is no flag {name}{hint or first}")
+            if not name or name in ("-help", "-h"):
+                arguments.append(name or word)
+                continue
+            flag, kind = known[name], cast(Kind, known[name].type)
+            if not equals:
+                if not words or split_flag(words[0])[0] in known:
+                    hint = f"; if {words[0]} was meant as one, write {name}='{words[0]}'" if words else ""
+                    self.error(f"{name} has no value{hint}")
+                value = words.pop(0)
+            try:
+                chosen = kind(value)
+            except argparse.ArgumentTypeError as error:
+                self.error(f"argument {name}: {error}")
+            if kind is FILE and not chosen:
+                self.error(f"{name} names no file; give {FILE.wanted}, or leave it out")
+            several = flag.default == []
+            setattr(options, flag.dest, [*getattr(options, flag.dest, []), chosen] if several else chosen)
+            options.given.add(flag.dest)
+        return self.parse_args(arguments, options)  # which adds the arguments and what was not given
 
     def error(self, message: str) -> NoReturn:
         _, is_none, names = message.partition("unrecognized arguments: ")
