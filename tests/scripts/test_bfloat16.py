@@ -1,55 +1,37 @@
 """`-dtype bfloat16`: a run like any other, whose checkpoints are those of single precision."""
 
+from pathlib import Path
+
 import numpy as np
-import pytest
 
 from tests.helpers.folders import folder_in
-from tests.helpers.inputs import SMALL, numbers
-from tests.helpers.logs import LINE
-from tests.helpers.runs import finish
+from tests.helpers.inputs import EPOCH, SMALL
+from tests.helpers.runs import Run, finish
 from tests.helpers.scripts import run
+from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import load_checkpoint
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """A run in single precision and one in bfloat16 with the same flags, each with its folder."""
-    made = {}
-    for dtype in ("float32", "bfloat16"):
-        folder = tmp_path_factory.mktemp(dtype)
-        (folder / "input.txt").write_bytes(numbers(140))
-        made[dtype] = folder, finish(folder, *SMALL, "-data_dir=.", "-max_epochs=1", f"-dtype={dtype}")
-        assert made[dtype][1].status == 0
-    return made
-
-
-def saved_by(folder):
+def train(folder: Path, text: Path, *flags: object) -> tuple[Run, Path, Checkpoint]:
+    """A run of an epoch, and its checkpoint."""
+    done = finish(folder, *SMALL, "-data_dir", text, "-max_epochs=1", *flags)
+    assert done.status == 0, done.err
     (path,) = (folder / "cv").iterdir()
-    return path, load_checkpoint(path)
+    return done, path, load_checkpoint(path)
 
 
-def test_it_learns_nearly_as_in_single_precision(runs):
-    full, rough = (np.array([float(loss) for _, _, loss, _ in LINE.findall(run.out)]) for _, run in runs.values())
-    assert len(full) == len(rough) > 50
-    assert np.abs(full - rough).max() < 0.01  # and equal on a processor without its instructions
+def test_it_learns_nearly_as_in_single_precision_and_so_does_a_new_run_from_it(small_text, tmp_path):
+    _, _, full = train(folder_in(tmp_path, "full"), small_text)
+    _, path, rough = train(folder_in(tmp_path, "rough"), small_text, "-dtype=bfloat16")
+    assert len(full.train_losses) == len(rough.train_losses) == EPOCH
+    assert np.abs(full.train_losses - rough.train_losses).max() < 0.01  # and equal without its instructions
+    assert rough.dtype == "float32" and rough.options["dtype"] == "bfloat16"
+    assert {array.dtype for array in rough.training["optimizer"].values()} == {np.dtype("float32")}
+    done = run("evaluate.py", path, "-gpuid=-1")
+    assert f"loss per character: {rough.val_losses[EPOCH]!r} nats" in done.stdout  # evaluated as it was trained
+    assert run("sample.py", path, "-length=20").returncode == 0
 
-
-def test_its_checkpoint_is_in_single_precision_and_is_evaluated_as_it_was_trained(runs, tmp_path):
-    folder, _ = runs["bfloat16"]
-    path, checkpoint = saved_by(folder)
-    assert checkpoint.dtype == "float32" and checkpoint.options["dtype"] == "bfloat16"
-    assert {array.dtype for array in checkpoint.training["optimizer"].values()} == {np.dtype("float32")}
-    done = run("evaluate.py", path, "-gpuid=-1", cwd=folder)
-    assert f"loss per character: {checkpoint.val_losses[checkpoint.iteration]!r} nats" in done.stdout
-    assert run("sample.py", path, "-length=20", cwd=folder).returncode == 0
-
-
-def test_a_new_run_from_it_is_in_bfloat16_too(runs, tmp_path):
-    path, _ = saved_by(runs["bfloat16"][0])
-    flags = (*SMALL, "-data_dir", runs["bfloat16"][0], "-max_epochs=1", "-init_from", path)
-    kept = finish(tmp_path, *flags)
-    assert "overwriting dtype=float32 with bfloat16, based on the checkpoint" in kept.out
-    other = finish(folder_in(tmp_path, "other"), *flags, "-dtype=float32")
-    assert (kept.status, other.status) == (0, 0)
-    assert saved_by(tmp_path)[1].options["dtype"] == "bfloat16"
-    assert saved_by(tmp_path / "other")[1].options["dtype"] == "float32"
+    done, _, kept = train(folder_in(tmp_path, "kept"), small_text, "-init_from", path)
+    assert "overwriting dtype=float32 with bfloat16, based on the checkpoint" in done.out
+    _, _, other = train(folder_in(tmp_path, "other"), small_text, "-init_from", path, "-dtype=float32")
+    assert (kept.options["dtype"], other.options["dtype"]) == ("bfloat16", "float32")

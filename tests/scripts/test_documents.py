@@ -50,17 +50,13 @@ def writes(checkpoint, *flags) -> list[str]:
     return re.split(r"^----- \d+ -----\n", done.stdout, flags=re.MULTILINE)
 
 
-def test_a_run_says_how_many_documents_it_has(trained):
-    _, done = trained
-    assert "batches in train: 58, val: 2, test: 0\nnumber of documents in train: 304, val: 16, test: 0\n" in done.out
-
-
-def test_a_resumed_run_shuffles_as_the_uninterrupted_one(trained, text, tmp_path):
+def test_a_run_says_how_many_documents_it_has_and_resumed_shuffles_as_the_uninterrupted_one(trained, text, tmp_path):
     folder, whole = trained
-    count = int(re.search(r"in train: (\d+)", whole.out)[1])
+    numbers = "batches in train: 58, val: 2, test: 0\nnumber of documents in train: 304, val: 16, test: 0\n"
+    assert numbers in whole.out
     # In the first epoch, at its last iteration, and in the second.
     parts = [finish(tmp_path, *FLAGS, "-data_dir", text, prepare=signals_at(7, signal.SIGINT))]
-    for at in (count, count + 9):
+    for at in (58, 58 + 9):
         parts.append(finish(tmp_path, "-resume", "cv", prepare=signals_at(at, signal.SIGINT)))
     parts.append(finish(tmp_path, "-resume", "cv"))
     assert [part.status for part in parts] == [130, 130, 130, 0]
@@ -80,13 +76,11 @@ def test_each_of_several_files_is_a_document(text, trained, tmp_path):
     assert finish(tmp_path, "-resume=cv", "-max_epochs=3").status == 0
 
 
-def test_the_validation_loss_is_the_trainer_s_to_the_last_digit(checkpoint, tmp_path):
-    done = run("evaluate.py", checkpoint, "-gpuid=-1", cwd=tmp_path)
-    stored = load_checkpoint(checkpoint)
-    assert f"loss per character: {stored.val_losses[stored.iteration]!r} nats\n" in done.stdout, done.stderr
-
-
 def test_what_looks_at_a_split_looks_at_its_documents(checkpoint, tmp_path):
+    """The validation loss is the trainer's to the last digit."""
+    stored = load_checkpoint(checkpoint)
+    done = run("evaluate.py", checkpoint, "-gpuid=-1", cwd=tmp_path)
+    assert f"loss per character: {stored.val_losses[stored.iteration]!r} nats\n" in done.stdout, done.stderr
     content = names(320)
     documents = content.splitlines(keepends=True)
     learned = next(end for end in accumulate(map(len, documents)) if end >= 0.95 * len(content))

@@ -38,18 +38,13 @@ def test_a_resumed_run_equals_the_uninterrupted_one(model, dropout, dtype, flags
     assert same(checkpoints(parts / "cv"), checkpoints(whole / "cv"))
 
 
-def test_a_folder_stands_for_its_newest_checkpoint(finished, tmp_path):
-    run = finish(finished, "-resume", "cv", "-checkpoint_dir", tmp_path)
-    newest = next(path for path in (finished / "cv").iterdir() if "epoch1.00" in path.name)
-    assert (run.status, run.err) == (0, "")
-    assert f"resuming from cv/{newest.name}, iteration {EPOCH}\n" in run.out
-
-
-def test_a_run_that_is_complete_has_nothing_to_do(finished, tmp_path):
+def test_a_folder_stands_for_its_newest_checkpoint_and_a_complete_run_has_nothing_to_do(finished, tmp_path):
     refused_to_train(finish(tmp_path, "-resume", ".").done, "there is no run to resume in .", "leave out -resume")
     before = names(finished / "cv")
+    (newest,) = (name for name in before if "epoch1.00" in name)
     run = finish(finished, "-resume", "cv")
     assert (run.status, progress(run.out), run.err) == (0, [], "")
+    assert f"resuming from cv/{newest}, iteration {EPOCH}\n" in run.out
     assert f"the run is already complete after {EPOCH} iterations; a higher -max_epochs adds more\n" in run.out
     assert names(finished / "cv") == before
 
@@ -87,6 +82,7 @@ def test_flags_that_may_change_are_said(stopped, small_text, tmp_path):
     run = finish(tmp_path, "-resume", stopped, *more)
     assert run.status == 0, run.err
     said = dict(re.findall(r"continuing with (\w+)=(.*) instead of .*", run.out))
+    assert "log_csv=figures.csv instead of nothing\n" in run.out
     assert said == {name: str(value) for name, value in changes.items()}
     assert list(log([run.out])) == [*range(8, 2 * EPOCH + 1, 2)]
     # The other learning rate counts at once, and no decay came before the third epoch.
@@ -104,7 +100,8 @@ def test_flags_that_make_another_run_are_refused(name, stopped, monkeypatch):
     words = ("utf-16", "gru", "float64", "add", "adam", "9", "0.5", "1")
     value = next(value for word in words if FLAGS.accepts(name, value := converted(name, word)))
     monkeypatch.setattr(sys, "argv", ["train.py", "-resume", str(stopped), f"-{name}", str(value)])
-    sentence = f"^-{name} {value} cannot be combined with -resume.*-init_from {stopped}$"
+    has = "nothing; " if name in ("init_from", "document_end") else ""
+    sentence = f"^-{name} {value} cannot be combined with -resume, since the run has {has}.*-init_from {stopped}$"
     with pytest.raises(UserError, match=sentence):
         train.main()
 

@@ -1,14 +1,13 @@
 """What a resumed run says is true: of its best checkpoint, its flags, its text and its folder."""
 
 import re
+import shutil
 import signal
-
-import pytest
 
 from tests.helpers.folders import folder_in
 from tests.helpers.inputs import SMALL
 from tests.helpers.logs import log, saved
-from tests.helpers.refusals import refused_to_train, told
+from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import Run, finish, signals_at
 from tests.helpers.scripts import become_nobody, run
 from util.checkpoint.store import load_checkpoint
@@ -20,16 +19,10 @@ def last_sentence(run: Run) -> str:
     return line
 
 
-@pytest.fixture
-def trained(small_text, tmp_path):
-    """A run of one epoch with two validations, in cv: its folder."""
-    assert finish(tmp_path, *SMALL, "-data_dir", small_text, "-max_epochs=1", "-eval_val_every=40").status == 0
-    return tmp_path
-
-
-def test_the_best_loss_is_that_of_the_whole_run(trained):
+def test_the_best_loss_is_that_of_the_whole_run(finished, tmp_path):
     """A wild learning rate makes all that follows worse, after each of two resumptions and in another folder."""
-    (best,) = [path for path in (trained / "cv").iterdir() if "epoch1.00" in path.name]
+    shutil.copytree(finished / "cv", tmp_path / "cv")
+    (best,) = [path for path in (tmp_path / "cv").iterdir() if "epoch1.00" in path.name]
     loss = load_checkpoint(best).val_losses[57]
     wild = ["-resume=cv", "-max_loss_ratio=0"]
     for more in (
@@ -37,10 +30,10 @@ def test_the_best_loss_is_that_of_the_whole_run(trained):
         ["-max_epochs=3"],
         ["-max_epochs=4", "-learning_rate=9", "-checkpoint_dir=other"],
     ):
-        said = last_sentence(finish(trained, *wild, *more))
+        said = last_sentence(finish(tmp_path, *wild, *more))
         assert f"{loss:.4f}" in said and said.endswith(f" cv/{best.name}"), said
     best.unlink()
-    said = last_sentence(finish(trained, *wild, "-max_epochs=5"))
+    said = last_sentence(finish(tmp_path, *wild, "-max_epochs=5"))
     assert f"{loss:.4f}" in said and ".pt" not in said
 
 
@@ -57,28 +50,21 @@ def test_another_learning_rate_is_compared_with_the_current_one(flags, tmp_path)
     assert log([higher.out])[62] != log([same.out])[62]
 
 
-def test_a_text_that_has_moved(trained, small_text):
-    here = folder_in(trained, "here")
-    text = folder_in(here, "text")
+def test_a_text_that_has_moved(small_text, tmp_path):
+    text = folder_in(tmp_path, "text")
     (text / "input.txt").write_bytes((small_text / "input.txt").read_bytes())
-    assert finish(here, *SMALL, "-data_dir=text", "-max_epochs=1").status == 0
-    text.rename(here / "moved")
-    lost = finish(here, "-resume=cv", "-max_epochs=2")
+    assert finish(tmp_path, *SMALL, "-data_dir=text", "-max_epochs=1").status == 0
+    text.rename(tmp_path / "moved")
+    lost = finish(tmp_path, "-resume=cv", "-max_epochs=2")
     refused_to_train(lost.done, " text", "-data_dir")
-    assert "moved" not in lost.err and str(here) not in lost.err
-    assert finish(here, "-resume=cv", "-max_epochs=2", "-data_dir=moved").status == 0
+    assert "moved" not in lost.err and str(tmp_path) not in lost.err
+    assert finish(tmp_path, "-resume=cv", "-max_epochs=2", "-data_dir=moved").status == 0
 
 
-def test_a_folder_that_cannot_be_read(trained):
-    locked = folder_in(trained, "locked")
-    (locked / "x.pt").write_bytes(next((trained / "cv").iterdir()).read_bytes())
+def test_a_folder_that_cannot_be_read(stopped, tmp_path):
+    locked = folder_in(tmp_path, "locked")
+    (locked / "x.pt").write_bytes(stopped.read_bytes())
     locked.chmod(0)
     done = run("train.py", "-resume", locked, prepare=become_nobody)
     locked.chmod(0o755)
     refused_to_train(done, "locked", "permission denied")
-
-
-def test_empty_flags_are_said_in_words(trained, stopped):
-    told(finish(trained, "-resume=cv", "-init_from", stopped).done, "-init_from", "nothing")
-    going_on = finish(trained, "-resume=cv", "-max_epochs=2", "-log_csv=log.csv")
-    assert re.search(r"log_csv=log\.csv instead of \S+$", going_on.out, re.M), going_on.out
