@@ -11,13 +11,7 @@ from tests.helpers.folders import folder_in, names
 from tests.helpers.inputs import SMALL
 from tests.helpers.logs import best, progress, saved
 from tests.helpers.refusals import refused_to_train
-from tests.helpers.runs import (
-    all_of,
-    fails_saves,
-    finish,
-    signals_at,
-    validates_as,
-)
+from tests.helpers.runs import all_of, fails_saves, finish, signals_at
 from tests.helpers.scripts import run as run_script
 from util.checkpoint.store import load_checkpoint
 
@@ -29,10 +23,9 @@ def test_a_run_without_validation_names_its_checkpoints_by_the_training_loss(fla
     flags = [*flags, "-val_frac=0", "-dtype=float64", "-log_csv=log.csv", "-keep=2", "-eval_val_every=30"]
     whole, parts = folder_in(tmp_path, "whole"), folder_in(tmp_path, "parts")
     run = finish(whole, *flags)
-    epoch = int(
-        re.search(r"in train: (\d+), val: 0, test: 0\nno validation split: .* named by the mean train", run.out)[1]
-    )
-    assert epoch == 2471 // 40 and "evaluating" not in run.out
+    epoch = 2471 // 40
+    assert re.search(rf"in train: {epoch}, val: 0, test: 0\nno validation split: .* named by the mean train", run.out)
+    assert "evaluating" not in run.out
     with (whole / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     losses = [float(row["train_loss"]) for row in rows]
@@ -57,22 +50,6 @@ def test_a_run_without_validation_names_its_checkpoints_by_the_training_loss(fla
     assert "in train: 30, val: 0, test: 31\n" in half.out and half.status == 0
 
 
-def test_two_validations_with_the_same_name(small_text, tmp_path):
-    """Both are there, the later one with a number; the run is resumed from that one, and deletes it in its turn."""
-    flags = [*SMALL, "-data_dir", small_text, "-batch_size=1", "-seq_length=5", "-eval_val_every=2", "-max_epochs=1"]
-    prepare = all_of(signals_at(4, signal.SIGINT), validates_as({}, otherwise=1.0))
-    first = finish(tmp_path, *flags, prepare=prepare)
-    found = {name: content.iteration for name, content in checkpoints(tmp_path / "cv").items()}
-    assert found == {"lm_s_epoch0.00_1.0000.pt": 2, "lm_s_epoch0.01_1.0000.pt": 4}
-    assert (first.status, "warning" in first.err) == (130, False)
-    prepare = all_of(signals_at(6, signal.SIGINT), validates_as({}, otherwise=1.0))
-    second = finish(tmp_path, "-resume=cv", prepare=prepare)
-    assert saved(second.out) == ["lm_s_epoch0.01_2_1.0000.pt"] and "already exists" in second.err
-    prepare = all_of(signals_at(8, signal.SIGINT), validates_as({8: 0.5}, otherwise=1.0))
-    third = finish(tmp_path, "-resume=cv", "-keep=1", prepare=prepare)
-    assert (third.status, names(tmp_path / "cv")) == (130, {"lm_s_epoch0.02_0.5000.pt"})
-
-
 def test_checkpoints_have_the_name_of_the_cell(small_text, tmp_path):
     """A run that was called otherwise keeps its name, as those of earlier versions, which called every cell lstm."""
     flags = [*SMALL, "-data_dir", small_text, "-savefile=", "-model=gru", "-max_epochs=1"]
@@ -83,9 +60,7 @@ def test_checkpoints_have_the_name_of_the_cell(small_text, tmp_path):
     (name,) = saved(finish(tmp_path, "-resume=cv").out)
     assert name.startswith("lm_gru_epoch1.00_")
     (earlier,) = saved(finish(tmp_path, "-resume=earlier.pt").out)
-    (from_it,) = saved(
-        finish(tmp_path, *SMALL, "-data_dir", small_text, "-savefile=", "-max_epochs=1", f"-init_from=cv/{name}").out
-    )
+    (from_it,) = saved(finish(tmp_path, *flags, "-model=lstm", f"-init_from=cv/{name}").out)
     assert earlier == name.replace("gru", "lstm") and from_it.startswith("lm_gru_")
 
 

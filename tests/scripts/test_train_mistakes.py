@@ -17,9 +17,6 @@ def train(data_dir, tmp_path):
     return partial(run, "train.py", *TINY, "-data_dir", data_dir, "-checkpoint_dir", tmp_path / "cv")
 
 
-# The data
-
-
 def test_what_is_no_text_is_left_alone(train, data_dir, tmp_path):
     told(train("-data_dir", tmp_path / "nowhere"), f"there is no {tmp_path / 'nowhere' / 'input.txt'}", "-data_dir")
     (data_dir / "input.txt").write_bytes(b"abc\xe9" * 100)
@@ -37,17 +34,11 @@ def test_a_name_that_is_too_long(train):
     told(train("-savefile", "../x"), "-savefile", "'../x'", "-checkpoint_dir")
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [
-        ["-batch_size", "1", "-seq_length", "4341"],  # one batch, so none for training
-        ["-train_frac", "1"],
-        ["-train_frac", "0.5", "-val_frac", "0.001"],
-        ["-batch_size", str(10**18)],
-    ],
-)
-def test_too_little_text_for_the_splits(train, flags):
-    told(train(*flags), "batches for training", "for validation", "-batch_size", "-seq_length", "-train_frac")
+def test_too_little_text_for_the_splits(train):
+    """One batch, so none for training; none for validation, of many; none at all."""
+    one, few = ["-batch_size=1", "-seq_length=4341"], ["-train_frac=0.5", "-val_frac=0.001"]
+    for flags in (one, few, [f"-batch_size={10**18}"]):
+        told(train(*flags), "batches for training", "for validation", "-batch_size", "-seq_length", "-train_frac")
 
 
 def test_a_small_text_costs_a_warning(train):
@@ -68,15 +59,11 @@ def test_fractions_that_leave_too_little_for_a_split_cost_a_warning(train):
 def test_a_folder_that_is_none(train, tmp_path):
     (tmp_path / "file").write_text("one two\n" * 200)
     for name in ("nowhere", "file"):
-        told(
-            train("-data_dir", tmp_path / name, "-files=*"), f"{tmp_path / name} is no folder; -data_dir takes the one"
-        )
+        done = train("-data_dir", tmp_path / name, "-files=*")
+        told(done, f"{tmp_path / name} is no folder; -data_dir takes the one")
     (tmp_path / "loop").symlink_to("loop")
     told(train("-data_dir", tmp_path / "loop"), f"there is no {tmp_path}/loop/input.txt")
     told(train("-log_csv", tmp_path / "loop"), f"cannot write {tmp_path}/loop: ")
-
-
-# Flags
 
 
 @pytest.mark.parametrize(
@@ -87,16 +74,10 @@ def test_sizes_beyond_the_machine(train, flags):
     told(train(*flags), "the model needs more than", "GB", "-rnn_size")
 
 
-# Checkpoints
-
-
 def test_a_checkpoint_that_is_missing_or_does_not_know_the_text(train, checkpoint, data_dir):
     told(train("-init_from", data_dir / "x.pt"), f"there is no checkpoint {data_dir / 'x.pt'}")
     (data_dir / "input.txt").write_text("zebra crossing, QUIZ é\n" * 100)
     told(train("-init_from", checkpoint), "',', 'I', 'Q', 'U', 'Z', ...", "never seen")
-
-
-# Runs that end in the middle
 
 
 def test_a_loss_that_is_not_a_number(train, tmp_path):

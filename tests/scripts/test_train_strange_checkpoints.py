@@ -38,9 +38,8 @@ def halfway(finished):
 
 def test_a_checkpoint_of_a_model_alone_cannot_be_resumed(halfway, tmp_path):
     rewrite(halfway, tmp_path / "x.pt", training=None)
-    refused_to_train(
-        finish(tmp_path, "-resume", "x.pt").done, "x.pt holds a model but not the state of its run", "-init_from"
-    )
+    done = finish(tmp_path, "-resume", "x.pt").done
+    refused_to_train(done, "x.pt holds a model but not the state of its run", "-init_from")
 
 
 def test_a_checkpoint_does_not_say_where_to_write(halfway, tmp_path):
@@ -130,14 +129,8 @@ def test_a_run_does_not_go_on_in_another_precision(halfway, tmp_path):
     refused_to_train(done, "x.pt is not a valid char-rnn checkpoint: its dtype cannot be right")
 
 
-WRONG = {
-    "None": None,
-    "minus one": -1,
-    "text": "x",
-    "large": 1e308,
-    "too long to print": 10**5000,
-    "tensor": torch.ones(3, 2, dtype=torch.int64),
-}
+WRONG = {"None": None, "minus one": -1, "text": "x", "large": 1e308, "too long to print": 10**5000}
+WRONG |= {"tensor": torch.ones(3, 2, dtype=torch.int64)}
 
 
 def wrong_tensors(value: torch.Tensor) -> dict[str, torch.Tensor]:
