@@ -5,8 +5,6 @@
 The page contains the model and runs it: nothing is fetched, no server is needed, and it can be sent to a friend.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":
     import os
     import sys

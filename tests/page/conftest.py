@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.pages import LENGTH, LSTM, TEXT, finished
+from tests.helpers.pages import LENGTH, LSTM, finished
 from tests.helpers.scripts import run_here
 
 ARGUMENTS = (
@@ -69,22 +69,16 @@ def opened(tab, complaints) -> Callable:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory) -> Callable[..., Path]:
-    """made(checkpoint, *flags): the page that visualize.py makes. It shows a text of numbers, unless a flag names one.
-
-    The same arguments give the same page.
-    """
-    pages: dict[tuple, Path] = {}
-    text = tmp_path_factory.mktemp("text") / "numbers.txt"
-    text.write_text(TEXT)
+def made(small_text, tmp_path_factory) -> Callable[..., Path]:
+    """made(checkpoint, *flags): the page that visualize.py makes. It shows TEXT, unless a flag names another text."""
 
     def made(*arguments: object) -> Path:
-        if arguments not in pages:
-            page = pages[arguments] = tmp_path_factory.mktemp("page") / "x.html"
-            named = any(str(argument).startswith(("-file", "-data_dir")) for argument in arguments)
-            done = run_here("visualize.py", *arguments, *([] if named else [f"-file={text}"]), f"-output={page}")
-            assert done.returncode == 0, done.stderr
-        return pages[arguments]
+        page = tmp_path_factory.mktemp("page") / "x.html"
+        named = any(str(argument).startswith(("-file", "-data_dir")) for argument in arguments)
+        own = [] if named else ["-file", small_text / "input.txt"]
+        done = run_here("visualize.py", *arguments, *own, "-output", page)
+        assert done.returncode == 0, done.stderr
+        return page
 
     return made
 

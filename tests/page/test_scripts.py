@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 
 from util.page.page import FOLDER, SCRIPTS
@@ -45,13 +44,11 @@ def test_the_scales_of_colors(js):
     bits, likely = js(ticks, 500)
     assert bits == ["0", "2", "4", "6", "8", "10", "12", "14", "16+ bits"]
     assert likely[-2:] == ["< 0.1%", "< 0.1% likely"]
-    mixed = js("[0, 0.1, 0.5, 1].map((share) => between(['a', 'b', 'c'], share))")
-    parts = [("b", 0, "a"), ("b", 20, "a"), ("c", 0, "b"), ("c", 100, "b")]
     rules = js("Object.fromEntries(colorRules().map((rule) => [rule.split(' ')[0], rule.match(/var.*(?=[)])/)[0]]))")
-    ends = {"s0": "surprise-1) 0%, var(--paper", "s40": "surprise-5) 100%, var(--surprise-4"}
-    ends |= {"d0": "low-1) 0%, var(--low-2", "d40": "high-1) 0%, var(--paper", "d80": "high-2) 100%, var(--high-1"}
-    assert {name: rules[f".{name}"] for name in ends} == {name: f"var(--{mix})" for name, mix in ends.items()}
-    assert mixed == [f"color-mix(in oklab, var(--{after}) {part}%, var(--{one}))" for after, part, one in parts]
+    mixed = {"s0": "surprise-1) 0%, var(--paper", "s4": "surprise-1) 50%, var(--paper"}
+    mixed |= {"s40": "surprise-5) 100%, var(--surprise-4", "d0": "low-1) 0%, var(--low-2"}
+    mixed |= {"d40": "high-1) 0%, var(--paper", "d80": "high-2) 100%, var(--high-1"}
+    assert {name: rules[f".{name}"] for name in mixed} == {name: f"var(--{mix})" for name, mix in mixed.items()}
 
 
 def test_characters(js):
@@ -122,46 +119,9 @@ def test_a_draw_takes_the_first_character_whose_cumulative_share_reaches_it(js):
     assert js("[mostLikely([1, 3, 3]), highestOf([-2, -3]), chooser(1, 0)([0, 2, 1])]") == [1, -2, 1]
 
 
-def test_a_reading(js):
-    """Of two passages, with a character that the model does not know, from a network of one cell."""
-    numbers = [1, -1, 2, 0.25, 0.5, 0.25, 1, -1, 0, 0, 0, 0.5]
-    found = js(
-        """(() => {
-        const shape = { cell: "rnn", gates: ["h"], layers: 1, size: 1, vocabulary: ["a", "b", "c"] };
-        const model = new Model(shape, Float64Array.from(x)), reading = new Reading(model, 6);
-        const alphabet = new Alphabet(shape.vocabulary, false);
-        for (const passage of ["?ab", "", "bac?"]) reading.addPassage(Array.from(passage), alphabet);
-        while (reading.length < reading.size) reading.advance();
-        const { characters, indices, starts, surprises, expected, cells, steps, low, high } = reading;
-        return { characters: characters.join(""), indices, starts: [...starts], surprises: [...surprises], expected,
-            cells: Array.from(cells, (_, at) => reading.cell(at, 0)), counts: [steps, low[0], high[0]] };
-    })()""",
-        numbers,
-    )
-    i2h, bias, h2h, decoder, decoder_bias = (
-        np.array(numbers[:3]),
-        0.5,
-        0.5,
-        np.array(numbers[6:9]),
-        np.array(numbers[9:]),
-    )
-    assert (found["characters"], found["indices"], found["starts"]) == ("?abbac", [-1, 0, 1, 1, 0, 2], [3])
-    h, fresh, log_probs = 0.0, True, np.log(np.ones(3) / 3)
-    for at, index in enumerate(found["indices"]):
-        if at in found["starts"]:
-            h, fresh, log_probs = 0.0, True, np.log(np.ones(3) / 3)
-        assert np.isnan(found["surprises"][at]) == (fresh or index < 0)
-        if not (fresh or index < 0):
-            assert found["surprises"][at] == pytest.approx(-log_probs[index] / np.log(2), rel=1e-6)
-        assert [v for v, _ in found["expected"][at]] == np.argsort(-log_probs, kind="stable").tolist()
-        assert [p for _, p in found["expected"][at]] == pytest.approx(sorted(np.exp(log_probs), reverse=True))
-        if index >= 0:
-            h, fresh = np.tanh(i2h[index] + bias + h2h * h), False
-            log_probs = decoder * h + decoder_bias
-            log_probs -= np.log(np.exp(log_probs).sum())
-        assert found["cells"][at] == pytest.approx(h, abs=2e-5)
-    gates = [(1 + found["cells"][at]) / 2 for at in (1, 2, 3, 4, 5)]
-    assert found["counts"] == [5, sum(gate < 0.1 for gate in gates), sum(gate > 0.9 for gate in gates)]
+def test_a_reading_has_no_more_characters_than_a_browser_shows(js):
+    shape = "{ cell: 'rnn', gates: ['h'], layers: 1, size: 1, vocabulary: ['a'] }"
+    assert js(f"new Reading(new Model({shape}, new Float64Array(5)), 1e9).size") == 100_000
 
 
 def test_gates_are_counted_where_they_are_nearly_closed_or_open(js):

@@ -3,8 +3,6 @@
 A fact is what can be said after reading a character. Facts that look ahead say so in their names.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from functools import partial

@@ -8,8 +8,6 @@ area under the ROC curve. Either is a product of the cell's ranks with the fact.
 Letters: T characters, C cells, K versions of a fact.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -4,8 +4,6 @@ Whatever comes from a checkpoint or a text is data in it, never HTML or a script
 only the script written here to run, and forbids every request.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -4,8 +4,6 @@ On the page a unit of a layer is a cell, as its readers know it. Letters: N text
 T characters in a text, V in the vocabulary, L layers of H cells, C = L·H cells.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Chooses the text that a page shows: a split of the model's own, another file, or what the model writes."""
 
-from __future__ import annotations
-
 from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import NamedTuple
