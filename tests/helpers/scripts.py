@@ -92,9 +92,10 @@ def fork(script: str, arguments: Any, cwd: Path, out: Path, err: Path, prepare: 
 
 
 def server() -> Any:
-    """What processes are forked from, with everything imported that train.py and torch ever import."""
+    """What processes are forked from, with what the scripts import."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["train", "torch", "torch._dynamo", "util.training.trainer", "model.char_rnn"])
+    scripts = ["train", "sample", "evaluate", "visualize", "inspect_checkpoint", "convert_gpu_cpu_checkpoint"]
+    context.set_forkserver_preload([*scripts, "util.training.trainer", "model.char_rnn", "numpy.random"])
     os.environ |= {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "0"}  # threads would only wait for each other
     return context
 

@@ -15,6 +15,10 @@ from util.text.cache import load_text
 from util.text.source import Source, find_text
 
 
+def indexed(*arguments):
+    pytest.fail("the cache was made again")
+
+
 @pytest.mark.parametrize("chunk_bytes", [1, 3, 1 << 22])
 def test_a_packed_text_is_the_text(chunk_bytes, tmp_path, monkeypatch):
     monkeypatch.setattr("util.text.source.CHUNK_BYTES", chunk_bytes)
@@ -24,7 +28,7 @@ def test_a_packed_text_is_the_text(chunk_bytes, tmp_path, monkeypatch):
     assert characters(packed) == MIXED
     assert sorted(os.listdir(tmp_path)) == ["data.bin", "input.txt.gz", "vocab.json"]
     (tmp_path / "input.txt").write_bytes(content)
-    monkeypatch.setattr("util.text.cache.index", lambda *arguments: pytest.fail("the cache was made again"))
+    monkeypatch.setattr("util.text.cache.index", indexed)
     (tmp_path / "input.txt.gz").write_bytes(gzip.compress(b"another", mtime=0))  # input.txt comes first
     unpacked = load_text(find_text(tmp_path), "utf-8", expected_sha256=packed.sha256)
     assert characters(unpacked) == MIXED
@@ -72,7 +76,7 @@ def test_files_are_joined_in_order(pattern, separator, expected, tmp_path, monke
     first = load_text(find_text(tmp_path, pattern, separator), "utf-8")
     assert characters(first) == expected
     assert set(tmp_path.rglob("*")) == before | {tmp_path / "vocab.json", tmp_path / "data.bin"}
-    monkeypatch.setattr("util.text.cache.index", lambda *arguments: pytest.fail("the cache was made again"))
+    monkeypatch.setattr("util.text.cache.index", indexed)
     assert characters(load_text(find_text(tmp_path, pattern, separator), "utf-8", first.sha256)) == expected
 
 
@@ -113,10 +117,9 @@ def test_each_joined_file_is_a_document(texts, separator, expected, chunk_bytes,
         for number, text in enumerate(texts):
             (tmp_path / f"{number}.txt").write_bytes(text.encode("utf-8" if encoding == "bytes" else encoding))
         wanted = expected.encode().decode("latin-1") if encoding == "bytes" else expected
-        assert characters(load_text(find_text(tmp_path, "*.txt", separator, "¶;"), encoding)) == wanted
-        with monkeypatch.context() as context:
-            context.setattr("util.text.cache.index", lambda *arguments: pytest.fail("the cache was made again"))
-            assert characters(load_text(find_text(tmp_path, "*.txt", separator, "¶;"), encoding)) == wanted
+        source = find_text(tmp_path, "*.txt", separator, "¶;")
+        text = load_text(source, encoding)
+        assert characters(text) == wanted and text.sha256 == source.identity(encoding)
 
 
 def test_joined_files_that_end_their_documents_are_the_text_they_were(tmp_path):
