@@ -23,19 +23,20 @@ from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
 from util.cli import console
 from util.cli.console import log
-from util.cli.device import choose_device
+from util.cli.device import check_room_for_torch, choose_device
 from util.errors import UserError
 from util.text.cache import load_text
 from util.text.loading import make_batches
-from util.training.build import find_input, make_trainer, must_agree
+from util.training.build import find_input, make_trainer, must_agree, share
 from util.training.options import flags
-from util.training.processes import Processes
-from util.training.report import FIRST_PREVIEWS, RunLog, preview, report_end, tell_sizes, telling_what_is_left
 from util.training.resume import saved_options, starting_point
 from util.training.tables import tables_of
 
 if TYPE_CHECKING:
+    from util.training.report import RunLog
     from util.training.trainer import Trainer
+
+FIRST_PREVIEWS = (100, 300)  # iterations after which one sees that the model learns, long before a validation
 
 
 def main() -> int:
@@ -44,11 +45,16 @@ def main() -> int:
     start = starting_point(parser)
     options = start.options
     tables = tables_of(options, start.train_losses)
+    device = choose_device(options.gpuid, options.opencl, log)
+    text = load_text(find_input(options, start.text_sha256), options.encoding, start.text_sha256)
+    vocabulary = start.vocabulary(text.vocabulary)
+    batches = make_batches(text, vocabulary, options, share(options.batch_size))
+    check_room_for_torch()
+    # These import torch, which takes seconds: a mistake in the flags or the text is told before.
+    from util.training.processes import Processes
+    from util.training.report import RunLog, preview, report_end, tell_sizes, telling_what_is_left
+
     with closing(Processes()) as processes:
-        device = choose_device(options.gpuid, options.opencl, log)
-        text = load_text(find_input(options, start.text_sha256), options.encoding, start.text_sha256)
-        vocabulary = start.vocabulary(text.vocabulary)
-        batches = make_batches(text, vocabulary, options, processes.share(options.batch_size))
         trainer = make_trainer(vocabulary, batches, device, processes, start)
         processes.take_threads(options.threads)
         if processes.size > 1:

@@ -20,6 +20,7 @@ from util.cli.device import choose_device
 from util.cli.signals import StopSignals
 from util.errors import UserError
 from util.training import trainer
+from util.training.build import share
 from util.training.processes import Processes
 from util.training.report import how_to_continue, preview
 from util.training.tables import tables_of
@@ -54,8 +55,9 @@ def test_the_streams_are_shared_by_all_and_the_cores_by_those_of_one_machine(be,
     chosen = []
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(8), raising=False)
-    assert be(2, 0).share(10) == slice(5, 7)
-    be(2, 0).take_threads(0)
+    processes = be(2, 0)
+    assert share(10) == slice(5, 7)
+    processes.take_threads(0)
     be(3, 1).take_threads(3)
     assert chosen == [4, 3]
 

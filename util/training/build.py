@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 from model.shapes import count_parameters
 from util import ROOT
 from util.checkpoint.text_of_checkpoint import text_of_run
-from util.cli.console import log, tell
-from util.cli.device import check_room_for_torch, memory_of
+from util.cli.console import log, rank, tell
+from util.cli.device import memory_of
 from util.cli.flags import Flags, Role
 from util.errors import UserError
 from util.text.batches import Batches
 from util.text.source import Source, find_text
 from util.text.vocabulary import Vocabulary
-from util.training.processes import Processes
 from util.training.resume import Start
 
 if TYPE_CHECKING:
+    from util.training.processes import Processes
     from util.training.trainer import Trainer
 
 LAYER = 1 << 18
@@ -71,13 +71,20 @@ def make_example(path: Path) -> Source:
     return find_text(path.parent)
 
 
+def share(batch_size: int) -> slice:
+    """Returns this process's streams, divided as evenly as possible. Raises UserError if there are too few."""
+    number, size, *_ = rank()
+    if batch_size < size:
+        raise UserError(f"{size} processes need a -batch_size of at least {size}; it is {batch_size}")
+    return slice(number * batch_size // size, (number + 1) * batch_size // size)
+
+
 def make_trainer(vocabulary: Vocabulary, batches: Batches, device: str, processes: Processes, start: Start) -> Trainer:
     """Returns a trainer, with a model of this vocabulary on its device, where the run starts.
 
     Raises UserError if the model is too large.
     """
-    check_room_for_torch()
-    import torch  # takes seconds, so not before flags and data have been checked
+    import torch
 
     from model.char_rnn import CharRNN
     from model.fast.launch import why_not

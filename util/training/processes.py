@@ -1,4 +1,4 @@
-"""Several processes, started by torchrun, that train one model: their shares of a batch, and sums over all of them.
+"""Several processes, started by torchrun, that train one model, and sums over all of them.
 
 Every process holds the whole model and some of the batch's streams. Gradients are summed in every iteration, so that
 all processes take the same step, the one that a single process would take.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
 
 from util.cli.console import rank
 from util.errors import UserError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 PATIENCE = timedelta(seconds=20)
 """How long an iteration waits for another process; torchrun takes up to 30 seconds more to end one that hangs."""
@@ -28,8 +28,6 @@ class LostProcess(UserError):
 
 def identity_of(device: str) -> str | None:
     """Returns what distinguishes a GPU from all others, however few of them a process sees; nothing for a CPU."""
-    import torch
-
     return str(torch.cuda.get_device_properties(device).uuid) if device.startswith("cuda") else None
 
 
@@ -39,16 +37,8 @@ class Processes:
     def __init__(self) -> None:
         self.rank, self.size, *_ = rank()
 
-    def share(self, batch_size: int) -> slice:
-        """Returns this process's streams, divided as evenly as possible. Raises UserError if there are too few."""
-        if batch_size < self.size:
-            raise UserError(f"{self.size} processes need a -batch_size of at least {self.size}; it is {batch_size}")
-        return slice(self.rank * batch_size // self.size, (self.rank + 1) * batch_size // self.size)
-
     def take_threads(self, threads: int) -> None:
         """Takes so many threads or, with 0, this process's share of the machine's cores."""
-        import torch
-
         if self.size > 1 and not threads:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             threads = max(1, cores // rank().local_total)
@@ -60,9 +50,6 @@ class Processes:
 
         Raises UserError if that is not so, which names the first difference, or if they cannot be reached.
         """
-        import torch
-        from torch import distributed
-
         # Joining may take long, since one process may still be indexing the text. After that, none should be late.
         try:
             distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
@@ -82,18 +69,13 @@ class Processes:
 
     def close(self) -> None:
         """Leaves the group, so that none of its threads is still running when the interpreter shuts down."""
-        if self.size > 1:
-            from torch import distributed
-
-            if distributed.is_initialized():
-                distributed.destroy_process_group()
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Sums the tensor over all processes, in place, and returns it. Raises LostProcess."""
         if self.size == 1:
             return tensor
-        from torch import distributed
-
         try:
             distributed.all_reduce(tensor, group=self._group)
         except RuntimeError as error:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from util.checkpoint.content import Checkpoint
@@ -22,11 +22,7 @@ from util.sampling.settings import Settings
 from util.sampling.writing import Writer
 from util.training.processes import LostProcess
 from util.training.tables import Row, Table
-
-if TYPE_CHECKING:
-    from util.training.trainer import Trainer
-
-FIRST_PREVIEWS = (100, 300)  # iterations after which one sees that the model learns, long before a validation
+from util.training.trainer import Trainer
 
 
 class RunLog:
@@ -87,8 +83,6 @@ class RunLog:
 
         Then other programs may be using the cores, and the threads wait for each other.
         """
-        import torch
-
         self._seconds.append(seconds)
         if len(self._seconds) < 5:
             return
@@ -140,12 +134,12 @@ def telling_what_is_left(folder: CheckpointFolder) -> Iterator[None]:
     """Adds to an error that ends a run how to continue it, or which checkpoint is good."""
     try:
         yield
-    except LostProcess as error:
-        raise LostProcess(f"{error}; {how_to_continue(folder)}") from error
-    except UserError as error:  # resumed as it was, the run would end the same way
+    except UserError as error:
         good = last_checkpoint(folder)
         left = f"the last good checkpoint is {good}" if good else "there is no checkpoint yet"
-        raise UserError(f"{error}; {left}") from error
+        if isinstance(error, LostProcess):  # after any other, the run would end the same way again
+            left = how_to_continue(folder)
+        raise type(error)(f"{error}; {left}") from error
 
 
 def last_checkpoint(folder: CheckpointFolder) -> Path | None:

@@ -49,9 +49,8 @@ class Trainer:
         self.iteration = 0
         self.train_losses: list[float] = []  # per character, of each iteration before its update
         self.val_losses: dict[int, float] = {}
-        self.streams = processes.share(options.batch_size)
         # (L, states, streams, H), carried from batch to batch through the whole run, across epochs too.
-        self.state = model.zero_state(self.streams.stop - self.streams.start)
+        self.state = model.zero_state(len(range(options.batch_size)[batches.streams]))
         self.norm_ratio = 0.0  # in the last iteration, of the clamped gradient to the parameters after the update
         self.seconds = 0.0  # how long it took
         self._began = 0.0  # when it began
@@ -95,7 +94,7 @@ class Trainer:
         epoch, number = divmod(self.iteration, self.batches.split_sizes[TRAIN])
         inputs: list[np.ndarray | Tensor] = [*self.batches.batch(TRAIN, number, epoch)]
         if self._draws:
-            inputs.append(self._draws.next(self.iteration)[:, :, self.streams])
+            inputs.append(self._draws.next(self.iteration)[:, :, self.batches.streams])
         self.iteration += 1
         self.flat.loss.copy_(self._compute(*map(self._send, inputs)))
         self.flat.stop.fill_(bool(self.stop.received))
@@ -181,7 +180,7 @@ class Trainer:
             raise UserError(f"the model is not a number any more; {ADVICE}")
         L, states, _, H = self.state.shape
         state = self.state.new_zeros(L, states, self.options.batch_size, H)  # of the streams of all processes
-        state[:, :, self.streams] = self.state
+        state[:, :, self.batches.streams] = self.state
         random = (self._draws or self.random).state()  # draws run ahead of what has been used
         training = {
             "learning_rate": self.learning_rate,
@@ -213,7 +212,7 @@ class Trainer:
         self.train_losses, self.val_losses = checkpoint.train_losses.tolist(), dict(checkpoint.val_losses)
         for name, tensor in self.optimizer.state.items():
             tensor.copy_(torch.tensor(training["optimizer"][name]))
-        self.state.copy_(torch.tensor(training["state"][:, :, self.streams]))
+        self.state.copy_(torch.tensor(training["state"][:, :, self.batches.streams]))
         self.random.restore({"key": training["random"]["key"].astype(np.uint32), "pos": training["random"]["pos"]})
 
 
