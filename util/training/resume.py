@@ -70,8 +70,8 @@ class FromModel(Start):
         return Vocabulary(known.characters + new, self.options.encoding)
 
     def begin(self, trainer: Trainer, vocabulary: Vocabulary) -> None:
-        new = vocabulary.characters[len(self.checkpoint.vocabulary) :]
-        trainer.model.load_arrays(add_characters(self.checkpoint, new, self.options.seed).parameters)
+        new = len(vocabulary) - len(self.checkpoint.vocabulary)
+        trainer.model.load_arrays(add_characters(self.checkpoint.parameters, new, self.options.seed))
 
 
 class Resumed(FromModel):
