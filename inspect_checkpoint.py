@@ -53,20 +53,18 @@ def main() -> None:
     paths: list[Path] = options.checkpoint
     if options.losses and options.plot:
         raise UserError("-losses and -plot cannot be combined; leave one out")
-    if options.losses or options.plot:
-        runs = last_of_runs(one for path in paths for one in all_checkpoints(path))
-        if options.losses:
-            write_losses(runs, options.losses)
-        else:
-            draw(runs, options.plot)
-        return
-    for number, path in enumerate(paths):
-        if len(paths) > 1:
-            print("\n" * (number > 0) + shown(f"{path}:"))
-        if path.is_dir():
-            list_checkpoints(path)
-        else:
-            describe(load_checkpoint(path))
+    if options.losses:
+        write_losses(last_of_runs(paths), options.losses)
+    elif options.plot:
+        draw(last_of_runs(paths), options.plot)
+    else:
+        for number, path in enumerate(paths):
+            if len(paths) > 1:
+                print("\n" * (number > 0) + shown(f"{path}:"))
+            if path.is_dir():
+                list_checkpoints(path)
+            else:
+                describe(load_checkpoint(path))
 
 
 def list_checkpoints(folder: Path) -> None:
@@ -108,9 +106,10 @@ def recent_loss(checkpoint: Checkpoint) -> float:
         return float(np.nanmean(recent)) if not np.isnan(recent).all() else math.nan
 
 
-def last_of_runs(found: Iterable[tuple[Path, Checkpoint]]) -> dict[Path, Checkpoint]:
+def last_of_runs(paths: Iterable[Path]) -> dict[Path, Checkpoint]:
     """Returns the last checkpoint of each run, which has all of its losses, without parameters."""
-    every = {path: replace(checkpoint, parameters={}, training=None) for path, checkpoint in found}  # not needed here
+    found = (one for path in paths for one in all_checkpoints(path))
+    every = {path: replace(checkpoint, parameters={}, training=None) for path, checkpoint in found}
     return {p: c for p, c in every.items() if not any(is_earlier(c, other, strictly=True) for other in every.values())}
 
 

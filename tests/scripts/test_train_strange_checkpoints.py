@@ -87,7 +87,7 @@ def test_what_a_checkpoint_names_is_not_opened_before_its_digest_is_known(traini
     options = before.options | {"data_dir": str(secret), "files": "passwd"}
     changes = {"training": None} if training == "none" else {}
     rewrite(halfway, tmp_path / "x.pt", options=options, **changes)
-    opened = spy_on(secret, tmp_path)
+    opened = partial(note_events, str(secret), str(tmp_path / "opened"))
     where = "is unknown" if training == "none" else "was not found in"
     refused(run("evaluate.py", "x.pt", "-gpuid=-1", cwd=tmp_path, prepare=opened), where)
     page = run("visualize.py", "x.pt", cwd=tmp_path, prepare=opened)
@@ -99,12 +99,9 @@ def test_what_a_checkpoint_names_is_not_opened_before_its_digest_is_known(traini
     assert run("evaluate.py", "x.pt", "-gpuid=-1", "-split=val", "-data_dir", secret, cwd=tmp_path).returncode == 0
 
 
-def spy_on(folder, here):
-    """Returns what notes, in a file, that a process has listed or opened something in the folder."""
-    return partial(note_events, str(folder), str(here / "opened"))
-
-
 def note_events(folder: str, note: str) -> None:
+    """Makes the folder `note` when this process lists or opens something in another one."""
+
     def hook(event: str, arguments: tuple) -> None:
         looks = event in ("open", "os.listdir", "os.scandir") and str(arguments[0]).startswith(folder)
         if looks and not str(arguments[0]).endswith("vocab.json"):
