@@ -113,9 +113,9 @@ def sound(files: Iterable[Path]) -> Iterator[tuple[Path, Checkpoint]]:
 
 
 def order_of(file: Path) -> tuple[float, int]:
-    """Returns the validation loss in a file's name and 0 or, for torch-rnn's, that in it and minus its iterations.
+    """Returns what is lowest for the best file: its validation loss, or infinity, and 0.
 
-    The lowest is the best. What has no loss has an infinite one.
+    The name tells the loss. Torch-rnn's does not, so that file is read, and without a loss its iterations decide.
     """
     if loss := re.search(r"_(\d+\.\d+)\.(pt|t7)", file.name):
         return float(loss[1]), 0

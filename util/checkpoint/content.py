@@ -85,10 +85,7 @@ class Checkpoint:
 
 
 def from_content(content: Any) -> Checkpoint:
-    """Builds a checkpoint from a file's content. Raises ValueError with the reason if it is not valid.
-
-    Where a value has another type or is missing, the error can also be a TypeError, AttributeError or LookupError.
-    """
+    """Builds a checkpoint from a file's content. Raises InvalidFile, or what Python does at a wrong value."""
     if not isinstance(content, dict) or not same(content.get("format"), FORMAT):
         raise InvalidFile("it was written by another program")
     if not same(content.get("version"), VERSION):
@@ -98,7 +95,7 @@ def from_content(content: Any) -> Checkpoint:
 
 
 def checked(checkpoint: Checkpoint) -> Checkpoint:
-    """Returns the checkpoint. Raises an error like `from_content` if it is not valid."""
+    """Returns the checkpoint. Raises like `from_content` if it is not valid."""
     characters, encoding, options = checkpoint.vocabulary.characters, checkpoint.vocabulary.encoding, checkpoint.options
     require(isinstance(characters, str) and 0 < len(characters) == len(set(characters)), "vocabulary")
     require(isinstance(encoding, str) and checkpoint.vocabulary.fits_encoding, "encoding")
@@ -116,10 +113,11 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
     require(type(checkpoint.epoch) is float and 0 <= checkpoint.epoch < math.inf, "epoch")
     require(type(checkpoint.iteration) is int, "iteration")
     require(is_array(checkpoint.train_losses, (checkpoint.iteration,), np.float64), "train_losses")
-    require(are_losses(checkpoint.train_losses), "train_losses")
     require(is_dict(checkpoint.val_losses, int, float), "val_losses")
-    require(are_losses(np.array([*checkpoint.val_losses.values()])), "val_losses")
     require(all(0 < iteration <= checkpoint.iteration for iteration in checkpoint.val_losses), "val_losses")
+    losses = {"train_losses": checkpoint.train_losses, "val_losses": np.array([*checkpoint.val_losses.values()])}
+    for name, values in losses.items():  # those of a run that went wrong may be infinite or not a number
+        require(not ((np.abs(values) >= HUGE) & (values != math.inf)).any(), name)
     parameters = checkpoint.parameters
     # First their number: the shapes of a stranger's layers could fill the memory.
     count = count_arrays(options["num_layers"], model)
@@ -137,7 +135,7 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def check_training(training: Any, checkpoint: Checkpoint) -> None:
-    """Raises an error like `from_content` if a run could not be resumed from this.
+    """Raises like `from_content` if a run could not be resumed from this.
 
     `learning_rate` is the current one, and `optimizer` holds arrays for the flat vector of parameters by name. `state`
     (L, states, B, H) is carried into the next batch. `random` is the point in the stream of random numbers: key, int64
@@ -173,11 +171,6 @@ def is_dict(value: Any, key_type: type, *value_types: type) -> bool:
 
 def is_array(value: Any, shape: tuple[int, ...], dtype: Any) -> bool:
     return isinstance(value, np.ndarray) and value.shape == shape and value.dtype == dtype
-
-
-def are_losses(values: np.ndarray) -> bool:
-    """Whether these can be losses; those of a run that went wrong may be infinite or not a number."""
-    return not ((np.abs(values) >= HUGE) & (values != math.inf)).any()
 
 
 def same(a: Any, b: Any) -> bool:

@@ -31,8 +31,8 @@ MISFIT = "a tensor does not fit its storage"
 def read_pt(path: Path) -> Any:
     """Returns the object in a .pt file, with its tensors as read-only numpy arrays.
 
-    Raises ValueError with the reason if it holds anything but plain values and tensors, OSError if it cannot be read,
-    and whatever zipfile and Python raise if it is damaged; load_checkpoint knows what that can be.
+    Raises InvalidFile if it holds anything but plain values and tensors, OSError if it cannot be read, and whatever
+    zipfile and Python raise if it is damaged; load_checkpoint knows what that can be.
     """
     with zipfile.ZipFile(path) as archive:
         return unpickle(Members(archive, path.stat().st_size))
