@@ -94,19 +94,19 @@ def test_broken_pickles_are_refused(tmp_path, monkeypatch):
     assert peak_of(lambda: read_pt(path)) < MEGABYTE and read_pt(path) == ({},)
 
 
-DOUBLINGS = b"h\x00h\x00\x86q\x00" * 60
-"""Turns what is in place 0 of the memo into a tuple of two of it, sixty times: 2**60 values for whoever walks it."""
+ENDLESS = b"\x80\x02K\x01q\x00" + b"h\x00h\x00\x86q\x00" * 60
+"""Puts a tuple of two tuples of two and so on into place 0 of the memo: 2**60 values for whoever walks it."""
 
 
 def test_values_that_are_endless_to_walk_are_not_walked(tmp_path):
     """As a key of a dictionary, the type of a storage, the key of a storage, and what is called."""
-    for before, after in (
-        (b"}", b"K\x01s."),
-        (b"(X\x07\0\0\0storage", b"NNNtQ."),
-        (b"(X\x07\0\0\0storagectorch\nFloatStorage\n", b"NK\x01tQ."),
-        (b"", b"\x85R."),
+    for use in (
+        b"}h\x00K\x01s.",
+        b"(X\x07\0\0\0storageh\x00NNNtQ.",
+        b"(X\x07\0\0\0storagectorch\nFloatStorage\nh\x00NK\x01tQ.",
+        b"h\x00h\x00\x85R.",
     ):
-        refused(write_zip(tmp_path / "x.pt", b"\x80\x02" + before + b"K\x01q\x00" + DOUBLINGS + after, ONES))
+        refused(write_zip(tmp_path / "x.pt", ENDLESS + use, ONES))
 
 
 def test_deep_and_cyclic_values_are_not_a_checkpoint(tmp_path):

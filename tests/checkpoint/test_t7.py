@@ -8,6 +8,7 @@ import pytest
 
 from tests.helpers.checkpoints import peak_of
 from tests.helpers.t7_writer import Object, ints, storage, t7_bytes, tensor, view
+from util.checkpoint import t7
 from util.checkpoint.store import load_checkpoint
 from util.checkpoint.t7 import KINDS, Table, read_t7
 from util.errors import UserError
@@ -101,6 +102,7 @@ MALFORMED = {
     "huge string": (ints(2, 2**31 - 1), "2147483647 bytes"),
     "huge table": (ints(3, 1, 2**31 - 1), "but 0 are left"),
     "huge storage": (ints(4, 1, 3) + b"V 1" + ints(19) + b"torch.DoubleStorage" + ints(-1, 2**30), "bytes"),
+    "too many objects": (t7_bytes([{1: number} for number in range(9)]), "too many objects"),
     "more after the end": (t7_bytes(1.0) + b"\0", "after its end"),
     "object without table": (t7_bytes(Object("nn.X", 1.0)), "without a table"),
     "storage of another type": (double_tensor((6,), (1,), 1, "Float"), "storage of its type"),
@@ -109,7 +111,8 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_malformed_files(read, name):
+def test_malformed_files(read, name, monkeypatch):
+    monkeypatch.setattr(t7, "MOST_OBJECTS", 8)
     data, message = MALFORMED[name]
     with pytest.raises(ValueError, match=re.escape(message)):
         read(data)

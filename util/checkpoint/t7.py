@@ -38,6 +38,9 @@ class Table(dict):
 
     __hash__ = object.__hash__  # type: ignore[assignment]
 
+    def __repr__(self) -> str:
+        return f"<{self.torch_class or 'table'} of {len(self)}>"  # since all that is in it could fill books
+
 
 def read_t7(path: Path) -> Any:
     """Returns the object in a .t7 file.
