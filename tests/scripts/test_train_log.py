@@ -1,6 +1,5 @@
 """The log of a run, in a CSV file and on standard output: nobody's file is lost to it, and no run to its failing."""
 
-import csv
 import fcntl
 import importlib.util
 import os
@@ -88,25 +87,6 @@ def test_a_full_disk_behind_standard_output_ends_no_run(flags, tmp_path):
 
 def print_to_full_disk():
     os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
-
-
-def test_a_validation_that_is_cut_short_leaves_its_row(flags, tmp_path):
-    finish(tmp_path, *flags, "-print_every=1000", "-log_csv=log.csv", prepare=interrupt_validation)
-    assert names(tmp_path / "cv") == {"resume_s_iteration40.pt"}
-    (row,) = csv.DictReader((tmp_path / "log.csv").open())
-    assert (row["iteration"], row["val_loss"]) == ("40", "")
-
-
-def interrupt_validation():
-    from util.training import trainer
-
-    validate, trainer.LONG = trainer.Trainer.validate, -1.0
-
-    def validate_and_stop(self):
-        signal.raise_signal(signal.SIGINT)
-        validate(self)
-
-    trainer.Trainer.validate = validate_and_stop
 
 
 def test_a_closed_pipe_ends_a_run_that_has_not_begun(flags, tmp_path):

@@ -1,5 +1,6 @@
 """What a newcomer sees: text that the model writes, how long it takes, bars; and a validation that is cut short."""
 
+import csv
 import os
 import pty
 import re
@@ -15,7 +16,7 @@ import pytest
 from tests.helpers.checkpoints import checkpoints, same
 from tests.helpers.folders import folder_in, names
 from tests.helpers.inputs import EPOCH, SMALL
-from tests.helpers.logs import log, saved
+from tests.helpers.logs import saved
 from tests.helpers.runs import Run, all_of, finish, signals_at
 from tests.helpers.scripts import run
 
@@ -23,19 +24,6 @@ from tests.helpers.scripts import run
 @pytest.fixture
 def flags(small_text):
     return [*SMALL, "-data_dir", small_text, "-max_epochs=1", "-eval_val_every=40"]
-
-
-def test_a_preview_is_what_sample_writes_and_the_run_does_not_notice(flags, finished, tmp_path):
-    run_ = finish(tmp_path, *flags, "-preview=70")
-    assert run_.status == 0 and log([run_.out]) and saved(run_.out)
-    for name, (epoch, text) in zip(
-        saved(run_.out), re.findall(r"-- at epoch (\S+) .*?\n(.*?)\n-----\n", run_.err, re.S)
-    ):
-        assert f"_epoch{epoch}_" in name
-        assert run("sample.py", f"cv/{name}", "-length=70", "-verbose=0", cwd=tmp_path).stdout == f"{text}\n"
-    assert run_.err.count("it writes") == 2
-    without, with_it = checkpoints(finished / "cv"), checkpoints(tmp_path / "cv")
-    assert without.keys() == with_it.keys() and all(same(without[name], with_it[name]) for name in without)
 
 
 def test_a_terminal_shows_the_time_a_preview_and_a_bar(flags, tmp_path):
@@ -52,6 +40,9 @@ def test_a_terminal_shows_what_the_model_writes_before_it_is_validated_and_the_r
     assert "minutes to go" in text and "characters/s" not in text  # no bar, since the log may come there as well
     shown = re.findall(r"-- at epoch (\S+) it writes -+\n(.*?)\n-----\n", text.replace("\r", ""), re.S)
     assert [epoch for epoch, _ in shown] == [f"{i / EPOCH:.2f}" for i in (100, 300, 6 * EPOCH)]
+    _, last = shown[-1]
+    (name,) = names(tmp_path / "cv")
+    assert run("sample.py", f"cv/{name}", "-length=70", "-verbose=0", cwd=tmp_path).stdout == f"{last}\n"
     without, with_it = (checkpoints(folder / "cv") for folder in (tmp_path / "quiet", tmp_path))
     assert without.keys() == with_it.keys() and all(same(without[name], with_it[name]) for name in without)
 
@@ -85,17 +76,19 @@ def on_terminal(name: str, piped: bool) -> None:
 
 
 def test_a_long_validation_is_cut_short_and_made_up_for(flags, finished, tmp_path):
-    """The run stops as if it had not begun; resumed, it is the same run."""
+    """The run stops as if it had not begun, but for its row in the table; resumed, it is the same run."""
+    flags += ["-print_every=1000", "-log_csv=log.csv"]
     first = finish(tmp_path, *flags, prepare=all_of(signals_at(40, signal.SIGINT), validations_are_long))
     assert (first.status, names(tmp_path / "cv")) == (128 + signal.SIGINT, {"resume_s_iteration40.pt"})
+    (row,) = csv.DictReader((tmp_path / "log.csv").open())
+    assert (row["iteration"], row["val_loss"]) == ("40", "")
     assert "stopped at iteration 40; resume with: " in first.out
     last = all_of(signals_at(EPOCH, signal.SIGINT), validations_are_long)
-    second = finish(tmp_path, "-resume=cv", prepare=last)
+    second = finish(tmp_path, "-resume=cv", "-print_every=1", prepare=last)
     assert f"stopped at iteration {EPOCH}; resume with: " in second.out
     third = finish(tmp_path, "-resume=cv")
     undisturbed = checkpoints(finished / "cv")
     assert third.status == 0 and saved(second.out) + saved(third.out) == list(undisturbed)
-    assert len(log([first.out, second.out])) == EPOCH
     for name, checkpoint in checkpoints(tmp_path / "cv").items():
         assert same(checkpoint, undisturbed[name])
 
