@@ -3,7 +3,7 @@
 import pytest
 
 from tests.helpers.evaluations import RUNS, TEXT
-from tests.helpers.inputs import SMALL, numbers
+from tests.helpers.inputs import SMALL
 from tests.helpers.runs import finish
 from util.checkpoint.store import load_checkpoint
 
@@ -26,13 +26,3 @@ def trained(text, tmp_path_factory):
         assert finish(folder, *SMALL, *more).status == 0
         paths[model] = max((folder / "cv").iterdir(), key=lambda path: load_checkpoint(path).iteration)
     return paths
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    """A folder with a model, in cv, of a text with tabs and quotes in it, and without a test split."""
-    folder = tmp_path_factory.mktemp("lines")
-    (folder / "input.txt").write_bytes(numbers(140) + b'one\ttwo "three"\n\rtwo\n' * 20)
-    assert finish(folder, *SMALL, "-data_dir", ".", "-max_epochs", 1, "-eval_val_every", 20).status == 0
-    (folder / "last.pt").write_bytes(max((folder / "cv").glob("lm_*")).read_bytes())
-    return folder

@@ -1,41 +1,37 @@
 """evaluate.py -lines: each line by itself, whatever the lines are."""
 
-import csv
-import io
 import math
-import re
-from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 
-from tests.helpers.evaluations import RUNS, decoded, expected_loss, rows_of
+from tests.helpers.checkpoints import rewrite
+from tests.helpers.evaluations import RUNS, decoded, expected_loss, rows_of, score
 from tests.helpers.inputs import numbers
 from tests.helpers.refusals import refused
-from tests.helpers.scripts import run, run_here
 from util.checkpoint.store import load_checkpoint
 from util.evaluation.lines import line_losses
 from util.sampling.writing import Writer
 
 
-def rows(folder, text, *flags, checkpoint="last.pt"):
-    (folder / "x.txt").write_text(text, newline="")
-    done = run("evaluate.py", checkpoint, "-file=x.txt", "-lines=1", "-gpuid=-1", *flags, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return list(csv.DictReader(io.StringIO(done.stdout, newline=""), dialect="excel-tab")), done.stderr
+def lines_of(checkpoint, text, folder, *flags):
+    """What -lines says of a text."""
+    (folder / "x.txt").write_text(text, "utf-8", newline="")
+    return score(checkpoint, "-file=x.txt", "-lines=1", *flags, cwd=folder)
 
 
 @pytest.mark.parametrize("model", RUNS)
 def test_a_row_for_each_line_of_a_file(model, trained, tmp_path, monkeypatch):
-    path, file = trained[model], tmp_path / "x.txt"
-    lines = ["one", "für Bücher - 道", "", "t", *numbers(20).decode().splitlines()]
-    file.write_text("\r\n".join(lines) + "\n", "utf-8", newline="")
+    """But for those without a character to predict, which are counted, and whatever is in a line."""
     monkeypatch.setattr("util.evaluation.lines.SIDE_BY_SIDE", 7)
-    done = run_here("evaluate.py", path, "-file", file, "-lines=1", "-gpuid=-1")
-    assert done.stderr.decode().startswith("2 of 24 lines have fewer than two ")
-    rows = rows_of(CompletedProcess([], done.returncode, done.stdout.decode(), ""))
+    path = trained[model]
+    lines = ["one", "für Bücher - 道", "", "t", 'one\ttwo "m"', "one\rtwo", *numbers(20).decode().splitlines()]
+    done = lines_of(path, "\r\n".join(lines) + "\n", tmp_path)
+    assert done.stderr.startswith("2 of 26 lines have fewer than two ")
+    done.stderr = ""
+    rows = rows_of(done)
     numbered = [(number, line) for number, line in enumerate(lines, 1) if len(line.encode()) > 1]
-    assert [(row["line"], row["text"]) for row in rows] == [(str(number), line) for number, line in numbered]
+    assert [(int(row["line"]), row["text"]) for row in rows] == numbered
     for (_, line), row in zip(numbered, rows):
         symbols = decoded(path, line.encode())
         nats, unit = expected_loss(path, [symbols]), load_checkpoint(path).vocabulary.unit
@@ -59,50 +55,31 @@ def test_a_long_line_is_not_computed_for_the_short_ones(trained, monkeypatch):
     assert sum(computed[: -sum(map(len, passages))]) < 2 * sum(map(len, passages))
 
 
-@pytest.mark.parametrize("line", ['one\ttwo "three"', "one\rtwo"])
-def test_a_tab_a_quote_or_a_return_makes_no_further_column_or_row(line, folder):
-    found, _ = rows(folder, line + "\n")
-    assert [row["text"].splitlines() for row in found] == [line.splitlines()] and None not in found[0]
-
-
-def test_lines_without_a_character_to_predict_are_told_and_do_not_come_first_when_rows_are_sorted(folder):
-    found, said = rows(folder, "one\n\no\ntwo\n")
-    assert [row["line"] for row in found] == ["1", "4"] and said.startswith("2 of 4 lines have fewer than two")
-    assert float(found[1]["sum"]) == pytest.approx(2 * float(found[1]["nats"]))
-
-
-def test_unknown_characters_are_all_named_or_left_out(folder):
+def test_unknown_characters_are_all_named_or_left_out(trained, tmp_path):
     text = "one\ntZwo\nQ one\n"
-    (folder / "x.txt").write_text(text)
-    flags = ("evaluate.py", "last.pt", "-file=x.txt", "-gpuid=-1")
-    refused(run(*flags, "-lines=1", cwd=folder), "'Q', 'Z', first in line 2", "-unknown_chars skip")
-    found, _ = rows(folder, text, "-unknown_chars=skip")
-    assert [row["text"] for row in found] == ["one", "two", " one"]
-    found, _ = rows(folder, "ONE\n", "-unknown_chars=nearest")
-    assert [row["text"] for row in found] == ["one"]
-    refused(run(*flags, "-unknown_chars=skip", cwd=folder), "-unknown_chars is for -lines")
+    refused(lines_of(trained["lstm"], text, tmp_path), "'Q', 'Z', first in line 2", "-unknown_chars skip")
+    for unknown, lines in (("skip", ["one", "two", " one"]), ("nearest", ["one", "tzwo", " one"])):
+        done = lines_of(trained["lstm"], text, tmp_path, f"-unknown_chars={unknown}")
+        done.stderr = ""
+        assert [row["text"] for row in rows_of(done)] == lines
+    refused(score(trained["lstm"], "-file=x.txt", "-unknown_chars=skip", cwd=tmp_path), "-unknown_chars is for -lines")
 
 
-def test_an_empty_file_and_lines_of_old_macs(folder):
-    (folder / "x.txt").write_text("")
-    refused(run("evaluate.py", "last.pt", "-file=x.txt", "-lines=1", "-gpuid=-1", cwd=folder), "x.txt is empty")
-    (folder / "y.txt").write_text("one\rtwo\r", newline="")
-    done = run("evaluate.py", "last.pt", "-file=y.txt", "-lines=1", "-unknown_chars=skip", "-gpuid=-1", cwd=folder)
+def test_an_empty_file_and_lines_of_old_macs(trained, tmp_path):
+    refused(lines_of(trained["lstm"], "", tmp_path), "x.txt is empty")
+    done = lines_of(trained["lstm"], "one\rtwo\r", tmp_path)
     assert "carriage return alone" in done.stderr and done.returncode == 0
 
 
-def test_an_empty_split_has_its_true_reason(folder):
-    done = run("evaluate.py", "last.pt", "-split=test", "-gpuid=-1", cwd=folder)
-    refused(done, "the test split is empty, since the run's -train_frac 0.95 and -val_frac 0.05 leave it nothing")
-
-
-def test_a_line_is_a_document_to_a_model_of_documents(posts):
-    """Predicted from its first character to its end, as well as in one stream with others, and empty ones too."""
-    lines = (posts / "input.txt").read_text().splitlines()[-100:]
-    found, _ = rows(posts, "\n".join([*lines, ""]) + "\n", checkpoint="cv")
-    assert [int(row["characters"]) for row in found] == [len(line) + 1 for line in [*lines, ""]]
-    (posts / "x.txt").write_text("\n".join(lines) + "\n")
-    done = run("evaluate.py", "cv", "-file=x.txt", "-gpuid=-1", cwd=posts)
-    stream = float(re.search(r"loss per character: (\S+) nats", done.stdout)[1])
-    alone = sum(float(row["sum"]) for row in found[:-1]) / sum(int(row["characters"]) for row in found[:-1])
-    assert alone == pytest.approx(stream, rel=0.05)
+def test_a_line_is_a_document_to_a_model_of_documents(trained, tmp_path):
+    """Predicted from its first character, after others, to its end, and an empty one too."""
+    options = load_checkpoint(trained["lstm"]).options | {"document_end": r"o\n"}
+    path = rewrite(trained["lstm"], tmp_path / "x.pt", options=options)
+    writer = Writer(load_checkpoint(path))
+    lines = ["one", "", "twenty-two"]
+    for line, row in zip(lines, rows_of(lines_of(path, "\n".join(lines) + "\n", tmp_path)), strict=True):
+        (step, log_probs), nats = writer.read([]), 0.0
+        for index in writer.vocabulary.encode(line + "o\n"):
+            nats -= log_probs[0, index]
+            log_probs = step(np.array([index]))
+        assert (float(row["sum"]), int(row["characters"])) == (pytest.approx(nats), len(line) + 2)

@@ -3,12 +3,12 @@
 import json
 import random
 import re
-import shutil
 
 import numpy as np
 import pytest
 
-from tests.helpers.inputs import ROOT, SMALL, numbers
+from tests.helpers.evaluations import TEXT, decoded, score
+from tests.helpers.inputs import GOLDEN, SMALL, numbers
 from tests.helpers.refusals import refused, told
 from tests.helpers.runs import finish
 from tests.helpers.scripts import run
@@ -99,87 +99,6 @@ def test_where_positions_are(tmp_path, monkeypatch):
     assert locate(source, "utf-8", expected) == expected
 
 
-# As a user runs it.
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A folder with a text, and a checkpoint for each encoding of it."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "input.txt").write_bytes("für Bücher 😀\r\n".encode() + numbers(140))
-    for encoding in ("utf-8", "bytes"):
-        flags = (*SMALL, f"-data_dir={folder}", f"-encoding={encoding}", "-max_epochs=1", "-train_frac=0.8")
-        assert finish(folder, *flags, "-val_frac=0.2", f"-checkpoint_dir={folder / encoding}").status == 0
-    return folder
-
-
-def checkpoint(trained, encoding="utf-8"):
-    (path,) = (trained / encoding).glob("*.pt")
-    return path
-
-
-def test_what_evaluate_prints(trained, tmp_path):
-    learned = (trained / "input.txt").read_bytes().decode()
-    copied = learned[40:120]
-    (tmp_path / "sample.txt").write_text(f"----- 1 -----\nThe {copied}QQQ\n----- 2 -----\nThe zzz {copied[20:50]}\n")
-    done = run("evaluate.py", checkpoint(trained), "-novelty=sample.txt", "-primetext=The ", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
-    assert lines[0] == "sample.txt: 117 characters in 2 texts"
-    text = load_text(Source(trained / "input.txt"), "utf-8")
-    split = batches_of_run(text, load_checkpoint(checkpoint(trained)).options)
-    training, validation = ([learned[slice(*span)] for span in split.spans(number)] for number in range(2))
-    assert lines[1] == f"{trained}/input.txt: {len(''.join(training))} characters for training"
-    for row, length in zip(lines[3:7], LENGTHS):
-        samples = [copied + "QQQ", "zzz " + copied[20:50]]  # without the primetext
-        expected = [plain_share(texts, training, length) for texts in (samples, validation)]
-        assert row == f"  {length} characters: {expected[0]} {expected[1]}"
-    whole = set("".join(training).split("\n"))
-    pieces = [piece for sample in samples for piece in sample.split("\n") if piece]
-    assert 0 < sum(piece in whole for piece in pieces) < len(pieces)
-    assert lines[7] == f"whole lines of the training text: {sum(p in whole for p in pieces)} of {len(pieces)}"
-    assert lines[8] == "longest copied passage of each text:"
-    assert lines[9] == f"text 1: 80 characters, line {learned[:40].count(chr(10)) + 1}: {copied!r}"
-    assert lines[10].startswith("text 2: 30 characters, line ") and lines[10].endswith(f": {copied[20:50]!r}")
-    assert len(lines) == 11
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "bytes"])
-def test_json_for_a_bot_that_filters(encoding, trained, tmp_path):
-    """sample.py's lines of JSON, of which only what was sampled counts, and as many lines of JSON about them."""
-    learned = (trained / "input.txt").read_bytes().decode()
-    copied = learned[: learned.index("\n", 100)]
-    texts = [f"für {copied}\nzzz\u2028", "für zzz", f"für {copied[1:]}"]
-    lines = [json.dumps({"text": text, "continuation": text[4:]}, ensure_ascii=False) for text in texts]
-    (tmp_path / "x.jsonl").write_text("\n".join(lines) + "\n")
-    done = run("evaluate.py", checkpoint(trained, encoding), "-novelty=x.jsonl", "-json=1", cwd=tmp_path)
-    found = [json.loads(line) for line in done.stdout.removesuffix("\n").split("\n")]
-    assert [one["text"] for one in found] == [text[4:] for text in texts]
-    count = copied.count("\n") + 1
-    assert [(one["whole"], one["of"]) for one in found] == [(count, count + 1), (0, 1), (count - 1, count)]
-    size = len(copied.encode() if encoding == "bytes" else copied)
-    assert [one["longest"] for one in found] == [size + 1, 0, size - 1]
-    assert (found[0]["passage"], found[0]["line"], found[0]["file"]) == (copied + "\n", 1, None)
-    assert found[1]["passage"] == "" and found[1]["line"] is None and found[1]["copied"]["10"] is None
-    assert found[2]["copied"] == {"10": 1, "20": 1, "30": 1, "50": 1}
-    refused(run("evaluate.py", checkpoint(trained), "-json=1", cwd=tmp_path), "-json is for -novelty")
-
-
-def test_a_stream_of_answers_with_errors(trained, tmp_path):
-    """They are no texts, and a line that is cut off does not make one text of all."""
-    lines = '{"text": "zzz", "continuation": "zzz"}\n{"error": "no"}\n'
-    (tmp_path / "x.jsonl").write_text(lines)
-    done = run("evaluate.py", checkpoint(trained), "-novelty=x.jsonl", "-json=1", cwd=tmp_path)
-    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == ["zzz"]
-    assert "warning: 1 of the 2 lines of x.jsonl tell of an error, and are left out" in done.stderr
-    (tmp_path / "x.jsonl").write_text(lines + '{"text": "zz')
-    done = run("evaluate.py", checkpoint(trained), "-novelty=x.jsonl", cwd=tmp_path)
-    refused(done, "line 3 of x.jsonl is no line of JSON that sample.py writes")
-    (tmp_path / "x.jsonl").write_text(r'{"continuation": "\ud800"}')
-    done = run("evaluate.py", checkpoint(trained, "bytes"), "-novelty=x.jsonl", cwd=tmp_path)
-    refused(done, "x.jsonl is not UTF-8 text")
-
-
 @pytest.mark.parametrize("chunk", [3, 64])
 @pytest.mark.parametrize("end", ["\n", "\n\n", "aba"])
 def test_whole_pieces(end, chunk, monkeypatch):
@@ -195,6 +114,68 @@ def test_whole_pieces(end, chunk, monkeypatch):
         assert whole_pieces(wanted, end, text, spans) == expected, (seed, whole)
 
 
+# As a user runs it.
+
+
+def test_what_evaluate_prints(trained, text, tmp_path):
+    copied = TEXT[40:120]
+    (tmp_path / "sample.txt").write_text(f"----- 1 -----\nThe {copied}QQQ\n----- 2 -----\nThe zzz {copied[20:50]}\n")
+    done = score(trained["lstm"], "-novelty=sample.txt", "-primetext=The ", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "sample.txt: 117 characters in 2 texts"
+    split = batches_of_run(load_text(Source(text / "input.txt"), "utf-8"), load_checkpoint(trained["lstm"]).options)
+    training, validation = ([TEXT[slice(*span)] for span in split.spans(number)] for number in range(2))
+    assert lines[1] == f"{text}/input.txt: {len(''.join(training))} characters for training"
+    samples = [copied + "QQQ", "zzz " + copied[20:50]]  # without the primetext
+    for row, length in zip(lines[3:7], LENGTHS):
+        expected = [plain_share(texts, training, length) for texts in (samples, validation)]
+        assert row == f"  {length} characters: {expected[0]} {expected[1]}"
+    whole = set("".join(training).split("\n"))
+    pieces = [piece for sample in samples for piece in sample.split("\n") if piece]
+    assert 0 < sum(piece in whole for piece in pieces) < len(pieces)
+    assert lines[7] == f"whole lines of the training text: {sum(p in whole for p in pieces)} of {len(pieces)}"
+    assert lines[8] == "longest copied passage of each text:"
+    assert lines[9] == f"text 1: 80 characters, line {TEXT[:40].count(chr(10)) + 1}: {copied!r}"
+    assert lines[10].startswith("text 2: 30 characters, line ") and lines[10].endswith(f": {copied[20:50]!r}")
+    assert len(lines) == 11
+
+
+@pytest.mark.parametrize("model", ["lstm", "gru"])
+def test_json_for_a_bot_that_filters(model, trained, tmp_path):
+    """sample.py's lines of JSON, of which only what was sampled counts, and as many lines of JSON about them."""
+    copied = TEXT[: TEXT.index("\n", 100)]
+    texts = [f"für {copied}\nzzz\u2028", "für zzz", f"für {copied[1:]}"]
+    lines = [json.dumps({"text": text, "continuation": text[4:]}, ensure_ascii=False) for text in texts]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines) + "\n")
+    done = score(trained[model], "-novelty=x.jsonl", "-json=1", cwd=tmp_path)
+    found = [json.loads(line) for line in done.stdout.removesuffix("\n").split("\n")]
+    assert [one["text"] for one in found] == [text[4:] for text in texts]
+    count = copied.count("\n") + 1
+    assert [(one["whole"], one["of"]) for one in found] == [(count, count + 1), (0, 1), (count - 1, count)]
+    size = len(decoded(trained[model], copied.encode()))
+    assert [one["longest"] for one in found] == [size + 1, 0, size - 1]
+    assert (found[0]["passage"], found[0]["line"], found[0]["file"]) == (copied + "\n", 1, None)
+    assert found[1]["passage"] == "" and found[1]["line"] is None and found[1]["copied"]["10"] is None
+    assert found[2]["copied"] == {"10": 1, "20": 1, "30": 1, "50": 1}
+    refused(score(trained[model], "-json=1", cwd=tmp_path), "-json is for -novelty")
+
+
+def test_a_stream_of_answers_with_errors(trained, tmp_path):
+    """They are no texts, and a line that is cut off does not make one text of all."""
+    lines = '{"text": "zzz", "continuation": "zzz"}\n{"error": "no"}\n'
+    (tmp_path / "x.jsonl").write_text(lines)
+    done = score(trained["lstm"], "-novelty=x.jsonl", "-json=1", cwd=tmp_path)
+    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == ["zzz"]
+    assert "warning: 1 of the 2 lines of x.jsonl tell of an error, and are left out" in done.stderr
+    (tmp_path / "x.jsonl").write_text(lines + '{"text": "zz')
+    done = score(trained["lstm"], "-novelty=x.jsonl", cwd=tmp_path)
+    refused(done, "line 3 of x.jsonl is no line of JSON that sample.py writes")
+    (tmp_path / "x.jsonl").write_text(r'{"continuation": "\ud800"}')
+    done = score(trained["gru"], "-novelty=x.jsonl", cwd=tmp_path)
+    refused(done, "x.jsonl is not UTF-8 text")
+
+
 def test_the_file_that_a_passage_is_from(tmp_path):
     parts = tmp_path / "data" / "parts"
     parts.mkdir(parents=True)
@@ -205,27 +186,26 @@ def test_the_file_that_a_passage_is_from(tmp_path):
     assert finish(tmp_path, *SMALL, *flags, "-encoding=bytes").status == 0
     (tmp_path / "sample.txt").write_text(content[1400:1450])
     (path,) = (tmp_path / "cv").iterdir()
-    done = run("evaluate.py", path, "-novelty=sample.txt", cwd=tmp_path)
+    done = score(path, "-novelty=sample.txt", cwd=tmp_path)
     line = content[1200:1400].count("\n") + 1
     assert f"\ntext 1: 50 bytes, line {line} of parts/b.txt: {content[1400:1450]!r}\n" in done.stdout
 
 
 def test_a_sampled_text_of_bytes(trained, tmp_path):
     flags = ["-num_samples=2", "-length=50", "-primetext=für ", "-output=sample.txt", "-gpuid=-1"]
-    assert run("sample.py", checkpoint(trained, "bytes"), *flags, cwd=tmp_path).returncode == 0
+    assert run("sample.py", trained["gru"], *flags, cwd=tmp_path).returncode == 0
     with (tmp_path / "sample.txt").open("ab") as file:
-        file.write("----- 3 -----\nfür für Bücher 😀\r\n\n".encode())
-    done = run("evaluate.py", checkpoint(trained, "bytes"), "-novelty=sample.txt", "-primetext=für ", cwd=tmp_path)
+        file.write("----- 3 -----\nfür Bücher - 道\n".encode())
+    done = score(trained["gru"], "-novelty=sample.txt", "-primetext=für ", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "sample.txt: 119 bytes in 3 texts\n" in done.stdout
-    assert "text 3: 19 bytes, line 1: 'für Bücher 😀\\r\\n'\n" in done.stdout
+    assert "sample.txt: 113 bytes in 3 texts\n" in done.stdout
+    assert "text 3: 13 bytes, line 1: 'Bücher - 道'\n" in done.stdout
 
 
 def test_a_checkpoint_that_does_not_say_how_its_text_was_split(tmp_path):
-    shutil.copy(ROOT / "tests" / "golden" / "torch_rnn" / "rnn_2x32.t7", tmp_path / "x.t7")
     (tmp_path / "input.txt").write_text("to be, or not to be, that is the question\n")
     (tmp_path / "sample.txt").write_text("or not to be, they said\n")
-    done = run("evaluate.py", "x.t7", "-novelty=sample.txt", "-data_dir=.", cwd=tmp_path)
+    done = score(GOLDEN / "torch_rnn" / "rnn_2x32.t7", "-novelty=sample.txt", "-data_dir=.", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stderr == "the checkpoint does not say which part of its text was for training, so all of it counts\n"
     assert "text 1: 16 characters, line 1: 'or not to be, th'\n" in done.stdout
@@ -233,14 +213,14 @@ def test_a_checkpoint_that_does_not_say_how_its_text_was_split(tmp_path):
 
 def test_mistakes(trained, tmp_path):
     (tmp_path / "sample.txt").write_bytes(b"\xff\n")
-    path = checkpoint(trained)
-    told(run("evaluate.py", path, "-novelty=no.txt", cwd=tmp_path), "cannot read no.txt")
-    told(run("evaluate.py", path, "-novelty=sample.txt", cwd=tmp_path), "sample.txt is not UTF-8 text")
-    told(run("evaluate.py", path, "-novelty=sample.txt", "-split=test", cwd=tmp_path), "no -file, -split")
+    path = trained["lstm"]
+    told(score(path, "-novelty=no.txt", cwd=tmp_path), "cannot read no.txt")
+    told(score(path, "-novelty=sample.txt", cwd=tmp_path), "sample.txt is not UTF-8 text")
+    told(score(path, "-novelty=sample.txt", "-split=test", cwd=tmp_path), "no -file, -split")
     (tmp_path / "sample.txt").write_text("It is\n")
-    done = run("evaluate.py", path, "-novelty=sample.txt", "-primetext=The", cwd=tmp_path)
+    done = score(path, "-novelty=sample.txt", "-primetext=The", cwd=tmp_path)
     told(done, "text 1 does not begin with the -primetext 'The'")
     # Not a mistake, but nothing to tell.
-    done = run("evaluate.py", path, "-novelty=sample.txt", cwd=tmp_path)
+    done = score(path, "-novelty=sample.txt", cwd=tmp_path)
     assert "\n  10 characters:       - " in done.stdout
     assert done.stdout.endswith("\ntext 1: none of 10 characters or more\n")

@@ -1,6 +1,5 @@
 """evaluate.py -table: a row for each checkpoint."""
 
-import csv
 import shutil
 
 from tests.helpers.checkpoints import rewrite
@@ -59,18 +58,15 @@ def test_what_a_stranger_wrote_makes_no_column_and_steers_no_terminal(trained, t
     assert row["file"] == r"a\x1b[2J.pt" and row["size"] == "8"
 
 
-def test_a_table_goes_on_after_a_checkpoint_that_does_not_fit(folder):
+def test_a_table_goes_on_after_a_checkpoint_that_does_not_fit(trained, tmp_path):
     """It is named; the rows of a run come in the order of its iterations, whatever the files' times."""
-    (folder / "x.txt").write_text("one two three")
-    for age, path in enumerate(sorted((folder / "cv").iterdir())):
+    (tmp_path / "x.txt").write_text('one\ttwo "more"')
+    shutil.copytree(trained["lstm"].parent, tmp_path / "cv")
+    for path in sorted((tmp_path / "cv").iterdir()):
         path.touch()  # the earlier the later
-        assert age < 10
     other = GOLDEN / "torch_rnn" / "rnn_2x32.t7"
-    done = run("evaluate.py", "cv", other, "-file=x.txt", "-table=1", "-gpuid=-1", cwd=folder)
-    found = list(csv.DictReader(done.stdout.splitlines(), dialect="excel-tab"))
-    epochs = [float(row["epochs"]) for row in found if row["epochs"]]
+    done = score(other, "cv", "-file=x.txt", "-table=1", cwd=tmp_path)
+    assert done.stderr.startswith(f"warning: {other} has no row") and done.stderr.count("\n") == 1
+    done.stderr = ""
+    epochs = [float(row["epochs"]) for row in rows_of(done)]
     assert epochs == sorted(epochs) and len(epochs) > 1
-    (folder / "x.txt").write_text('one\ttwo "three"')
-    done = run("evaluate.py", other, "cv", "-file=x.txt", "-table=1", "-gpuid=-1", cwd=folder)
-    assert f"warning: {other} has no row" in done.stderr and done.returncode == 0
-    assert len(done.stdout.splitlines()) == 1 + len(epochs)

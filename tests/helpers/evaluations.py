@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import re
+from contextlib import chdir
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -12,10 +13,10 @@ import pytest
 
 from tests.helpers.checkpoints import log_probs
 from tests.helpers.inputs import numbers
-from tests.helpers.scripts import run
+from tests.helpers.scripts import run_here
 from util.checkpoint.store import load_checkpoint
 
-TEXT = (numbers(140).decode() + "für Bücher - 道😀\r\n") * 2
+TEXT = ('für Bücher - 道😀\tand "more"\r\n' + numbers(140).decode()) * 2
 RUNS = {
     # Each has something that the others lack.
     "lstm": ("-dropout=0.2", "-optim=adam"),
@@ -25,8 +26,10 @@ RUNS = {
 
 
 def score(*arguments: object, cwd: Path) -> CompletedProcess:
-    """evaluate.py on a CPU."""
-    return run("evaluate.py", *arguments, "-gpuid=-1", cwd=cwd)
+    """evaluate.py on a CPU, in this process."""
+    with chdir(cwd):
+        done = run_here("evaluate.py", *arguments, "-gpuid=-1")
+    return CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def measured(done: CompletedProcess) -> float:
