@@ -13,8 +13,9 @@ def js(browser) -> Callable:
     context = browser.new_context()
     page = context.new_page()
     page.set_content("<div id='text' style='width: 800px; white-space: pre-wrap'></div><div id='other'></div>")
-    source = "\n".join((FOLDER / f"{part}.js").read_text("utf-8") for part in SCRIPTS if part != "view")
-    yield lambda expression, x=None: page.evaluate(f"x => {{ {source}\n return {expression}; }}", x)
+    for part in SCRIPTS[:-1]:  # view.js is the page itself
+        page.add_script_tag(path=FOLDER / f"{part}.js")
+    yield lambda expression, x=None: page.evaluate(f"x => {expression}", x)
     context.close()
 
 

@@ -155,19 +155,18 @@ def test_a_long_text_is_cut_and_the_page_answers_while_it_reads(opened, made, tm
     page.evaluate("text => { document.getElementById('pasted').value = text; }", TEXT * 10)
     seen = page.evaluate("""async () => {
         const seen = [], byId = (id) => document.getElementById(id);
+        const span = (at) => byId("text").querySelectorAll("span")[at];
         const until = async (holds) => { while (!holds() && !byId("progress").hidden) await new Promise(setTimeout); };
         const look = (at) => seen.push([!byId("progress").hidden, byId("prediction").textContent,
-            document.querySelectorAll("#text span")[at].hasAttribute("data-cursor")]);
-        const act = (what, at) => document.querySelectorAll("#text span")[at].dispatchEvent(
-            new MouseEvent(what, { bubbles: true }));
+            span(at).hasAttribute("data-cursor")]);
         document.querySelector("#form-paste button").click();
         await until(() => byId("progress").value > 30);
-        for (const [what, at] of [["mouseover", 30], ["mouseover", 19000], ["click", 18000]]) {
-            act(what, at);
+        for (const [what, at] of [["mouseover", 30], ["mouseover", 19000], ["click", 10000]]) {
+            span(at).dispatchEvent(new MouseEvent(what, { bubbles: true }));
             look(at);
         }
         await until(() => byId("prediction").textContent.includes("likely"));
-        look(18000);
+        look(10000);
         return seen;
     }""")
     words = "likely", "not read this far yet", "not read this far yet", "likely"
