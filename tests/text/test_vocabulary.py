@@ -22,6 +22,7 @@ def test_a_byte_that_is_no_character():
     """As Python hands it on, from a command line or a prompt."""
     with pytest.raises(UserError, match="contains the byte 0xe9, which is not UTF-8 there; leave it out"):
         Vocabulary("caf", "utf-8").encode(b"caf\xe9".decode(errors="surrogateescape"))
+    assert Vocabulary("caf", "bytes").encode("c\ud800", "skip") == [0]  # half of a pair, as JSON may have it
 
 
 def test_accents_are_kept_before_the_case_is():
