@@ -71,10 +71,7 @@ WINDOWS = "It\u2019s \u201cthe best\u201d of times \u2013 or so, in the caf\xe9 
         (LATIN.encode("latin-1"), "try -encoding latin-1 or bytes, which accept any file, or Windows' cp1252"),
         (LATIN.encode("utf-16"), "it seems to be UTF-16; convert it or, for a new model, try -encoding utf-16"),
         (LATIN.encode("utf-32"), "it seems to be UTF-32; convert it or, for a new model, try -encoding utf-32"),
-        (
-            LATIN.replace("\n", "\r").encode("mac-roman"),
-            "as on old Macs; convert it or, for a new model, try",
-        ),
+        (LATIN.replace("\n", "\r").encode("mac-roman"), "as on old Macs; convert it or, for a new model, try"),
         (gzip.compress(b"text " * 100, mtime=0), "compressed by gzip; give it a name that ends in .gz"),
         (b"\x1f\x8b\x08\0\r\xff", "compressed by gzip; give it a name that ends in .gz"),  # with a \r by chance
         (b"PK\x03\x04\x14\0\0\0\x08\0\xb4\x52\xff", "a zip archive, as .docx and .epub files are; unpack it"),

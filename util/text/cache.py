@@ -24,15 +24,7 @@ import numpy as np
 from util.cli.console import tell
 from util.cli.files import lock, replacing
 from util.errors import UserError, reason
-from util.text.source import (
-    CACHE_FILES,
-    Source,
-    canonical,
-    check_there,
-    code_points,
-    pieces_of,
-    progress_bar,
-)
+from util.text.source import CACHE_FILES, Source, canonical, check_there, code_points, pieces_of, progress_bar
 from util.text.vocabulary import UNICODE_SIZE, Vocabulary
 
 CACHE_FORMAT = 3

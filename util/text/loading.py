@@ -19,10 +19,7 @@ FEW_BATCHES = 50
 
 
 def batches_of_run(
-    text: Text,
-    options: Mapping[str, Any],
-    translation: np.ndarray | None = None,
-    streams: slice = slice(None),
+    text: Text, options: Mapping[str, Any], translation: np.ndarray | None = None, streams: slice = slice(None)
 ) -> Batches | None:
     """Returns a text's batches, cut as a run's options say; None if they do not say.
 
