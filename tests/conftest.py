@@ -1,7 +1,6 @@
 """Texts and a checkpoint that many tests need."""
 
 import os
-import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,18 +12,10 @@ import numpy as np
 import pytest
 
 from tests.helpers.inputs import TINY, numbers
-from tests.helpers.runs import finish
 from tests.helpers.scripts import run
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import save_checkpoint
 from util.text.vocabulary import Vocabulary
-
-POST = (
-    "the king,a soldier,my friend,old John,the queen,our cat,every child,no man,some poet,the north wind",
-    "sees,loves,finds,forgets,takes,hides,remembers,paints",
-    "a small house,the sea,bread and salt,his own shadow,the last train,a red door,nothing at all,the long night",
-    "today,again,at dawn,in silence,without a word,for ever",
-)
 
 # A shell without job control starts what runs in the background with Ctrl-C ignored, which the scripts would inherit.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -71,18 +62,6 @@ def checkpoint(corpus: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     (path,) = (folder / "cv").iterdir()
     return path
-
-
-@pytest.fixture(scope="session")
-def posts(tmp_path_factory):
-    """A text of 3,000 short posts, a line each, and a model after one epoch of them: their folder."""
-    folder, draw = tmp_path_factory.mktemp("posts"), random.Random(1)
-    lines = [" ".join(draw.choice(part.split(",")) for part in POST) for _ in range(3000)]
-    (folder / "input.txt").write_text("\n".join(lines) + "\n")
-    flags = ("-gpuid=-1", "-rnn_size=64", "-batch_size=20", "-seq_length=30", "-learning_rate=0.01", "-max_epochs=1")
-    done = finish(folder, "-data_dir=.", *flags, r"-document_end=\n", "-shuffle=1", "-print_every=100")
-    assert done.status == 0, done.err
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -117,7 +117,8 @@ def test_whole_pieces(end, chunk, monkeypatch):
 # As a user runs it.
 
 
-def test_what_evaluate_prints(trained, text, tmp_path):
+def test_what_evaluate_prints(trained, text, tmp_path, monkeypatch):
+    monkeypatch.setattr("util.evaluation.novelty.YARDSTICK", 160)  # 40 of each of the four streams
     copied = TEXT[40:120]
     (tmp_path / "sample.txt").write_text(f"----- 1 -----\nThe {copied}QQQ\n----- 2 -----\nThe zzz {copied[20:50]}\n")
     done = score(trained["lstm"], "-novelty=sample.txt", "-primetext=The ", cwd=tmp_path)
@@ -127,6 +128,7 @@ def test_what_evaluate_prints(trained, text, tmp_path):
     split = batches_of_run(load_text(Source(text / "input.txt"), "utf-8"), load_checkpoint(trained["lstm"]).options)
     training, validation = ([TEXT[slice(*span)] for span in split.spans(number)] for number in range(2))
     assert lines[1] == f"{text}/input.txt: {len(''.join(training))} characters for training"
+    validation = [stream[:40] for stream in validation]
     samples = [copied + "QQQ", "zzz " + copied[20:50]]  # without the primetext
     for row, length in zip(lines[3:7], LENGTHS):
         expected = [plain_share(texts, training, length) for texts in (samples, validation)]

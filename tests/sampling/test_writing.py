@@ -1,18 +1,40 @@
 """How texts begin: those of a model of documents between two of them."""
 
 import io
+import random
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from model.stepper import Stepper
+from tests.helpers.inputs import GOLDEN
+from tests.helpers.runs import finish
 from util.checkpoint.choice import best_checkpoint
+from util.checkpoint.store import load_checkpoint
 from util.sampling.settings import Settings
 from util.sampling.writing import Opening, Writer
 
+POST = (
+    "the king,a soldier,my friend,old John,the queen,our cat,every child,no man,some poet,the north wind",
+    "sees,loves,finds,forgets,takes,hides,remembers,paints",
+    "a small house,the sea,bread and salt,his own shadow,the last train,a red door,nothing at all,the long night",
+    "today,again,at dawn,in silence,without a word,for ever",
+)
+LSTM = load_checkpoint(GOLDEN / "lstm.t7")
+LINES = replace(LSTM, options=LSTM.options | {"document_end": r"\n"})
+"""A model of lines, as if each had been a document."""
 
-def test_documents_begin_as_those_of_the_training_text(posts):
+
+def test_documents_begin_as_those_of_the_training_text(tmp_path):
     """Of 200, this many begin with a word that begins a line there: some 30 from a zero state, 180 from the opening."""
-    _, checkpoint = best_checkpoint(posts / "cv", lambda sentence: None)
-    words = {line.split()[0] for line in (posts / "input.txt").read_text().splitlines()}
+    draw = random.Random(1)
+    lines = [" ".join(draw.choice(part.split(",")) for part in POST) for _ in range(3000)]
+    (tmp_path / "input.txt").write_text("\n".join(lines) + "\n")
+    flags = ("-gpuid=-1", "-rnn_size=64", "-batch_size=20", "-seq_length=30", "-learning_rate=0.01", "-max_epochs=1")
+    assert finish(tmp_path, "-data_dir=.", *flags, r"-document_end=\n", "-shuffle=1", "-print_every=100").status == 0
+    _, checkpoint = best_checkpoint(tmp_path / "cv", lambda sentence: None)
+    words = {line.split()[0] for line in lines}
     cold = Writer(checkpoint)
     step = cold._stepper.begin(1, cold._stepper.states)
     cold.opening = Opening(step.states, step(np.array(cold.document_end))[0])
@@ -25,50 +47,26 @@ def test_documents_begin_as_those_of_the_training_text(posts):
     assert good(Writer(checkpoint)) > max(150, good(cold) + 60)
 
 
-def test_an_opening_can_be_interrupted(posts):
-    """As large a model as that of a preview may take long to write two documents."""
-    _, checkpoint = best_checkpoint(posts / "cv", lambda sentence: None)
-    cut = Writer(checkpoint, interrupted=lambda: True)
-    assert not np.array_equal(cut.opening.log_probs, Writer(checkpoint).opening.log_probs)
+def test_an_opening_and_a_primetext_can_be_interrupted():
+    """Those of a large model, or a long one, take minutes."""
+    cut = Writer(LINES, interrupted=lambda: True)
+    assert not np.array_equal(cut.opening.log_probs, Writer(LINES).opening.log_probs)
     assert cut.text("", Settings(length=50)) == ""
-
-
-def test_reading_a_primetext_can_be_interrupted(posts):
-    """A long one takes minutes."""
-    _, checkpoint = best_checkpoint(posts / "cv", lambda sentence: None)
     asked = iter(range(10**6))
-    cut = Writer(checkpoint, interrupted=lambda: next(asked) > 500)
+    cut = Writer(LINES, interrupted=lambda: next(asked) > 500)
     assert cut.opening and next(asked) < 500
-    prime = checkpoint.vocabulary.characters[1] * 10**5
+    prime = "o" * 10**5
     assert cut.text(prime, Settings(length=50)) == prime and next(asked) < 1000
 
 
-def test_the_opening_follows_two_whole_documents(posts):
-    """It is what the model is in after these characters, the end of a document the last of them."""
-    _, checkpoint = best_checkpoint(posts / "cv", lambda sentence: None)
-    writer = Writer(checkpoint)
-    fed = []
-    plain = writer._stepper.begin(1, writer._stepper.states)
-
-    class Spy(Writer):
-        def __init__(self) -> None:
-            super().__init__(checkpoint)
-            self._stepper = self
-
-        def begin(self, texts, states):
-            self.states = plain.states
-            return self
-
-        states = plain.states
-
-        def __call__(self, indices):
-            fed.append(int(indices[0]))
-            log_probs = plain(indices)
-            self.states = plain.states
-            return log_probs
-
-    opening = Spy().opening
-    text = checkpoint.vocabulary.decode(fed)
-    first, second = text.removeprefix("\n").removesuffix("\n").split("\n")
-    assert text == f"\n{first}\n{second}\n" and 10 < len(first) < 60 and 10 < len(second) < 60
-    assert np.array_equal(opening.log_probs, writer.opening.log_probs)
+@pytest.mark.parametrize(("longest", "low", "high"), [(1000, 10, 60), (7, 7, 7)])
+def test_the_opening_follows_two_documents(longest, low, high, monkeypatch):
+    """It is what the model is in after these characters: whole documents, or the beginnings of too long ones."""
+    fed, step = [], Stepper.__call__
+    monkeypatch.setattr(Stepper, "__call__", lambda self, indices: (fed.extend(indices), step(self, indices))[1])
+    monkeypatch.setattr("util.sampling.writing.WARM_UP", Settings(length=longest, temperature=0.5))
+    opening = Writer(LINES).opening
+    before, first, second, after = LINES.vocabulary.decode(fed).split("\n")
+    assert before == after == "" and low <= len(first) <= high and low <= len(second) <= high
+    _, log_probs = Writer(LSTM).read([*fed])
+    assert np.array_equal(opening.log_probs, log_probs[0])
