@@ -48,13 +48,14 @@ def campaign(count: int, folder: Path, measure_every: int = 1) -> Counter[str]:
     Returns what came of them, counted.
     """
     figures, path = Counter[str](), folder / "x"
-    sources = {kind: [source.read_bytes() for source in sorted(GOLDEN.glob(f"**/*{kind}"))] for kind in (".pt", ".t7")}
+    sources = {
+        kind: [(source.read_bytes(), load_checkpoint(source)) for source in sorted(GOLDEN.glob(f"**/*{kind}"))]
+        for kind in (".pt", ".t7")
+    }
     for sort in SORTS:
         for number in range(count):
             dice, kind = random.Random(f"{sort} {number}"), KINDS[number % len(KINDS)]
-            content = dice.choice(sources[sort[:3]])
-            path.write_bytes(content)
-            whole = load_checkpoint(path)
+            content, whole = dice.choice(sources[sort[:3]])
             if sort in (".pt", ".t7"):
                 path.write_bytes(damaged(content, kind, dice))
             else:
