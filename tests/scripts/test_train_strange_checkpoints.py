@@ -24,7 +24,7 @@ from tests.helpers.inputs import numbers
 from tests.helpers.logs import saved
 from tests.helpers.refusals import refused, refused_to_train
 from tests.helpers.runs import finish
-from tests.helpers.scripts import run, run_command
+from tests.helpers.scripts import run, run_command, run_here
 from util.checkpoint.store import load_checkpoint
 from util.errors import UserError
 from util.training.trainer import Trainer
@@ -61,10 +61,11 @@ def test_a_checkpoint_does_not_say_what_to_read(halfway, tmp_path):
     (secret / "input.txt").write_bytes(numbers(140)[1:])
     rewrite(halfway, tmp_path / "x.pt", options=load_checkpoint(halfway).options | {"data_dir": str(secret)})
     for script, *flags in (("evaluate.py", "-gpuid=-1"), ("visualize.py",)):
-        refused(run(script, "x.pt", *flags, cwd=tmp_path), "is not the text that the run was trained on", "-data_dir")
+        done = run_here(script, tmp_path / "x.pt", *flags)
+        refused(done, "is not the text that the run was trained on", "-data_dir")
     refused_to_train(finish(tmp_path, "-resume", "x.pt").done, "is not the text that the run was trained on")
     assert names(secret) == {"input.txt"} and "x.html" not in names(tmp_path)
-    assert run("evaluate.py", "x.pt", "-data_dir", secret, cwd=tmp_path).returncode == 0
+    assert run_here("evaluate.py", tmp_path / "x.pt", "-gpuid=-1", "-data_dir", secret).returncode == 0
 
 
 def test_only_training_writes_into_a_folder_that_the_user_does_not_name(halfway, tmp_path):
@@ -72,31 +73,29 @@ def test_only_training_writes_into_a_folder_that_the_user_does_not_name(halfway,
     (here / "input.txt").write_bytes(numbers(140))
     rewrite(halfway, tmp_path / "x.pt", options=load_checkpoint(halfway).options | {"data_dir": str(here)})
     for script, *flags in (("evaluate.py", "-gpuid=-1"), ("visualize.py",)):
-        assert run(script, "x.pt", *flags, cwd=tmp_path).returncode == 0
+        assert run_here(script, tmp_path / "x.pt", *flags).returncode == 0
     assert names(here) == {"input.txt"}
-    assert run("evaluate.py", "x.pt", "-gpuid=-1", "-data_dir", here, cwd=tmp_path).returncode == 0
+    assert run_here("evaluate.py", tmp_path / "x.pt", "-gpuid=-1", "-data_dir", here).returncode == 0
     assert names(here) == {"input.txt", "data.bin", "vocab.json"}
 
 
-@pytest.mark.parametrize("training", ["none", "of another text"])
-def test_what_a_checkpoint_names_is_not_opened_before_its_digest_is_known(training, halfway, tmp_path):
+def test_what_a_checkpoint_names_is_not_opened_before_its_digest_is_known(halfway, tmp_path):
     """Not for a page, which is made to be sent around, nor is anything written beside it; only -data_dir opens it."""
     secret = folder_in(tmp_path, "secret")
     (secret / "passwd").write_bytes(numbers(140))
-    before = load_checkpoint(halfway)
-    options = before.options | {"data_dir": str(secret), "files": "passwd"}
-    changes = {"training": None} if training == "none" else {}
-    rewrite(halfway, tmp_path / "x.pt", options=options, **changes)
+    options = load_checkpoint(halfway).options | {"data_dir": str(secret), "files": "passwd"}
+    rewrite(halfway, tmp_path / "x.pt", options=options)
+    rewrite(halfway, tmp_path / "model.pt", options=options, training=None)
     opened = partial(note_events, str(secret), str(tmp_path / "opened"))
-    where = "is unknown" if training == "none" else "was not found in"
-    refused(run("evaluate.py", "x.pt", "-gpuid=-1", cwd=tmp_path, prepare=opened), where)
-    page = run("visualize.py", "x.pt", cwd=tmp_path, prepare=opened)
-    assert page.returncode == 0 and where in page.stderr and "writes itself" in (tmp_path / "x.html").read_text()
-    assert run("sample.py", "x.pt", "-output=out", "-length=5", cwd=tmp_path, prepare=opened).returncode == 0
-    if training != "none":
-        refused_to_train(finish(tmp_path, "-resume", "x.pt", prepare=opened).done, "was not found in", "-data_dir")
+    for name, where in (("x.pt", "was not found in"), ("model.pt", "is unknown")):
+        refused(run("evaluate.py", name, "-gpuid=-1", cwd=tmp_path, prepare=opened), where)
+        assert run("sample.py", name, "-output=out", "-length=5", cwd=tmp_path, prepare=opened).returncode == 0
+    page = run("visualize.py", "model.pt", cwd=tmp_path, prepare=opened)
+    assert page.returncode == 0 and where in page.stderr and "writes itself" in (tmp_path / "model.html").read_text()
+    refused_to_train(finish(tmp_path, "-resume", "x.pt", prepare=opened).done, "was not found in", "-data_dir")
     assert names(secret) == {"passwd"} and not (tmp_path / "opened").exists()
-    assert run("evaluate.py", "x.pt", "-gpuid=-1", "-split=val", "-data_dir", secret, cwd=tmp_path).returncode == 0
+    flags = ("-gpuid=-1", "-split=val", "-data_dir", secret)
+    assert run_here("evaluate.py", tmp_path / "x.pt", *flags).returncode == 0
 
 
 def note_events(folder: str, note: str) -> None:
