@@ -42,7 +42,7 @@ def test_hostile_texts_and_vocabularies(encoding, tmp_path, made, opened):
 def test_a_model_of_documents_begins_between_two_of_them(cell, tmp_path, made, opened):
     """What it writes, with a primetext and without; and the first character of the user's text is predicted."""
     path = tmp_path / "x.pt"
-    save_random_model(path, Vocabulary("\nabcd", "utf-8"), cell, document_end="\\n")
+    save_random_model(path, Vocabulary("\nabcd", "utf-8"), cell, largest=3, document_end="\\n")
     model = char_rnn.load(path)
     page = opened(made(path, "-length=100"))
     page.click("#tab-write")
