@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from util.page.page import FOLDER, SCRIPTS
@@ -31,6 +32,11 @@ def test_numbers(js):
         "layer 1, cell 1", "layer 1, cell 128", "layer 2, cell 1", "layer 3, cell 45",
     ]  # fmt: skip
     assert js("[0, 0.25, 1].map((share) => parseFloat(shareBar(share).style.backgroundSize))") == [0, 25, 100]
+
+
+def test_numbers_of_16_bits(js):
+    bits = [number for number in range(0, 1 << 16, 7) if (number >> 10) % 32 < 31]  # the finite ones
+    assert js("x.map(halfPrecision)", bits) == np.array(bits, np.uint16).view(np.float16).tolist()
 
 
 def test_the_scales_of_colors(js):

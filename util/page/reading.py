@@ -28,10 +28,10 @@ def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequ
     if model not in SHOWN:
         known = ", ".join(SHOWN)
         raise UserError(f"the page cannot compute a {model!r}, only {known}; add it to util/page/model.js")
-    index, N, lengths = checkpoint.vocabulary.index, len(passages), np.array([len(passage) for passage in passages])
     if not passages:
         return 0.0, np.zeros((0, L * H))
-    window = np.zeros((max(lengths), N), int)  # what follows a shorter passage is ignored
+    index, N = checkpoint.vocabulary.index, len(passages)
+    window = np.full((max(map(len, passages)), N), -1)  # -1 after a passage: what comes there is left out
     for column, passage in zip(window.T, passages):
         column[: len(passage)] = [index[c] for c in passage]
     step = Stepper({name: array.astype(checkpoint.dtype) for name, array in parameters.items()}, L, model, N)
@@ -39,9 +39,8 @@ def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequ
     log_probs, total = np.zeros((N, V)), 0.0
     for t, indices in enumerate(tqdm(window, "reading", leave=False, delay=2, disable=None)):
         if t:
-            total -= float(log_probs[np.arange(N), indices][lengths > t].sum())
+            total -= float(log_probs[np.arange(N), indices][indices >= 0].sum())
         log_probs = step(indices)
         cells[:, t] = np.concatenate([SHOWN[model](*states).reshape(N, H) for states in step.states], axis=1)
     check_numbers(np.array(total))
-    loss = total / max(1, int(lengths.sum()) - N)
-    return loss, np.concatenate([rows[:length] for rows, length in zip(cells, lengths)])
+    return total / max(1, int(np.count_nonzero(window[1:] >= 0))), cells[window.T >= 0]
