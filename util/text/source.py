@@ -118,16 +118,16 @@ def find_text(folder: Path, pattern: str = "", separator: str = "", document_end
     The separator and the end of each of these files may use the escapes \n, \t, \r and \\. Raises UserError if
     nothing matches.
     """
-    if pattern:
-        files = matching(folder, pattern)
+    path, packed = folder / "input.txt", folder / "input.txt.gz"
+    try:
+        if not pattern:
+            return Source(packed if packed.is_file() and not path.is_file() else path)
         if not folder.is_dir():
             raise UserError(f"{folder} is no folder; -data_dir takes the one that holds the files")
+        files = matching(folder, pattern)
         if not files:
             raise UserError(f"no file in {folder} matches -files '{pattern}'; {suggestion(folder)}")
         return Source(*files, separator=unescape(separator), end=unescape(document_end), folder=folder)
-    path, packed = folder / "input.txt", folder / "input.txt.gz"
-    try:
-        return Source(packed if packed.is_file() and not path.is_file() else path)
     except OSError as error:
         raise UserError(f"cannot read {folder}: {reason(error)}") from error
 
@@ -150,8 +150,6 @@ def matching(folder: Path, pattern: str) -> list[Path]:
         if folder.is_dir():
             os.listdir(folder)  # glob takes a folder that cannot be read for an empty one
         names = sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern) if path.is_file())
-    except OSError as error:
-        raise UserError(f"cannot read {folder}: {reason(error)}") from error
     except (ValueError, NotImplementedError, IndexError) as error:
         raise UserError(f"-files '{pattern}' is not a valid pattern inside {folder}; try '*.txt'") from error
     names = [name for name in names if not re.search(r"(^|/)\.|\.(pt|t7)$", name) and name not in CACHE_FILES]
