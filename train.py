@@ -27,9 +27,8 @@ from util.cli.device import check_room_for_torch, choose_device
 from util.errors import UserError
 from util.text.cache import load_text
 from util.text.loading import make_batches
-from util.training.build import find_input, make_trainer, must_agree, share
 from util.training.options import flags
-from util.training.resume import saved_options, starting_point
+from util.training.start import saved_options, starting_point
 from util.training.tables import tables_of
 
 if TYPE_CHECKING:
@@ -44,13 +43,15 @@ def main() -> int:
     parser = flags()
     start = starting_point(parser)
     options = start.options
-    tables = tables_of(options, start.train_losses)
+    source = start.find_text()
+    tables = tables_of(options, start.train_losses, source.files)
     device = choose_device(options.gpuid, options.opencl, log)
-    text = load_text(find_input(options, start.text_sha256), options.encoding, start.text_sha256)
+    text = load_text(source, options.encoding, start.text_sha256)
     vocabulary = start.vocabulary(text.vocabulary)
-    batches = make_batches(text, vocabulary, options, share(options.batch_size))
+    batches = make_batches(text, vocabulary, options, start.share())
     check_room_for_torch()
     # These import torch, which takes seconds: a mistake in the flags or the text is told before.
+    from util.training.build import make_trainer, must_agree
     from util.training.processes import Processes
     from util.training.report import RunLog, preview, report_end, tell_sizes, telling_what_is_left
 

@@ -155,7 +155,7 @@ def variants(content: dict[str, Any], *above: str) -> Iterator[tuple[str, dict[s
 
 def test_no_wrong_value_anywhere_ends_in_a_traceback(halfway, tmp_path, monkeypatch, capsys):
     """Refused with one sentence, or a checkpoint that can be sampled from and resumed, for one iteration here."""
-    monkeypatch.setattr("util.training.build.ROOT", tmp_path)  # so that no example text is fetched
+    monkeypatch.setattr("util.training.start.ROOT", tmp_path)  # so that no example text is fetched
     monkeypatch.chdir(tmp_path)
     step = Trainer.step
     monkeypatch.setattr(Trainer, "step", lambda *a: (signal.raise_signal(signal.SIGINT), step(*a))[1])

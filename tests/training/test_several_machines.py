@@ -20,9 +20,9 @@ from util.cli.device import choose_device
 from util.cli.signals import StopSignals
 from util.errors import UserError
 from util.training import trainer
-from util.training.build import share
 from util.training.processes import Processes
 from util.training.report import how_to_continue, preview
+from util.training.start import Start
 from util.training.tables import tables_of
 
 
@@ -56,7 +56,7 @@ def test_the_streams_are_shared_by_all_and_the_cores_by_those_of_one_machine(be,
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(8), raising=False)
     processes = be(2, 0)
-    assert share(10) == slice(5, 7)
+    assert Start(Namespace(batch_size=10)).share() == slice(5, 7)
     processes.take_threads(0)
     be(3, 1).take_threads(3)
     assert chosen == [4, 3]
@@ -97,7 +97,8 @@ def test_one_of_all_writes(be, checkpoint, tmp_path):
     folder = CheckpointFolder(tmp_path / "cv", "s", keep=1)
     folder.check_writable()
     folder.save(load_checkpoint(checkpoint))
-    tables = tables_of(Namespace(log_csv=str(tmp_path / "log.csv"), tensorboard=str(tmp_path / "board")), np.zeros(0))
+    options = Namespace(log_csv=str(tmp_path / "log.csv"), tensorboard=str(tmp_path / "board"))
+    tables = tables_of(options, np.zeros(0), [])
     assert (names(tmp_path), tables, folder.last.path.name) == (set(), [], checkpoint.name.replace("lstm", "s"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from argparse import Namespace
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -28,12 +29,14 @@ class Row(NamedTuple):
     seconds: float
 
 
-def tables_of(options: Namespace, train_losses: np.ndarray) -> list[Table]:
+def tables_of(options: Namespace, train_losses: np.ndarray, reads: Sequence[Path]) -> list[Table]:
     """Returns what -log_csv and -tensorboard name, in the first of several processes.
 
-    `train_losses` (iterations,) are those of a resumed run so far. Making a table changes nothing; it is opened when
-    nothing can refuse the run any more. Raises UserError if what is named cannot be one.
+    `train_losses` (iterations,) are those of a resumed run so far; the run `reads` these files. Making a table changes
+    nothing; it is opened when nothing can refuse the run any more. Raises UserError if what is named cannot be one.
     """
+    if options.log_csv:
+        check_output(options.log_csv, "-log_csv", reads)
     kinds = ((CSVFile, options.log_csv), (TensorBoard, options.tensorboard))
     return [kind(path, train_losses) for kind, path in kinds if path and rank().first]
 
@@ -73,7 +76,6 @@ class CSVFile:
     """
 
     def __init__(self, path: str, train_losses: np.ndarray) -> None:
-        check_output(path, "-log_csv")
         self.path, self._losses = path, train_losses
         self._is_file = path != "-" and not is_stream(Path(path))
         self._file: TextIO | None = None

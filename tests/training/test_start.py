@@ -4,22 +4,23 @@ from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 import train
-from tests.helpers.folders import folder_in
 from util.cli.flags import Role
 from util.errors import UserError
-from util.training import build
+from util.training import build, start
+from util.training.tables import tables_of
 
 EXAMPLE = Path("data/tinyshakespeare")
 
 
 def found(folder: Path, *given: str, **more: str) -> Path:
     """Returns the first file of the text that is found."""
-    options = {"data_dir": folder, "files": "", "separator": "", "document_end": "", "log_csv": ""} | more
-    return build.find_input(Namespace(**options, given=set(given)), None).files[0]
+    options = {"data_dir": folder, "files": "", "separator": "", "document_end": ""} | more
+    return start.Start(Namespace(**options, given=set(given))).find_text().files[0]
 
 
 def test_the_example_is_learned_from_any_folder_unless_another_text_is_named(tmp_path, monkeypatch):
@@ -27,7 +28,7 @@ def test_the_example_is_learned_from_any_folder_unless_another_text_is_named(tmp
     for folder in (program / EXAMPLE, here):
         folder.mkdir(parents=True)
         (folder / "input.txt").write_text("one")
-    monkeypatch.setattr(build, "ROOT", program)
+    monkeypatch.setattr(start, "ROOT", program)
     monkeypatch.chdir(here)
     assert found(EXAMPLE) == found(program / EXAMPLE, "data_dir") == program / EXAMPLE / "input.txt"
     assert found(Path("."), "data_dir") == Path("input.txt")
@@ -38,18 +39,12 @@ def test_the_example_is_learned_from_any_folder_unless_another_text_is_named(tmp
     assert found(EXAMPLE) == EXAMPLE / "input.txt"
 
 
-def test_flags_that_do_not_go_together(tmp_path, capsys):
-    texts = folder_in(tmp_path, "texts")
-    for name in ("a.txt", "log.csv"):
-        (texts / name).write_text("one")
-    named = {"files": "*", "separator": "-"}
-    assert found(texts, "data_dir", **named, log_csv=str(tmp_path / "log.csv")) == texts / "a.txt"
-    assert capsys.readouterr().err == ""
-    with pytest.raises(UserError, match=r"-files matches .*/log\.csv, which -log_csv writes; put it into another"):
-        found(texts, "data_dir", **named, log_csv=str(tmp_path / "texts/../texts/log.csv"))
-    (texts / "input.txt").touch()
-    assert found(texts, "data_dir", separator="-") == texts / "input.txt"
-    assert capsys.readouterr().err == "warning: -separator has no effect without -files\n"
+def test_a_log_that_is_part_of_the_text_is_refused(tmp_path):
+    log = tmp_path / "log.csv"
+    log.touch()
+    options = Namespace(log_csv=f"{tmp_path}/../{tmp_path.name}/log.csv", tensorboard="")
+    with pytest.raises(UserError, match=r"cannot write .*/log\.csv: this command reads it; choose another file"):
+        tables_of(options, np.zeros(0), [tmp_path / "a.txt", log])
 
 
 def test_what_all_processes_must_have_the_same(monkeypatch, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import runpy
 import shlex
 import sys
 from argparse import Namespace
@@ -11,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model.stepper import Stepper
+from util import ROOT
 from util.checkpoint.choice import best_checkpoint, newest_checkpoint
 from util.checkpoint.content import Checkpoint
 from util.checkpoint.folder import CheckpointFolder
 from util.checkpoint.new_characters import add_characters
-from util.cli.console import log
+from util.checkpoint.text_of_checkpoint import text_of_run
+from util.cli.console import log, rank, tell
 from util.cli.flags import Flags, Role
 from util.errors import UserError
 from util.sampling.drawing import check_numbers
-from util.text.source import canonical
+from util.text.source import Source, canonical, find_text
 from util.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -36,6 +40,26 @@ class Start:
 
     def __init__(self, options: Namespace) -> None:
         self.options = options
+
+    def find_text(self) -> Source:
+        """Finds the text that the user names; without a name, or by its own, the example. Raises UserError."""
+        options, example = self.options, ROOT / "data" / "tinyshakespeare"
+        how = options.files, options.separator, options.document_end
+        if "data_dir" in options.given and Path(os.path.realpath(options.data_dir)) != example:
+            return find_text(options.data_dir, *how)
+        for folder in (options.data_dir, example):
+            if options.files and folder.is_dir():
+                return find_text(folder, *how)
+            if (source := find_text(folder)).files[0].exists():
+                return source
+        return make_example(example / "input.txt")
+
+    def share(self) -> slice:
+        """Returns this process's streams, divided as evenly as possible. Raises UserError if there are too few."""
+        (number, size, *_), streams = rank(), self.options.batch_size
+        if streams < size:
+            raise UserError(f"{size} processes need a -batch_size of at least {size}; it is {streams}")
+        return slice(number * streams // size, (number + 1) * streams // size)
 
     def vocabulary(self, text: Vocabulary) -> Vocabulary:
         """Returns that of the run's model, given that of its text."""
@@ -82,11 +106,30 @@ class Resumed(FromModel):
         self.path, self.forked = path, forked
         self.train_losses, self.text_sha256 = checkpoint.train_losses, checkpoint.text_sha256
 
+    def find_text(self) -> Source:
+        """Finds the text of the run, unless the user names it. Raises UserError if it has moved."""
+        named = "data_dir" in self.options.given
+        source = super().find_text() if named else text_of_run(vars(self.options), self.text_sha256)
+        if not source:
+            where = self.options.data_dir
+            raise UserError(f"the text of this run was not found in {where}; give its folder with -data_dir")
+        return source
+
     def begin(self, trainer: Trainer, vocabulary: Vocabulary) -> None:
         trainer.restore(self.checkpoint)
 
     def take_over(self, folder: CheckpointFolder) -> None:
         folder.continue_from(self.path, self.checkpoint, self.forked)
+
+
+def make_example(path: Path) -> Source:
+    """Makes the example text. Raises UserError."""
+    log(f"{path} does not exist yet; making it")
+    try:
+        log(runpy.run_path(str(path.with_name("prepare.py")))["prepare"](path))
+    except SystemExit as error:
+        raise UserError(str(error)) from error
+    return find_text(path.parent)
 
 
 def starting_point(flags: Flags) -> Start:
@@ -98,6 +141,8 @@ def starting_point(flags: Flags) -> Start:
     given = changed(given, encoding=canonical(given.encoding), **everything)
     start = resume(given, flags) if given.resume else init_from(given) if given.init_from else Start(given)
     options = start.options = changed(start.options, savefile=start.options.savefile or start.options.model)
+    if options.separator and not options.files:
+        tell("warning: -separator has no effect without -files")
     if options.shuffle and not options.document_end:
         raise UserError("-shuffle 1 shuffles documents; say with -document_end what ends one, or leave it out")
     if options.early_stop and not options.val_frac:
