@@ -7,12 +7,11 @@ import subprocess
 import pytest
 
 import char_rnn
-from tests.helpers.inputs import GOLDEN
 from tests.helpers.refusals import refused
-from tests.helpers.scripts import command, run, run_command
+from tests.helpers.samples import LSTM, run, written
+from tests.helpers.scripts import command
 from util.sampling.prompts import LONGEST
 
-LSTM = GOLDEN / "lstm.t7"
 FLAGS = ("-gpuid=-1", "-verbose=0", "-length=30", r"-stop=\n")
 WRONG = {
     "Q": "the primetext contains 'Q'",
@@ -70,19 +69,22 @@ def test_each_line_is_answered_at_once():
     assert (process.returncode, *rest) == (130, b"", b"")
 
 
-def test_a_file_of_prompts(checkpoint, tmp_path):
+def test_a_file_of_prompts(tmp_path, monkeypatch):
     """Windows' mark and line ends, and a last line without one; an answer is what -json 1 prints for the prompt."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "prompts.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo")
-    answered = run("sample.py", checkpoint, *FLAGS, "-prompts", tmp_path / "prompts.txt")
-    alone = [run("sample.py", checkpoint, *FLAGS, "-json=1", "-primetext", prime).stdout for prime in ("one", "two")]
-    assert (answered.stdout, answered.stderr) == ("".join(alone), "")
-    done = run(
-        "sample.py", checkpoint, *FLAGS, "-prompts", tmp_path / "prompts.txt", "-echo=0", "-output=x", cwd=tmp_path
-    )
-    lines = [json.loads(line) for line in (tmp_path / "x").read_text().splitlines()]
-    assert done.stdout == "" and all(line["text"] == line["continuation"] for line in lines)
-    closed = subprocess.run(f"yes one | {' '.join(command('sample.py', checkpoint, *FLAGS, '-prompts=-'))} | head -2",
-                            shell=True, capture_output=True, timeout=60)  # fmt: skip
+    flags = ("-length=30", r"-stop=\n")
+    alone = "".join(written(*flags, "-json=1", "-primetext", prime) for prime in ("one", "two"))
+    assert written(*flags, "-prompts=prompts.txt") == alone
+    assert written(*flags, "-prompts=prompts.txt", "-echo=0", "-output=x") == ""
+    answers = [json.loads(line) for line in (tmp_path / "x").read_text().splitlines()]
+    assert len(answers) == 2 and all(answer["text"] == answer["continuation"] for answer in answers)
+    refused(run("-prompts=prompts.txt", "-output=prompts.txt"), "this command reads it")
+
+
+def test_a_reader_that_goes_away_ends_the_answers():
+    sampling = " ".join(command("sample.py", LSTM, *FLAGS, "-prompts=-"))
+    closed = subprocess.run(f"yes one | {sampling} | head -2", shell=True, capture_output=True, timeout=60)
     assert closed.stderr == b"" and closed.stdout.count(b"\n") == 2
 
 
@@ -96,10 +98,4 @@ def test_a_file_of_prompts(checkpoint, tmp_path):
     ],
 )
 def test_mistakes(flags, words):
-    refused(run("sample.py", LSTM, *FLAGS, *flags), words)
-
-
-def test_prompts_are_not_written_over(checkpoint, tmp_path):
-    (tmp_path / "p").write_text("one\n")
-    refused(run("sample.py", checkpoint, *FLAGS, "-prompts=p", "-output=p", cwd=tmp_path), "this command reads it")
-    assert run_command("sample.py", checkpoint, *FLAGS, "-prompts=p", cwd=tmp_path).returncode == 0
+    refused(run(*flags), words)
