@@ -52,7 +52,7 @@ def predict_split(checkpoint: Checkpoint, path: Path, data_dir: str, split: str)
     """
     source = text_of(checkpoint, path, data_dir)
     text = load_text_of(checkpoint, source, named=bool(data_dir))
-    translation = checkpoint.vocabulary.translation_from(text.vocabulary, str(source))
+    translation = checkpoint.vocabulary.indices_of(code_points(text.vocabulary.characters), str(source))
     batches, chosen = batches_of_split(checkpoint, path, text, source, split, translation)
     B, S, count = checkpoint.options["batch_size"], checkpoint.options["seq_length"], batches.split_sizes[chosen]
     each = (batches.batch(chosen, number) for number in range(count))

@@ -13,6 +13,7 @@ from util.cli.flags import FRACTION, unescape
 from util.errors import UserError
 from util.text.batches import Batches
 from util.text.cache import Text
+from util.text.source import code_points
 from util.text.vocabulary import Vocabulary
 
 FEW_BATCHES = 50
@@ -54,7 +55,7 @@ def make_batches(text: Text, vocabulary: Vocabulary, options: Namespace, streams
     Raises UserError for a character that is not in the vocabulary, or if a split is empty.
     """
     advice = "remove them, or give them room with -new_chars add"
-    translation = vocabulary.translation_from(text.vocabulary, "the text", advice)
+    translation = vocabulary.indices_of(code_points(text.vocabulary.characters), "the text", advice)
     batches = batches_of_run(text, vars(options), translation, streams)
     assert batches, "the flags say how the text is split"
     characters, B, S = len(text.indices), options.batch_size, options.seq_length

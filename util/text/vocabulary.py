@@ -119,15 +119,6 @@ class Vocabulary:
             raise UserError(f"{what} contains characters that the model has never seen: {unknown}; {advice}")
         return indices
 
-    def translation_from(self, other: "Vocabulary", what: str, advice: str = "remove them") -> np.ndarray | None:
-        """Returns this vocabulary's index for each index of another; None if they are the same.
-
-        Raises UserError, which names the text as `what`, if the other has characters that this one lacks.
-        """
-        if other.characters == self.characters:
-            return None
-        return self.indices_of(np.array([ord(c) for c in other.characters]), what, advice)
-
 
 def as_bytes(text: str) -> str:
     """Returns what a model of bytes reads of a text: the bytes of its UTF-8, each as the character of its number."""
