@@ -135,12 +135,13 @@ def find_text(folder: Path, pattern: str = "", separator: str = "", document_end
 def source_of_file(name: str) -> Source:
     """Returns the text that -file names; `-` is standard input. Raises UserError if there is none."""
     path = Path(name)
-    if name == "-" or is_stream(path):
+    if name == "-" or (is_stream(path) and not path.is_dir()):
         source = Source(Path("standard input" if name == "-" else name))
         source.content = read_input(name)
         return source
-    if not path.exists():
-        raise UserError(f"there is no file {path}; -file takes the name of a text file")
+    if not path.is_file():
+        what = f"{path} is {found}" if (found := what_is(path)) else f"there is no file {path}"
+        raise UserError(f"{what}; -file takes the name of a text file")
     return Source(path)
 
 
