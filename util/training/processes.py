@@ -79,8 +79,6 @@ class Processes:
         try:
             distributed.all_reduce(tensor, group=self._group)
         except RuntimeError as error:
-            raise LostProcess(
-                f"process {self.rank} lost contact with another process, which has died or not answered for "
-                f"{PATIENCE.seconds} seconds"
-            ) from error
+            why = f"which has died or not answered for {PATIENCE.seconds} seconds"
+            raise LostProcess(f"process {self.rank} lost contact with another process, {why}") from error
         return tensor

@@ -66,17 +66,16 @@ class RunLog:
             )
         if to_tables:
             val_loss = trainer.val_losses.get(i) if trainer.options.val_frac else None
-            self._write(Row(i, trainer.epoch, losses[-1], val_loss, trainer.learning_rate, norm_ratio, seconds))
+            row = Row(i, trainer.epoch, losses[-1], val_loss, trainer.learning_rate, norm_ratio, seconds)
+            for table in list(self.tables):
+                try:
+                    table.write(row)
+                except OSError as error:
+                    self.tables.remove(table)
+                    table.close()
+                    lost = "the rest of the run will be missing there"
+                    tell(f"warning: cannot write {table.path} ({reason(error)}); {lost}")
         self.tell_pace(seconds)
-
-    def _write(self, row: Row) -> None:
-        for table in list(self.tables):
-            try:
-                table.write(row)
-            except OSError as error:
-                self.tables.remove(table)
-                table.close()
-                tell(f"warning: cannot write {table.path} ({reason(error)}); the rest of the run will be missing there")
 
     def tell_pace(self, seconds: float) -> None:
         """Says on a terminal how long the run takes, and once if iterations become three times as long as the fastest.

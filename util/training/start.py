@@ -191,10 +191,8 @@ def resume(given: Namespace, flags: Flags) -> Resumed:
     for name, value in new.items():
         was, becomes = ("nothing" if shown == "" else shown for shown in (present[name], value))
         if flags.roles[name] is Role.RUN:
-            raise UserError(
-                f"-{name} {value} cannot be combined with -resume, since the run has {was}; "
-                f"leave it out, or start a new run with -init_from {path}"
-            )
+            what_to_do = f"leave it out, or start a new run with -init_from {path}"
+            raise UserError(f"-{name} {value} cannot be combined with -resume, since the run has {was}; {what_to_do}")
         log(f"continuing with {name}={becomes} instead of {was}")
     checkpoint.training["learning_rate"] = (present | new)["learning_rate"]
     forked = any(flags.roles[name] is Role.COURSE for name in new)

@@ -137,8 +137,6 @@ def end_of_rows(path: Path, train_losses: np.ndarray) -> int:
     except (ValueError, LookupError):
         ours = False
     if header and (not ours or end == len(header) < path.stat().st_size):
-        raise UserError(
-            f"{path} exists and is not the log of this run up to its checkpoint; "
-            "choose another file for -log_csv, or continue its run with -resume"
-        )
+        what_to_do = "choose another file for -log_csv, or continue its run with -resume"
+        raise UserError(f"{path} exists and is not the log of this run up to its checkpoint; {what_to_do}")
     return end
