@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -92,10 +92,11 @@ def fork(script: str, arguments: Any, cwd: Path, out: Path, err: Path, prepare: 
 
 
 def server() -> Any:
-    """What processes are forked from, with what the scripts import."""
+    """What processes are forked from, with what the scripts import: later, a user who is not root might not read it."""
     context = multiprocessing.get_context("forkserver")
     scripts = ["train", "sample", "evaluate", "visualize", "inspect_checkpoint", "convert_gpu_cpu_checkpoint"]
-    context.set_forkserver_preload([*scripts, "util.training.trainer", "model.char_rnn", "numpy.random"])
+    late = ["util.training.trainer", "model.char_rnn", "numpy.random", "numpy.ma", "mmap", "encodings.latin_1"]
+    context.set_forkserver_preload([*scripts, *late, "torch.utils.serialization"])
     os.environ |= {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "0"}  # threads would only wait for each other
     return context
 
@@ -123,12 +124,6 @@ def imported(script: str, *arguments: object) -> set[str]:
 def become_nobody() -> None:
     """Prepares a script to run as a user who is not root, since root may write everywhere."""
     if os.geteuid() == 0:
-        # What is imported later on: Python and the packages may lie where only root can read.
-        late = ["mmap", "encodings.latin_1", "numpy.ma"]
-        late += ["torch.utils.serialization"] if "torch" in sys.modules else []
-        for module in late:
-            with suppress(ImportError):  # as the last one in torch 2.6
-                importlib.import_module(module)
         os.setgid(65534)
         os.setuid(65534)
 

@@ -10,12 +10,10 @@ from types import TracebackType
 
 from util.errors import is_out_of_memory
 
-# A daemon may have closed these; what is opened first would take their numbers, and get what is printed.
-for descriptor in range(3):
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        os.open(os.devnull, os.O_RDWR)
+# A daemon may have closed the first three; what is opened next would take their numbers, and get what is printed.
+while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+    pass
+os.close(descriptor)
 # What is too large for a number has a sentence of its own; numpy's would show lines of the program.
 warnings.filterwarnings("ignore", category=RuntimeWarning)
 os.environ["MPLBACKEND"] = "agg"  # pictures go to files; another one, perhaps misspelled, would only be in the way
