@@ -235,7 +235,7 @@ def test_memory_is_bounded_by_torch_rnn_s_file(normalized):
     arrays = ("LookupTable", np.zeros((V, 1))), ("LSTM", np.zeros((2, width))), ("Linear", np.zeros((V, 1)))
     for number, (name, weight) in enumerate(arrays, 1):
         modules(normalized)[number] = Table(f"nn.{name}")
-        modules(normalized)[number].update(weight=weight, bias=np.zeros(width))
+        modules(normalized)[number].update(weight=weight, bias=np.zeros(V if name == "Linear" else width))
     normalized["model"]["net"]["modules"] = {n: modules(normalized)[n] for n in (1, 2, 3)}
 
     def refuse():

@@ -97,11 +97,10 @@ def from_torch_rnn(root: Table, size: int) -> Checkpoint:
     """
     model, opt, history = root["model"], root["opt"], root["train_loss_history"]
     modules, vocabulary = find_modules(model), read_tokens(model)
-    *inner, decoder = modules
-    cells = [TORCH_RNN[module.torch_class] for module in inner if module.torch_class in TORCH_RNN]
-    H = decoder.arrays["weight"].shape[-1]
+    cells = [TORCH_RNN[module.torch_class] for module in modules if module.torch_class in TORCH_RNN]
     require(sum(array.nbytes for module in modules for array in module.arrays.values()) <= size, "parameters")
-    check_shapes(modules, len(vocabulary), H, len(CELLS[cells[0]].gates))
+    parameters = fold(modules, len(vocabulary), len(CELLS[cells[0]].gates))
+    H = parameters["decoder.weight"].shape[1]
     options = {name: as_number(opt[name]) for name in OPTIONS if name in opt}
     options |= {"model": cells[0], "rnn_size": H, "num_layers": len(cells), "dropout": model.get("dropout", 0.0)}
     options["batchnorm"] = int(any(module.torch_class == "nn.BatchNormalization" for module in modules))
@@ -110,7 +109,7 @@ def from_torch_rnn(root: Table, size: int) -> Checkpoint:
     losses = read_train_losses(history, iteration, start=iteration - len(history))
     val_losses = {as_number(at): root["val_loss_history"][number] for number, at in validated.items()}
     epoch = 0.0  # the file does not say
-    return checked(Checkpoint(options, vocabulary, fold(modules, H), iteration, epoch, losses, val_losses, None))
+    return checked(Checkpoint(options, vocabulary, parameters, iteration, epoch, losses, val_losses, None))
 
 
 def find_modules(model: Table) -> list[Module]:
@@ -142,48 +141,45 @@ def read_tokens(model: Table) -> Vocabulary:
     return Vocabulary("".join(characters), "bytes" if any(numbers) and max(characters) < "\u0100" else "utf-8")
 
 
-def check_shapes(modules: list[Module], V: int, H: int, G: int) -> None:
-    """Raises ValueError if the modules do not fit each other and the vocabulary.
-
-    If they fit, the first layer's weight with the embedding folded in, (V, G·H), is G times the size of the decoder's
-    (V, H), which the file holds: a small file cannot ask for much memory.
-    """
-    embedding, *_ = modules
-    D = inputs = embedding.arrays["weight"].shape[-1]
-    shapes = {"nn.LookupTable": [(V, D)], "nn.BatchNormalization": [(H,)] * 4, "nn.Linear": [(V, H), (V,)]}
-    for name, arrays, eps in modules:
-        expected = shapes.get(name, [(inputs + H, G * H), (G * H,)])
-        fits = [array.shape for array in arrays.values()] == expected
-        require(fits and (eps is None or type(eps) is float), name)
-        inputs = H if name in TORCH_RNN else inputs
-
-
-def fold(modules: list[Module], H: int) -> dict[str, np.ndarray]:
+def fold(modules: list[Module], V: int, G: int) -> dict[str, np.ndarray]:
     """Returns CharRNN's parameters by name, computed in float64 and stored in the file's precision.
 
     A layer computes x·W + b. In the first one x is a row of the embedding, so a character adds a row of
     embedding·W; above it x is scale·h + shift, which makes it h·(scale·W) + (b + shift·W).
+
+    Raises ValueError if the modules do not fit each other and the vocabulary. If they fit, the first layer's weight,
+    (V, G·H), is G times the size of the decoder's, (V, H): a small file cannot ask for much memory.
     """
     embedding, *layers, decoder = modules
     table, weight, bias = embedding.arrays["weight"], decoder.arrays["weight"], decoder.arrays["bias"]
+    inputs, H = table.shape[-1], weight.shape[-1]
+    check_shapes(embedding, (V, inputs))
+    check_shapes(decoder, (V, H), (V,))
     store = partial(np.array, dtype=weight.dtype, order="C")
     parameters: dict[str, np.ndarray] = {}
     scale, shift, layer = np.ones(H), np.zeros(H), 0
     with np.errstate(all="ignore"):  # `checked` refuses values that are not finite
-        for name, arrays, eps in layers:
-            if name == "nn.BatchNormalization":
-                gain, offset, mean, spread = (array.astype(np.float64) for array in arrays.values())
-                scale = gain * spread if eps is None else gain / np.sqrt(spread + eps)
+        for module in layers:
+            if module.torch_class == "nn.BatchNormalization":
+                check_shapes(module, (H,), (H,), (H,), (H,))
+                gain, offset, mean, spread = (array.astype(np.float64) for array in module.arrays.values())
+                scale = gain * spread if module.eps is None else gain / np.sqrt(spread + module.eps)
                 shift = offset - mean * scale
                 continue
-            both, b = arrays["weight"], arrays["bias"]
-            W, h2h = both[: len(both) - H].astype(np.float64), both[len(both) - H :]
+            check_shapes(module, (inputs + H, G * H), (G * H,))
+            both, b = module.arrays["weight"], module.arrays["bias"]
+            W, h2h = both[:inputs].astype(np.float64), both[inputs:]
             i2h, i2h_bias = (scale[:, None] * W, b + shift @ W) if layer else (table.astype(np.float64) @ W, b)
             # torch-rnn has one bias for both.
             own = {"i2h_weight": i2h, "i2h_bias": i2h_bias, "h2h_weight": h2h, "h2h_bias": np.zeros(len(b))}
             parameters |= {f"layers.{layer}.{name}": store(array) for name, array in own.items()}
-            scale, shift, layer = np.ones(H), np.zeros(H), layer + 1
+            scale, shift, layer, inputs = np.ones(H), np.zeros(H), layer + 1, H
         return parameters | {"decoder.weight": store(weight * scale), "decoder.bias": store(bias + weight @ shift)}
+
+
+def check_shapes(module: Module, *shapes: tuple[int, ...]) -> None:
+    fits = [array.shape for array in module.arrays.values()] == [*shapes]
+    require(fits and (module.eps is None or type(module.eps) is float), module.torch_class)
 
 
 def as_number(value: Any) -> Any:
