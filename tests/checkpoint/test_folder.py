@@ -99,19 +99,6 @@ def test_a_run_takes_over_what_it_wrote_under_any_number(at, tmp_path):
     assert names(tmp_path) == others | {copy.name, "resume_s_iteration2.pt"}
 
 
-def test_what_a_run_wrote_before_it_was_forked_stays(at, tmp_path):
-    first = CheckpointFolder(tmp_path, "s", keep=0)
-    for iteration in (1, 2, 3):
-        save(first, at(iteration, {1: 2.0, 2: 3.0}))
-    before = names(tmp_path)
-    forked = CheckpointFolder(tmp_path, "s", keep=1)
-    forked.continue_from(*newest_checkpoint(tmp_path), forked=True)
-    assert names(tmp_path) == before and len(before) == 3
-    save(forked, at(4, {1: 2.0, 2: 3.0, 4: 1.0}))
-    save(forked, at(5, {1: 2.0, 2: 3.0, 4: 1.0, 5: 0.5}))
-    assert names(tmp_path) == before | {"lm_s_epoch0.50_0.5000.pt"}  # its own are superseded
-
-
 def test_the_best_is_found_whatever_the_savefile_is(at, tmp_path):
     """Brackets and stars in it are no pattern."""
     first, second = (CheckpointFolder(tmp_path, "a1", keep=0) for _ in range(2))
