@@ -121,8 +121,8 @@ def modules(root):
     return root["model"]["net"]["modules"]
 
 
-def batch_normalization(root):
-    return next(module for module in modules(root).values() if module.torch_class == "nn.BatchNormalization")
+def module(root, name):
+    return next(module for module in modules(root).values() if module.torch_class == f"nn.{name}")
 
 
 def test_parameters_in_other_precisions(lstm):
@@ -206,8 +206,10 @@ WRONG_TORCH_RNN = [
     (lambda root: modules(root).update({len(modules(root)) - 1: Table("nn.View")}), "layers of one kind and a decoder"),
     (lambda root: root["model"]["idx_to_token"].update({60: "@"}), "LookupTable"),
     (lambda root: root["model"]["idx_to_token"].update({1: "a", 2: "a"}), "vocabulary"),
-    (lambda root: batch_normalization(root).update(eps=np.ones((9, 1))), "BatchNorm"),
-    (lambda root: batch_normalization(root).update(running_var=np.full(32, -1, "f4")), "not finite"),
+    (lambda root: module(root, "Linear").update(bias=np.zeros(7, "f4")), "Linear cannot be right"),
+    (lambda root: module(root, "LSTM").update(bias=np.zeros(7, "f4")), "LSTM cannot be right"),
+    (lambda root: module(root, "BatchNormalization").update(eps=np.ones((9, 1))), "BatchNorm"),
+    (lambda root: module(root, "BatchNormalization").update(running_var=np.full(32, -1, "f4")), "not finite"),
 ]
 CHANGES = [("lstm.t7", *wrong) for wrong in WRONG] + [(NORMALIZED, *wrong) for wrong in WRONG_TORCH_RNN]
 

@@ -82,10 +82,11 @@ def test_only_training_writes_into_a_folder_that_the_user_does_not_name(halfway,
 def test_what_a_checkpoint_names_is_not_opened_before_its_digest_is_known(halfway, tmp_path):
     """Not for a page, which is made to be sent around, nor is anything written beside it; only -data_dir opens it."""
     secret = folder_in(tmp_path, "secret")
-    (secret / "passwd").write_bytes(numbers(140))
+    for name in ("passwd", "input.txt"):
+        (secret / name).write_bytes(numbers(140))
     options = load_checkpoint(halfway).options | {"data_dir": str(secret), "files": "passwd"}
     rewrite(halfway, tmp_path / "x.pt", options=options)
-    rewrite(halfway, tmp_path / "model.pt", options=options, training=None)
+    rewrite(halfway, tmp_path / "model.pt", options=options | {"files": ""}, training=None)
     opened = partial(note_events, str(secret), str(tmp_path / "opened"))
     for name, where in (("x.pt", "was not found in"), ("model.pt", "is unknown")):
         refused(run("evaluate.py", name, "-gpuid=-1", cwd=tmp_path, prepare=opened), where)
@@ -93,7 +94,7 @@ def test_what_a_checkpoint_names_is_not_opened_before_its_digest_is_known(halfwa
     page = run("visualize.py", "model.pt", cwd=tmp_path, prepare=opened)
     assert page.returncode == 0 and where in page.stderr and "writes itself" in (tmp_path / "model.html").read_text()
     refused_to_train(finish(tmp_path, "-resume", "x.pt", prepare=opened).done, "was not found in", "-data_dir")
-    assert names(secret) == {"passwd"} and not (tmp_path / "opened").exists()
+    assert names(secret) == {"passwd", "input.txt"} and not (tmp_path / "opened").exists()
     flags = ("-gpuid=-1", "-split=val", "-data_dir", secret)
     assert run_here("evaluate.py", tmp_path / "x.pt", *flags).returncode == 0
 
