@@ -15,9 +15,8 @@ from tests.helpers.refusals import refused
 from tests.helpers.scripts import run_here
 from util.checkpoint.store import load_checkpoint
 from util.checkpoint.text_of_checkpoint import find_text_of
-from util.evaluation.loss import figures, predict_file
+from util.evaluation.loss import figures
 from util.text.batches import SPLITS, split_sizes
-from util.text.source import Source
 
 
 @pytest.mark.parametrize("model", RUNS)
@@ -88,19 +87,14 @@ def test_a_text_that_is_gone_or_was_split_nobody_knows_how(trained, tmp_path):
     refused(score("x.pt", "-data_dir=y", cwd=tmp_path), "there is no y/input.txt", "-data_dir")
     rewrite(trained["lstm"], tmp_path / "x.pt", options=options | {"val_frac": math.nan})
     refused(score("x.pt", cwd=tmp_path), "x.pt does not say", "-file")
-
-
-def test_a_checkpoint_of_torch_rnn_does_not_say_how_its_text_was_split(tmp_path):
-    """For a loss -file works, for -novelty -data_dir does."""
-    path, other = GOLDEN / "torch_rnn" / "rnn_2x32.t7", tmp_path / "other.txt"
-    other.write_text(load_checkpoint(path).vocabulary.characters)
-    refused(score(path, cwd=tmp_path), "is unknown; give a text with -file")
-    assert score(path, "-file", other, cwd=tmp_path).returncode == 0
-    refused(score(path, "-novelty", other, cwd=tmp_path), "give its folder with -data_dir")
+    refused(score(GOLDEN / "torch_rnn/rnn_2x32.t7", cwd=tmp_path), "is unknown; give a text with -file")
 
 
 @pytest.mark.parametrize("model", RUNS)
-def test_every_character_of_a_file_after_the_first(model, trained, tmp_path):
+def test_every_character_of_a_file_after_the_first(model, trained, tmp_path, monkeypatch):
+    """In one stream, of however many pieces."""
+    monkeypatch.setattr("util.text.source.CHUNK_BYTES", 41)
+    monkeypatch.setattr("util.evaluation.loss.PIECE", 40)
     content = "für twenty-one 道\r\n".encode() * 9
     (tmp_path / "other.txt").write_bytes(content)
     done = score(trained[model], "-file=other.txt", cwd=tmp_path)
@@ -125,19 +119,6 @@ def test_weights_that_predict_no_probabilities_have_no_loss(trained, text, tmp_p
     table = run_here("evaluate.py", path, trained["lstm"], "-gpuid=-1", "-data_dir", text)
     assert (table.returncode, table.stdout.count(b"\n")) == (0, 2)
     assert f"warning: {path} has no row: the model's weights are so large" in table.stderr.decode()
-
-
-def test_a_file_in_pieces_is_one_stream(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("util.text.source.CHUNK_BYTES", 41)
-    monkeypatch.setattr("util.evaluation.loss.PIECE", 40)
-    (tmp_path / "other.txt").write_bytes(TEXT[:200].encode())
-    checkpoint = load_checkpoint(trained["lstm"])
-    task = predict_file(checkpoint, Source(tmp_path / "other.txt"))
-    pieces = list(task.batches)
-    x, y = (np.concatenate(parts)[:, 0] for parts in zip(*pieces))
-    assert task.length == 199 and [len(x) for x, _ in pieces] == [40, 40, 40, 40, 39]
-    assert "".join(checkpoint.vocabulary.characters[i] for i in [x[0], *y]) == TEXT[:200]
-    assert np.array_equal(x[1:], y[:-1])
 
 
 def test_texts_that_the_model_cannot_predict(trained, tmp_path):

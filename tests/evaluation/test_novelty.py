@@ -178,30 +178,25 @@ def test_a_stream_of_answers_with_errors(trained, tmp_path):
     refused(done, "x.jsonl is not UTF-8 text")
 
 
-def test_the_file_that_a_passage_is_from(tmp_path):
+def test_the_file_that_a_passage_of_bytes_is_from(tmp_path):
+    """Of texts that sample.py wrote, and of one that it might have."""
     parts = tmp_path / "data" / "parts"
     parts.mkdir(parents=True)
-    content = numbers(140).decode()
-    (parts / "a.txt").write_text(content[:1200])
-    (parts / "b.txt").write_text(content[1200:])
-    flags = ("-files=parts/*.txt", r"-separator=\n\n", f"-data_dir={tmp_path}/data", "-max_epochs=1")
-    assert finish(tmp_path, *SMALL, *flags, "-encoding=bytes").status == 0
-    (tmp_path / "sample.txt").write_text(content[1400:1450])
+    before, copied, after = numbers(70).decode(), "Bücher - 道 and more", numbers(140).decode()
+    (parts / "a.txt").write_text(before)
+    (parts / "b.txt").write_text(before[:300] + copied + after)
+    flags = ("-files=parts/*.txt", r"-separator=\n\n", f"-data_dir={tmp_path}/data", "-max_epochs=1", "-encoding=bytes")
+    assert finish(tmp_path, *SMALL, *flags).status == 0
     (path,) = (tmp_path / "cv").iterdir()
-    done = score(path, "-novelty=sample.txt", cwd=tmp_path)
-    line = content[1200:1400].count("\n") + 1
-    assert f"\ntext 1: 50 bytes, line {line} of parts/b.txt: {content[1400:1450]!r}\n" in done.stdout
-
-
-def test_a_sampled_text_of_bytes(trained, tmp_path):
-    flags = ["-num_samples=2", "-length=50", "-primetext=für ", "-output=sample.txt", "-gpuid=-1"]
-    assert run("sample.py", trained["gru"], *flags, cwd=tmp_path).returncode == 0
-    with (tmp_path / "sample.txt").open("ab") as file:
-        file.write("----- 3 -----\nfür Bücher - 道\n".encode())
-    done = score(trained["gru"], "-novelty=sample.txt", "-primetext=für ", cwd=tmp_path)
+    flags = ["-num_samples=2", "-length=50", "-primetext=oü ", "-output=sample.txt", "-gpuid=-1"]
+    assert run("sample.py", path, *flags, cwd=tmp_path).returncode == 0
+    with (tmp_path / "sample.txt").open("a", encoding="utf-8") as file:
+        file.write(f"----- 3 -----\noü {copied}Z\n")
+    done = score(path, "-novelty=sample.txt", "-primetext=oü ", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "sample.txt: 113 bytes in 3 texts\n" in done.stdout
-    assert "text 3: 13 bytes, line 1: 'Bücher - 道'\n" in done.stdout
+    size, line = len(copied.encode()), before[:300].count("\n") + 1
+    assert f"sample.txt: {101 + size} bytes in 3 texts\n" in done.stdout
+    assert f"\ntext 3: {size} bytes, line {line} of parts/b.txt: {copied!r}\n" in done.stdout
 
 
 def test_a_checkpoint_that_does_not_say_how_its_text_was_split(tmp_path):
@@ -215,11 +210,12 @@ def test_a_checkpoint_that_does_not_say_how_its_text_was_split(tmp_path):
 
 def test_mistakes(trained, tmp_path):
     (tmp_path / "sample.txt").write_bytes(b"\xff\n")
-    path = trained["lstm"]
+    path, other = trained["lstm"], GOLDEN / "torch_rnn" / "rnn_2x32.t7"
     told(score(path, "-novelty=no.txt", cwd=tmp_path), "cannot read no.txt")
     told(score(path, "-novelty=sample.txt", cwd=tmp_path), "sample.txt is not UTF-8 text")
     told(score(path, "-novelty=sample.txt", "-split=test", cwd=tmp_path), "no -file, -split")
     (tmp_path / "sample.txt").write_text("It is\n")
+    told(score(other, "-novelty=sample.txt", cwd=tmp_path), "is unknown; give its folder with -data_dir\n")
     done = score(path, "-novelty=sample.txt", "-primetext=The", cwd=tmp_path)
     told(done, "text 1 does not begin with the -primetext 'The'")
     # Not a mistake, but nothing to tell.

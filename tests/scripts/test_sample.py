@@ -17,17 +17,6 @@ from tests.helpers.samples import LSTM, run, written
 from tests.helpers.scripts import command, run_command
 from util.checkpoint.store import load_checkpoint
 
-# Several texts
-
-
-def test_several_texts_are_those_of_the_seeds_that_follow():
-    flags = ("-length=80", "-primetext=one ", "-temperature=0.8")
-    alone = [written(*flags, f"-seed={seed}") for seed in (2**32 - 2, 2**32 - 1, 0)]
-    assert len(set(alone)) == 3
-    together = written(*flags, f"-seed={2**32 - 2}", "-num_samples=3")
-    assert together == "".join(f"----- {number} -----\n{text}" for number, text in enumerate(alone, 1))
-
-
 # Where a text ends
 
 
@@ -105,8 +94,8 @@ def test_an_output_that_is_no_file():
     assert written("-length=30", "-output=/dev/stdout", env=os.environ) == written("-length=30", "-output=-")
 
 
-def test_lines_of_json(tmp_path):
-    """Each has its text as it is printed, and the mean surprise that a model written in numpy finds in it."""
+def test_several_texts_and_lines_of_json():
+    """Each text is that of its seed, and has the mean surprise that a model written in numpy finds in it."""
     flags = ("-length=12", "-primetext=one", r"-stop=\n", "-seed=-2", "-temperature=0.8")
     lines = written(*flags, "-num_samples=4", "-json=1").splitlines()
     found = [json.loads(line) for line in lines]
@@ -114,6 +103,8 @@ def test_lines_of_json(tmp_path):
     assert alone | {"bits": pytest.approx(alone["bits"])} == found[0]
     assert [one["seed"] for one in found] == [2**32 - 2, 2**32 - 1, 0, 1]
     assert [one["text"] for one in found] == [written(*flags, f"-seed={one['seed']}")[:-1] for one in found]
+    together = "".join(f"----- {number} -----\n{one['text']}\n" for number, one in enumerate(found, 1))
+    assert written(*flags, "-num_samples=4") == together
     assert {one["ended"] for one in found} == {one["text"][-1] == "\n" for one in found} == {True, False}
     checkpoint = load_checkpoint(LSTM)
     for one in found:
