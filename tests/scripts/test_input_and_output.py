@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from tests.campaigns.outputs import campaign
 from tests.helpers.folders import names
+from tests.helpers.inputs import ROOT
 from tests.helpers.refusals import refused, told
 from tests.helpers.scripts import become_nobody, command, environment, run, run_command, run_here
 from util.checkpoint.store import load_checkpoint
@@ -103,8 +105,10 @@ def test_a_full_disk_behind_the_output(checkpoint):
 
 
 def test_closed_streams(checkpoint):
-    words = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command("sample.py", checkpoint, "-length=9")]
-    assert subprocess.run(words).returncode == 0
+    """As a daemon's; what is opened next must not take their numbers, and get what is printed."""
+    opens = [sys.executable, "-c", "import os, util.cli.early; os._exit(os.open(os.devnull, 0) < 3)"]
+    for words in (command("sample.py", checkpoint, "-length=9"), opens):
+        assert subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words], cwd=ROOT).returncode == 0
 
 
 def test_names_that_standard_output_cannot_show():
