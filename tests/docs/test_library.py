@@ -4,7 +4,6 @@ import json
 import re
 import socket
 import threading
-import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -14,15 +13,17 @@ import pytest
 import torch
 
 import char_rnn
-from tests.helpers.inputs import ROOT
-from tests.helpers.scripts import run_command
+from tests.helpers.inputs import GOLDEN, ROOT
+from tests.helpers.samples import written
+
+LSTM = GOLDEN / "lstm_float32.pt"
 
 
-def test_the_examples(checkpoint, capsys, tmp_path, monkeypatch):
+def test_the_examples(capsys, tmp_path, monkeypatch):
     """Each goes on with what those before it have made; the names are those that a model of numbers knows."""
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "library.md").read_text()
-    words = {"cv": str(checkpoint), "The ": "one ", "The king": "one", "I will be ": "twenty-"}
+    words = {"cv": str(LSTM), "The ": "one ", "The king": "one", "I will be ": "twenty-"}
     words |= {"gone": "one", "king": "three", "zzzz": "nnnn"}
     for theirs, ours in words.items():
         page = page.replace(f'"{theirs}"', f'"{ours}"')
@@ -35,8 +36,8 @@ def test_the_examples(checkpoint, capsys, tmp_path, monkeypatch):
         return capsys.readouterr().out
 
     flags = ("-length=200", "-primetext=one", "-temperature=0.7", "-seed=7", r"-stop=\n\n")
-    assert printed(samples) == run_command("sample.py", checkpoint, "-gpuid=-1", "-verbose=0", *flags).stdout
-    model = char_rnn.load(checkpoint)
+    assert printed(samples) == written(*flags, checkpoint=LSTM)
+    model = char_rnn.load(LSTM)
     likeliest = [*model.next("one ").items()][:5]
     assert printed(predicts) == "".join(f"{character!r} {round(p, 4)}\n" for character, p in likeliest)
     ranked = eval(printed(ranks))
@@ -62,33 +63,22 @@ def test_the_examples(checkpoint, capsys, tmp_path, monkeypatch):
 
 
 def answers(serves: str, known: dict[str, Any], model: char_rnn.Model) -> None:
-    """Starts the server, and asks it."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    threading.Thread(target=exec, args=(serves.replace("8000", str(port)), known), daemon=True).start()
-    address = f"http://localhost:{port}/?primetext=one&length=20&seed=-7"
-    fetched(address)
-    with socket.create_connection(("localhost", port)):  # which asks for nothing; others are answered
-        assert fetched(address) == model.sample("one", length=20, seed=-7)
-        assert fetched(address.replace("=one", "=") + "&temperature=0.5&stop=e") == model.sample(
-            length=20, seed=-7, temperature=0.5, stop="e"
-        )
-    for wrong in ("primetext=Q", "length=-5", "length=99999", "stop_document=1", "lenght=5"):
-        with pytest.raises(urllib.error.HTTPError, match="400"):
-            fetched(f"http://localhost:{port}/?{wrong}")
+    """Starts the server, on any port, and asks it."""
+    at_once = serves.replace('ThreadingHTTPServer(("localhost", 8000), Answer).serve_forever()', "")
+    assert at_once != serves
+    exec(at_once, known)
+    with known["ThreadingHTTPServer"](("localhost", 0), known["Answer"]) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
 
-
-def fetched(address: str) -> str:
-    """What a server answers that may only just be starting."""
-    for _ in range(100):
-        try:
-            with urllib.request.urlopen(address, timeout=30) as answer:
+        def fetched(asked: str) -> str:
+            with urllib.request.urlopen(f"http://localhost:{server.server_port}/?{asked}", timeout=30) as answer:
                 return answer.read().decode()
-        except ConnectionRefusedError:
-            pass
-        except urllib.error.URLError as error:
-            if not isinstance(error.reason, ConnectionRefusedError):
-                raise
-        time.sleep(0.05)
-    raise TimeoutError(address)
+
+        with socket.create_connection(("localhost", server.server_port)):  # which asks for nothing; others are answered
+            assert fetched("primetext=one&length=20&seed=-7") == model.sample("one", length=20, seed=-7)
+            asked = "primetext=&length=20&temperature=0.5&stop=e"
+            assert fetched(asked) == model.sample(length=20, temperature=0.5, stop="e")
+        for wrong in ("primetext=Q", "length=-5", "length=99999", "stop_document=1", "lenght=5"):
+            with pytest.raises(urllib.error.HTTPError, match="400"):
+                fetched(wrong)
+        server.shutdown()
