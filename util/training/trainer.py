@@ -184,8 +184,8 @@ class Trainer:
         random = (self._draws or self.random).state()  # draws run ahead of what has been used
         training = {
             "learning_rate": self.learning_rate,
-            "optimizer": {name: as_array(tensor) for name, tensor in self.optimizer.state.items()},
-            "state": as_array(self.processes.sum(state)),
+            "optimizer": {name: tensor.numpy(force=True).copy() for name, tensor in self.optimizer.state.items()},
+            "state": self.processes.sum(state).numpy(force=True),
             "random": {"key": random["key"].astype(np.int64), "pos": random["pos"]},
             "text_sha256": text_sha256,
             "device": self.device.type,
@@ -195,7 +195,7 @@ class Trainer:
     def model_state(self) -> dict[str, Any]:
         """Returns the same without what only resuming needs; this process alone has all of it."""
         return {
-            "parameters": {name: as_array(tensor) for name, tensor in self.model.named_parameters()},
+            "parameters": {name: tensor.numpy(force=True).copy() for name, tensor in self.model.named_parameters()},
             "iteration": self.iteration,
             "epoch": self.epoch,
             "train_losses": np.array(self.train_losses, np.float64),
@@ -214,8 +214,3 @@ class Trainer:
             tensor.copy_(torch.tensor(training["optimizer"][name]))
         self.state.copy_(torch.tensor(training["state"][:, :, self.batches.streams]))
         self.random.restore({"key": training["random"]["key"].astype(np.uint32), "pos": training["random"]["pos"]})
-
-
-def as_array(tensor: Tensor) -> np.ndarray:
-    """Returns a copy on the CPU."""
-    return tensor.detach().cpu().numpy().copy()
