@@ -45,10 +45,8 @@ class GrowingText:
         self._recent.append(index)
         if len(self._held) > len(self._stop_before):
             self._write(self._held.popleft())
-        recent = [*self._recent]
-        if (
-            self._stop_before and recent[-len(self._stop_before) :] == self._stop_before
-        ):  # it may begin in the primetext
+        recent, before = [*self._recent], self._stop_before
+        if before and recent[-len(before) :] == before:  # it may begin in the primetext, which none of `stops` may
             self._held.clear()
             self.ended = True
         self.ended |= any(self._count >= len(stop) and recent[-len(stop) :] == stop for stop in self._stops)

@@ -107,12 +107,7 @@ class Writer:
         return stops, self.document_end if settings.stop_document else []
 
     def write(
-        self,
-        prime: Sequence[int],
-        settings: Settings,
-        files: Sequence[BinaryIO],
-        echo: bool = True,
-        color: bool = False,
+        self, prime: list[int], settings: Settings, files: Sequence[BinaryIO], echo: bool = True, color: bool = False
     ) -> list[GrowingText]:
         """Writes a text to each file, all side by side: `prime` and what follows; `echo` and `color` as in GrowingText.
 
