@@ -55,7 +55,7 @@ def test_a_run_that_stopped_early_is_over(folder):
         again = finish(folder, "-resume", cv, prepare=losses)
         assert again.status == 0 and not log([again.out])
         assert again.out.endswith("no improvement in the last 3 validations; stopping early\n")
-        assert min(log([finish(folder, "-resume", cv, "-early_stop=4", prepare=losses).out])) == 41
+    assert min(log([finish(folder, "-resume", cv, "-early_stop=4", prepare=losses).out])) == 41
 
 
 def test_csv_holds_the_figures_of_the_log(folder):
