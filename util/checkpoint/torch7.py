@@ -3,7 +3,7 @@
 torch-rnn feeds its layers rows of an embedding, and may apply batch normalization to their outputs. Outside training
 both are linear, and a linear map follows each, so they are folded into its weights.
 
-Letters: V tokens in the vocabulary, D numbers in a row of the embedding, H outputs of a layer, L layers, G gates.
+Letters: V tokens in the vocabulary, H outputs of a layer, G gates.
 """
 
 import re
