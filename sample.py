@@ -78,9 +78,9 @@ def main() -> int:
 
     reads = [path, *(Path(name) for name in (options.primetext_file, options.prompts) if name)]
     if options.output:
-        from util.checkpoint.text_of_checkpoint import find_text_of  # which would slow the start of all others
+        from util.checkpoint.text_of_checkpoint import text_of_run  # which would slow the start of all others
 
-        text = find_text_of(checkpoint, "")
+        text = text_of_run(checkpoint.options, checkpoint.text_sha256)
         reads += text.files if text else ()
     with output(options.output or "-", "-output", reads) as file:
         if options.prompts:

@@ -14,7 +14,7 @@ from tests.helpers.inputs import GOLDEN, numbers
 from tests.helpers.refusals import refused
 from tests.helpers.scripts import run_here
 from util.checkpoint.store import load_checkpoint
-from util.checkpoint.text_of_checkpoint import find_text_of
+from util.checkpoint.text_of_checkpoint import text_of_run
 from util.evaluation.loss import figures
 from util.text.batches import SPLITS, split_sizes
 
@@ -76,7 +76,7 @@ def test_the_text_is_looked_for_here_and_beside_the_script(trained, tmp_path, mo
     for place in (tmp_path / "program/x", Path("x")):
         place.mkdir(parents=True)
         (place / "input.txt").touch()
-        assert find_text_of(checkpoint, "").files == (place / "input.txt",)
+        assert text_of_run(checkpoint.options, checkpoint.text_sha256).files == (place / "input.txt",)
 
 
 def test_a_text_that_is_gone_or_was_split_nobody_knows_how(trained, tmp_path):

@@ -18,6 +18,10 @@ from util.text.loading import batches_of_run, says_how_it_was_split
 from util.text.source import CACHE_FILES, JOINING, Source, find_text
 
 
+class TextIsMissing(UserError):
+    """The text of a checkpoint's run is gone, or was never known."""
+
+
 def text_of_run(options: Mapping[str, Any], sha256: str | None) -> Source | None:
     """Returns the text that a checkpoint's options name, seen from here or from the program's folder; None if gone.
 
@@ -37,14 +41,22 @@ def text_of_run(options: Mapping[str, Any], sha256: str | None) -> Source | None
     return None
 
 
-def find_text_of(checkpoint: Checkpoint, data_dir: str) -> Source | None:
-    """Returns the checkpoint's text: in the folder -data_dir, or where its run had it; None if it is no longer there.
+def load_text_of(checkpoint: Checkpoint, path: Path, data_dir: str, or_file: bool = True) -> tuple[Source, Text]:
+    """Loads the text of the checkpoint at `path`: that in the folder `data_dir` or, if that is empty, its run's.
 
-    Raises UserError if nothing in -data_dir matches the run's -files.
+    Another text than the run's costs only a warning if the user names its folder, and is kept there as indices. Raises
+    UserError like `load_text` and `find_text`, and TextIsMissing; `or_file` says whether -file would help then.
     """
-    if not data_dir:
-        return text_of_run(checkpoint.options, checkpoint.text_sha256)
-    return find_text(Path(data_dir), *(str(checkpoint.options.get(name, "")) for name in JOINING))
+    options, expected = checkpoint.options, checkpoint.text_sha256
+    if data_dir:
+        source = find_text(Path(data_dir), *(str(options.get(name, "")) for name in JOINING))
+        text = load_text(source, checkpoint.vocabulary.encoding)
+        if expected not in (None, text.sha256):
+            tell(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
+        return source, text
+    if found := text_of_run(options, expected):
+        return found, load_text(found, checkpoint.vocabulary.encoding, expected, keep=False)
+    raise TextIsMissing(text_is_missing(checkpoint, path, or_file))
 
 
 def text_is_missing(checkpoint: Checkpoint, path: Path, or_file: bool = True) -> str:
@@ -55,26 +67,6 @@ def text_is_missing(checkpoint: Checkpoint, path: Path, or_file: bool = True) ->
     if or_file and not says_how_it_was_split(checkpoint.options):
         advice = "give a text with -file"
     return f"the text of {path} {what}; {advice}"
-
-
-def text_of(checkpoint: Checkpoint, path: Path, data_dir: str, or_file: bool = True) -> Source:
-    """Returns the text of the checkpoint at `path`. Raises UserError if it was not found."""
-    source = find_text_of(checkpoint, data_dir)
-    if not source:
-        raise UserError(text_is_missing(checkpoint, path, or_file))
-    return source
-
-
-def load_text_of(checkpoint: Checkpoint, source: Source, named: bool) -> Text:
-    """Loads the checkpoint's text. Raises UserError like `load_text`, and if the text has changed.
-
-    If the user has `named` its folder, that costs only a warning, and the indexed text is kept there.
-    """
-    expected = checkpoint.text_sha256
-    text = load_text(source, checkpoint.vocabulary.encoding, None if named else expected, keep=named)
-    if expected not in (None, text.sha256):
-        tell(f"warning: {source} is not the text that the checkpoint was trained on, so its splits are different")
-    return text
 
 
 def batches_of_split(

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from model.stepper import Stepper
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.text_of_checkpoint import batches_of_split, load_text_of, text_of
+from util.checkpoint.text_of_checkpoint import batches_of_split, load_text_of
 from util.cli.console import print_row, shown
 from util.errors import UserError
 from util.sampling.drawing import check_numbers
@@ -50,8 +50,7 @@ def predict_split(checkpoint: Checkpoint, path: Path, data_dir: str, split: str)
 
     Its text is in `data_dir`, if that is not empty. Raises UserError if there is no text or the split is empty.
     """
-    source = text_of(checkpoint, path, data_dir)
-    text = load_text_of(checkpoint, source, named=bool(data_dir))
+    source, text = load_text_of(checkpoint, path, data_dir)
     translation = checkpoint.vocabulary.indices_of(code_points(text.vocabulary.characters), str(source))
     batches, chosen = batches_of_split(checkpoint, path, text, source, split, translation)
     B, S, count = checkpoint.options["batch_size"], checkpoint.options["seq_length"], batches.split_sizes[chosen]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.text_of_checkpoint import load_text_of, text_of
+from util.checkpoint.text_of_checkpoint import load_text_of
 from util.cli.console import shown, tell
 from util.cli.files import read_input
 from util.errors import UserError
@@ -49,8 +49,7 @@ def print_novelty(
     """
     vocabulary, end = checkpoint.vocabulary, document_end(checkpoint)
     samples = read_samples(name, primetext, vocabulary)
-    source = text_of(checkpoint, path, data_dir, or_file=False)
-    text = load_text_of(checkpoint, source, named=bool(data_dir))
+    source, text = load_text_of(checkpoint, path, data_dir, or_file=False)
     training, validation = [(0, len(text.indices))], list[Span]()
     batches = batches_of_run(text, checkpoint.options)
     if batches and batches.split_sizes[TRAIN]:

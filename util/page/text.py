@@ -8,12 +8,12 @@ import numpy as np
 from tqdm import tqdm
 
 from util.checkpoint.content import Checkpoint
-from util.checkpoint.text_of_checkpoint import batches_of_split, find_text_of, load_text_of, text_is_missing
+from util.checkpoint.text_of_checkpoint import TextIsMissing, batches_of_split, load_text_of
 from util.cli.console import tell
 from util.errors import UserError
 from util.sampling.settings import Settings
 from util.sampling.writing import Writer
-from util.text.source import source_of_file
+from util.text.source import Source, source_of_file
 from util.torch7_random import DEFAULT_SEED
 
 SEARCHED, PIECE = 30_000, 1000  # characters to search for cells that follow a fact, in passages of at most so many
@@ -35,25 +35,28 @@ def text_for_page(checkpoint: Checkpoint, path: Path, file: str, data_dir: str, 
     it, or what the model writes if that is gone; `split` is that of `batches_of_split`. Raises UserError.
     """
     wanted = max(SEARCHED, length)
-    source = source_of_file(file) if file else find_text_of(checkpoint, data_dir)
-    if not source:
-        tell(f"the page shows what the model writes itself, since {text_is_missing(checkpoint, path)}")
-        tab, passages = "A sample", written_passages(checkpoint, -(-wanted // PIECE))
-        sentence = f"The model's text is gone; this is what it writes itself (seed {DEFAULT_SEED}, temperature 1)."
-    elif file:
+    source: Source | None = None
+    if file:
+        source = source_of_file(file)
         characters = chain.from_iterable(piece for _, piece in source.texts(checkpoint.vocabulary.encoding))
         tab, passages = source.files[0].name, ["".join(islice(characters, wanted))]
         sentence = f"{tab}."
         if not passages[0]:
             raise UserError(f"{source} is empty; -file takes the name of a text file")
     else:
-        text = load_text_of(checkpoint, source, named=bool(data_dir))
-        batches, number = batches_of_split(checkpoint, path, text, source, split)
-        spans = batches.spans(number)
-        size = -(-wanted // len(spans))
-        streams = (text.indices[start : min(start + size, stop)] for start, stop in spans)
-        tab, passages = NAMES[number], ["".join(text.vocabulary.characters[index] for index in one) for one in streams]
-        sentence = f"{tab} of {source.folder.absolute().name}."
+        try:
+            source, text = load_text_of(checkpoint, path, data_dir)
+            batches, number = batches_of_split(checkpoint, path, text, source, split)
+            spans = batches.spans(number)
+            size = -(-wanted // len(spans))
+            streams = (text.indices[start : min(start + size, stop)] for start, stop in spans)
+            letters = text.vocabulary.characters
+            tab, passages = NAMES[number], ["".join(letters[index] for index in one) for one in streams]
+            sentence = f"{tab} of {source.folder.absolute().name}."
+        except TextIsMissing as missing:
+            tell(f"the page shows what the model writes itself, since {missing}")
+            tab, passages = "A sample", written_passages(checkpoint, -(-wanted // PIECE))
+            sentence = f"The model's text is gone; this is what it writes itself (seed {DEFAULT_SEED}, temperature 1)."
 
     unknown = checkpoint.vocabulary.unknown("".join(passages))
     if unknown:
