@@ -159,7 +159,8 @@ class Flags(argparse.ArgumentParser):
             flag, kind = known[name], cast(Kind, known[name].type)
             if not equals:
                 if not words or split_flag(words[0])[0] in known:
-                    hint = f"; if {words[0]} was meant as one, write {name}='{words[0]}'" if words else ""
+                    could_be = words and kind.accepts(words[0])
+                    hint = f"; if {words[0]} was meant as one, write {name}='{words[0]}'" if could_be else ""
                     self.error(f"{name} has no value{hint}")
                 value = words.pop(0)
             try:
