@@ -91,11 +91,7 @@ def test_defaults_of_the_reference():
         (train, "-gpuid 0,1", "torchrun"),
         # A value or a checkpoint is missing, or there are too many.
         *((sample, f"x.pt {words}", "-seed has no value") for words in ("-seed", "-seed -length 5")),
-        (
-            sample,
-            "x.pt -primetext -length 5",
-            "-primetext has no value; if -length was meant as one, write -primetext=",
-        ),
+        (sample, "x.pt -primetext -length 5", "-primetext has no value; if -length was meant as one, write -prime"),
         (sample, "", "CHECKPOINT"),
         (sample, "x.pt another.pt", "another.pt cannot be taken as well: one CHECKPOINT is enough"),
         (sample, "x.pt ''", "an empty word does not belong"),
