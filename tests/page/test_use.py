@@ -107,11 +107,12 @@ def test_writing(page):
     page.click("#tab-write")
     finished(page)
     assert text_of(page) == model.sample()
-    for name, value in (("primetext", "37 thirty"), ("temperature", "0.5"), ("length", "300"), ("seed", "7")):
-        page.fill(f"#{name}", value)
-    page.click("#go")
-    finished(page)
-    assert text_of(page) == model.sample("37 thirty", length=300, temperature=0.5, seed=7)
+    for temperature, settings in (("0.5", {"temperature": 0.5, "seed": 7}), ("0", {"sample": False})):
+        for name, value in (("primetext", "37 thirty"), ("temperature", temperature), ("length", "300"), ("seed", "7")):
+            page.fill(f"#{name}", value)
+        page.click("#go")
+        finished(page)
+        assert text_of(page) == model.sample("37 thirty", length=300, **settings)
     page.fill("#primetext", "Qé")
     page.click("#go")
     assert "never seen “Q”, “C3”, “A9”" in page.inner_text("#status") and text_of(page) == ""
