@@ -1,6 +1,5 @@
 """README.md and docs/ keep their word: every command runs, every link works, and the sessions are as printed."""
 
-import importlib
 import os
 import re
 import runpy
@@ -145,17 +144,6 @@ def test_new_names_from_a_list_of_names(checkout):
     like = [name for name in written if re.fullmatch("[A-Z][a-z]{2,9}\n", name)]
     assert len(like) >= 15 and len(set(like)) >= 10, written
     assert set(like) - set(names(1500).splitlines(keepends=True)), "all are copied"
-
-
-def test_every_flag_is_known():
-    """What looks like a flag in a command is one."""
-    for command in commands(*PAGES):
-        words = shlex.split(command)
-        script = next((word for word in words if word in SCRIPTS), None)
-        if script:
-            flags = importlib.import_module(script[:-3]).flags()
-            written = [word.lstrip("-") for word in words[words.index(script) :] if re.match(r"-[a-z]", word)]
-            assert set(written) <= {action.dest for action in flags._actions}, command
 
 
 def test_the_sessions_are_as_printed(checkout):

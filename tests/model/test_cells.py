@@ -1,9 +1,7 @@
 """Each cell by hand against its equations under autograd, and the equations against themselves."""
 
 import copy
-import itertools
 
-import numpy as np
 import pytest
 import torch
 from torch.nn.functional import one_hot
@@ -186,46 +184,6 @@ def test_gradients_are_the_parameters_own(name):
     assert not torch.equal(layer.h2h_weight.grad, before["h2h_weight"])
     layer.i2h_bias.grad.zero_()
     assert layer.h2h_bias.grad.any()  # both biases have the same gradient, but not the same tensor
-
-
-@pytest.mark.parametrize(
-    ("model", "layers", "size", "vocabulary", "count"),
-    [
-        ("lstm", 2, 128, 65, 240321),
-        ("lstm", 3, 512, 78, 5454926),
-        ("gru", 2, 128, 65, 182337),
-        ("rnn", 2, 128, 65, 66369),
-    ],
-)
-def test_number_of_parameters(model, layers, size, vocabulary, count):
-    assert sum(p.numel() for p in CharRNN(vocabulary, size, layers, model).parameters()) == count
-
-
-def drawn(model):
-    """The model with the numbers 0, 1, 2, ... for the random ones."""
-    numbers = itertools.count()
-    model.initialize(lambda n, low, high: np.array([float(next(numbers)) for _ in range(n)]))
-    return model
-
-
-def test_parameters_are_drawn_in_the_original_s_order():
-    """Weights out x in, row by row, with their bias after them; then the forget gate's i2h biases are 1."""
-    V, size = 3, 2
-    model = drawn(CharRNN(V, size, 1, "lstm"))
-    i2h = torch.arange(24.0).view(8, 3)
-    bias = torch.arange(24.0, 32.0)
-    bias[2:4] = 1
-    h2h = torch.arange(32.0, 48.0).view(8, 2)
-    assert torch.equal(model.layers[0].i2h_weight, i2h.t()) and torch.equal(model.layers[0].i2h_bias, bias)
-    assert torch.equal(model.layers[0].h2h_weight, h2h.t())
-    assert torch.equal(model.decoder.bias, torch.arange(62.0, 65.0))
-
-
-def test_gru_is_drawn_gate_by_gate():
-    """The order of linear maps is xz, hz, xn, xr, hr, hn."""
-    layer = drawn(CharRNN(1, 1, 1, "gru")).layers[0]
-    assert layer.i2h_weight.flatten().tolist() == [0, 6, 4] and layer.i2h_bias.tolist() == [1, 7, 5]
-    assert layer.h2h_weight.flatten().tolist() == [2, 8, 10] and layer.h2h_bias.tolist() == [3, 9, 11]
 
 
 def test_large_vocabulary_takes_no_one_hot_matrix():
