@@ -176,3 +176,7 @@ def test_a_long_text_is_cut_and_the_page_answers_while_it_reads(opened, made, tm
     finished(page)
     assert text_of(page) == (TEXT * 10)[:20_000]
     assert page.inner_text("#status").startswith("Cut: the whole text has 24,710 bytes, more than fit here.")
+    page.click("#tab-write")
+    page.fill("#length", "30000")
+    page.click("#go")
+    assert page.inner_text("#status") == "Cut: the whole text has 30,000 bytes, more than fit here."

@@ -10,7 +10,7 @@ class Reading {
   constructor(model, wanted, choose = null) {
     const network = new Network(model), gates = model.L * model.gates.length * model.H;
     const size = Math.min(wanted, LONGEST, Math.floor(MEMORY / (2 * network.cells.length + 80 * TOP)));
-    Object.assign(this, { model, size, choose, network });
+    Object.assign(this, { model, wanted, size, choose, network });
     this.characters = [];
     this.indices = []; // -1 for a character that the model does not know
     this.starts = new Set(); // where another passage begins, read from a zero state

@@ -60,13 +60,16 @@ function summary({ indices, surprises, starts, length }) {
   return parts.join(", ") + ".";
 }
 
+/** What is said of a text that is longer than a reading may be. */
+const cut = ({ size, wanted }) =>
+  size < wanted ? `Cut: the whole text has ${count(wanted, unit)}, more than fit here.` : "";
+
 /** Reads passages, arrays of the model's characters. */
 function read(tab, passages, label) {
-  const whole = passages.flat().length, next = new Reading(model, whole);
+  const next = new Reading(model, passages.flat().length);
   if (tab === "paste") next.network.begin();
   for (const characters of passages) next.addPassage(characters, alphabet);
-  const cut = next.size < whole ? `Cut: the whole text has ${count(whole, unit)}, more than fit here.` : "";
-  turnTo(readings[tab] = next, `${label} ${cut}`.trim());
+  turnTo(readings[tab] = next, `${label} ${cut(next)}`.trim());
 }
 
 /** A text that is to be written, as sample.py does with these flags. Throws a RangeError that says what is wrong. */
@@ -83,7 +86,8 @@ function writing({ seed = 123, temperature = 1, length = 2000, primetext = "" } 
 function write() {
   const [temperature, length, seed] = ["temperature", "length", "seed"].map((id) => Number(byId(id).value));
   try {
-    turnTo(readings.write = writing({ seed, temperature, length, primetext: byId("primetext").value }), "");
+    const next = writing({ seed, temperature, length, primetext: byId("primetext").value });
+    turnTo(readings.write = next, cut(next));
   } catch (error) {
     turnTo(new Reading(model, 0), error.message);
   }
