@@ -28,25 +28,19 @@ def campaign(kills: int, seed: int, folder: Path) -> Counter[str]:
     dice, figures = random.Random(seed), Counter[str]()
     (folder / "input.txt").write_bytes(numbers(140))
     for number, (model, dropout, dtype) in enumerate(dice.sample(CONFIGURATIONS, min(kills, len(CONFIGURATIONS)))):
-        share = len(range(number, kills, len(CONFIGURATIONS)))
+        share, place = len(range(number, kills, len(CONFIGURATIONS))), folder / f"{model}-{dropout}-{dtype}"
         flags = [*FLAGS, "-data_dir", folder, "-model", model, "-dropout", dropout, "-dtype", dtype]
-        figures += survive(share, flags, folder / f"{model}-{dropout}-{dtype}", dice)
+        (place / "whole").mkdir(parents=True)
+        whole = finish(place / "whole", *flags)
+        while share > 0:
+            of_run = survive(share, flags, whole, place / f"run{figures['runs that came to their end']}", dice)
+            share -= of_run["kills"]
+            figures += of_run + Counter({"runs that came to their end": 1})
         figures["configurations"] += 1
     return figures
 
 
-def survive(kills: int, flags: list, folder: Path, dice: random.Random) -> Counter[str]:
-    """Kills runs with these flags that many times."""
-    figures = Counter[str]()
-    (folder / "whole").mkdir(parents=True)
-    whole = finish(folder / "whole", *flags)
-    while figures["kills"] < kills:
-        figures += survive_once(kills - figures["kills"], flags, whole, folder / f"from{figures['kills']}", dice)
-        figures["runs that came to their end"] += 1
-    return figures
-
-
-def survive_once(kills: int, flags: list, whole: Run, folder: Path, dice: random.Random) -> Counter[str]:
+def survive(kills: int, flags: list, whole: Run, folder: Path, dice: random.Random) -> Counter[str]:
     """Takes one run from its first iteration to its last, killing it at most `kills` times."""
     figures = Counter[str]()
     folder.mkdir()
