@@ -137,7 +137,8 @@ def test_a_message_that_cannot_be_written_and_an_early_ctrl_c_have_a_sentence(tm
     script.write_bytes((ROOT / "data" / "tinyshakespeare" / "prepare.py").read_bytes())
     (tmp_path / "input.txt").write_text("mine")
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-X", "importtime", script], stdout=full, stderr=-1, text=True)
+        command, env = [sys.executable, "-X", "importtime", script], os.environ | {"PYTHONUNBUFFERED": ""}
+        done = subprocess.run(command, stdout=full, stderr=-1, text=True, env=env)
     sentence = done.stderr.splitlines()[-1]
     assert (done.returncode, sentence) == (1, "Cannot write the message: no space left on device.")
     assert "Traceback" not in done.stderr and "http" not in done.stderr
