@@ -139,7 +139,8 @@ def main() -> None:
         sys.exit("Interrupted; no file was made.")
     except OSError as error:
         what = INPUT if error.filename else "the message"
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where Python tries again at its end
+        if not error.filename:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where Python tries again at its end
         sys.exit(f"Cannot write {what}: {(error.strerror or str(error)).lower()}.")
 
 
