@@ -11,6 +11,7 @@ from tests.helpers.checkpoints import log_probs
 from tests.helpers.inputs import GOLDEN, SMALL, numbers
 from tests.helpers.refusals import refused_to_train
 from tests.helpers.runs import finish
+from tests.helpers.scripts import run_here
 from util.checkpoint.content import Checkpoint, checked
 from util.checkpoint.new_characters import SHARE, add_characters
 from util.checkpoint.store import load_checkpoint
@@ -75,9 +76,9 @@ def test_which_are_unknown():
     assert Vocabulary("", "utf-8").named("abcdef", most=2) == "'a', 'b', ..."
 
 
-def test_a_model_of_characters_does_not_continue_with_bytes(unicode_checkpoint, small_text, tmp_path):
-    run = finish(tmp_path, *SMALL, "-data_dir", small_text, "-init_from", unicode_checkpoint, "-encoding=bytes")
-    refused_to_train(run.done, f"{unicode_checkpoint} knows characters that are not bytes", "-encoding bytes")
+def test_a_model_of_characters_does_not_continue_with_bytes(unicode_checkpoint, small_text):
+    done = run_here("train.py", *SMALL, "-data_dir", small_text, "-init_from", unicode_checkpoint, "-encoding=bytes")
+    refused_to_train(done, f"{unicode_checkpoint} knows characters that are not bytes", "-encoding bytes")
 
 
 @pytest.mark.parametrize("source", ["rnn.t7", "torch_rnn/lstm_2x32_dropout_bn.t7"])
@@ -89,7 +90,7 @@ def test_they_are_learned(tmp_path, source):
     characters = text if before.vocabulary.encoding == "utf-8" else text.encode().decode("latin-1")
     new = before.vocabulary.unknown(characters)
     flags = (*SMALL, f"-data_dir={tmp_path}", f"-init_from={GOLDEN / source}", "-max_epochs=8", "-seed=5")
-    refused_to_train(finish(tmp_path, *flags).done, "-new_chars add")
+    refused_to_train(run_here("train.py", *flags), "-new_chars add")
     done = finish(tmp_path, *flags, "-new_chars=add")
     assert done.status == 0, done.err
     assert f"added {len(new)} characters that the checkpoint does not know: " in done.out

@@ -37,8 +37,7 @@ def halfway(finished):
 
 
 def test_a_checkpoint_of_a_model_alone_cannot_be_resumed(halfway, tmp_path):
-    rewrite(halfway, tmp_path / "x.pt", training=None)
-    done = finish(tmp_path, "-resume", "x.pt").done
+    done = run_here("train.py", "-resume", rewrite(halfway, tmp_path / "x.pt", training=None))
     refused_to_train(done, "x.pt holds a model but not the state of its run", "-init_from")
 
 
@@ -63,7 +62,8 @@ def test_a_checkpoint_does_not_say_what_to_read(halfway, tmp_path):
     for script, *flags in (("evaluate.py", "-gpuid=-1"), ("visualize.py",)):
         done = run_here(script, tmp_path / "x.pt", *flags)
         refused(done, "is not the text that the run was trained on", "-data_dir")
-    refused_to_train(finish(tmp_path, "-resume", "x.pt").done, "is not the text that the run was trained on")
+    done = run_here("train.py", "-resume", tmp_path / "x.pt")
+    refused_to_train(done, "is not the text that the run was trained on")
     assert names(secret) == {"input.txt"} and "x.html" not in names(tmp_path)
     assert run_here("evaluate.py", tmp_path / "x.pt", "-gpuid=-1", "-data_dir", secret).returncode == 0
 
@@ -122,7 +122,7 @@ def test_weights_that_predict_no_probabilities_are_not_trained(flag, halfway, tm
 def test_a_run_does_not_go_on_in_another_precision(halfway, tmp_path):
     options = load_checkpoint(halfway).options
     rewrite(halfway, tmp_path / "x.pt", options=options | {"dtype": "float64"})
-    done = finish(tmp_path, "-resume", "x.pt", "-max_epochs=2").done
+    done = run_here("train.py", "-resume", tmp_path / "x.pt", "-max_epochs=2")
     refused_to_train(done, "x.pt is not a valid char-rnn checkpoint: its dtype cannot be right")
 
 
