@@ -43,13 +43,6 @@ def checkpoint(trained):
     return path
 
 
-def writes(checkpoint, *flags) -> list[str]:
-    """What sample.py writes, text by text."""
-    done = run("sample.py", checkpoint, "-gpuid=-1", *flags)
-    assert done.returncode == 0, done.stderr
-    return re.split(r"^----- \d+ -----\n", done.stdout, flags=re.MULTILINE)
-
-
 def test_a_run_says_how_many_documents_it_has_and_resumed_shuffles_as_the_uninterrupted_one(trained, text, tmp_path):
     folder, whole = trained
     numbers = "batches in train: 58, val: 2, test: 0\nnumber of documents in train: 304, val: 16, test: 0\n"
@@ -93,24 +86,25 @@ def test_what_looks_at_a_split_looks_at_its_documents(checkpoint, tmp_path):
     assert f"input.txt: {learned} characters for training\n" in done.stdout
 
 
-def test_a_text_begins_with_a_new_document(checkpoint):
+def test_a_text_begins_with_a_new_document_and_ends_before_the_next(checkpoint):
+    """A text that is stopped there is the one that is not, up to its separator; -stop ends it, too."""
+    model = char_rnn.load(checkpoint)
     done = run("sample.py", checkpoint, "-gpuid=-1", "-length=300")
     assert "no -primetext given: the text begins with a new document\n" in done.stderr
-    assert writes(checkpoint, "-length=300", "-primetext=\n") == ["\n" + done.stdout]
-    assert char_rnn.load(checkpoint).sample(length=300) + "\n" == done.stdout
-
-
-@pytest.mark.parametrize("more", [[], ["-primetext=An"], ["-num_samples=20"], ["-sample=0"]])
-def test_a_text_ends_before_its_next_separator(more, checkpoint):
-    """It is the one without the flag, up to there."""
-    whole, stopped = (writes(checkpoint, "-length=60", *more, *flags) for flags in ([], ["-stop_document=1"]))
-    assert len(whole) == (21 if "-num_samples=20" in more else 1)
-    assert stopped == [text.partition("\n")[0] + "\n" if text else "" for text in whole]
-    if not more:  # -stop ends it, too
-        assert [char_rnn.load(checkpoint).sample(length=60, stop_document=True) + "\n"] == stopped
-        (line,) = whole
-        until = line[: line.index(line[1]) + 1] + "\n"
-        assert writes(checkpoint, "-length=60", "-stop_document=1", f"-stop={line[1]}") == [until]
+    assert model.sample(length=300) + "\n" == done.stdout
+    assert model.sample("\n", length=300) + "\n" == "\n" + done.stdout
+    for prime, sample in (("", 0), ("An", 1), ("", 1)):
+        whole = model.sample(prime, length=60, sample=sample)
+        document, separator, _ = whole.partition("\n")
+        assert separator and model.sample(prime, length=60, sample=sample, stop_document=True) == document
+    until = document[: document.index(document[1]) + 1]
+    assert model.sample(length=60, stop_document=True, stop=[document[1]]) == until
+    whole, stopped = (
+        run("sample.py", checkpoint, "-gpuid=-1", "-length=60", "-num_samples=20", f"-stop_document={stop}").stdout
+        for stop in (0, 1)
+    )
+    assert re.findall(r"-----\n(.*)\n", whole) == re.findall(r"-----\n(.*)\n", stopped)
+    assert stopped.count("\n") == 2 * 20 < whole.count("\n")
 
 
 def test_mistakes(text, checkpoint, unicode_checkpoint, tmp_path):
