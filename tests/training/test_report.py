@@ -55,4 +55,5 @@ def test_slow_iterations_are_told_of_once(threads, told, monkeypatch, capsys):
     run_log = RunLog(trainer, [])
     for seconds in [0.05] * 10 + [1.0] + [0.06] * 10 + [0.5] * 20:
         run_log.tell_pace(seconds)
-    assert capsys.readouterr().err.count("an iteration takes 0.50 s now, and took 0.05 s before") == told
+    err = capsys.readouterr().err
+    assert err.count("an iteration takes 0.50 s now, and took 0.05 s before") == err.count("\n") == told

@@ -91,8 +91,8 @@ class RunLog:
             time = f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
             tell(f"about {time} to go on {device}; -print_every 100 prints fewer lines, and Ctrl-C stops and saves")
         self._fastest = min(before, now)
-        if now > 3 * before and device.type == "cpu" and torch.get_num_threads() > 1:
-            self._fastest = -math.inf  # so that it is said once
+        if now > 3 * before > 0 and device.type == "cpu" and torch.get_num_threads() > 1:
+            self._fastest = 0.0  # so that it is said once
             slower = f"an iteration takes {now:.2f} s now, and took {before:.2f} s before"
             tell(f"{slower}: perhaps other programs use the cores; then -threads 1 is faster")
 
