@@ -46,17 +46,17 @@ def text_for_page(checkpoint: Checkpoint, path: Path, file: str, data_dir: str, 
     else:
         try:
             source, text = load_text_of(checkpoint, path, data_dir)
-            batches, number = batches_of_split(checkpoint, path, text, source, split)
-            spans = batches.spans(number)
-            size = -(-wanted // len(spans))
-            streams = (text.indices[start : min(start + size, stop)] for start, stop in spans)
-            letters = text.vocabulary.characters
-            tab, passages = NAMES[number], ["".join(letters[index] for index in one) for one in streams]
-            sentence = f"{tab} of {source.folder.absolute().name}."
         except TextIsMissing as missing:
             tell(f"the page shows what the model writes itself, since {missing}")
             tab, passages = "A sample", written_passages(checkpoint, -(-wanted // PIECE))
             sentence = f"The model's text is gone; this is what it writes itself (seed {DEFAULT_SEED}, temperature 1)."
+        else:
+            batches, number = batches_of_split(checkpoint, path, text, source, split)
+            spans, letters = batches.spans(number), text.vocabulary.characters
+            size = -(-wanted // len(spans))
+            streams = (text.indices[start : min(start + size, stop)] for start, stop in spans)
+            tab, passages = NAMES[number], ["".join(letters[index] for index in one) for one in streams]
+            sentence = f"{tab} of {source.folder.absolute().name}."
 
     unknown = checkpoint.vocabulary.unknown("".join(passages))
     if unknown:
