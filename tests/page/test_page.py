@@ -52,15 +52,17 @@ def test_cells_at_the_cursor_and_the_text_in_the_colors_of_one(page):
 
 
 def test_saturation(page):
-    """Dots lie where the gates' shares are."""
-    step, opened = stepper(MODEL.checkpoint), []
-    sigmoid = step.xp.sigmoid
+    """Dots lie where the gates' shares are; those of a gate that goes through tanh, on the scale of the others."""
+    step, opened, squashed = stepper(MODEL.checkpoint), [], []
+    sigmoid, tanh = step.xp.sigmoid, step.xp.tanh
     step.xp.sigmoid = lambda x: opened.append(sigmoid(x)) or opened[-1]  # i, f and o of each layer in turn
+    step.xp.tanh = lambda x: squashed.append(tanh(x)) or squashed[-1]  # g and c
     for index in MODEL.checkpoint.vocabulary.encode(TEXT[:LENGTH]):
         step(np.array([index]))
-    gates = np.array(opened).reshape(LENGTH, 2, 3, 24)
+    scaled = (1 + np.array(squashed[::2]).reshape(LENGTH, 2, 1, 24)) / 2
+    gates = np.concatenate([np.array(opened).reshape(LENGTH, 2, 3, 24), scaled], axis=2)
     assert (page.input_value("#layer"), page.input_value("#gate")) == ("1", "1")  # the last one's forget gate
-    for layer, gate in ((0, 0), (1, 1), (0, 2)):
+    for layer, gate in ((0, 0), (1, 1), (1, 3), (0, 2)):
         page.select_option("#layer", str(layer))
         page.select_option("#gate", str(gate))
         low, high = (condition.mean(axis=0) for condition in (gates < 0.1, gates > 0.9))

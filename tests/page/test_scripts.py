@@ -131,18 +131,6 @@ def test_a_reading_has_no_more_characters_than_a_browser_shows(js):
     assert js(f"new Reading(new Model({shape}, new Float64Array(5)), 1e9).size") == 100_000
 
 
-def test_gates_are_counted_where_they_are_nearly_closed_or_open(js):
-    """Those that go through tanh on the scale of the others."""
-    layer = "{ gates: [0.05, 0.1, 0.5, 0.9, 0.95, -0.85, -0.75, 0.5, 0.75, 0.85], tanhFrom: 5 }"
-    counted = js(f"""(() => {{
-        const reading = {{ steps: 0, low: Array(20).fill(0), high: Array(20).fill(0),
-            network: {{ layers: [{layer}, {layer}] }} }};
-        Reading.prototype.countGates.call(reading);
-        return [reading.low, reading.high, reading.steps];
-    }})()""")
-    assert counted == [[1, 0, 0, 0, 0, 1, 0, 0, 0, 0] * 2, [0, 0, 0, 0, 1, 0, 0, 0, 0, 1] * 2, 1]
-
-
 def test_blocks_of_the_text(js):
     """They end at a line's end or, if there is none for long, between two characters, never within one's bytes."""
     blocks = """(() => {
