@@ -17,6 +17,7 @@ import pytest
 
 from tests.helpers.folders import names
 from tests.helpers.inputs import ROOT
+from tests.helpers.scripts import environment
 
 CONTENT = b"First Citizen:\nBefore we proceed any further, hear me speak.\n" * 1000
 
@@ -137,8 +138,8 @@ def test_a_message_that_cannot_be_written_and_an_early_ctrl_c_have_a_sentence(tm
     script.write_bytes((ROOT / "data" / "tinyshakespeare" / "prepare.py").read_bytes())
     (tmp_path / "input.txt").write_text("mine")
     with open("/dev/full", "w") as full:
-        command, env = [sys.executable, "-X", "importtime", script], os.environ | {"PYTHONUNBUFFERED": ""}
-        done = subprocess.run(command, stdout=full, stderr=-1, text=True, env=env)
+        command = [sys.executable, "-X", "importtime", script]
+        done = subprocess.run(command, stdout=full, stderr=-1, text=True, env=environment())
     sentence = done.stderr.splitlines()[-1]
     assert (done.returncode, sentence) == (1, "Cannot write the message: no space left on device.")
     assert "Traceback" not in done.stderr and "http" not in done.stderr
