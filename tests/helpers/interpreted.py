@@ -19,7 +19,7 @@ from model.fast.unrolled import FAST, Unrolled
 from tests.helpers.fake_gpu import trainer
 
 SIZES = ((2, 1, 20, 3), (1, 17, 12, 20))
-LARGE = {"lstm": ((2, 1, 140, 5), (1, 1, 260, 2)), "rnn": ((1, 1, 260, 2),)}
+LARGE = {"lstm": ((2, 1, 140, 5), (1, 1, 260, 2)), "rnn": ((1, 1, 140, 2),)}
 """Steps, streams, units and inputs: no multiples of a tile, and for each of launch.py's tiles a product that takes it.
 
 The product is one for all cells. Of one step, that of its backward pass is with zeros.
