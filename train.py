@@ -5,8 +5,6 @@
 Prints the loss of each iteration; validates and writes a checkpoint for sample.py at regular intervals.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":
     import os
     import sys
@@ -65,6 +63,7 @@ def main() -> int:
         checkpoint_of = partial(Checkpoint, saved_options(options, parser), vocabulary)
 
         def save() -> None:
+            trainer.check_finite()
             folder.save(checkpoint_of(**trainer.state_dict(text.sha256)))
 
         def show() -> None:
@@ -81,7 +80,7 @@ def main() -> int:
     return stop.exit_status
 
 
-def learn(trainer: Trainer, save: Callable[[], None], show: Callable[[], None], run_log: RunLog) -> None:
+def learn(trainer: "Trainer", save: Callable[[], None], show: Callable[[], None], run_log: "RunLog") -> None:
     """Runs the loop: an iteration, then whatever is due after it. Raises UserError if the loss goes wrong."""
     options = trainer.options
 

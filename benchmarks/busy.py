@@ -5,8 +5,6 @@
 Each is compared with the same runs on one thread. The runs are train.py itself, on a text of random characters.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import re

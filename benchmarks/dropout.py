@@ -5,8 +5,6 @@
 Two trainers alternate step by step in one process.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import time

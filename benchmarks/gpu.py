@@ -6,8 +6,6 @@ Each with float32 products and with TF32, ours also with dropout; counts our ker
 run. torch.nn gets its batch for nothing, since it is on the GPU already; ours reads it from the text.
 """
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys

@@ -5,8 +5,6 @@
 Each model trains a few steps in its own process. All figures include importing torch, whose share is listed.
 """
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys

@@ -5,8 +5,6 @@
 nanoGPT splits tinyshakespeare there as well. The seconds are those of train.py as a command, from start to checkpoint.
 """
 
-from __future__ import annotations
-
 import argparse
 import signal
 import subprocess

@@ -5,8 +5,6 @@ Times train.py as well, from the command to the line of its first iteration: wha
     python benchmarks/preprocess.py -megabytes 200
 """
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys

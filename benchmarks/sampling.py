@@ -4,8 +4,6 @@ process that samples 2,000 characters, against `import torch`.
     python benchmarks/sampling.py -rnn_size 128 512
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import subprocess

@@ -19,8 +19,6 @@ The table at the end is a model, not a measurement:
 Weak scaling: every process has the default 50 streams. Strong scaling: 512 streams, however many share them.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib.metadata
 import os

@@ -7,8 +7,6 @@ All alternate step by step in one process, so that noise on the machine affects 
 floor: no implementation of the model can do without them.
 """
 
-from __future__ import annotations
-
 import argparse
 import platform
 import sys

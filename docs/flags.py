@@ -3,8 +3,6 @@
 python -m docs.flags > docs/flags.md
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 import sys

@@ -7,8 +7,6 @@ name it in CELLS.
 Letters: I inputs, H units of a layer, G gates. Arrays are (..., H): (B, H) for B streams, (H,) for a single one.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 Shapes = dict[str, tuple[int, ...]]

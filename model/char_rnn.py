@@ -3,9 +3,8 @@
 Letters: S time steps, B streams, V characters in the vocabulary, H units of a layer, L layers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Self
 
 import numpy as np
 import torch
@@ -79,7 +78,7 @@ class CharRNN(nn.Module):
             parameter.copy_(torch.tensor(arrays[name]))
 
     @classmethod
-    def from_arrays(cls, shape: tuple[int, int, int, str], arrays: Mapping[str, np.ndarray]) -> CharRNN:
+    def from_arrays(cls, shape: tuple[int, int, int, str], arrays: Mapping[str, np.ndarray]) -> Self:
         """Returns the model of this shape (V, H, L, cell) with these parameters by name, in their precision."""
         model = cls(*shape).to(torch.tensor(arrays["decoder.bias"]).dtype)
         model.load_arrays(arrays)

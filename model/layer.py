@@ -7,8 +7,6 @@ Letters: S time steps, B streams, I inputs, H units of the layer, G gates. Time 
 Weights are (inputs, outputs), the transpose of Torch's: a row is what one input adds to every gate.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from types import SimpleNamespace
 

@@ -3,8 +3,6 @@
 Letters: V characters in the vocabulary, H units of a layer, L layers.
 """
 
-from __future__ import annotations
-
 import math
 
 from model.cells import CELLS, Shapes

@@ -4,11 +4,10 @@ N texts are computed side by side, as matrices. A single one, N = 1, uses vector
 shapes inside are (..., H), which is (N, H) or, for a single text, (H,).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from copy import copy
 from types import SimpleNamespace
+from typing import Self
 
 import numpy as np
 
@@ -36,7 +35,7 @@ class Stepper:
         zero = np.zeros((texts, H) if texts > 1 else H, self.rows.dtype)
         self.states: list[States] = [(zero,) * len(self.cell.states)] * num_layers
 
-    def begin(self, texts: int, states: Sequence[States]) -> Stepper:
+    def begin(self, texts: int, states: Sequence[States]) -> Self:
         """Returns one with the same weights for N texts that all begin with these states, each layer's (H,)."""
         new, H = copy(self), len(self.decoder_weight)
         shape = (texts, H) if texts > 1 else (H,)

@@ -1,7 +1,5 @@
 """Gated recurrent unit, by hand."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

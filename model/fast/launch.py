@@ -3,8 +3,6 @@
 The plain operations launch up to ten small kernels in each step, which takes longer than what they compute.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from functools import cache

@@ -1,7 +1,5 @@
 """Long short-term memory, by hand."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """The plain recurrent cell, by hand."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

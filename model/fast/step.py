@@ -7,8 +7,6 @@ and a_i the pre-activation of the gate i. dh is the gradient of the loss with re
 a_i. ∂h/∂c is a local derivative: that of one quantity by another inside a step, with everything else held.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import partial

@@ -4,8 +4,6 @@ It is Layer's form for speed. Whatever no step has to wait for is computed for a
 the way forward. Letters: S time steps, B streams, I inputs, H units of the layer, G gates.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,7 +41,7 @@ class Unrolled(Layer):
         parameters = self.i2h_weight, self.i2h_bias, self.h2h_weight, self.h2h_bias
         return Unroll.apply(x, state, *parameters, self._buffers_for(x))
 
-    def _buffers_for(self, x: Tensor) -> Buffers:
+    def _buffers_for(self, x: Tensor) -> "Buffers":
         """Returns buffers that fit x: those of the last pass or, if they do not, new ones.
 
         A pass that only reads, with gradients off, uses those for learning if they fit, but never replaces them. So

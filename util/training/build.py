@@ -1,7 +1,5 @@
 """Builds a run's model and trainer."""
 
-from __future__ import annotations
-
 import hashlib
 from argparse import Namespace
 from typing import Any

@@ -1,7 +1,5 @@
 """Runs a function on a GPU as one CUDA graph: one launch instead of one for each of hundreds of small kernels."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

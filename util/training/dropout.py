@@ -1,7 +1,5 @@
 """Draws which outputs dropout drops: on a CPU as the original does, but one iteration ahead; on a GPU by the GPU."""
 
-from __future__ import annotations
-
 import math
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any

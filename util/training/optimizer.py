@@ -3,8 +3,6 @@
 The optimizers are written out since torch.optim imports the compiler, which takes longer than our first iterations.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

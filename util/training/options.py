@@ -1,7 +1,5 @@
 """The flags of train.py."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from model.cells import CELLS

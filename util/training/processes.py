@@ -4,8 +4,6 @@ Every process holds the whole model and some of the batch's streams. Gradients a
 all processes take the same step, the one that a single process would take.
 """
 
-from __future__ import annotations
-
 import os
 from datetime import timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """What a run says: its log, its sizes, what the model writes by now, and at the end how to go on."""
 
-from __future__ import annotations
-
 import math
 import shlex
 import sys

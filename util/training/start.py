@@ -1,7 +1,5 @@
 """Where a run starts: from scratch, from a model (-init_from), or where another run stopped (-resume)."""
 
-from __future__ import annotations
-
 import os
 import runpy
 import shlex
@@ -65,7 +63,7 @@ class Start:
         """Returns that of the run's model, given that of its text."""
         return text
 
-    def begin(self, trainer: Trainer, vocabulary: Vocabulary) -> None:
+    def begin(self, trainer: "Trainer", vocabulary: Vocabulary) -> None:
         """Brings a new trainer, whose model has this vocabulary, to where the run starts."""
         trainer.random.raw(trainer.flat.values.numel())  # the original initializes twice and keeps the second draw
         trainer.model.initialize(trainer.random.uniform)
@@ -93,7 +91,7 @@ class FromModel(Start):
             log(f"added {characters} that the checkpoint does not know: {text.named(new, most=20)}")
         return Vocabulary(known.characters + new, self.options.encoding)
 
-    def begin(self, trainer: Trainer, vocabulary: Vocabulary) -> None:
+    def begin(self, trainer: "Trainer", vocabulary: Vocabulary) -> None:
         new = len(vocabulary) - len(self.checkpoint.vocabulary)
         trainer.model.load_arrays(add_characters(self.checkpoint.parameters, new, self.options.seed))
 
@@ -115,7 +113,7 @@ class Resumed(FromModel):
             raise UserError(f"the text of this run was not found in {where}; give its folder with -data_dir")
         return source
 
-    def begin(self, trainer: Trainer, vocabulary: Vocabulary) -> None:
+    def begin(self, trainer: "Trainer", vocabulary: Vocabulary) -> None:
         trainer.restore(self.checkpoint)
 
     def take_over(self, folder: CheckpointFolder) -> None:

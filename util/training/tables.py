@@ -1,7 +1,5 @@
 """Writes the figures of a run to tables: a CSV file, TensorBoard."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 from argparse import Namespace
@@ -29,7 +27,7 @@ class Row(NamedTuple):
     seconds: float
 
 
-def tables_of(options: Namespace, train_losses: np.ndarray, reads: Sequence[Path]) -> list[Table]:
+def tables_of(options: Namespace, train_losses: np.ndarray, reads: Sequence[Path]) -> "list[Table]":
     """Returns what -log_csv and -tensorboard name, in the first of several processes.
 
     `train_losses` (iterations,) are those of a resumed run so far; the run `reads` these files. Making a table changes

@@ -3,12 +3,10 @@
 Letters: S time steps, B streams, V characters, H units of a layer, L layers, P parameters.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from argparse import Namespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import nll_loss
 from tqdm import tqdm
 
+from model.char_rnn import CharRNN
 from util.checkpoint.content import Checkpoint
 from util.cli.console import log, shows_bars
 from util.cli.signals import StopSignals
@@ -26,9 +25,6 @@ from util.training.cuda_graph import Graphed
 from util.training.dropout import Draws, GPUDraws
 from util.training.optimizer import OPTIMIZERS, FlatParameters
 from util.training.processes import Processes
-
-if TYPE_CHECKING:
-    from model.char_rnn import CharRNN
 
 ADVICE = "try a lower -learning_rate or -grad_clip"
 LONG = 2.0  # a validation of more seconds than this shows its progress, and can be cut short
@@ -141,6 +137,11 @@ class Trainer:
             what = f"the loss is exploding, from {first:.4g} to {last:.4g}"
             raise UserError(f"{what}; {ADVICE}, or allow it with a -max_loss_ratio above {ratio:g}")
 
+    def check_finite(self) -> None:
+        """Raises UserError if too large an update has made the model, or what it predicts, anything but numbers."""
+        if not (math.isfinite(self.val_losses.get(self.iteration, 0.0)) and self.flat.values.isfinite().all()):
+            raise UserError(f"the model is not a number any more; {ADVICE}")
+
     def decay_learning_rate(self) -> None:
         """Lowers the learning rate, and says so, if an epoch has ended and it is time."""
         factor, in_epoch = self.options.learning_rate_decay, self.iteration % self.batches.split_sizes[TRAIN] > 0
@@ -172,12 +173,7 @@ class Trainer:
         self.val_losses[self.iteration] = self.processes.sum(total).item() / characters
 
     def state_dict(self, text_sha256: str) -> dict[str, Any]:
-        """Returns what a `Checkpoint` holds of the run. All processes must call it, and get the same.
-
-        Raises UserError if too large an update has made the model, or what it predicts, anything but numbers.
-        """
-        if not (math.isfinite(self.val_losses.get(self.iteration, 0.0)) and self.flat.values.isfinite().all()):
-            raise UserError(f"the model is not a number any more; {ADVICE}")
+        """Returns what a `Checkpoint` holds of the run. All processes must call it, and get the same."""
         L, states, _, H = self.state.shape
         state = self.state.new_zeros(L, states, self.options.batch_size, H)  # of the streams of all processes
         state[:, :, self.batches.streams] = self.state
