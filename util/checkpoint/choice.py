@@ -2,17 +2,25 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from util.checkpoint.content import Checkpoint, same
 from util.checkpoint.store import SUFFIXES, load_checkpoint
 from util.cli.console import tell
 from util.errors import UserError, reason
 
-POINT = re.compile(r"lm_(?P<of>.*)_epoch(?P<epoch>\d+\.\d+)_|resume_(?P<by>.*)_iteration(?P<iteration>\d+)")
+POINT = re.compile(r"(lm|resume)_(?P<savefile>.*)_(epoch(?P<epoch>\d+\.\d+)_|iteration(?P<iteration>\d+))")
 """How names begin that `CheckpointFolder` makes."""
+
+
+class Promise(NamedTuple):
+    """What a file says of its model before it is chosen: the validation loss, and torch-rnn's the iterations."""
+
+    loss: float = math.inf
+    iterations: int = 0
 
 
 def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
@@ -24,10 +32,11 @@ def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
     if not path.is_dir():
         return path, load_checkpoint(path)
     found: tuple[Path, Checkpoint] | None = None
-    files = [file for file in files_in(path) if file.suffix == ".pt"]
-    # Each file is compared with what was found before it.
-    for file, checkpoint in sound(file for file in files if not found or promises_more(file, found[1])):
-        if not found or is_earlier(found[1], checkpoint):
+    for file in files_in(path):
+        if file.suffix != ".pt" or (found and not promises_more(file, found[1])):
+            continue
+        checkpoint = load_if_sound(file)
+        if checkpoint and (not found or is_earlier(found[1], checkpoint)):
             found = file, checkpoint
     if not found:
         raise UserError(
@@ -37,23 +46,28 @@ def newest_checkpoint(path: Path) -> tuple[Path, Checkpoint]:
 
 
 def best_checkpoint(path: Path, say: Callable[[str], object] = tell) -> tuple[Path, Checkpoint]:
-    """Returns the checkpoint at `path` or, if that is a folder, the one with the lowest loss; else the newest.
+    """Returns the checkpoint at `path` or, if that is a folder, the one with the lowest loss.
 
-    Says which one it is. Warns about damaged files. Raises UserError if there is no checkpoint.
+    If none there says its loss, it is torch-rnn's with the most iterations, or else the newest. Says which one
+    it is. Warns about damaged files. Raises UserError if there is no checkpoint.
     """
     if not path.is_dir():
         return path, load_checkpoint(path)
     files = files_in(path)
-    orders = {file: order_of(file) for file in files}
-    for file, checkpoint in sound(sorted(files, key=lambda file: orders[file])):
-        loss, iterations = orders[file]
-        if loss == math.inf or not checkpoint.validations:
-            say(f"using {file}" + ", the one with the most iterations, since none says its loss" * bool(iterations))
-            return file, checkpoint
-        say(f"using {file}, the checkpoint with the lowest validation loss")
-        newer = (one for one in files[: files.index(file)] if orders[one][0] == math.inf)
-        if later := [one for one in newer if promises_more(one, checkpoint)]:
-            say(f"there is a newer one without a validation loss: {later[0]}")
+    promises = {file: promise_of(file) for file in files}
+    for file in sorted(files, key=lambda file: (promises[file].loss, -promises[file].iterations)):
+        checkpoint = load_if_sound(file)
+        if not checkpoint:
+            continue
+        if promises[file].loss < math.inf and checkpoint.validations:
+            say(f"using {file}, the checkpoint with the lowest validation loss")
+            newer = [one for one in files[: files.index(file)] if promises[one].loss == math.inf]
+            if later := [one for one in newer if promises_more(one, checkpoint)]:
+                say(f"there is a newer one without a validation loss: {later[0]}")
+        elif promises[file].iterations:
+            say(f"using {file}, the one with the most iterations, since none says its loss")
+        else:
+            say(f"using {file}")
         return file, checkpoint
     if inside := sorted({file.parent for file in path.glob("[!.]*/[!.]*") if file.suffix in SUFFIXES}):
         raise UserError(f"there is no checkpoint in {path} itself; name one of its folders, such as {inside[0]}")
@@ -68,7 +82,7 @@ def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
     if not path.is_dir():
         yield path, load_checkpoint(path)
         return
-    found = None
+    found = False
     for folder in (path, *sorted(path.glob("[!.]*/"))):
         try:
             files = by_runs(files_in(folder))
@@ -77,8 +91,10 @@ def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
                 raise
             tell(f"warning: {error}")
             continue
-        for found in sound(files):
-            yield found
+        for file in files:
+            if checkpoint := load_if_sound(file):
+                found = True
+                yield file, checkpoint
     if not found:
         raise UserError(f"there is no checkpoint in {path}; train.py makes one")
 
@@ -95,36 +111,32 @@ def files_in(folder: Path) -> list[Path]:
 def by_runs(files: list[Path]) -> list[Path]:
     """Returns files, the newest first, in the order of the runs and epochs that their names tell."""
     points = {file: POINT.match(file.name) for file in files}
-    run_of = {file: (point["of"] or point["by"] if point else file.name) for file, point in points.items()}
-    epoch_of = {file: float(point["epoch"] or math.inf) if point else 0.0 for file, point in points.items()}
-    oldest = {run_of[file]: number for number, file in enumerate(files)}
-    return sorted(files, key=lambda file: (-oldest[run_of[file]], epoch_of[file], file))
+    runs = {file: point["savefile"] if point else file.name for file, point in points.items()}
+    # A checkpoint between validations is the last one of its run.
+    epochs = {file: float(point["epoch"] or math.inf) if point else 0.0 for file, point in points.items()}
+    oldest = {runs[file]: number for number, file in enumerate(files)}
+    return sorted(files, key=lambda file: (-oldest[runs[file]], epochs[file], file))
 
 
-def sound(files: Iterable[Path]) -> Iterator[tuple[Path, Checkpoint]]:
-    """Yields those of the files that are checkpoints, with what they hold; the others cost a warning."""
-    for file in files:
-        try:
-            checkpoint = load_checkpoint(file)
-        except UserError as error:
-            tell(f"warning: {error}")
-        else:
-            yield file, checkpoint
+def load_if_sound(file: Path) -> Checkpoint | None:
+    """Returns a checkpoint, or None after a warning if the file is none."""
+    try:
+        return load_checkpoint(file)
+    except UserError as error:
+        tell(f"warning: {error}")
+        return None
 
 
-def order_of(file: Path) -> tuple[float, int]:
-    """Returns what is lowest for the best file: its validation loss, or infinity, and 0.
-
-    The name tells the loss. Torch-rnn's does not, so that file is read, and without a loss its iterations decide.
-    """
+def promise_of(file: Path) -> Promise:
+    """Returns what a file promises. Torch-rnn's names tell no loss, so its files are read."""
     if loss := re.search(r"_(\d+\.\d+)\.(pt|t7)", file.name):
-        return float(loss[1]), 0
+        return Promise(float(loss[1]))
     if file.suffix == ".t7":
         with suppress(UserError):  # which is told where the file is taken
             checkpoint = load_checkpoint(file)
             losses = [loss for _, loss in sorted(checkpoint.validations.items()) if math.isfinite(loss)]
-            return losses[-1] if losses else math.inf, -checkpoint.iteration
-    return math.inf, 0
+            return Promise(losses[-1] if losses else math.inf, checkpoint.iteration)
+    return Promise()
 
 
 def promises_more(file: Path, checkpoint: Checkpoint) -> bool:
@@ -138,6 +150,8 @@ def promises_more(file: Path, checkpoint: Checkpoint) -> bool:
 
 
 def is_earlier(earlier: Checkpoint, later: Checkpoint, strictly: bool = False) -> bool:
-    """Whether `later` comes from the same run, no earlier: its losses begin with the same ones, to the last bit."""
+    """Whether `later` is from the same run and no earlier, or `strictly` later: its losses begin with the same ones."""
     n = earlier.iteration
-    return 0 < n <= later.iteration - strictly and same(earlier.train_losses, later.train_losses[:n])
+    if n == 0 or n > later.iteration or (strictly and n == later.iteration):
+        return False
+    return same(earlier.train_losses, later.train_losses[:n])
