@@ -110,7 +110,8 @@ class Flags(argparse.ArgumentParser):
         group = self.add_argument_group(title)
 
         def add(name: str, kind: Kind, default: Any, help: str, role: Role = Role.CALL) -> None:
-            help += " (default: %(default)s)" * (default not in ("", []))
+            if default not in ("", []):
+                help += " (default: %(default)s)"
             action = group.add_argument(f"-{name}", type=kind, default=default, help=help, metavar=kind.label)
             self.roles[name], self.actions[name] = role, action
 
@@ -143,19 +144,17 @@ class Flags(argparse.ArgumentParser):
 
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         """Returns the flags' values; its `given` is the set of names that the user wrote."""
-        words, arguments, known = list(sys.argv[1:] if argv is None else argv), [], self._option_string_actions
+        words = list(sys.argv[1:] if argv is None else argv)
+        known, arguments = self._option_string_actions, []
         options = argparse.Namespace(given=set())
         while words:
-            name, equals, value = split_flag(word := words.pop(0))
-            if name and name not in known:
-                (near,) = difflib.get_close_matches(name, known, n=1) or [""]
-                meant = MEANT.get(name, near)
-                hint = f" (did you mean {meant}?)" if re.split("[ ,]", meant)[0] in known else ""
-                first = " (the checkpoint is the first argument)" * (name == "-checkpoint")
-                self.error(f"there is no flag {name}{hint or first}")
+            word = words.pop(0)
+            name, equals, value = split_flag(word)
             if not name or name in ("-help", "-h"):
                 arguments.append(name or word)
                 continue
+            if name not in known:
+                self.error(f"there is no flag {name}{self.hint(name)}")
             flag, kind = known[name], cast(Kind, known[name].type)
             if not equals:
                 if not words or split_flag(words[0])[0] in known:
@@ -169,19 +168,30 @@ class Flags(argparse.ArgumentParser):
                 self.error(f"argument {name}: {error}")
             if kind is FILE and not chosen:
                 self.error(f"{name} names no file; give {FILE.wanted}, or leave it out")
-            several = flag.default == []
-            setattr(options, flag.dest, [*getattr(options, flag.dest, []), chosen] if several else chosen)
+            if flag.default == []:
+                chosen = [*getattr(options, flag.dest, []), chosen]
+            setattr(options, flag.dest, chosen)
             options.given.add(flag.dest)
         return self.parse_args(arguments, options)  # which adds the arguments and what was not given
 
+    def hint(self, name: str) -> str:
+        """Returns what a flag that does not exist may have meant, as the end of a sentence."""
+        known = self._option_string_actions
+        close = difflib.get_close_matches(name, known, n=1)
+        meant = MEANT.get(name, close[0] if close else "")
+        if re.split("[ ,]", meant)[0] in known:
+            return f" (did you mean {meant}?)"
+        return " (the checkpoint is the first argument)" if name == "-checkpoint" else ""
+
     def error(self, message: str) -> NoReturn:
-        _, is_none, names = message.partition("unrecognized arguments: ")
-        if is_none:  # the shell may have made thousands of a pattern
+        _, unrecognized, names = message.partition("unrecognized arguments: ")
+        if unrecognized:  # the shell may have made thousands of a pattern
             why = "does not belong to any flag (quote a pattern like '*.txt' or text with spaces)"
             if names.endswith((".pt", ".t7")):
-                one = any(action.dest == "checkpoint" for action in self._actions)
-                why = "cannot be taken as well: one CHECKPOINT is enough (a folder such as cv stands for its best)"
-                why = why if one else "needs a flag: -resume continues its run, and -init_from starts a new one with it"
+                if any(action.dest == "checkpoint" for action in self._actions):
+                    why = "cannot be taken as well: one CHECKPOINT is enough (a folder such as cv stands for its best)"
+                else:
+                    why = "needs a flag: -resume continues its run, and -init_from starts a new one with it"
             names = names if len(names) < 100 else f"{names[:60]}..."
             message = f"{names or 'an empty word'} {why}"
         tell(f"error: {message[0].lower()}{message[1:]}; {self.prog} -help shows every flag")
