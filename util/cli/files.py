@@ -19,7 +19,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-KINDS = {  # how files of a kind begin; what is of none, such as a text, must only not begin as a .pt or .t7 file does
+# How a file begins that one of a kind may replace; one of no kind, such as a text, may replace all but a .pt or .t7.
+KINDS = {
     "": rb"(?!PK\x03\x04|[\x03\x04]\0\0\0)",
     "checkpoint": rb"PK\x03\x04.{26}archive/data\.pkl",
     "picture": rb"\x89PNG|%PDF-|<\?xml|<svg",
@@ -62,7 +63,8 @@ def refusal_to_read(path: str, error: OSError) -> UserError:
 def check_output(path: str | Path, flag: str, reads: Iterable[Path] = (), kind: str = "") -> None:
     """Raises UserError if a path is a folder, one of the files that this run `reads`, or not to be replaced.
 
-    What is of a `kind`, one of KINDS, replaces only a file of that kind or an empty one.
+    What is of a `kind`, one of KINDS, replaces only a file of that kind or an empty one. What has none, such as a text,
+    replaces anything but a checkpoint.
     """
     path, why = Path(path), ""
     if str(path) == "-":
@@ -88,7 +90,9 @@ def what_is(path: Path) -> str:
     """Returns what lies at a path that should lead to a regular file, in words; empty if it is one, or nothing."""
     if path.is_symlink() and not path.exists():
         return "a link to a file that is not there"
-    return "" if path.is_file() or not path.exists() else "a folder" if path.is_dir() else "not a regular file"
+    if path.is_file() or not path.exists():
+        return ""
+    return "a folder" if path.is_dir() else "not a regular file"
 
 
 def refusal(path: str | Path, why: str, flag: str) -> UserError:

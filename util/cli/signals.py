@@ -47,26 +47,28 @@ class StopSignals:
         if not self.silent and self.received.name != "SIGPIPE":
             # Not through sys.stderr: the signal may arrive in the middle of a print, and streams are not reentrant.
             with suppress(OSError):
-                os.write(2, b"\n" * os.isatty(2) + STOPPING)
+                os.write(2, b"\n" + STOPPING if os.isatty(2) else STOPPING)
 
 
 cleanings = 0
-"""How many blocks in the main thread are to be cleaned up after."""
+"""How many blocks of the main thread will have to be cleaned up after."""
 
 
 @contextmanager
 def cleaning_up() -> Iterator[None]:
     """Lets a signal that would end the process without a word raise SystemExit instead, so that others can clean up."""
     global cleanings
-    main = threading.current_thread() is threading.main_thread()  # no other can set a handler
-    fatal = [number for number in SIGNALS if main and signal.getsignal(number) == signal.SIG_DFL]
-    cleanings += main
+    if threading.current_thread() is not threading.main_thread():  # no other thread can set a handler
+        yield
+        return
+    fatal = [number for number in SIGNALS if signal.getsignal(number) == signal.SIG_DFL]
+    cleanings += 1
     try:
         for number in fatal:
             signal.signal(number, end)
         yield
     finally:
-        cleanings -= main
+        cleanings -= 1
         for number in fatal:
             if signal.getsignal(number) == end:
                 signal.signal(number, signal.SIG_DFL)
