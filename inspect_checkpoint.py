@@ -59,8 +59,10 @@ def main() -> None:
         draw(last_of_runs(paths), options.plot)
     else:
         for number, path in enumerate(paths):
+            if number:
+                print()
             if len(paths) > 1:
-                print("\n" * (number > 0) + shown(f"{path}:"))
+                print(shown(f"{path}:"))
             if path.is_dir():
                 list_checkpoints(path)
             else:

@@ -1,4 +1,4 @@
-"""The one error type for everything that a user can get wrong."""
+"""Errors that a user is told of in one sentence, and how to know that memory has run out."""
 
 OUT_OF_MEMORY = (
     "out of memory",

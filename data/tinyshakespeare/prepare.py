@@ -138,9 +138,10 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit("Interrupted; no file was made.")
     except OSError as error:
-        what = INPUT if error.filename else "the message"
+        what = str(INPUT)
         if not error.filename:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where Python tries again at its end
+            what = "the message"
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python tries to write it again at its end
         sys.exit(f"Cannot write {what}: {(error.strerror or str(error)).lower()}.")
 
 

@@ -85,7 +85,7 @@ class Checkpoint:
 
 
 def from_content(content: Any) -> Checkpoint:
-    """Builds a checkpoint from a file's content. Raises InvalidFile, or what Python does at a wrong value."""
+    """Builds a checkpoint from a file's content. Raises InvalidFile or, at a wrong value, what Python raises."""
     if not isinstance(content, dict) or not same(content.get("format"), FORMAT):
         raise InvalidFile("it was written by another program")
     if not same(content.get("version"), VERSION):
@@ -175,7 +175,8 @@ def is_array(value: Any, shape: tuple[int, ...], dtype: Any) -> bool:
 
 def same(a: Any, b: Any) -> bool:
     """Whether two checkpoints, or values in them, are equal to the last bit."""
-    a, b = (vars(one) if isinstance(one, Checkpoint) else one for one in (a, b))
+    if isinstance(a, Checkpoint) and isinstance(b, Checkpoint):
+        return same(vars(a), vars(b))
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, np.ndarray):

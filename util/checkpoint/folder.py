@@ -135,11 +135,13 @@ def run_options(checkpoint: Checkpoint) -> dict[str, str | int | float]:
 
 
 def writes(checkpoint: Checkpoint, path: Path) -> bool:
-    """Writes a checkpoint unless the path is taken. Whether it is there, also if a killed run has written the same."""
+    """Writes a checkpoint unless its path is taken; returns whether it lies there, also if a killed run wrote it."""
     try:
         save_checkpoint(checkpoint, path, create)
     except FileExistsError:
         with suppress(UserError):
-            return same(*(replace(one, options=run_options(one)) for one in (load_checkpoint(path), checkpoint)))
+            there = load_checkpoint(path)
+            ours, theirs = run_options(checkpoint), run_options(there)
+            return same(replace(checkpoint, options=ours), replace(there, options=theirs))
         return False
     return True

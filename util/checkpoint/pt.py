@@ -117,7 +117,7 @@ def unpickle(members: Members) -> Any:
             case "TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3" as name:
                 stack.append(tuple(pop(int(name[5:] or 0))))
             case "SETITEM" | "SETITEMS" as name:
-                items = pop(2 * (name == "SETITEM"))
+                items = pop(2 if name == "SETITEM" else 0)
                 if any(type(key) not in (str, int) for key in items[::2]):  # other keys could hash forever
                     raise TypeError
                 stack[-1].update(zip(items[::2], items[1::2], strict=True))

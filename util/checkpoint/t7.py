@@ -39,7 +39,7 @@ class Table(dict):
     __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"<{self.torch_class or 'table'} of {len(self)}>"  # since all that is in it could fill books
+        return f"<{self.torch_class or 'table'} of {len(self)}>"  # its content could fill books
 
 
 def read_t7(path: Path) -> Any:
@@ -67,7 +67,9 @@ class Reader:
         """Returns the file's object, complete."""
         root = self.begin_object()
         while self.unfinished:
-            if next(self.unfinished[-1], self) is self:
+            try:
+                next(self.unfinished[-1])
+            except StopIteration:
                 self.unfinished.pop()
         if self.at < len(self.data):
             raise InvalidFile("it goes on after its end")

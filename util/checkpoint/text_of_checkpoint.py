@@ -44,7 +44,7 @@ def text_of_run(options: Mapping[str, Any], sha256: str | None) -> Source | None
 def load_text_of(checkpoint: Checkpoint, path: Path, data_dir: str, or_file: bool = True) -> tuple[Source, Text]:
     """Loads the text of the checkpoint at `path`: that in the folder `data_dir` or, if that is empty, its run's.
 
-    Another text than the run's costs only a warning if the user names its folder, and is kept there as indices. Raises
+    Where the user names the folder, another text than the run's costs only a warning, and the cache is kept. Raises
     UserError like `load_text` and `find_text`, and TextIsMissing; `or_file` says whether -file would help then.
     """
     options, expected = checkpoint.options, checkpoint.text_sha256
@@ -63,8 +63,11 @@ def text_is_missing(checkpoint: Checkpoint, path: Path, or_file: bool = True) ->
     """Says that the text of the checkpoint at `path` was not found, and what to do; `or_file`: whether -file helps."""
     stored, is_known = checkpoint.options.get("data_dir"), checkpoint.text_sha256
     what = f"was not found in {stored!r}" if is_known and isinstance(stored, str) else "is unknown"
-    advice = "give its folder with -data_dir" + ", or another text with -file" * or_file
-    if or_file and not says_how_it_was_split(checkpoint.options):
+    if not or_file:
+        advice = "give its folder with -data_dir"
+    elif says_how_it_was_split(checkpoint.options):
+        advice = "give its folder with -data_dir, or another text with -file"
+    else:
         advice = "give a text with -file"
     return f"the text of {path} {what}; {advice}"
 

@@ -82,7 +82,8 @@ def read_parameters(protos: Table, cell: type[Cell], size: int) -> dict[str, np.
     parameters = {"decoder.weight": decoder["weight"], "decoder.bias": decoder["bias"]}
     maps = cell.linear_maps
     for start in range(0, len(linears), len(maps)):
-        layer, of_layer = start // len(maps), dict(zip(maps, linears[start : start + len(maps)], strict=True))
+        layer = start // len(maps)
+        of_layer = dict(zip(maps, linears[start : start + len(maps)], strict=True))
         for part in ("i2h", "h2h"):
             of_part = [of_layer[part, gate] for gate in (None, *cell.gates) if (part, gate) in of_layer]
             parameters[f"layers.{layer}.{part}_weight"] = np.concatenate([linear["weight"] for linear in of_part]).T

@@ -88,7 +88,8 @@ class Batches:
 
     def positions(self, split: int, number: int, epoch: int | None) -> np.ndarray:
         """Returns the positions in the text of a batch's inputs and, one row down, its targets: (S+1, streams)."""
-        ((start, stop), first), B, S = self.parts[split], self.batch_size, self.seq_length
+        (start, stop), first = self.parts[split]
+        B, S = self.batch_size, self.seq_length
         length = (stop - start) // (B * S) * S  # of a stream
         positions = np.arange(S + 1)[:, None] + (first + number) * S + np.arange(B)[self.streams] * length
         positions[-1] %= B * length

@@ -96,11 +96,11 @@ def read_cache(source: Source, encoding: str) -> Text | None:
         expected = header.pop("crc32")
         if (header["format"], header["encoding"]) != (CACHE_FORMAT, encoding):
             return None
-        if header["sha256"] != source.identity(encoding) or not data_path.is_file():  # but a device without end
+        if header["sha256"] != source.identity(encoding) or not data_path.is_file():  # perhaps a device without end
             return None
         # The file stays open from the check to the last batch: another run may replace it meanwhile.
         with open(data_path, "rb") as file:
-            checksum = zlib.crc32(json.dumps(header).encode())  # which that of the indices continues
+            checksum = zlib.crc32(json.dumps(header).encode())  # the indices continue it
             with progress_bar("checking the indexed text", os.fstat(file.fileno()).st_size) as bar:
                 for chunk in pieces_of(file, data_path, bar):
                     checksum = zlib.crc32(chunk, checksum)
@@ -150,7 +150,8 @@ def write_cache(source: Source, header: dict[str, Any]) -> Text:
     if not is_ours(header_path) and (os.path.lexists(header_path) or os.path.lexists(data_path)):
         raise FileExistsError("the vocab.json or data.bin there may be somebody's; move or delete it")
     # Nobody may read it who cannot read all of the text.
-    mode = reduce(operator.and_, (path.stat().st_mode for path in source.files)) & 0o777 | stat.S_IRUSR | stat.S_IWUSR
+    modes = (stat.S_IMODE(path.stat().st_mode) for path in source.files)
+    mode = reduce(operator.and_, modes) | stat.S_IRUSR | stat.S_IWUSR
     # vocab.json comes first: alone it is a cache to be made again, but data.bin alone could be anybody's.
     with replacing(data_path, mode=mode) as file:
         checksum = write_indices(source, header, file)

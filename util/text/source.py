@@ -140,7 +140,8 @@ def source_of_file(name: str) -> Source:
         source.content = read_input(name)
         return source
     if not path.is_file():
-        what = f"{path} is {found}" if (found := what_is(path)) else f"there is no file {path}"
+        found = what_is(path)
+        what = f"{path} is {found}" if found else f"there is no file {path}"
         raise UserError(f"{what}; -file takes the name of a text file")
     return Source(path)
 

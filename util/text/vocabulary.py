@@ -92,7 +92,7 @@ class Vocabulary:
         """Returns the index of a character, for bytes those of its UTF-8; none if the model has never seen it."""
         try:
             return [self.index[symbol] for symbol in (as_bytes(c) if self.is_bytes else c)]
-        except (KeyError, UnicodeEncodeError):  # the latter for half of a surrogate pair
+        except (KeyError, UnicodeEncodeError):  # half of a surrogate pair cannot be encoded
             return []
 
     def nearest(self, c: str) -> list[int]:
@@ -115,8 +115,10 @@ class Vocabulary:
     def indices_of(self, codes: np.ndarray, what: str, advice: str = "remove them") -> np.ndarray:
         """Returns the indices of characters, given by code point. Raises UserError if `what` contains unknown ones."""
         indices = self.by_code[codes]
-        if unknown := self.named("".join(map(chr, np.unique(codes[indices < 0])))):
-            raise UserError(f"{what} contains characters that the model has never seen: {unknown}; {advice}")
+        unknown = "".join(map(chr, np.unique(codes[indices < 0])))
+        if unknown:
+            named = self.named(unknown)
+            raise UserError(f"{what} contains characters that the model has never seen: {named}; {advice}")
         return indices
 
 
