@@ -26,7 +26,7 @@ WRONG = {
     '{"stop": 5}': "stop: 5 is neither text nor a list",
     '{"stop_document": true}': "not trained with -document_end",
     "\udcff": r"the primetext contains '\udcff'",
-    '{"length": ' + "9" * 5000 + "}": "must be a JSON object",
+    '{"length": ' + "9" * 5000 + "}": "the line has a number of too many digits",
     '{"length": "' + "9" * 5000 + '"}': "is not a whole number",
     "Q" * LONGEST: "the primetext contains 'Q'",
     "o" * (LONGEST + 1): f"the line has more than {LONGEST} bytes",

@@ -58,6 +58,8 @@ def parsed(line: bytes, settings: Settings, vocabulary: Vocabulary) -> tuple[str
     try:
         said = json.loads(prompt)
     except (ValueError, RecursionError) as error:
+        if type(error) is ValueError:  # Python's bound for whole numbers; json has an error of its own
+            raise UserError("the line has a number of too many digits") from error
         raise UserError('a line that begins with { must be a JSON object, as {"primetext": "{"} is') from error
     return said.pop("primetext", ""), settings.but(said)
 

@@ -42,13 +42,10 @@ class Settings:
         if not (isinstance(stop, list | tuple) and all(isinstance(one, str) for one in stop)):
             raise UserError(f"stop: {stop!r:.80} is neither text nor a list of texts")
         object.__setattr__(self, "stop", tuple(one for one in stop if one))
-        for name, kind in ((one.name, one.metadata["kind"]) for one in fields(self) if one.name != "stop"):
-            value = getattr(self, name)
-            try:  # as a word on the command line is checked
-                value = kind(str(int(value) if isinstance(value, bool) else value))
-            except (ArgumentTypeError, ValueError) as error:  # or a whole number of more digits than Python writes
-                raise UserError(f"{name}: {shown(str(error))}") from error
-            object.__setattr__(self, name, value)
+        for one in fields(self):
+            if one.name != "stop":
+                value = checked(one.name, one.metadata["kind"], getattr(self, one.name))
+                object.__setattr__(self, one.name, value)
 
     def but(self, said: Mapping[str, Any]) -> "Settings":
         """Returns these settings, but for what is said. Raises UserError at a name or a value that cannot be."""
@@ -56,3 +53,13 @@ class Settings:
         if strange := said.keys() - {*known}:
             raise UserError(f"there is no {min(strange)!r:.80}; a prompt may have primetext, {', '.join(known)}")
         return replace(self, **said)
+
+
+def checked(name: str, kind: Kind, value: Any) -> Any:
+    """Returns the value of a setting, which is checked as a word on the command line is. Raises UserError."""
+    try:
+        return kind(str(int(value) if isinstance(value, bool) else value))
+    except ArgumentTypeError as error:
+        raise UserError(f"{name}: {shown(str(error))}") from error
+    except ValueError as error:  # a whole number of more digits than Python writes
+        raise UserError(f"{name}: so long a number is not {kind.wanted}") from error
