@@ -57,6 +57,8 @@ def decoded(path: Path, content: bytes) -> str:
     return content.decode("latin-1" if encoding == "bytes" else encoding)
 
 
-def rows_of(done: CompletedProcess) -> list[dict[str, str]]:
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+def rows_of(done: CompletedProcess, said: str = "") -> list[dict[str, str]]:
+    """Returns the rows of a table; `said` is how the one line on standard error begins, if there is one."""
+    assert done.returncode == 0 and done.stderr.startswith(said), done.stderr
+    assert done.stderr.count("\n") == bool(said), done.stderr
     return list(csv.DictReader(io.StringIO(done.stdout, newline=""), dialect="excel-tab"))

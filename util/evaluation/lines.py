@@ -11,7 +11,7 @@ from util.errors import UserError
 from util.evaluation.loss import figures
 from util.sampling.drawing import check_numbers
 from util.sampling.writing import Writer, warn_of_strangers
-from util.text.cache import warn_of_characters
+from util.text.cache import warn_of_returns
 from util.text.source import Source, code_points
 from util.text.vocabulary import Vocabulary
 
@@ -29,7 +29,7 @@ def print_lines(checkpoint: Checkpoint, source: Source, unknown: str) -> None:
     text = "".join(piece for _, piece in source.texts(vocabulary.encoding))
     if not text:
         raise UserError(f"{source} is empty; -lines takes a file with lines")
-    warn_of_characters(text, vocabulary.encoding, source)
+    warn_of_returns(text, source)
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     passages = encode_lines(vocabulary, lines, str(source), unknown)
     writer = Writer(checkpoint)
@@ -66,13 +66,13 @@ def line_losses(writer: Writer, passages: Sequence[np.ndarray]) -> list[float]:
     """
     totals = np.zeros(len(passages))
     left = sorted(range(len(passages)), key=lambda number: len(passages[number]), reverse=True)
-    with tqdm(total=len(left), unit_scale=True, leave=False, disable=None) as bar:
+    with tqdm(total=sum(map(len, passages)), unit_scale=True, leave=False, disable=None) as bar:
         while left:
             most = 2 * len(passages[left[-1]])
             some = [number for number in left[-SIDE_BY_SIDE:] if len(passages[number]) <= most]
             totals[some] = side_by_side(writer, [passages[number] for number in some])
             del left[-len(some) :]
-            bar.update(len(some))
+            bar.update(sum(len(passages[number]) for number in some))
     check_numbers(totals)
     return totals.tolist()
 

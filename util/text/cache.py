@@ -134,10 +134,15 @@ def index(source: Source, encoding: str, expected_sha256: str | None = None, kee
         return text_from(source, header, file)
 
 
-def warn_of_characters(characters: str, encoding: str, source: Source) -> None:
-    """Warns of characters that a text in this encoding hardly has on purpose; `characters` are all that it has."""
+def warn_of_returns(characters: str, source: Source) -> None:
+    """Warns if lines end as on old Macs; `characters` are all that the text has."""
     if "\r" in characters and "\n" not in characters:
         tell(rf"warning: {source}: its lines end with a carriage return alone; tr '\r' '\n' makes that a newline")
+
+
+def warn_of_characters(characters: str, encoding: str, source: Source) -> None:
+    """Warns of characters that a text in this encoding hardly has on purpose; `characters` are all that it has."""
+    warn_of_returns(characters, source)
     if "\0" in characters and not re.search("bytes|16|32", encoding):
         tell(f"warning: {source}: it has NUL characters; if it is UTF-16, say so with -encoding utf-16-le or utf-16-be")
     if encoding == "iso8859-1" and re.search("[\x80-\x9f]", characters):
