@@ -173,9 +173,9 @@ def test_a_stream_of_answers_with_errors(trained, tmp_path):
     (tmp_path / "x.jsonl").write_text(lines + '{"text": "zz')
     done = score(trained["lstm"], "-novelty=x.jsonl", cwd=tmp_path)
     refused(done, "line 3 of x.jsonl is no line of JSON that sample.py writes")
-    (tmp_path / "x.jsonl").write_text(r'{"continuation": "\ud800"}')
-    done = score(trained["gru"], "-novelty=x.jsonl", cwd=tmp_path)
-    refused(done, "x.jsonl is not UTF-8 text")
+    for model, line in (("gru", rb'{"continuation": "\ud800"}'), ("lstm", b'{"continuation": "\xff"}')):
+        (tmp_path / "x.jsonl").write_bytes(line)
+        refused(score(trained[model], "-novelty=x.jsonl", cwd=tmp_path), "x.jsonl is not UTF-8 text")
 
 
 def test_the_file_that_a_passage_of_bytes_is_from(tmp_path):

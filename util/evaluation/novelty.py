@@ -85,42 +85,47 @@ def novelties(
     samples: list[str], texts: list[np.ndarray], found: dict[int, list[np.ndarray]], separator: str,
     text: Text, training: list[Span], source: Source,
 ) -> list[Novelty]:  # fmt: skip
-    """Returns what there is to say of each sample, whose indices are the first of `texts`."""
-    copies = [
-        longest_copy(texts[k], {length: places[k] for length, places in found.items()}, text.indices, training)
-        for k in range(len(samples))
-    ]
+    """Returns what there is to say of each sample.
+
+    `texts` are the indices of the samples, and then of others; `found` is for each length what `find` returns for them.
+    """
+    of_each = [{length: places[number] for length, places in found.items()} for number in range(len(samples))]
+    copies = [longest_copy(codes, places, text.indices, training) for codes, places in zip(texts, of_each)]
     lines = locate(source, text.vocabulary.encoding, [position for _, position in copies])
     pieces = [[piece for piece in sample.split(separator) if piece] for sample in samples]
     whole = whole_pieces({piece for some in pieces for piece in some}, separator, text, training)
     each = []
-    for k, (sample, (copy, position)) in enumerate(zip(samples, copies)):
-        file, line = lines.get(position, (None, None))
-        shares = {length: share([places[k]]) for length, places in found.items()}
+    for sample, places, (copy, position), its_pieces in zip(samples, of_each, copies, pieces):
         read = sample.encode("latin-1").decode(errors="replace") if text.vocabulary.is_bytes else sample
-        copied, known = text.vocabulary.decode(copy), sum(piece in whole for piece in pieces[k])
-        each.append(Novelty(read, shares, len(copy), copied, file, line, known, len(pieces[k])))
+        shares = {length: share([where]) for length, where in places.items()}
+        passage = text.vocabulary.decode(copy)
+        file, line = lines.get(position, (None, None))
+        known = sum(piece in whole for piece in its_pieces)
+        each.append(Novelty(read, shares, len(copy), passage, file, line, known, len(its_pieces)))
     return each
 
 
 def read_samples(name: str, primetext: str, vocabulary: Vocabulary) -> list[str]:
     """Returns the texts in a file that sample.py wrote, also with -json 1, without the primetext in front.
 
-    Raises UserError.
+    For a model of bytes each character is a byte of the text's UTF-8. Raises UserError.
     """
-    content, typed = read_input(name), as_bytes if vocabulary.is_bytes else str
-    prime = written_primetext(vocabulary, primetext)
+    content = read_input(name)
+    as_read = as_bytes if vocabulary.is_bytes else str
     try:
-        if (samples := continuations(name, content.decode(errors="replace"))) is not None:
-            return [typed(sample) for sample in samples]
+        texts = continuations(name, content.decode(errors="replace" if vocabulary.is_bytes else "strict"))
+        if texts is not None:
+            return [as_read(text) for text in texts]
         samples = texts_in(content.decode("latin-1" if vocabulary.is_bytes else "utf-8"))
     except UnicodeError as error:
         raise UserError(f"{name} is not UTF-8 text, which sample.py writes for this model") from error
+    prime = written_primetext(vocabulary, primetext)
+    start = as_read(prime)
     for number, sample in enumerate(samples, 1):
-        if not sample.startswith(typed(prime)):
+        if not sample.startswith(start):
             what_to_do = "give it exactly as it stands there, or leave it out"
             raise UserError(f"text {number} does not begin with the -primetext {prime!r}; {what_to_do}")
-    return [sample.removeprefix(typed(prime)) for sample in samples]
+    return [sample.removeprefix(start) for sample in samples]
 
 
 def continuations(name: str, content: str) -> list[str] | None:
