@@ -20,7 +20,7 @@ from util.text.batches import SPLITS, split_sizes
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
-def test_the_reference_s_own_validation_loss(name, tmp_path):
+def test_the_original_s_own_validation_loss(name, tmp_path):
     (tmp_path / "input.txt").write_bytes(numbers(1500))
     checkpoint = load_checkpoint(GOLDEN / f"{name}.t7")
     done = score(GOLDEN / f"{name}.t7", "-data_dir=.", cwd=tmp_path)
@@ -79,7 +79,10 @@ def test_a_text_that_is_gone_or_was_split_nobody_knows_how(trained, tmp_path):
     refused(score("x.pt", "-data_dir=y", cwd=tmp_path), "there is no y/input.txt", "-data_dir")
     rewrite(trained["lstm"], tmp_path / "x.pt", options=options | {"val_frac": math.nan})
     refused(score("x.pt", cwd=tmp_path), "x.pt does not say", "-file")
-    refused(score(GOLDEN / "torch_rnn/rnn_2x32.t7", cwd=tmp_path), "is unknown; give a text with -file")
+    other = GOLDEN / "torch_rnn/rnn_2x32.t7"
+    refused(score(other, cwd=tmp_path), "is unknown; give a text with -file")
+    (tmp_path / "x.txt").write_text(load_checkpoint(other).vocabulary.characters)
+    assert measured(score(other, "-file=x.txt", cwd=tmp_path)) > 0
 
 
 @pytest.mark.parametrize("model", RUNS)

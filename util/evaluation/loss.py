@@ -27,7 +27,6 @@ COLUMNS = (
 )
 PIECE = 1000  # characters of a file to feed to the model at once
 
-
 Predict = Callable[[np.ndarray, np.ndarray], "np.ndarray | float"]
 """Takes the next inputs and targets, (S, B) indices each; returns the losses in nats, (S, B), or their sum."""
 
@@ -79,8 +78,8 @@ def measure(checkpoint: Checkpoint, task: Task, device: str) -> tuple[float, int
     A character of a model of bytes is counted at its first byte, as UTF-8 has it. Raises UserError if the weights are
     so large that there is no loss.
     """
-    alone = not task.split and device == "cpu"
-    predict = in_numpy(checkpoint) if alone else in_torch(checkpoint, task.batch_size, device)
+    one_stream = not task.split
+    predict = in_numpy(checkpoint) if one_stream and device == "cpu" else in_torch(checkpoint, task.batch_size, device)
     begins = np.array([not "\x80" <= c < "\xc0" for c in checkpoint.vocabulary.characters])
     total, characters, unit = 0.0, 0, f" {checkpoint.vocabulary.unit}s"
     with tqdm(total=task.length, unit=unit, unit_scale=True, leave=False, disable=None) as bar:
@@ -93,7 +92,7 @@ def measure(checkpoint: Checkpoint, task: Task, device: str) -> tuple[float, int
 
 
 def in_numpy(checkpoint: Checkpoint) -> Predict:
-    """Returns what predicts one stream on a CPU, faster than torch does, and at once."""
+    """Returns what predicts one stream on a CPU: faster than torch, and without the seconds that importing it takes."""
     _, _, L, model = checkpoint.model_shape
     step = Stepper(checkpoint.parameters, L, model)
     return lambda x, y: -np.array([step(indices)[0, targets] for indices, targets in zip(x, y)])
@@ -119,9 +118,11 @@ def in_torch(checkpoint: Checkpoint, batch_size: int, device: str) -> Predict:
 
 def print_loss(checkpoint: Checkpoint, task: Task, loss: float, characters: int) -> None:
     """Prints the loss; that of bytes also for each of the `characters`."""
-    unit, (nats, bits, perplexity) = checkpoint.vocabulary.unit, figures(loss)
-    B, S, how = task.batch_size, checkpoint.options["seq_length"], ""
+    unit = checkpoint.vocabulary.unit
+    nats, bits, perplexity = figures(loss)
+    how = ""
     if task.split:
+        B, S = task.batch_size, checkpoint.options["seq_length"]
         how = f", {task.split} split, {task.length // (B * S)} batches of {B} x {S}"
     print(f"{task.text}{how}: {task.length} {unit}s\nloss per {unit}: {nats} nats")
     stored = checkpoint.validations.get(checkpoint.iteration)
