@@ -35,8 +35,9 @@ def flags() -> Flags:
     flags = Flags("Samples text from a checkpoint.", 'python sample.py CHECKPOINT -length 500 -primetext "The "')
     flags.add_checkpoint()
     add = flags.group("sampling")
-    for one in fields(Settings):
-        add(one.name, default=[] if one.name == "stop" else one.default, **one.metadata)
+    for setting in fields(Settings):
+        default = [] if setting.name == "stop" else setting.default  # [] if it may be given several times
+        add(setting.name, default=default, **setting.metadata)
     add("num_samples", whole(1, 100_000), 1, "number of texts to sample side by side, with seeds -seed, -seed + 1, ...")
     add = flags.group("primetext")
     add("primetext", STRING, "", r"text to start with, which is printed as well; \n is a newline, as in -stop")
@@ -62,8 +63,9 @@ def main() -> int:
     device = choose_device(options.gpuid, options.opencl, say)
     path, checkpoint = best_checkpoint(options.checkpoint, say)
     vocabulary, unit = checkpoint.vocabulary, checkpoint.vocabulary.unit
-    stops = [unescape(stop) for stop in options.stop]
-    settings = Settings(**{one.name: getattr(options, one.name) for one in fields(Settings)} | {"stop": stops})
+    chosen = {setting.name: getattr(options, setting.name) for setting in fields(Settings)}
+    chosen["stop"] = [unescape(stop) for stop in options.stop]
+    settings = Settings(**chosen)
     start = read_primetext(options.primetext, options.primetext_file, vocabulary)
     prime = encode_primetext(vocabulary, start, options.unknown_chars)
     signals = StopSignals(silent=True)

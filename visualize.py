@@ -45,7 +45,8 @@ def main() -> None:
     path, checkpoint = best_checkpoint(options.checkpoint)
     split = options.split if "split" in options.given else ""
     text = text_for_page(checkpoint, path, options.file, options.data_dir, split, options.length)
-    target, parameters = options.output or path.with_suffix(".html"), checkpoint.parameters
+    target = options.output or path.with_suffix(".html")
+    parameters = checkpoint.parameters
     with output(target, "-output", (path, *text.files), "page") as file:
         loss, cells = read_passages(checkpoint, parameters, text.searched)
         findings = find_cells(text.searched, cells)

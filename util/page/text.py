@@ -38,8 +38,8 @@ def text_for_page(checkpoint: Checkpoint, path: Path, file: str, data_dir: str, 
     source: Source | None = None
     if file:
         source = source_of_file(file)
-        characters = chain.from_iterable(piece for _, piece in source.texts(checkpoint.vocabulary.encoding))
-        tab, passages = source.files[0].name, ["".join(islice(characters, wanted))]
+        content = chain.from_iterable(piece for _, piece in source.texts(checkpoint.vocabulary.encoding))
+        tab, passages = source.files[0].name, ["".join(islice(content, wanted))]
         sentence = f"{tab}."
         if not passages[0]:
             raise UserError(f"{source} is empty; -file takes the name of a text file")
@@ -52,10 +52,11 @@ def text_for_page(checkpoint: Checkpoint, path: Path, file: str, data_dir: str, 
             sentence = f"The model's text is gone; this is what it writes itself (seed {DEFAULT_SEED}, temperature 1)."
         else:
             batches, number = batches_of_split(checkpoint, path, text, source, split)
-            spans, letters = batches.spans(number), text.vocabulary.characters
-            size = -(-wanted // len(spans))
+            spans = batches.spans(number)
+            size = -(-wanted // len(spans))  # so much of each stream
             streams = (text.indices[start : min(start + size, stop)] for start, stop in spans)
-            tab, passages = NAMES[number], ["".join(letters[index] for index in one) for one in streams]
+            characters = text.vocabulary.characters
+            tab, passages = NAMES[number], ["".join(characters[index] for index in stream) for stream in streams]
             sentence = f"{tab} of {source.folder.absolute().name}."
 
     unknown = checkpoint.vocabulary.unknown("".join(passages))

@@ -24,7 +24,8 @@ def chooser(settings: Settings, texts: int = 1) -> Choice:
     """Returns what chooses the characters of N texts; text k, counted from 0, draws from the stream of seed + k."""
     if not settings.sample:
         return most_likely
-    uniform, limits = uniforms(settings.seed, texts), (settings.temperature, settings.top_k, settings.top_p)
+    uniform = uniforms(settings.seed, texts)
+    limits = settings.temperature, settings.top_k, settings.top_p
     return lambda log_probs: multinomial(probabilities(log_probs, *limits), next(uniform))
 
 

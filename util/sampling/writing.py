@@ -58,7 +58,8 @@ class Writer:
         In training every document but the first follows another, so a model hardly knows the zero state. It reads two
         documents that it writes itself, always the same.
         """
-        step, V = self._stepper.begin(1, self._stepper.states), len(self.vocabulary)
+        step = self._stepper.begin(1, self._stepper.states)
+        V = len(self.vocabulary)
         log_probs = np.full((1, V), -np.log(V))  # before any input all characters are equally likely
         if end := self.document_end:
             choose = chooser(WARM_UP)
