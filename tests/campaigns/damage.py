@@ -2,8 +2,8 @@
 
     python -m tests.campaigns.damage 1500
 
-So many times a .pt file as it is; its pickle or its arrays, with the zip file's checksums made right again, so that
-nothing but the reader itself can notice; and a .t7 file.
+That is so many times a .pt file, so many its pickle and one of its arrays, and so many a .t7 file. Behind a changed
+pickle or array the zip file's checksums are made right again, so that nothing but the reader itself can notice.
 """
 
 import io
@@ -27,6 +27,7 @@ from util.errors import UserError
 EDGE = 4096
 """Bytes at either end of a .pt file in which the zip file's and the pickle's structure lies."""
 SORTS = (".pt", ".pt's pickle", ".pt's array", ".t7")
+"""What is damaged: a file, or a part of one."""
 KINDS = (
     "bits flipped",
     "bytes cut out",
@@ -36,6 +37,7 @@ KINDS = (
     "bytes moved",
     "number put in",
 )
+"""How it is damaged."""
 MAX_SECONDS = 2.0
 MAX_MEMORY = 16
 """Bytes of memory per byte of a .t7 file, besides a constant."""
@@ -43,19 +45,19 @@ CONSTANT_MEMORY = 200_000
 
 
 def campaign(count: int, folder: Path, measure_every: int = 1) -> Counter[str]:
-    """Does so many damages of each sort, and measures the memory of every so many, which takes twice the time.
+    """Damages each sort `count` times, and counts what comes of it.
 
-    Returns what came of them, counted.
+    The memory is measured for every `measure_every`-th .t7 file, which takes twice the time.
     """
     figures, path = Counter[str](), folder / "x"
     sources = {
-        kind: [(source.read_bytes(), load_checkpoint(source)) for source in sorted(GOLDEN.glob(f"**/*{kind}"))]
-        for kind in (".pt", ".t7")
+        suffix: [(source.read_bytes(), load_checkpoint(source)) for source in sorted(GOLDEN.glob(f"**/*{suffix}"))]
+        for suffix in (".pt", ".t7")
     }
     for sort in SORTS:
         for number in range(count):
             dice, kind = random.Random(f"{sort} {number}"), KINDS[number % len(KINDS)]
-            content, whole = dice.choice(sources[sort[:3]])
+            content, whole = dice.choice(sources[sort[:3]])  # by its suffix
             if sort in (".pt", ".t7"):
                 path.write_bytes(damaged(content, kind, dice))
             else:
@@ -110,7 +112,7 @@ def position(content: bytes, dice: random.Random) -> int:
 
 
 def damage_member(path: Path, content: bytes, is_pickle: bool, kind: str, dice: random.Random) -> None:
-    """Writes a .pt file of which the pickle, or one of the others of its zip file, is damaged behind its checksum."""
+    """Writes a .pt file of which the pickle, or another part of its zip file, is damaged behind its checksum."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     name = dice.choice([name for name in members if name.endswith("data.pkl") == is_pickle])

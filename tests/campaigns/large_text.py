@@ -52,7 +52,9 @@ def read_epoch(folder: Path) -> None:
     with open(folder / "input.txt", "rb") as file:
         for number in range(loader.split_sizes[0]):
             x, y = loader.batch(0, number)
-            for b in range(B) if number in some else ():
+            if number not in some:
+                continue
+            for b in range(B):
                 file.seek(b * sum(loader.split_sizes) * S + number * S)
                 window = np.frombuffer(file.read(S + 1), np.uint8)
                 assert np.array_equal(characters[x[:, b]], window[:-1])

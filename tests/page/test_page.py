@@ -54,9 +54,8 @@ def test_cells_at_the_cursor_and_the_text_in_the_colors_of_one(page):
 def test_saturation(page):
     """Dots lie where the gates' shares are; those of a gate that goes through tanh, on the scale of the others."""
     step, opened, squashed = stepper(MODEL.checkpoint), [], []
-    sigmoid, tanh = step.xp.sigmoid, step.xp.tanh
-    step.xp.sigmoid = lambda x: opened.append(sigmoid(x)) or opened[-1]  # i, f and o of each layer in turn
-    step.xp.tanh = lambda x: squashed.append(tanh(x)) or squashed[-1]  # g and c
+    step.xp.sigmoid = recording(step.xp.sigmoid, opened)  # i, f and o of each layer in turn
+    step.xp.tanh = recording(step.xp.tanh, squashed)  # g and c
     for index in MODEL.checkpoint.vocabulary.encode(TEXT[:LENGTH]):
         step(np.array([index]))
     scaled = (1 + np.array(squashed[::2]).reshape(LENGTH, 2, 1, 24)) / 2
@@ -75,6 +74,16 @@ def test_saturation(page):
     title = page.text_content("#plot circle[data-cell='7'] title")
     shown = re.fullmatch("layer 1, cell 8: below 0.1 (?:< )?(.*)%, above 0.9 (?:< )?(.*)%", title).groups()
     assert [float(share) for share in shown] == pytest.approx([100 * low[0, 2, 7], 100 * high[0, 2, 7]], abs=0.51)
+
+
+def recording(function, results):
+    """A function that also adds to a list what it returns."""
+
+    def recorded(x):
+        results.append(function(x))
+        return results[-1]
+
+    return recorded
 
 
 def test_the_figures_of_passages(made, opened, small_text, tmp_path):

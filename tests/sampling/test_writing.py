@@ -63,7 +63,12 @@ def test_an_opening_and_a_primetext_can_be_interrupted():
 def test_the_opening_follows_two_documents(longest, low, high, monkeypatch):
     """It is what the model is in after these characters: whole documents, or the beginnings of too long ones."""
     fed, step = [], Stepper.__call__
-    monkeypatch.setattr(Stepper, "__call__", lambda self, indices: (fed.extend(indices), step(self, indices))[1])
+
+    def feed(self, indices):
+        fed.extend(indices)
+        return step(self, indices)
+
+    monkeypatch.setattr(Stepper, "__call__", feed)
     monkeypatch.setattr("util.sampling.writing.WARM_UP", Settings(length=longest, temperature=0.5))
     opening = Writer(LINES).opening
     before, first, second, after = LINES.vocabulary.decode(fed).split("\n")

@@ -97,6 +97,7 @@ def test_a_text_begins_with_a_new_document_and_ends_before_the_next(checkpoint):
         whole = model.sample(prime, length=60, sample=sample)
         document, separator, _ = whole.partition("\n")
         assert separator and model.sample(prime, length=60, sample=sample, stop_document=True) == document
+    document = model.sample(length=60, stop_document=True)
     until = document[: document.index(document[1]) + 1]
     assert model.sample(length=60, stop_document=True, stop=[document[1]]) == until
     whole, stopped = (

@@ -8,7 +8,7 @@ from tests.helpers.scripts import run, run_command
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_log_equals_the_reference(name, long_text, tmp_path):
+def test_log_equals_the_original_s(name, long_text, tmp_path):
     """One of them as a user types it; one begins with the original's own checkpoint."""
     train = run_command if name == "gru_dropout" else run
     start = ["-init_from", GOLDEN / "lstm.t7"] if name == "lstm_init_from" else []

@@ -48,8 +48,9 @@ def ended_while_sampling(wanted: int, *more: int) -> None:
     call, steps = Stepper.__call__, itertools.count(1)
 
     def step(self, indices):
-        for number in (signal.SIGTERM, *more) if next(steps) == wanted else ():
-            os.kill(os.getpid(), number)
+        if next(steps) == wanted:
+            for number in (signal.SIGTERM, *more):
+                os.kill(os.getpid(), number)
         return call(self, indices)
 
     Stepper.__call__ = step

@@ -159,7 +159,12 @@ def test_no_wrong_value_anywhere_ends_in_a_traceback(halfway, tmp_path, monkeypa
     monkeypatch.setattr("util.training.start.ROOT", tmp_path)  # so that no example text is fetched
     monkeypatch.chdir(tmp_path)
     step = Trainer.step
-    monkeypatch.setattr(Trainer, "step", lambda *a: (signal.raise_signal(signal.SIGINT), step(*a))[1])
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return step(*arguments)
+
+    monkeypatch.setattr(Trainer, "step", interrupted)
     content = torch.load(halfway, weights_only=True)
     outcomes = Counter()
     for what, variant in variants(content):
