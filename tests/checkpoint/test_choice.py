@@ -64,9 +64,9 @@ def test_the_best_of_torch_rnn_s_files_is_known_by_what_they_hold(tmp_path, monk
 
 
 def test_damaged_files_and_names_that_do_not_tell(write, tmp_path, capsys):
-    """The names tell the losses; without one in any that is whole, the newest is taken."""
+    """The names tell the losses; without one in any that is whole, the newest is taken, whatever losses it holds."""
     write("lm_s_epoch0.20_2.0000.pt", 2, {2: 2.0})
-    write("b.pt", 3)
+    write("b.pt", 3, {2: 2.0})
     (tmp_path / "lm_s_epoch9.00_0.1000.pt").write_bytes(b"PK\3\4 and no more")
     name, said = best(tmp_path)
     assert said == f"using {tmp_path / name}, the checkpoint with the lowest validation loss" and "2.0000" in name
