@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import distributed
 
 from tests.helpers import runs
 from tests.helpers.checkpoints import checkpoints
@@ -118,7 +119,7 @@ def has_another_text(rank: int) -> None:
 
 
 def test_processes_that_differ_are_noticed_at_the_start(folder):
-    """In what test_build.py lists."""
+    """In what test_start.py lists."""
     (folder / "other").mkdir()
     (folder / "other" / "input.txt").write_bytes(numbers(139))
     both = [run.wait() for run in start(folder, 2, *small(folder), prepare=has_another_text)]
@@ -176,12 +177,17 @@ def stop(rank):
     fetch = Trainer.fetch
 
     def fetch_and_strike(self: Trainer):
-        record = fetch(self)
+        fetch(self)
         if rank == 1 and self.iteration == 7:
             signal.raise_signal(signal.SIGTERM)
-        return record
 
     Trainer.fetch = fetch_and_strike
+
+
+def test_a_process_alone_needs_nothing_of_torch_distributed(monkeypatch):
+    """Some builds of torch come without it."""
+    monkeypatch.delattr(distributed, "is_initialized")
+    processes.Processes().close()
 
 
 def test_a_checkpoint_that_the_first_cannot_write_is_tried_by_none_again(folder):
