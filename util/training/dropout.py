@@ -24,7 +24,8 @@ class Draws:
 
     def next(self, iteration: int) -> np.ndarray | Tensor:
         """Returns the next booleans; on a GPU those of an iteration, which the next call overwrites."""
-        _, spared = (self._ahead or self._thread.submit(self._draw)).result()
+        ahead = self._ahead or self._thread.submit(self._draw)
+        _, spared = ahead.result()
         self._ahead = self._thread.submit(self._draw)
         return spared
 

@@ -34,7 +34,7 @@ class FlatParameters:
 class Optimizer:
     """Updates the parameters p (P,) by their gradient g (P,); keeps running means (P,), by name, in `state`.
 
-    Its `step` does so at a learning rate; iterations count from 1.
+    The `step` of each makes one update, at a learning rate; iterations count from 1.
     """
 
     name: str

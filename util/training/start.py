@@ -40,7 +40,7 @@ class Start:
         self.options = options
 
     def find_text(self) -> Source:
-        """Finds the text that the user names; without a name, or by its own, the example. Raises UserError."""
+        """Finds the text that the user names, or the example if that is named or none is. Raises UserError."""
         options, example = self.options, ROOT / "data" / "tinyshakespeare"
         how = options.files, options.separator, options.document_end
         if "data_dir" in options.given and Path(os.path.realpath(options.data_dir)) != example:
@@ -54,10 +54,10 @@ class Start:
 
     def share(self) -> slice:
         """Returns this process's streams, divided as evenly as possible. Raises UserError if there are too few."""
-        (number, size, *_), streams = rank(), self.options.batch_size
-        if streams < size:
-            raise UserError(f"{size} processes need a -batch_size of at least {size}; it is {streams}")
-        return slice(number * streams // size, (number + 1) * streams // size)
+        streams, number, total = self.options.batch_size, rank().number, rank().total
+        if streams < total:
+            raise UserError(f"{total} processes need a -batch_size of at least {total}; it is {streams}")
+        return slice(number * streams // total, (number + 1) * streams // total)
 
     def vocabulary(self, text: Vocabulary) -> Vocabulary:
         """Returns that of the run's model, given that of its text."""
@@ -105,9 +105,10 @@ class Resumed(FromModel):
         self.train_losses, self.text_sha256 = checkpoint.train_losses, checkpoint.text_sha256
 
     def find_text(self) -> Source:
-        """Finds the text of the run, unless the user names it. Raises UserError if it has moved."""
-        named = "data_dir" in self.options.given
-        source = super().find_text() if named else text_of_run(vars(self.options), self.text_sha256)
+        """Finds the text that the user names; without a name, that of the run. Raises UserError if that has moved."""
+        if "data_dir" in self.options.given:
+            return super().find_text()
+        source = text_of_run(vars(self.options), self.text_sha256)
         if not source:
             where = self.options.data_dir
             raise UserError(f"the text of this run was not found in {where}; give its folder with -data_dir")
@@ -135,9 +136,15 @@ def starting_point(flags: Flags) -> Start:
     given = flags.parse()
     if given.log_csv == "-":
         sys.stdout = sys.stderr  # standard output is for the table
-    everything = {"train_frac": 1.0} if not given.val_frac and "train_frac" not in given.given else {}
-    given = changed(given, encoding=canonical(given.encoding), **everything)
-    start = resume(given, flags) if given.resume else init_from(given) if given.init_from else Start(given)
+    given = changed(given, encoding=canonical(given.encoding))
+    if not given.val_frac and "train_frac" not in given.given:
+        given = changed(given, train_frac=1.0)
+    if given.resume:
+        start: Start = resume(given, flags)
+    elif given.init_from:
+        start = init_from(given)
+    else:
+        start = Start(given)
     options = start.options = changed(start.options, savefile=start.options.savefile or start.options.model)
     if options.separator and not options.files:
         tell("warning: -separator has no effect without -files")
@@ -184,15 +191,15 @@ def resume(given: Namespace, flags: Flags) -> Resumed:
     options = vars(flags.parse([])) | own | stored_options(path, checkpoint, flags)
     # The flag is the learning rate that the run began with; what matters is the present one.
     present = options | {"learning_rate": checkpoint.training["learning_rate"]}
-    flags_given = sorted(given.given - {"resume"})
-    new = {name: value for name in flags_given if (value := getattr(given, name)) != present[name]}
+    wanted = {name: getattr(given, name) for name in sorted(given.given - {"resume"})}
+    new = {name: value for name, value in wanted.items() if value != present[name]}
     for name, value in new.items():
         was, becomes = ("nothing" if shown == "" else shown for shown in (present[name], value))
         if flags.roles[name] is Role.RUN:
             what_to_do = f"leave it out, or start a new run with -init_from {path}"
             raise UserError(f"-{name} {value} cannot be combined with -resume, since the run has {was}; {what_to_do}")
         log(f"continuing with {name}={becomes} instead of {was}")
-    checkpoint.training["learning_rate"] = (present | new)["learning_rate"]
+    checkpoint.training["learning_rate"] = (present | new)["learning_rate"]  # with which it goes on
     forked = any(flags.roles[name] is Role.COURSE for name in new)
     return Resumed(Namespace(**options | new), path, checkpoint, forked)
 
@@ -201,7 +208,7 @@ def stored_options(path: Path, checkpoint: Checkpoint, flags: Flags) -> dict[str
     """Returns the flags of a checkpoint's run that may be taken from a checkpoint. Raises UserError."""
     stored = {}
     for name, value in checkpoint.options.items():
-        if name not in flags.roles or flags.roles[name] is Role.CALL:
+        if flags.roles.get(name, Role.CALL) is Role.CALL:
             continue
         if not flags.accepts(name, value):
             raise UserError(f"{path} is not a valid char-rnn checkpoint: it has -{name} {ascii(value)[:50]}")

@@ -1,4 +1,4 @@
-"""Writes the figures of a run to tables: a CSV file, TensorBoard."""
+"""The tables to which a run writes its figures: a CSV file, a folder for TensorBoard."""
 
 import importlib.util
 import os
@@ -33,14 +33,19 @@ def tables_of(options: Namespace, train_losses: np.ndarray, reads: Sequence[Path
     `train_losses` (iterations,) are those of a resumed run so far; the run `reads` these files. Making a table changes
     nothing; it is opened when nothing can refuse the run any more. Raises UserError if what is named cannot be one.
     """
+    tables: list[Table] = []
+    if not rank().first:
+        return tables
     if options.log_csv:
         check_output(options.log_csv, "-log_csv", reads)
-    kinds = ((CSVFile, options.log_csv), (TensorBoard, options.tensorboard))
-    return [kind(path, train_losses) for kind, path in kinds if path and rank().first]
+        tables.append(CSVFile(options.log_csv, train_losses))
+    if options.tensorboard:
+        tables.append(TensorBoard(options.tensorboard, train_losses))
+    return tables
 
 
 class TensorBoard:
-    """The same figures for TensorBoard, where they take the place of those after the checkpoint."""
+    """A folder for TensorBoard. A resumed run's figures take the place of those after its checkpoint."""
 
     def __init__(self, path: str, train_losses: np.ndarray) -> None:
         if not importlib.util.find_spec("tensorboard"):

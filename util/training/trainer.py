@@ -46,8 +46,10 @@ class Trainer:
         self.train_losses: list[float] = []  # per character, of each iteration before its update
         self.val_losses: dict[int, float] = {}
         # (L, states, streams, H), carried from batch to batch through the whole run, across epochs too.
-        self.state = model.zero_state(len(range(options.batch_size)[batches.streams]))
-        self.norm_ratio = 0.0  # in the last iteration, of the clamped gradient to the parameters after the update
+        streams = range(options.batch_size)[batches.streams]  # those of this process
+        self.state = model.zero_state(len(streams))
+        # Of the last iteration:
+        self.norm_ratio = 0.0  # the norm of the clamped gradient over that of the parameters after the update
         self.seconds = 0.0  # how long it took
         self._began = 0.0  # when it began
         self._all_stop = False  # whether all processes know that one was asked to
@@ -144,8 +146,9 @@ class Trainer:
 
     def decay_learning_rate(self) -> None:
         """Lowers the learning rate, and says so, if an epoch has ended and it is time."""
-        factor, in_epoch = self.options.learning_rate_decay, self.iteration % self.batches.split_sizes[TRAIN] > 0
-        if factor < 1 and not in_epoch and self.epoch >= self.options.learning_rate_decay_after:
+        factor = self.options.learning_rate_decay
+        epoch_has_ended = self.iteration % self.batches.split_sizes[TRAIN] == 0
+        if factor < 1 and epoch_has_ended and self.epoch >= self.options.learning_rate_decay_after:
             self.learning_rate *= factor
             log(f"decayed learning rate by a factor {factor} to {self.learning_rate}")
 
