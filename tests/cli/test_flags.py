@@ -53,7 +53,7 @@ def test_flags_and_the_checkpoint_may_stand_in_any_order_and_the_last_of_several
     assert options.given == {"seed", "gpuid", "length"}
 
 
-def test_defaults_of_the_reference():
+def test_defaults_of_the_original():
     options = vars(train.flags().parse([]))
     assert options["given"] == set()
     expected = {
@@ -67,7 +67,7 @@ def test_defaults_of_the_reference():
     assert options.items() >= expected.items()
     expected = {"seed": 123, "sample": 1, "primetext": "", "length": 2000, "temperature": 1, "opencl": 0, "verbose": 1}
     assert vars(sampling()).items() >= expected.items()
-    assert sampling().gpuid == -1  # unlike the reference's: a GPU is slower at one character at a time
+    assert sampling().gpuid == -1  # unlike the original's: a GPU is slower at one character at a time
 
 
 @pytest.mark.parametrize(

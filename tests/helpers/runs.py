@@ -82,9 +82,9 @@ def call_before_steps(call: Callable[[int], None]) -> None:
 
     step = Trainer.step
 
-    def call_and_step(self: Trainer, *arguments: Any) -> float:
+    def call_and_step(self: Trainer) -> None:
         call(self.iteration + 1)
-        return step(self, *arguments)
+        step(self)
 
     Trainer.step = call_and_step  # type: ignore[method-assign]
 

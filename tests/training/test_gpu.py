@@ -43,7 +43,7 @@ def losses(folder, *flags):
 
 
 @pytest.mark.parametrize("name", [name for name in RUNS if name != "lstm_init_from" and "dropout" not in name])
-def test_double_precision_equals_the_reference(name, tmp_path):
+def test_double_precision_equals_the_original(name, tmp_path):
     """Without dropout, for which a GPU draws other numbers."""
     (tmp_path / "input.txt").write_bytes(numbers(1500))
     run = RUNS[name]

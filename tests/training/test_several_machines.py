@@ -76,12 +76,13 @@ def test_each_takes_a_gpu_of_its_machine(number, local, be, monkeypatch, capsys)
 
 
 def test_one_of_all_logs_and_one_on_each_machine_warns(be, checkpoint, monkeypatch, capsys):
-    for number, local in ((0, 0), (1, 1), (2, 0), (3, 1)):
+    first, of_machine, other = ("log\n", "warning\nerror\n"), ("", "warning\nerror\n"), ("", "error\n")
+    for number, local, said in ((0, 0, first), (1, 1, other), (2, 0, of_machine), (3, 1, other)):
         be(number, local)
         log("log")
         tell("warning")
         tell("error", everywhere=True)
-        assert capsys.readouterr() == ("log\n" * (number == 0), "warning\n" * (local == 0) + "error\n")
+        assert capsys.readouterr() == said
     be(2, 0)
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: True))

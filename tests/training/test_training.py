@@ -1,4 +1,4 @@
-"""What a run does besides its log: other optimizers, early stopping, records, the bar on a terminal."""
+"""What a run does besides its log: the optimizers, early stopping, a CSV file, what ends an explosion."""
 
 import csv
 import os
