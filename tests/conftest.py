@@ -17,9 +17,12 @@ from util.checkpoint.content import Checkpoint
 from util.checkpoint.store import save_checkpoint
 from util.text.vocabulary import Vocabulary
 
-# A shell without job control starts what runs in the background with Ctrl-C ignored, which the scripts would inherit.
+# A shell without job control starts what runs in the background with Ctrl-C ignored, and nohup with a hangup ignored,
+# which the scripts would inherit.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
