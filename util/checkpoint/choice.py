@@ -14,6 +14,7 @@ from util.errors import UserError, reason
 
 POINT = re.compile(r"(lm|resume)_(?P<savefile>.*)_(epoch(?P<epoch>\d+\.\d+)_|iteration(?P<iteration>\d+))")
 """How names begin that `CheckpointFolder` makes."""
+MISSING = "there is no checkpoint in {}; train.py makes one"
 
 
 class Promise(NamedTuple):
@@ -71,7 +72,7 @@ def best_checkpoint(path: Path, say: Callable[[str], object] = tell) -> tuple[Pa
         return file, checkpoint
     if inside := sorted({file.parent for file in path.glob("[!.]*/[!.]*") if file.suffix in SUFFIXES}):
         raise UserError(f"there is no checkpoint in {path} itself; name one of its folders, such as {inside[0]}")
-    raise UserError(f"there is no checkpoint in {path}; train.py makes one")
+    raise UserError(MISSING.format(path))
 
 
 def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
@@ -96,7 +97,7 @@ def all_checkpoints(path: Path) -> Iterator[tuple[Path, Checkpoint]]:
                 found = True
                 yield file, checkpoint
     if not found:
-        raise UserError(f"there is no checkpoint in {path}; train.py makes one")
+        raise UserError(MISSING.format(path))
 
 
 def files_in(folder: Path) -> list[Path]:

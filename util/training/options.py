@@ -4,7 +4,21 @@ from pathlib import Path
 
 from model.cells import CELLS
 from util.checkpoint.content import OPTIMIZER_STATE
-from util.cli.flags import FILE, FRACTION, PATH, POSITIVE, SEED, STRING, Flags, Role, choice, number, real, whole
+from util.cli.flags import (
+    FILE,
+    FRACTION,
+    PATH,
+    POSITIVE,
+    SEED,
+    STRING,
+    SWITCH,
+    Flags,
+    Role,
+    choice,
+    number,
+    real,
+    whole,
+)
 from util.torch7_random import DEFAULT_SEED
 
 RUN, COURSE, PACE, TEXT, MACHINE, CALL = Role.RUN, Role.COURSE, Role.PACE, Role.TEXT, Role.MACHINE, Role.CALL
@@ -33,7 +47,7 @@ def add_text_and_model(flags: Flags) -> None:
     add("train_frac", FRACTION, 0.95, "fraction of the text to train on", role=RUN)
     add("val_frac", FRACTION, 0.05, "fraction to validate on, 0 = train on all; the rest is the test split", role=RUN)
     add("document_end", STRING, "", r"what ends each document of a text made of many, such as '\n\n'", role=RUN)
-    add("shuffle", whole(0, 1), 0, "1 = read the training documents in a new order in each epoch", role=RUN)
+    add("shuffle", SWITCH, 0, "1 = read the training documents in a new order in each epoch", role=RUN)
     add = flags.group("model")
     add("model", choice(*CELLS), "lstm", "recurrent cell", role=RUN)
     add("rnn_size", whole(1), 128, "size of each hidden layer", role=RUN)
@@ -74,4 +88,4 @@ def add_output(flags: Flags) -> None:
     add("preview", whole(0), 200, shown, role=CALL)
     add("log_csv", FILE, "", "CSV file to write the figures of each log line to; - = standard output", role=CALL)
     add("tensorboard", FILE, "", "folder to write the same figures to, for TensorBoard", role=CALL)
-    add("accurate_gpu_timing", whole(0, 1), 0, "ignored: the clock is always read when the GPU is done", role=MACHINE)
+    add("accurate_gpu_timing", SWITCH, 0, "ignored: the clock is always read when the GPU is done", role=MACHINE)
