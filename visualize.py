@@ -22,7 +22,7 @@ from util.cli.flags import FILE, SWITCH, Flags, check_text_flags, whole
 from util.errors import UserError
 from util.page.findings import find_cells
 from util.page.page import page_bytes
-from util.page.reading import read_passages
+from util.page.reading import check_model, read_passages
 from util.page.text import text_for_page
 from util.text.batches import SPLITS
 
@@ -43,6 +43,7 @@ def main() -> None:
     options = flags().parse()
     check_text_flags(options.file, options.given)
     path, checkpoint = best_checkpoint(options.checkpoint)
+    check_model(checkpoint.model_shape[-1])  # before its text is read, or written
     split = options.split if "split" in options.given else ""
     text = text_for_page(checkpoint, path, options.file, options.data_dir, split, options.length)
     target = options.output or path.with_suffix(".html")

@@ -18,16 +18,20 @@ SHOWN: dict[str, Callable[..., np.ndarray]] = {"lstm": lambda c, h: np.tanh(c), 
 """What the page shows of a layer's states, from -1 to 1, for each kind of model that model.js has."""
 
 
+def check_model(name: str) -> None:
+    """Raises UserError if model.js does not have this kind of model."""
+    if name not in SHOWN:
+        known = ", ".join(SHOWN)
+        raise UserError(f"the page cannot compute a {name!r}, only {known}; add it to util/page/model.js")
+
+
 def read_passages(checkpoint: Checkpoint, parameters: Parameters, passages: Sequence[str]) -> tuple[float, np.ndarray]:
     """Returns the mean loss in nats, without each passage's first character, and all cells after each one, (T, C).
 
     No passage is empty, and the model knows all of their characters. `parameters` are its own in any precision.
-    Raises UserError if they are so large that there is no loss, or if model.js does not have this kind of model.
+    Raises UserError if they are so large that there is no loss.
     """
     V, H, L, model = checkpoint.model_shape
-    if model not in SHOWN:
-        known = ", ".join(SHOWN)
-        raise UserError(f"the page cannot compute a {model!r}, only {known}; add it to util/page/model.js")
     if not passages:
         return 0.0, np.zeros((0, L * H))
     index, N = checkpoint.vocabulary.index, len(passages)

@@ -35,29 +35,12 @@ def text_for_page(checkpoint: Checkpoint, path: Path, file: str, data_dir: str, 
     it, or what the model writes if that is gone; `split` is that of `batches_of_split`. Raises UserError.
     """
     wanted = max(SEARCHED, length)
-    source: Source | None = None
-    if file:
-        source = source_of_file(file)
-        content = chain.from_iterable(piece for _, piece in source.texts(checkpoint.vocabulary.encoding))
-        tab, passages = source.files[0].name, ["".join(islice(content, wanted))]
-        sentence = f"{tab}."
-        if not passages[0]:
-            raise UserError(f"{source} is empty; -file takes the name of a text file")
+    if not file:
+        source, tab, passages, sentence = own_text(checkpoint, path, data_dir, split, wanted)
     else:
-        try:
-            source, text = load_text_of(checkpoint, path, data_dir)
-        except TextIsMissing as missing:
-            tell(f"the page shows what the model writes itself, since {missing}")
-            tab, passages = "A sample", written_passages(checkpoint, -(-wanted // PIECE))
-            sentence = f"The model's text is gone; this is what it writes itself (seed {DEFAULT_SEED}, temperature 1)."
-        else:
-            batches, number = batches_of_split(checkpoint, path, text, source, split)
-            spans = batches.spans(number)
-            size = -(-wanted // len(spans))  # so much of each stream
-            streams = (text.indices[start : min(start + size, stop)] for start, stop in spans)
-            characters = text.vocabulary.characters
-            tab, passages = NAMES[number], ["".join(characters[index] for index in stream) for stream in streams]
-            sentence = f"{tab} of {source.folder.absolute().name}."
+        source = source_of_file(file)
+        tab, passages = source.files[0].name, [beginning_of_file(source, checkpoint.vocabulary.encoding, wanted)]
+        sentence = f"{tab}."
 
     unknown = checkpoint.vocabulary.unknown("".join(passages))
     if unknown:
@@ -67,6 +50,36 @@ def text_for_page(checkpoint: Checkpoint, path: Path, file: str, data_dir: str, 
     pieces = [passage[start : start + PIECE] for passage in known for start in range(0, len(passage), PIECE)]
     shown, searched = beginning(passages, length), beginning(pieces, SEARCHED)
     return PageText(shown, searched, tab, sentence, source.files if source else ())
+
+
+def beginning_of_file(source: Source, encoding: str, length: int) -> str:
+    """Returns the first `length` characters of a file. Raises UserError if it is empty or not text."""
+    characters = chain.from_iterable(piece for _, piece in source.texts(encoding))
+    text = "".join(islice(characters, length))
+    if not text:
+        raise UserError(f"{source} is empty; -file takes the name of a text file")
+    return text
+
+
+def own_text(
+    checkpoint: Checkpoint, path: Path, data_dir: str, split: str, length: int
+) -> tuple[Source | None, str, list[str], str]:
+    """Returns where a split of the checkpoint's text is, its tab, the beginnings of its streams, and its sentence.
+
+    They have about `length` characters in all. If the text is gone, it is what the model writes, which is nowhere.
+    """
+    try:
+        source, text = load_text_of(checkpoint, path, data_dir)
+    except TextIsMissing as missing:
+        tell(f"the page shows what the model writes itself, since {missing}")
+        sentence = f"The model's text is gone; this is what it writes itself (seed {DEFAULT_SEED}, temperature 1)."
+        return None, "A sample", written_passages(checkpoint, -(-length // PIECE)), sentence
+    batches, number = batches_of_split(checkpoint, path, text, source, split)
+    spans, characters = batches.spans(number), text.vocabulary.characters
+    size = -(-length // len(spans))  # so much of each stream
+    streams = (text.indices[start : min(start + size, stop)] for start, stop in spans)
+    passages = ["".join(characters[index] for index in stream) for stream in streams]
+    return source, NAMES[number], passages, f"{NAMES[number]} of {source.folder.absolute().name}."
 
 
 def beginning(passages: list[str], length: int) -> list[str]:
